@@ -1,0 +1,41 @@
+# `make help` lists the targets. Everything runs in the project's own .venv, installed from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+MASTERY := $(BIN)/mastery
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+setup: .venv/installed  ## the virtual environment with everything in it; the other targets call it
+
+.venv/installed: requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; set it with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## the whole engine on a simulated classroom, with a summary; Ctrl-C ends it
+	$(MASTERY) demo
+
+test: setup  ## all tests, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: setup  ## lint, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## the performance table, against baselines in the same run
+	$(BIN)/python -m benchmarks
+
+lock: setup  ## renew requirements.lock from setup.cfg
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-header --upgrade setup.cfg -o requirements.lock
+
+clean:  ## remove the virtual environment and the caches, not the data
+	rm -rf .venv build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,70 @@
+"""Routes that anyone may call: what this is, whether it lives, whether it can work."""
+
+from flask import Response
+from flask_smorest import Blueprint
+from marshmallow import Schema, fields
+
+from api.authentication import engine
+from api.responses import VERSION, Failure, envelope, failure, success
+from app.health.readiness import OK, check_readiness, ping_bridge
+from app.redis_client import translated_errors
+from tasks.health import ping_broker, ping_worker
+
+blueprint = Blueprint("health", __name__, description="Service information and health")
+
+
+class Info(Schema):
+    service = fields.String()
+    version = fields.String()
+    docs = fields.String()
+    openapi = fields.String()
+
+
+class Alive(Schema):
+    status = fields.String(metadata={"example": "alive"})
+
+
+class Ready(Schema):
+    status = fields.String(metadata={"example": "ready"})
+    dependencies = fields.Dict(keys=fields.String(), values=fields.String(metadata={"example": "ok"}))
+
+
+@blueprint.get("/")
+@blueprint.doc(security=[])
+@blueprint.response(200, envelope(Info))
+def info() -> Response:
+    """What this service is"""
+    return success({"service": "mastery-engine", "version": VERSION, "docs": "/docs", "openapi": "/openapi.json"})
+
+
+@blueprint.get("/health")
+@blueprint.doc(security=[])
+@blueprint.response(200, envelope(Alive))
+def alive() -> Response:
+    """Whether this process lives"""
+    return success({"status": "alive"})
+
+
+@blueprint.get("/ready")
+@blueprint.doc(security=[])
+@blueprint.response(200, envelope(Ready))
+@blueprint.alt_response(503, schema=Failure, description="A dependency does not answer: details names it")
+def ready() -> Response:
+    """Whether every dependency answers"""
+    readiness = check_readiness(
+        {
+            "redis": _ping_redis,
+            "broker": ping_broker,
+            "worker": ping_worker,
+            "bridge": lambda: ping_bridge(engine().events),
+        }
+    )
+    if readiness.ready:
+        return success({"status": "ready", "dependencies": readiness.dependencies})
+    details = {name: [state] for name, state in readiness.dependencies.items() if state != OK}
+    return failure(503, "SERVICE_UNAVAILABLE", "Not ready.", details)
+
+
+def _ping_redis() -> None:
+    with translated_errors():
+        engine().redis.ping()

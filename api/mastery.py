@@ -1,0 +1,115 @@
+"""Where does this student stand? POST /mastery/query and /mastery/calculate."""
+
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, fields, validate
+from msgspec import to_builtins
+
+from api.authentication import engine, principal
+from api.parsing import Flag, Fraction, JsonBlueprint, StudentBody
+from api.responses import envelope, success
+from api.task_states import TaskAnswer, answer_of
+from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
+from app.mastery.query_mastery import calculate, query_mastery
+from app.mastery.trend import Trend
+from app.security.access import require_student_access
+from tasks.mastery import calculate as calculate_task
+
+blueprint = JsonBlueprint("mastery", __name__, url_prefix="/mastery", description="Where a student stands")
+
+
+class ComponentScores(Schema):
+    """Each component, 0..1; null or absent: no evidence."""
+
+    completion = Fraction(allow_none=True)
+    quiz = Fraction(allow_none=True)
+    quality = Fraction(allow_none=True)
+    consistency = Fraction(allow_none=True)
+
+
+class ComponentWeights(Schema):
+    """Weights that replace the usual ones; all four sum to 1 ± 0.001."""
+
+    completion = Fraction()
+    quiz = Fraction()
+    quality = Fraction()
+    consistency = Fraction()
+
+
+class MasteryQuery(StudentBody):
+    date = fields.Date(metadata={"description": "An earlier day that is retained; today unless given"})
+    include_components = Flag(load_default=True, metadata={"description": "false leaves out components and breakdown"})
+
+
+class MasteryCalculation(StudentBody):
+    components = fields.Nested(
+        ComponentScores, metadata={"description": "Computed from these and not stored; else from the facts"}
+    )
+    weights = fields.Nested(ComponentWeights)
+
+
+class ContributionAnswer(Schema):
+    score = Fraction(required=True, allow_none=True)
+    weight = Fraction(required=True)
+    contribution = Fraction(required=True, metadata={"description": "weight · score"})
+
+
+class BreakdownAnswer(Schema):
+    completion = fields.Nested(ContributionAnswer, required=True)
+    quiz = fields.Nested(ContributionAnswer, required=True)
+    quality = fields.Nested(ContributionAnswer, required=True)
+    consistency = fields.Nested(ContributionAnswer, required=True)
+
+
+class Calculation(Schema):
+    student_id = fields.String(required=True)
+    score = Fraction(required=True, metadata={"description": "0.4·completion + 0.3·quiz + 0.2·quality + 0.1·consistency"})
+    level = fields.String(required=True, validate=validate.OneOf([level.value for level in Level]))
+    coverage = Fraction(required=True, metadata={"description": "The share of the weights that has evidence"})
+    components = fields.Nested(ComponentScores)
+    breakdown = fields.Nested(BreakdownAnswer)
+    cohort_id = fields.String(allow_none=True)
+    date = fields.Date(metadata={"description": "The day of the answer, UTC"})
+    trend = fields.String(validate=validate.OneOf([trend.value for trend in Trend]))
+    historical_average = Fraction(metadata={"description": "Mean daily mastery since the first evidence that is retained"})
+
+
+CalculationAnswer = envelope(Calculation)
+
+
+@blueprint.post("/query")
+@blueprint.arguments(MasteryQuery)
+@blueprint.response(200, CalculationAnswer)
+def query(body: dict[str, Any]) -> Response:
+    """A student's mastery, today or on an earlier day"""
+    student_id = body["student_id"]
+    _require_access(student_id)
+    standing = to_builtins(
+        query_mastery(principal().tenant, student_id, store=engine().mastery, now=engine().clock(), on=body.get("date"))
+    )
+    if not body["include_components"]:
+        del standing["components"], standing["breakdown"]
+    return success(standing)
+
+
+@blueprint.post("/calculate")
+@blueprint.arguments(MasteryCalculation)
+@blueprint.response(200, CalculationAnswer)
+@blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location")
+def calculate_mastery(body: dict[str, Any]) -> Response:
+    """Mastery from given components, or recomputed from the student's facts and stored"""
+    student_id = body["student_id"]
+    weights = check_weights(Weights(**{**DEFAULT_WEIGHTS._asdict(), **body.get("weights", {})}))
+    _require_access(student_id)
+    if "components" in body:
+        calculation = calculate(Components(**body["components"]), weights)
+        return success({"student_id": student_id, **to_builtins(calculation)})
+    tenant = principal().tenant
+    engine().mastery.require_student(tenant, student_id)
+    return answer_of(calculate_task, tenant, student_id, list(weights))
+
+
+def _require_access(student_id: str) -> None:
+    caller = principal()
+    require_student_access(caller, student_id, lambda: engine().mastery.cohort_of(caller.tenant, student_id))

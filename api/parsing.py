@@ -1,0 +1,65 @@
+"""Request bodies: JSON objects, decoded strictly, then checked by a marshmallow schema that refuses what it does not know."""
+
+from typing import Any
+
+from flask import Request
+from flask_smorest import Blueprint
+from marshmallow import Schema, fields, validate
+from webargs.flaskparser import FlaskParser
+
+from app.identifiers import IDENTIFIER_PATTERN
+
+# ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
+_OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
+
+
+class StrictParser(FlaskParser):
+    """Decodes bodies with the application's JSON provider. Broken JSON, or none at all, is refused before any schema."""
+
+    def _raw_load_json(self, req: Request) -> Any:
+        return req.get_json()
+
+
+class JsonBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
+    """A blueprint whose bodies are parsed strictly."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+class Fraction(fields.Float):
+    """A number from 0 to 1; text that looks like one is refused."""
+
+    default_error_messages = {"invalid": "Must be a number from 0 to 1."}  # noqa: RUF012 - marshmallow's way
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=validate.Range(0, 1), **options)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **options)
+
+
+class Flag(fields.Boolean):
+    """true or false; nothing that merely could mean it."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_options: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class IdentifierField(fields.String):
+    """An id, as design section 4 has it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": "s-604916"}, **options)
+
+
+_is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error="Must be 1 to 50 letters, digits, _ or -.")
+
+
+class StudentBody(Schema):
+    """A body that names a student."""
+
+    student_id = IdentifierField(required=True)

@@ -1,0 +1,93 @@
+"""The envelope of every answer, and the correlation id that ties an answer to the log. Source: design section 5."""
+
+import re
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from uuid import uuid4
+
+from flask import Flask, Response, g, jsonify, request
+from marshmallow import Schema, fields
+
+CORRELATION_HEADER = "X-Correlation-ID"
+VERSION = version("mastery-engine")
+SECURITY_SCHEME = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+
+# A caller's own id is used if it is safe to log; anything else is replaced, not refused.
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Meta(Schema):
+    timestamp = fields.DateTime(required=True, metadata={"description": "When this was answered, UTC"})
+    version = fields.String(required=True)
+    correlation_id = fields.String(
+        required=True, metadata={"description": f"Also in the {CORRELATION_HEADER} header and the log"}
+    )
+
+
+class ErrorBody(Schema):
+    code = fields.String(required=True, metadata={"example": "VALIDATION_ERROR"})
+    message = fields.String(required=True)
+    details = fields.Raw(
+        required=True, metadata={"description": "For VALIDATION_ERROR: each field and its reasons; else empty"}
+    )
+
+
+class Failure(Schema):
+    success = fields.Boolean(required=True, metadata={"example": False})
+    error = fields.Nested(ErrorBody, required=True)
+    meta = fields.Nested(Meta, required=True)
+
+
+def envelope(data: type[Schema]) -> type[Schema]:
+    """The schema of a successful answer around a schema of data, for the OpenAPI document."""
+    return Schema.from_dict(
+        {
+            "success": fields.Boolean(required=True, metadata={"example": True}),
+            "data": fields.Nested(data, required=True),
+            "meta": fields.Nested(Meta, required=True),
+        },
+        name=f"{data.__name__}Answer",
+    )
+
+
+def success(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A successful answer."""
+    return _respond({"success": True, "data": data, "meta": _meta()}, status, headers)
+
+
+def failure(
+    status: int, code: str, message: str, details: dict[str, list[str]] | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """A failed one; ``details`` names fields and their reasons."""
+    error = {"code": code, "message": message, "details": details or {}}
+    return _respond({"success": False, "error": error, "meta": _meta()}, status, headers)
+
+
+def correlation_id() -> str:
+    """The id of this request: the caller's, or a new one."""
+    if "correlation_id" not in g:
+        given = request.headers.get(CORRELATION_HEADER, "")
+        g.correlation_id = given if _SAFE_ID.fullmatch(given) else str(uuid4())
+    return str(g.correlation_id)
+
+
+def register_correlation(app: Flask) -> None:
+    """Answer every request with its correlation id."""
+
+    @app.after_request
+    def add_correlation_header(response: Response) -> Response:
+        response.headers[CORRELATION_HEADER] = correlation_id()
+        return response
+
+
+def _respond(body: dict[str, Any], status: int, headers: dict[str, str] | None) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    response.headers.update(headers or {})
+    return response
+
+
+def _meta() -> dict[str, str]:
+    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"timestamp": timestamp, "version": VERSION, "correlation_id": correlation_id()}

@@ -1,0 +1,72 @@
+"""Answers that a task computes: awaited, or handed over as 202 and asked for at GET /tasks/{id}."""
+
+from typing import Any
+
+from flask import Response, request, url_for
+from flask_smorest import Blueprint
+from marshmallow import Schema, fields, validate
+
+from api.authentication import engine, principal
+from api.responses import envelope, success
+from app.errors import NotFound
+from app.security.access import require_owner
+from celeryconfig import result_expires
+from tasks.celery import enqueue
+from tasks.results import TaskState, TaskStatus, await_task, task_state
+
+POLL_AFTER_SECONDS = "1"
+
+blueprint = Blueprint("tasks", __name__, url_prefix="/tasks", description="Answers that take longer than a request")
+
+
+class Task(Schema):
+    task_id = fields.UUID(required=True)
+    status = fields.String(required=True, validate=validate.OneOf([status.value for status in TaskStatus]))
+    result = fields.Raw(metadata={"description": "Once it succeeded: what the request would have answered"})
+    reason = fields.String(metadata={"description": "Once it failed: why"})
+
+
+TaskAnswer = envelope(Task)
+
+
+@blueprint.get("/<uuid:task_id>")
+@blueprint.response(200, TaskAnswer)
+def get_task(task_id: Any) -> Response:
+    """What became of a task; for whoever asked for it, and admins"""
+    caller = principal()
+    require_owner(caller, engine().task_owners.owner(caller.tenant, str(task_id)))
+    state = task_state(str(task_id))
+    body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
+    if state.status is TaskStatus.SUCCEEDED:
+        body["result"] = state.result
+    if state.status is TaskStatus.FAILED:
+        body["reason"] = _reason(state)
+    return success(body)
+
+
+def answer_of(task: Any, *arguments: Any) -> Response:
+    """Have a task compute the answer: 200 if it is there in time, else, or if the caller prefers, 202 and where to ask.
+
+    Raises what the task raised, if it is of a kind that the error contract knows.
+    """
+    settings = engine().settings
+    caller = principal()
+    task_id = enqueue(task, *arguments).id
+    engine().task_owners.remember(caller.tenant, task_id, caller.subject, int(result_expires.total_seconds()))
+    prefers_async = "respond-async" in request.headers.get("Prefer", "")
+    if not prefers_async:
+        state = await_task(task_id, settings.calculate_wait_seconds)
+        if state.status is TaskStatus.SUCCEEDED:
+            return success(state.result)
+        if state.status is TaskStatus.FAILED:
+            raise state.result
+    headers = {"Location": url_for("tasks.get_task", task_id=task_id), "Retry-After": POLL_AFTER_SECONDS}
+    if prefers_async:
+        headers["Preference-Applied"] = "respond-async"
+    return success({"task_id": task_id, "status": TaskStatus.PENDING}, 202, headers)
+
+
+def _reason(state: TaskState) -> str:
+    if isinstance(state.result, NotFound):
+        return str(state.result)
+    return "the service failed; its operators can find the cause by the task's id"

@@ -1,0 +1,41 @@
+"""The composition root: settings in, a working engine out. Called by each process, never at import."""
+
+from dataclasses import dataclass
+
+import redis
+
+from app.clock import Clock, system_clock
+from app.errors import SettingsError
+from app.events.store import EventStore
+from app.mastery.store import MasteryStore
+from app.redis_client import connect
+from app.security.task_owners import TaskOwners
+from app.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a process needs to serve the use cases. Not to be shared across a fork."""
+
+    settings: Settings
+    redis: redis.Redis
+    mastery: MasteryStore
+    events: EventStore
+    task_owners: TaskOwners
+    clock: Clock
+
+
+def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) -> Engine:
+    """An engine on the Redis that the settings name. It connects on first use."""
+    settings = settings or load_settings()
+    if not settings.redis_url:
+        raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
+    client = connect(settings)
+    return Engine(
+        settings=settings,
+        redis=client,
+        mastery=MasteryStore(client, settings.key_prefix, settings.retention_days),
+        events=EventStore(client, settings.key_prefix),
+        task_owners=TaskOwners(client, settings.key_prefix),
+        clock=clock,
+    )

@@ -1,0 +1,26 @@
+"""Time is an argument: what needs "now" is given a Clock. Days are UTC and, inside the engine, counted from 1970-01-01."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import TypeAlias
+
+Clock: TypeAlias = Callable[[], datetime]
+Day: TypeAlias = int
+
+EPOCH = date(1970, 1, 1)
+EPOCH_ORDINAL = EPOCH.toordinal()
+
+
+def system_clock() -> datetime:
+    """The current moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def day_number(moment: date) -> Day:
+    """Days since 1970-01-01 of a date, or of a datetime that is in UTC."""
+    return moment.toordinal() - EPOCH_ORDINAL
+
+
+def day_date(day: Day) -> date:
+    """The calendar date of a day number."""
+    return date.fromordinal(day + EPOCH_ORDINAL)

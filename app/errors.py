@@ -1,0 +1,38 @@
+"""What a failure means decides where it goes; each class here is one meaning.
+
+An invalid input can never succeed: it is refused (HTTP 422) or dead-lettered at once. A transient failure succeeds later:
+it is retried, and never dead-lettered. Anything else is unexpected: a bug, logged with its cause.
+"""
+
+
+class EngineError(Exception):
+    """Base of the failures that the engine names."""
+
+
+class InvalidInput(EngineError):
+    """The input can never succeed. ``field`` is its dotted path (``data.total_questions``), ``reason`` what it must be."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+class DependencyUnavailable(EngineError):
+    """A dependency does not answer now; the same call may succeed later. The driver's error is the cause."""
+
+    def __init__(self, dependency: str) -> None:
+        super().__init__(f"{dependency} is unavailable")
+        self.dependency = dependency
+
+
+class NotFound(EngineError):
+    """What was asked for does not exist, or not for this tenant."""
+
+
+class AccessDenied(EngineError):
+    """The caller may not do this; says nothing about whether the thing exists."""
+
+
+class SettingsError(EngineError):
+    """A setting is missing or wrong; the message names the variable."""

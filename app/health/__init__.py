@@ -1,0 +1,1 @@
+"""Is the engine fit to work? Each dependency brings its own ping."""

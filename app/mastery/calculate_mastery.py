@@ -1,0 +1,22 @@
+"""Recompute a student's mastery from the facts, keep the score, and answer with it."""
+
+from datetime import datetime
+
+from app.clock import day_number
+from app.mastery.derive_scores import derive_scores
+from app.mastery.formula import DEFAULT_WEIGHTS, Weights
+from app.mastery.query_mastery import Standing, standing
+from app.mastery.store import MasteryStore
+
+
+def calculate_mastery(
+    tenant: str, student_id: str, *, store: MasteryStore, now: datetime, weights: Weights = DEFAULT_WEIGHTS
+) -> Standing:
+    """The student's standing today under the given weights.
+
+    The score that is kept always has the default weights, so that ranks compare.
+    Raises NotFound for a student without evidence.
+    """
+    today = day_number(now)
+    derive_scores(tenant, store.merge(tenant, {student_id: []}, today), store=store)
+    return standing(student_id, store.read(tenant, student_id, today), today, weights)

@@ -1,0 +1,110 @@
+"""The mastery formula, and the only place where it stands.
+
+    mastery = 0.4·completion + 0.3·quiz + 0.2·quality + 0.1·consistency
+
+Every component is a fraction from 0 to 1, or None where there is no evidence, which counts 0. The result is rounded to six
+decimals, then classified. Coverage is the sum of the weights that have evidence: how much of the score is known at all.
+Source: design section 3; the oracle of the tests recomputes it independently.
+"""
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from app.errors import InvalidInput
+
+DECIMALS = 6
+WEIGHT_SUM_TOLERANCE = 0.001
+
+
+class Components(NamedTuple):
+    """The four components, each 0..1 or None for no evidence."""
+
+    completion: float | None = None
+    quiz: float | None = None
+    quality: float | None = None
+    consistency: float | None = None
+
+
+class Weights(NamedTuple):
+    """The weight of each component; they sum to 1."""
+
+    completion: float = 0.4
+    quiz: float = 0.3
+    quality: float = 0.2
+    consistency: float = 0.1
+
+
+DEFAULT_WEIGHTS = Weights()
+
+
+class Level(StrEnum):
+    """The five levels, worst first."""
+
+    BEGINNER = "beginner"
+    DEVELOPING = "developing"
+    COMPETENT = "competent"
+    PROFICIENT = "proficient"
+    EXPERT = "expert"
+
+
+# A score belongs to the highest level whose floor it reaches.
+FLOORS: Mapping[Level, float] = {
+    Level.BEGINNER: 0.0,
+    Level.DEVELOPING: 0.4,
+    Level.COMPETENT: 0.6,
+    Level.PROFICIENT: 0.75,
+    Level.EXPERT: 0.9,
+}
+_HIGHEST_FIRST = tuple(FLOORS.items())[::-1]
+
+
+class Contribution(Struct, frozen=True):
+    """One component's part of a score: ``contribution`` = ``weight`` · ``score``, no evidence counting 0."""
+
+    score: float | None
+    weight: float
+    contribution: float
+
+
+def mastery_score(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> float:
+    """Mastery, 0..1, rounded to six decimals; weights that sum to a little over 1 do not lift it above 1."""
+    completion, quiz, quality, consistency = components
+    score = (
+        weights[0] * (completion or 0.0)
+        + weights[1] * (quiz or 0.0)
+        + weights[2] * (quality or 0.0)
+        + weights[3] * (consistency or 0.0)
+    )
+    return min(round(score, DECIMALS), 1.0)
+
+
+def classify(score: float) -> Level:
+    """The level of a (rounded) score."""
+    return next(level for level, floor in _HIGHEST_FIRST if score >= floor)
+
+
+def coverage(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> float:
+    """The share of the weights, 0..1, that has evidence."""
+    return round(sum(w for w, score in zip(weights, components, strict=True) if score is not None), DECIMALS)
+
+
+def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dict[str, Contribution]:
+    """What each component adds, by name."""
+    return {
+        name: Contribution(score, weight, round(weight * (score or 0.0), DECIMALS))
+        for name, score, weight in zip(Components._fields, components, weights, strict=True)
+    }
+
+
+def check_weights(weights: Weights) -> Weights:
+    """The same weights, if they are what the formula needs. Raises InvalidInput where one is not 0..1 or the sum is not 1."""
+    for name, weight in weights._asdict().items():
+        if not (math.isfinite(weight) and 0 <= weight <= 1):
+            raise InvalidInput(f"weights.{name}", "must be a number from 0 to 1")
+    if abs(sum(weights) - 1) > WEIGHT_SUM_TOLERANCE:
+        raise InvalidInput("weights", f"must sum to 1 ± {WEIGHT_SUM_TOLERANCE}")
+    return weights

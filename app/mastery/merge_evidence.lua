@@ -1,0 +1,190 @@
+-- Merge observations into the facts of some students of one tenant, each observation once; roll their windows to today.
+-- Facts only: nothing here scores. All keys carry the tenant's hash tag, so they live in one cluster slot.
+--
+-- KEYS[1]       totals of the tenant: hash applied | duplicates | expired -> count
+-- KEYS[2]       students of the tenant: sorted set student_id -> day of its score
+-- KEYS[2i+1]    record of the i-th student: hash, described below
+-- KEYS[2i+2]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
+-- ARGV[1]       today, as a day number (days since 1970-01-01)
+-- ARGV[2]       length of the retention window in days
+-- ARGV[3]       how many events the caller found expired, to be counted with the others
+-- ARGV[4]       prefix of the keys of the cohorts' rankings
+-- ARGV[2i+3]    id of the i-th student
+-- ARGV[2i+4]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
+--
+-- A record has the fields window, cohort, cohort_at, score, ranked and one for each day with evidence, named by its number:
+--   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
+--   window      {revision, day, correct, asked, quality_millionths, submissions, newest_active_day, active_bits,
+--               completion_day, completed, total}
+--   cohort_at   {stamp, event_id} of the event that named the cohort
+--   score       written by put_scores.lua, as are ranked, KEYS[2] and the rankings
+-- Every value stays within 64 bytes: longer ones make the server give up the compact encoding of the hash.
+--
+-- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied and "0" for a duplicate, and the
+-- two fields as stored; or {outcomes} when no evidence is left and the student was removed.
+
+local COMPLETION, QUIZ, QUALITY, ACTIVITY = 0, 1, 2, 3
+local CONSISTENCY_DAYS = 14
+local MARK_BYTES, ENTRY_BYTES = 8, 10
+
+local today = tonumber(ARGV[1])
+local retention = tonumber(ARGV[2])
+local ranking_prefix = ARGV[4]
+
+local function bytes_greater(a, b)  -- Lua's own < asks the locale
+  for i = 1, #a do
+    local x, y = a:byte(i), b:byte(i) or -1
+    if x ~= y then return x > y end
+  end
+  return false
+end
+
+local function is_later(stamp, event_id, than_stamp, than_event_id)
+  if stamp ~= than_stamp then return stamp > than_stamp end
+  return bytes_greater(event_id, than_event_id)
+end
+
+local function has_mark(marks, mark)
+  local at = marks:find(mark, 1, true)
+  while at and (at - 1) % ENTRY_BYTES ~= 0 do at = marks:find(mark, at + 1, true) end
+  return at ~= nil
+end
+
+-- Add evidence of one day to a window; a day outside it changes nothing.
+local function fold(window, day, correct, asked, quality, submissions, active, completed, total)
+  local age = window[2] - day
+  if age < 0 or age >= retention then return end
+  window[3], window[4] = window[3] + correct, window[4] + asked
+  window[5], window[6] = window[5] + quality, window[6] + submissions
+  if active == 1 then
+    if day > window[7] then window[7] = day end
+    if age < CONSISTENCY_DAYS then window[8] = bit.bor(window[8], bit.lshift(1, age)) end
+  end
+  if total and day >= window[9] then window[9], window[10], window[11] = day, completed, total end
+end
+
+-- Begin the window of today from the stored days, dropping what has left it. Returns the window and the number of days kept.
+local function roll(record, marks_key, revision)
+  local window = {revision + 1, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  local oldest = today - retention + 1
+  local kept, gone = 0, {}
+  local fields = redis.call('HGETALL', record)
+  for i = 1, #fields, 2 do
+    local day = tonumber(fields[i])
+    if day and day < oldest then
+      gone[#gone + 1] = fields[i]
+    elseif day then
+      local facts = cmsgpack.unpack(fields[i + 1])
+      fold(window, day, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], facts[7])
+      kept = kept + 1
+    end
+  end
+  if #gone > 0 then
+    redis.call('HDEL', record, unpack(gone))
+    local marks, live = redis.call('GET', marks_key) or '', {}
+    for at = 1, #marks, ENTRY_BYTES do
+      if struct.unpack('>H', marks, at + MARK_BYTES) >= oldest then live[#live + 1] = marks:sub(at, at + ENTRY_BYTES - 1) end
+    end
+    redis.call('SET', marks_key, table.concat(live))
+  end
+  return window, kept
+end
+
+local function remove(student, record, marks_key)
+  local ranked = redis.call('HGET', record, 'ranked')
+  if ranked then redis.call('ZREM', ranking_prefix .. ranked, student) end
+  redis.call('ZREM', KEYS[2], student)
+  redis.call('DEL', record, marks_key)
+end
+
+local function merge(student, record, marks_key, observations)
+  local fields = {'window', 'score', 'cohort', 'cohort_at'}
+  local slot = {}
+  for _, observation in ipairs(observations) do
+    local day = observation[2]
+    if not slot[day] then
+      fields[#fields + 1] = day
+      slot[day] = #fields
+    end
+  end
+  local held = redis.call('HMGET', record, unpack(fields))
+
+  local window = held[1] and cmsgpack.unpack(held[1]) or {0, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  local rolled, kept = false, nil
+  if window[2] < today then
+    window, kept = roll(record, marks_key, window[1])
+    rolled = true
+  end
+
+  local marks = redis.call('GET', marks_key) or ''
+  local fresh, outcomes, changed = {}, {}, {}
+  local cohort, cohort_at = held[3], held[4] and cmsgpack.unpack(held[4]) or {-1, ''}
+  local new_cohort = false
+  for i, observation in ipairs(observations) do
+    local mark, day, kind, first, second, stamp, event_id, cohort_id = unpack(observation)
+    if has_mark(marks, mark) or fresh[mark] then
+      outcomes[i] = '0'
+    else
+      outcomes[i] = '1'
+      fresh[mark] = true
+      fresh[#fresh + 1] = mark .. struct.pack('>H', day)
+      local facts = changed[day] or (held[slot[day]] and cmsgpack.unpack(held[slot[day]])) or {0, 0, 0, 0, 0}
+      changed[day] = facts
+      if kind == COMPLETION then
+        if not facts[8] or is_later(stamp, event_id, facts[8], facts[9]) then
+          facts[6], facts[7], facts[8], facts[9] = first, second, stamp, event_id
+          fold(window, day, 0, 0, 0, 0, 0, first, second)
+        end
+      elseif kind == QUIZ then
+        facts[1], facts[2] = facts[1] + first, facts[2] + second
+        fold(window, day, first, second, 0, 0, 0)
+      elseif kind == QUALITY then
+        facts[3], facts[4] = facts[3] + first, facts[4] + second
+        fold(window, day, 0, 0, first, second, 0)
+      elseif kind == ACTIVITY then
+        facts[5] = 1
+        fold(window, day, 0, 0, 0, 0, 1)
+      end
+      if cohort_id ~= '' and is_later(stamp, event_id, cohort_at[1], cohort_at[2]) then
+        cohort, cohort_at, new_cohort = cohort_id, {stamp, event_id}, true
+      end
+    end
+  end
+  outcomes = table.concat(outcomes)
+
+  if #fresh == 0 then
+    if not held[1] or kept == 0 then
+      remove(student, record, marks_key)
+      return 0, {outcomes}
+    end
+    if not rolled then return 0, {outcomes, held[1], held[2]} end
+  end
+
+  if #fresh > 0 and not rolled then window[1] = window[1] + 1 end
+  local packed = cmsgpack.pack(window)
+  local writes = {'window', packed}
+  for day, facts in pairs(changed) do
+    writes[#writes + 1] = day
+    writes[#writes + 1] = cmsgpack.pack(facts)
+  end
+  if new_cohort then
+    writes[#writes + 1], writes[#writes + 2] = 'cohort', cohort
+    writes[#writes + 1], writes[#writes + 2] = 'cohort_at', cmsgpack.pack(cohort_at)
+  end
+  redis.call('HSET', record, unpack(writes))
+  if #fresh > 0 then redis.call('APPEND', marks_key, table.concat(fresh)) end
+  return #fresh, {outcomes, packed, held[2]}
+end
+
+local replies, applied, duplicates = {}, 0, 0
+for i = 1, (#KEYS - 2) / 2 do
+  local observations = cmsgpack.unpack(ARGV[2 * i + 4])
+  local count, reply = merge(ARGV[2 * i + 3], KEYS[2 * i + 1], KEYS[2 * i + 2], observations)
+  replies[i] = reply
+  applied, duplicates = applied + count, duplicates + #observations - count
+end
+local expired = tonumber(ARGV[3])
+if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
+if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
+if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
+return replies

@@ -1,0 +1,39 @@
+"""A teacher's first look: how a cohort's students are spread over the levels, and who most needs help."""
+
+from collections import Counter
+from datetime import datetime
+from typing import NamedTuple
+
+from app.mastery.formula import Level, classify
+from app.mastery.query_mastery import Standing, query_mastery
+from app.mastery.store import MasteryStore
+
+
+class CohortLevels(NamedTuple):
+    """How many students of a cohort are at each level, and their mean mastery (0 for an empty cohort)."""
+
+    tenant_id: str
+    cohort_id: str
+    students: int
+    mean: float
+    levels: Counter[Level]
+
+
+def cohort_levels(tenant: str, cohort: str, *, store: MasteryStore) -> CohortLevels:
+    """The spread of a cohort over the levels."""
+    scores = [score for _student, score in store.ranking(tenant, cohort)]
+    mean = sum(scores) / len(scores) if scores else 0.0
+    return CohortLevels(tenant, cohort, len(scores), mean, Counter(classify(score) for score in scores))
+
+
+def most_in_need(*, store: MasteryStore, now: datetime, count: int) -> list[tuple[str, Standing]]:
+    """The students of all tenants with the lowest mastery, lowest first, each with the tenant: for whoever runs the engine."""
+    lowest = [
+        (score, tenant, student)
+        for tenant in store.tenants()
+        for cohort in store.cohorts(tenant)
+        for student, score in store.ranking(tenant, cohort, lowest=count)
+    ]
+    return [
+        (tenant, query_mastery(tenant, student, store=store, now=now)) for _score, tenant, student in sorted(lowest)[:count]
+    ]

@@ -1,0 +1,90 @@
+"""Where does this student stand? Answered from the facts, for today or an earlier day."""
+
+from datetime import date, datetime
+
+from msgspec import Struct, structs
+
+from app.clock import Day, day_date, day_number
+from app.errors import InvalidInput
+from app.mastery.facts import daily_components
+from app.mastery.formula import (
+    DECIMALS,
+    DEFAULT_WEIGHTS,
+    Components,
+    Contribution,
+    Level,
+    Weights,
+    breakdown,
+    classify,
+    coverage,
+    mastery_score,
+)
+from app.mastery.store import MasteryStore, Record
+from app.mastery.trend import Trend, trend
+
+
+class Calculation(Struct, frozen=True, kw_only=True):
+    """The formula applied: score 0..1, its level, what it was made of, and how much of that is known."""
+
+    score: float
+    level: Level
+    coverage: float
+    components: dict[str, float | None]
+    breakdown: dict[str, Contribution]
+
+
+class Standing(Calculation, frozen=True, kw_only=True):
+    """A student's mastery on a day, where it is heading, and its mean since the first evidence that is retained."""
+
+    student_id: str
+    cohort_id: str | None
+    date: date
+    trend: Trend
+    historical_average: float
+
+
+def calculate(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> Calculation:
+    """Apply the formula to components."""
+    score = mastery_score(components, weights)
+    return Calculation(
+        score=score,
+        level=classify(score),
+        coverage=coverage(components, weights),
+        components=components._asdict(),
+        breakdown=breakdown(components, weights),
+    )
+
+
+def query_mastery(tenant: str, student_id: str, *, store: MasteryStore, now: datetime, on: date | None = None) -> Standing:
+    """The student's standing today, or on the day ``on``.
+
+    Raises NotFound for a student without evidence up to that day, InvalidInput for a day in the future or before the retention.
+    """
+    today = day_number(now)
+    day = today if on is None else _retained_day(on, today, store.retention_days)
+    return standing(student_id, store.read(tenant, student_id, today, until=day), day)
+
+
+def standing(student_id: str, record: Record, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:
+    """What a student's facts say on a day, under the given weights."""
+    daily = {}
+    components = Components()
+    for each_day, components in daily_components(record.days, day):
+        daily[each_day] = mastery_score(components, weights)
+    return Standing(
+        **structs.asdict(calculate(components, weights)),
+        student_id=student_id,
+        cohort_id=record.cohort_id,
+        date=day_date(day),
+        trend=trend(daily, day),
+        historical_average=round(sum(daily.values()) / len(daily), DECIMALS),
+    )
+
+
+def _retained_day(on: date, today: Day, retention_days: int) -> Day:
+    day = day_number(on)
+    if day > today:
+        raise InvalidInput("date", "must not be in the future")
+    if day <= today - retention_days:
+        raise InvalidInput("date", f"must lie within the {retention_days} days that are retained")
+    return day

@@ -1,0 +1,39 @@
+"""The one way to make a Redis client, and the one place where its errors become the engine's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from app.errors import DependencyUnavailable
+from app.settings import Settings
+
+# A lost connection is tried twice more within 150 ms: enough for a restart of the connection, not for an outage,
+# which the caller hears about while it still can say so.
+RETRIES = 2
+BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
+HEALTH_CHECK_SECONDS = 30
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client of the state's Redis; it connects when first used, and is not to be shared across a fork."""
+    return redis.Redis.from_url(
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout_seconds,
+        socket_connect_timeout=settings.redis_timeout_seconds,
+        socket_keepalive=True,
+        health_check_interval=HEALTH_CHECK_SECONDS,
+        max_connections=settings.redis_max_connections,
+        retry=Retry(ExponentialBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS), RETRIES),
+    )
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise DependencyUnavailable in place of the driver's errors that mean "not now"."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError) as error:
+        raise DependencyUnavailable("redis") from error

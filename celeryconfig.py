@@ -1,0 +1,92 @@
+"""Celery's settings, each number with its reason. docs/decisions/0004 says how messages survive crashes."""
+
+from datetime import timedelta
+
+from kombu import Queue
+
+from app.settings import load_settings
+from tasks.queues import EVENTS, INTERACTIVE, MAINTENANCE
+
+_settings = load_settings()
+
+broker_url = _settings.broker
+result_backend = _settings.broker
+
+task_queues = [Queue(EVENTS), Queue(INTERACTIVE), Queue(MAINTENANCE)]
+task_default_queue = INTERACTIVE
+task_create_missing_queues = False  # a misspelt queue is an error, not a place where tasks wait for ever
+task_routes = {
+    "events.*": {"queue": EVENTS},
+    "mastery.calculate": {"queue": INTERACTIVE},
+    "mastery.refresh": {"queue": MAINTENANCE},
+}
+
+# Delivery: a task is acknowledged after it ran, and is given to another worker when its own dies. All tasks are idempotent.
+task_acks_late = True
+task_reject_on_worker_lost = False  # True can loop for ever on a task that kills its worker (celery#9082)
+worker_prefetch_multiplier = 1  # more would hide queued tasks from idle workers, and keep them from callers who wait
+VISIBILITY_TIMEOUT_SECONDS = 60  # how long a dead worker's tasks stay away; a chunk takes 50 ms, the longest task 20 s
+MAX_RETRY_SECONDS = 20  # a delay above the visibility timeout would be delivered again and again (celery#5935)
+# Below the visibility timeout, so that a task does not run twice at once. There is no hard limit: it would drop the message, and
+# what tasks wait for has timeouts of its own.
+task_soft_time_limit = 30
+
+_sockets = {
+    "socket_timeout": 10.0,  # above the 1 s of a blocking pop, below a caller's patience
+    "socket_connect_timeout": 2.0,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+broker_transport_options = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    # Both, so that a sweep happens every 5 s: the defaults multiply to 100 s.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "global_keyprefix": f"{_settings.key_prefix}:celery:",
+    "max_connections": _settings.redis_max_connections,
+    **_sockets,
+}
+result_backend_transport_options = {"global_keyprefix": f"{_settings.key_prefix}:celery:", **_sockets}
+redis_socket_timeout = 5.0
+redis_socket_connect_timeout = 2.0
+redis_socket_keepalive = True
+redis_max_connections = _settings.redis_max_connections
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # a worker outlives an outage of any length
+broker_channel_error_retry = True
+# A caller hears within a second that the broker is away; the bridge, which can wait, tries again by itself.
+task_publish_retry_policy = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+
+# Content. Chunks are msgpack (bytes as they are), compressed per task; everything else is JSON. Nothing is pickled.
+accept_content = ["json", "msgpack"]
+result_accept_content = ["json"]
+task_serializer = "json"
+result_serializer = "json"
+
+# Results are kept for whoever was handed a 202, an hour; tasks whose result nobody asks for keep none.
+result_expires = timedelta(hours=1)
+task_store_errors_even_if_ignored = False
+
+# Shutdown: a running task gets ten seconds to finish, then goes back to its queue.
+worker_soft_shutdown_timeout = 10.0
+worker_enable_soft_shutdown_on_idle = False
+worker_max_tasks_per_child = None  # the children hold little state and do not grow: docs/performance.md
+worker_hijack_root_logger = False
+worker_redirect_stdouts = False
+
+# Flower needs the events; at a few dozen tasks a second they cost next to nothing. They carry no arguments: see tasks/.
+worker_send_task_events = True
+task_send_sent_event = True
+event_queue_ttl = 60.0  # of what nobody reads, a minute is kept
+
+timezone = "UTC"
+enable_utc = True
+beat_schedule = {
+    # Mastery changes with the day even when nothing happens. Hourly, because the run after midnight does all the work and
+    # the others, which find nothing to do, make up for one that was missed.
+    "refresh-mastery": {
+        "task": "mastery.refresh",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
+}

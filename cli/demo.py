@@ -1,0 +1,120 @@
+"""``mastery demo``: the whole stack, events streamed through it, and what a teacher would want to see."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import requests
+from rich.console import Console
+
+from app.bootstrap import bootstrap
+from app.errors import DependencyUnavailable, EngineError
+from app.settings import Settings
+from cli import replay
+from cli.classroom import DEMO_CLASSROOM, simulate, to_records
+from cli.event_files import records, survey
+from cli.running_stack import RunningStack, find_running_stack, settings_of_running_stack
+from cli.stack import data_folder
+from cli.summary import print_how_to_call, print_summary
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.2
+PING_SECONDS = 5.0
+
+
+class StackFailed(EngineError):
+    """The stack did not start or did not stay up; the message is its own last word."""
+
+
+def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: bool, console: Console) -> int:
+    """Run the demo until Ctrl-C, or until the summary with ``leave``. Returns the exit code.
+
+    Raises InvalidInput for a file that cannot be read, StackFailed when the stack cannot run.
+    """
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    found = survey(events) if events else None  # a broken file is refused before anything is started
+    try:
+        with _stack(settings, console) as (process, stack):
+            engine = bootstrap(settings_of_running_stack(settings))
+            yesterday = engine.clock().date() - timedelta(days=1)
+            if events is None or found is None:
+                console.print(
+                    f"A simulated classroom: {DEMO_CLASSROOM.students} students of {len(DEMO_CLASSROOM.cohorts)} tenants, "
+                    f"the {DEMO_CLASSROOM.days} days up to yesterday."
+                )
+                simulated = simulate(DEMO_CLASSROOM, yesterday)
+                outcome = replay.stream(engine, to_records(simulated), total=len(simulated), rate=None, console=console)
+            else:
+                shift = yesterday - found.newest if shift_to_now and found.newest else timedelta()
+                outcome = replay.stream(engine, records(events, shift), total=found.events, rate=None, console=console)
+            print_summary(engine, outcome, console)
+            print_how_to_call(engine, stack, console)
+            if not leave:
+                console.print("\nThe engine goes on running. [bold]Ctrl-C[/bold] stops it; the data stays.")
+                process.wait()
+                raise _failure(settings)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+    return 0
+
+
+@contextmanager
+def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Popen[bytes], RunningStack]]:
+    """A stack in the background, ready for use; it is stopped, whatever happens."""
+    with _log_path(settings).open("wb") as log:
+        # A session of its own: Ctrl-C is for this process, which stops the stack itself.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "up"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        with console.status("Starting Valkey, Kafka, API, worker, beat, bridge and Flower …"):
+            stack = _wait_until_ready(settings, process)
+        console.print(f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log is {_log_path(settings)}")
+        yield process, stack
+    finally:
+        if process.poll() is None:
+            with console.status("Stopping …"):
+                process.terminate()
+                process.wait(STOP_SECONDS)
+
+
+def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes]) -> RunningStack:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise _failure(settings)
+        stack = find_running_stack(settings.data_path)
+        if stack is not None and stack.pid == process.pid and _is_ready(stack):
+            return stack
+        time.sleep(POLL_SECONDS)
+    raise DependencyUnavailable(f"the stack did not become ready in {READY_SECONDS:.0f} s; see {_log_path(settings)}: it")
+
+
+def _is_ready(stack: RunningStack) -> bool:
+    try:
+        return requests.get(f"{stack.http_url}/ready", timeout=PING_SECONDS).ok
+    except requests.RequestException:  # not listening yet
+        return False
+
+
+def _failure(settings: Settings) -> StackFailed:
+    path = _log_path(settings)
+    lines = path.read_text(errors="replace").splitlines() or ["it said nothing"]
+    word = next((line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")), None)
+    return StackFailed(word or f"the stack stopped: {lines[-1]}; see {path}")
+
+
+def _log_path(settings: Settings) -> Path:
+    return data_folder(settings) / "logs" / "stack.log"
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,65 @@
+"""``mastery doctor``: what the settings are, and whether everything they name answers."""
+
+import os
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaException
+from rich.console import Console
+from rich.table import Table
+
+from app.bootstrap import bootstrap
+from app.errors import DependencyUnavailable
+from app.health.readiness import OK, Ping, check_readiness, ping_bridge
+from app.redis_client import translated_errors
+from app.settings import Settings, redacted, unknown_settings
+from consumers.kafka import producer
+from tasks.celery import app as celery
+from tasks.health import ping_broker, ping_worker
+
+ANSWER_SECONDS = 5.0
+
+
+def run(settings: Settings, *, console: Console) -> int:
+    """Print settings and pings. Returns 0 when everything answers, else 1."""
+    console.print(_settings_table(settings))
+    for name in unknown_settings(os.environ):
+        console.print(f"[yellow]{name} is not a setting and is ignored[/yellow]")
+    if not (settings.redis_url and settings.kafka_bootstrap):
+        console.print(f"No stack runs on {settings.data_path}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True)
+        return 1
+    readiness = check_readiness(_pings(settings))
+    for name, state in readiness.dependencies.items():
+        console.print(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
+    return 0 if readiness.ready else 1
+
+
+def _settings_table(settings: Settings) -> Table:
+    table = Table(title="Settings")
+    table.add_column("variable", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for name, value in redacted(settings).items():
+        table.add_row(name, value or "[dim]embedded by `mastery up`[/dim]")
+    return table
+
+
+def _pings(settings: Settings) -> Mapping[str, Ping]:
+    celery.conf.update(broker_url=settings.broker, result_backend=settings.broker)
+    engine = bootstrap(settings)
+
+    def ping_redis() -> None:
+        with translated_errors():
+            engine.redis.ping()
+
+    def ping_kafka() -> None:
+        try:
+            producer(settings).list_topics(timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise DependencyUnavailable("kafka") from error
+
+    return {
+        "redis": ping_redis,
+        "broker": ping_broker,
+        "kafka": ping_kafka,
+        "worker": ping_worker,
+        "bridge": lambda: ping_bridge(engine.events),
+    }

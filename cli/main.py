@@ -1,0 +1,87 @@
+"""``mastery``: run the engine, feed it, look after it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from app.clock import system_clock
+from app.errors import EngineError
+from app.security.access import Role
+from app.security.tokens import development_token
+from app.settings import load_settings
+from cli import demo as demo_command
+from cli import doctor as doctor_command
+from cli import replay as replay_command
+from cli.running_stack import settings_of_running_stack
+from cli.stack import run_stack
+
+EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+class EngineErrorsAreMessages(click.Group):
+    """The outermost edge of the command: an engine's error is a message for the one who typed it, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except EngineError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=EngineErrorsAreMessages, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mastery-engine")
+def main() -> None:
+    """The Mastery Engine: learning events in, each student's mastery out."""
+
+
+@main.command()
+def up() -> None:
+    """Run the whole stack in this terminal until Ctrl-C."""
+    sys.exit(run_stack(load_settings()))
+
+
+@main.command()
+@click.argument("events", required=False, type=EVENTS_FILE)
+@click.option("--shift-to-now", is_flag=True, help="Move all events by whole days so that the newest falls on yesterday.")
+@click.option("--exit", "leave", is_flag=True, help="Stop after the summary instead of waiting for Ctrl-C.")
+def demo(events: Path | None, *, shift_to_now: bool, leave: bool) -> None:
+    """Run the whole stack, stream EVENTS (or a simulated classroom) through it, and show what a teacher would want to see."""
+    sys.exit(demo_command.run(load_settings(), events, shift_to_now=shift_to_now, leave=leave, console=Console()))
+
+
+@main.command()
+@click.argument("events", type=EVENTS_FILE)
+@click.option("--rate", type=click.IntRange(min=1), help="At most this many events a second.")
+@click.option("--shift-to-now", is_flag=True, help="Move all events by whole days so that the newest falls on yesterday.")
+def replay(events: Path, *, rate: int | None, shift_to_now: bool) -> None:
+    """Feed EVENTS (NDJSON, gzipped or not) to the running stack, and wait until they are applied."""
+    settings = settings_of_running_stack(load_settings())
+    replay_command.run(settings, events, rate=rate, shift_to_now=shift_to_now, console=Console())
+
+
+@main.command()
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--tenant", required=True)
+@click.option("--subject", help="Who it is; for a student, the student's id. [default: the role]")
+@click.option("--cohorts", default="", help="A teacher's cohorts, separated by commas.")
+def token(role: str, tenant: str, subject: str | None, cohorts: str) -> None:
+    """Print a development token, and nothing else."""
+    named: Sequence[str] = [cohort for cohort in cohorts.split(",") if cohort]
+    click.echo(
+        development_token(
+            load_settings(), role=Role(role), tenant=tenant, subject=subject or role, cohorts=named, now=system_clock()
+        )
+    )
+
+
+@main.command()
+def doctor() -> None:
+    """Show the settings, secrets redacted, and ping every dependency."""
+    sys.exit(doctor_command.run(settings_of_running_stack(load_settings(), required=False), console=Console()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What the demo prints at its end: counts, levels per cohort, who most needs help, and how to ask for more."""
+
+from rich.console import Console
+from rich.table import Table
+
+from app.bootstrap import Engine
+from app.mastery.formula import Level
+from app.mastery.overview import cohort_levels, most_in_need
+from app.security.access import Role
+from app.security.tokens import development_token
+from cli.replay import Outcome
+from cli.running_stack import RunningStack
+
+IN_NEED = 10
+
+
+def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
+    """The counts of a run and the state it left."""
+    console.print(_counts(outcome))
+    console.print(_levels(engine))
+    console.print(_in_need(engine))
+
+
+def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> None:
+    """A query that can be pasted into a shell, with a token in it."""
+    lowest = most_in_need(store=engine.mastery, now=engine.clock(), count=1)
+    if engine.settings.env == "production" or not lowest:
+        return
+    tenant, standing = lowest[0]
+    token = development_token(engine.settings, role=Role.ADMIN, tenant=tenant, subject="demo", now=engine.clock())
+    console.print("\nAsk the engine yourself (the token is an admin's, good for a day):\n", style="bold")
+    lines = (
+        f"TOKEN={token}",
+        f"curl -s {stack.http_url}/mastery/query -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\",
+        f'     -d \'{{"student_id": "{standing.student_id}"}}\'',
+    )
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
+    console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})")
+
+
+def _counts(outcome: Outcome) -> Table:
+    table = Table(title="Events")
+    for heading in ("in", "applied", "duplicates", "expired", "dead-lettered", "events/s"):
+        table.add_column(heading, justify="right")
+    counts = (outcome.events, outcome.applied, outcome.duplicates, outcome.expired, outcome.dead_lettered)
+    table.add_row(*(f"{count:,}" for count in counts), f"{outcome.events / outcome.seconds:,.0f}")
+    return table
+
+
+def _levels(engine: Engine) -> Table:
+    table = Table(title="Mastery by cohort")
+    table.add_column("tenant")
+    table.add_column("cohort")
+    for heading in ("students", "mean", *(level.value for level in Level)):
+        table.add_column(heading, justify="right")
+    for tenant in engine.mastery.tenants():
+        for cohort in engine.mastery.cohorts(tenant):
+            found = cohort_levels(tenant, cohort, store=engine.mastery)
+            spread = (str(found.levels[level]) for level in Level)
+            table.add_row(tenant, cohort, str(found.students), f"{found.mean:.2f}", *spread)
+    return table
+
+
+def _in_need(engine: Engine) -> Table:
+    table = Table(title="Who most needs help")
+    for heading in ("tenant", "cohort", "student"):
+        table.add_column(heading)
+    table.add_column("mastery", justify="right")
+    for heading in ("level", "trend", "weakest", "no evidence of"):
+        table.add_column(heading)
+    for tenant, standing in most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED):
+        known = {name: score for name, score in standing.components.items() if score is not None}
+        weakest = min(known, key=lambda name: known[name]) if known else ""
+        unknown = ", ".join(name for name, score in standing.components.items() if score is None)
+        table.add_row(
+            tenant,
+            standing.cohort_id or "",
+            standing.student_id,
+            f"{standing.score:.3f}",
+            standing.level.value,
+            standing.trend.value,
+            f"{weakest} {known[weakest]:.2f}" if known else "",
+            unknown,
+        )
+    return table

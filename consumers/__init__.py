@@ -1,0 +1,1 @@
+"""The bridge from Kafka to Celery, and the topics it reads and writes."""

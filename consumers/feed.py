@@ -1,0 +1,135 @@
+"""Feed events to the topic no faster than the bridge takes them, and wait until they are recorded.
+
+The embedded broker keeps only the newest 5 MB of a partition, so whoever produces to it in bulk paces itself by the lag.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from app.bootstrap import Engine
+from app.errors import DependencyUnavailable
+from app.settings import Settings
+from consumers.kafka import producer
+
+# Half of what the embedded broker keeps of one partition, in case all events share one.
+MAX_UNREAD_BYTES = 2_500_000
+CHECK_EVERY_EVENTS = 500
+POLL_SECONDS = 0.02
+ANSWER_SECONDS = 10.0
+STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
+
+
+class Lag:
+    """How far the bridge is behind the end of the events topic, asked of the broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.events_topic
+        self._consumer = Consumer(
+            {"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.kafka_group, "enable.auto.commit": False}
+        )
+
+    def records(self) -> int:
+        """Records produced and not yet committed by the bridge. Raises DependencyUnavailable."""
+        try:
+            topic = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
+            partitions = [TopicPartition(self._topic, number) for number in topic.partitions]
+            return sum(self._behind(each) for each in self._consumer.committed(partitions, timeout=ANSWER_SECONDS))
+        except KafkaException as error:
+            raise DependencyUnavailable("kafka") from error
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._consumer.close()
+
+    def _behind(self, committed: TopicPartition) -> int:
+        low, high = self._consumer.get_watermark_offsets(committed, timeout=ANSWER_SECONDS)
+        return high - max(committed.offset, low)
+
+
+def feed(
+    settings: Settings,
+    records: Iterable[tuple[bytes | None, bytes]],
+    *,
+    rate: int | None = None,
+    sent: Callable[[int], None] = lambda _count: None,
+) -> int:
+    """Produce records (key, value) to the events topic. Returns how many; ``sent`` hears of progress.
+
+    Raises DependencyUnavailable when the broker does not take one, or the bridge stops taking them.
+    """
+    pace = _Pace(settings, rate)
+    errors: list[KafkaError] = []
+
+    def report(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            errors.append(error)
+
+    out = producer(settings)
+    count = 0
+    try:
+        for count, (key, value) in enumerate(records, start=1):  # noqa: B007 - the last count is the answer
+            out.produce(settings.events_topic, value=value, key=key, on_delivery=report)
+            out.poll(0)
+            if pace.is_due(len(value)):
+                out.flush(ANSWER_SECONDS)
+                sent(CHECK_EVERY_EVENTS)
+                pace.wait()
+        sent(count % CHECK_EVERY_EVENTS)
+        if out.flush(ANSWER_SECONDS) or errors:
+            raise DependencyUnavailable("kafka") from (KafkaException(errors[0]) if errors else None)
+    except (BufferError, KafkaException) as error:
+        raise DependencyUnavailable("kafka") from error
+    finally:
+        pace.close()
+    return count
+
+
+class _Pace:
+    """Holds a producer back to the rate, and to what the bridge takes."""
+
+    def __init__(self, settings: Settings, rate: int | None) -> None:
+        self._lag = Lag(settings)
+        self._rate = rate
+        self._began = time.monotonic()
+        self._events = self._bytes = 0
+
+    def is_due(self, size: int) -> bool:
+        """Count an event of so many bytes; true when it is time to look."""
+        self._events += 1
+        self._bytes += size
+        return self._events % CHECK_EVERY_EVENTS == 0
+
+    def wait(self) -> None:
+        """Return when more may be sent."""
+        if self._rate:
+            time.sleep(max(0.0, self._began + self._events / self._rate - time.monotonic()))
+        allowed = max(CHECK_EVERY_EVENTS, MAX_UNREAD_BYTES * self._events // self._bytes)
+        until(
+            lambda: self._lag.records() <= allowed - CHECK_EVERY_EVENTS,
+            self._lag.records,
+            "the bridge does not take events: it",
+        )
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._lag.close()
+
+
+def recorded(engine: Engine) -> int:
+    """How many events have come to their end so far: applied, duplicate, expired or dead-lettered."""
+    ended = sum(sum(engine.mastery.totals(tenant)) for tenant in engine.mastery.tenants())
+    return ended + sum(engine.events.dead_letters().values())
+
+
+def until(reached: Callable[[], bool], progress: Callable[[], int], otherwise: str) -> None:
+    """Wait until something is reached. Raises DependencyUnavailable(otherwise) when nothing progresses for two minutes."""
+    last, since = progress(), time.monotonic()
+    while not reached():
+        time.sleep(POLL_SECONDS)
+        now = progress()
+        if now != last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > STALLED_SECONDS:
+            raise DependencyUnavailable(otherwise)

@@ -1,0 +1,27 @@
+"""Pings of what tasks depend on."""
+
+from kombu.exceptions import OperationalError
+
+from app.errors import DependencyUnavailable
+from tasks.celery import app
+
+ANSWER_SECONDS = 1  # a worker answers within milliseconds, its main process being free while tasks run
+
+
+def ping_broker() -> None:
+    """Raise DependencyUnavailable unless the broker accepts a connection."""
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=ANSWER_SECONDS)
+    except OperationalError as error:
+        raise DependencyUnavailable("broker") from error
+
+
+def ping_worker() -> None:
+    """Raise DependencyUnavailable unless a worker answers."""
+    try:
+        answers = app.control.ping(timeout=ANSWER_SECONDS, limit=1)
+    except OperationalError as error:
+        raise DependencyUnavailable("worker") from error
+    if not answers:
+        raise DependencyUnavailable("worker")

@@ -1,0 +1,43 @@
+"""Tasks that compute mastery."""
+
+from typing import Any, cast
+
+import msgspec
+
+from app.clock import day_number
+from app.errors import DependencyUnavailable, NotFound
+from app.mastery.calculate_mastery import calculate_mastery
+from app.mastery.derive_scores import refresh_scores
+from app.mastery.formula import Weights
+from celeryconfig import MAX_RETRY_SECONDS
+from tasks.celery import app, engine, enqueue
+
+# Students per round of the refresh: a few milliseconds of Redis at a time.
+REFRESH_BATCH = 500
+# Students per run: about 2 s, well below the time limit; the queue's other tasks get their turn in between.
+REFRESH_LIMIT = 20_000
+
+
+@app.task(
+    name="mastery.calculate",
+    throws=(NotFound,),
+    autoretry_for=(DependencyUnavailable,),
+    max_retries=3,  # somebody waits; after some seconds they had better be told
+    retry_backoff=True,
+    retry_backoff_max=MAX_RETRY_SECONDS,
+)
+def calculate(tenant: str, student_id: str, weights: list[float]) -> dict[str, Any]:
+    """Recompute one student's mastery from the facts and keep it."""
+    standing = calculate_mastery(tenant, student_id, store=engine().mastery, now=engine().clock(), weights=Weights(*weights))
+    return cast("dict[str, Any]", msgspec.to_builtins(standing))
+
+
+@app.task(name="mastery.refresh", ignore_result=True)
+def refresh() -> None:
+    """Bring scores up to today and drop what has expired; beat sends this every hour.
+
+    What does not fit in one run is left to another, queued at once.
+    """
+    today = day_number(engine().clock())
+    if refresh_scores(store=engine().mastery, today=today, batch=REFRESH_BATCH, limit=REFRESH_LIMIT) == REFRESH_LIMIT:
+        enqueue(refresh)

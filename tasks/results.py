@@ -1,0 +1,53 @@
+"""What became of a task that somebody asked for."""
+
+import time
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import redis
+from celery import states
+
+from app.errors import DependencyUnavailable
+from tasks.celery import app
+
+# Polled rather than subscribed to: Celery's subscription is one per process and not safe among threads, and a poll of 0.1 ms
+# every few milliseconds costs less than a connection per waiting caller. The pause grows, since long tasks need no haste.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.002, 0.1
+
+
+class TaskStatus(StrEnum):
+    """The state of a task, as callers are told."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class TaskState(NamedTuple):
+    """A task's status, and what it returned or raised."""
+
+    status: TaskStatus
+    result: Any = None
+
+
+def task_state(task_id: str) -> TaskState:
+    """The task's state now. Raises DependencyUnavailable when the result backend does not answer."""
+    try:
+        meta = app.backend.get_task_meta(task_id)
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise DependencyUnavailable("result backend") from error
+    if meta["status"] == states.SUCCESS:
+        return TaskState(TaskStatus.SUCCEEDED, meta["result"])
+    if meta["status"] in states.EXCEPTION_STATES and meta["status"] != states.RETRY:
+        return TaskState(TaskStatus.FAILED, meta["result"])
+    return TaskState(TaskStatus.PENDING)
+
+
+def await_task(task_id: str, seconds: float) -> TaskState:
+    """The task's state as soon as it has ended, or after so many seconds."""
+    deadline = time.monotonic() + seconds
+    pause = FIRST_PAUSE_SECONDS
+    while (state := task_state(task_id)).status is TaskStatus.PENDING and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+    return state
