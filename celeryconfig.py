@@ -27,8 +27,8 @@ task_reject_on_worker_lost = False  # True can loop for ever on a task that kill
 worker_prefetch_multiplier = 1  # more would hide queued tasks from idle workers, and keep them from callers who wait
 VISIBILITY_TIMEOUT_SECONDS = 60  # how long a dead worker's tasks stay away; a chunk takes 50 ms, the longest task 20 s
 MAX_RETRY_SECONDS = 20  # a delay above the visibility timeout would be delivered again and again (celery#5935)
-# Below the visibility timeout, so that a task does not run twice at once. There is no hard limit: it would drop the message, and
-# what tasks wait for has timeouts of its own.
+# Below the visibility timeout, so that a task does not run twice at once. There is no hard limit: it would drop the message,
+# and what tasks wait for has timeouts of its own.
 task_soft_time_limit = 30
 
 _sockets = {

@@ -19,11 +19,15 @@ class InvalidInput(EngineError):
 
 
 class DependencyUnavailable(EngineError):
-    """A dependency does not answer now; the same call may succeed later. The driver's error is the cause."""
+    """A dependency does not answer now; the same call may succeed later. The driver's error is the cause.
 
-    def __init__(self, dependency: str) -> None:
-        super().__init__(f"{dependency} is unavailable")
+    The message is ``dependency`` and ``state``: "redis is unavailable", "bridge is joining its group".
+    """
+
+    def __init__(self, dependency: str, state: str = "is unavailable") -> None:
+        super().__init__(f"{dependency} {state}")
         self.dependency = dependency
+        self.state = state
 
 
 class NotFound(EngineError):

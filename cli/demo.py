@@ -95,7 +95,7 @@ def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes]) -> R
         if stack is not None and stack.pid == process.pid and _is_ready(stack):
             return stack
         time.sleep(POLL_SECONDS)
-    raise DependencyUnavailable(f"the stack did not become ready in {READY_SECONDS:.0f} s; see {_log_path(settings)}: it")
+    raise DependencyUnavailable("the stack", f"did not become ready in {READY_SECONDS:.0f} s; see {_log_path(settings)}")
 
 
 def _is_ready(stack: RunningStack) -> bool:

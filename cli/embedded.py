@@ -1,7 +1,7 @@
 """The embedded servers, each a process of its own: a real Valkey, and the Kafka broker that librdkafka brings.
 
-``python -m cli.embedded valkey FOLDER PORT`` and ``python -m cli.embedded kafka`` print the server's address on a line when it
-is ready, and serve until their standard input ends, which it does when whoever started them stops or dies.
+``python -m cli.embedded valkey FOLDER PORT`` and ``python -m cli.embedded kafka TOPIC …`` print the server's address on a line
+when it is ready, and serve until their standard input ends, which it does when whoever started them stops or dies.
 """
 
 import subprocess
@@ -38,10 +38,12 @@ def serve_valkey(folder: str, port: int) -> None:
     server.stop(timeout=STOP_SECONDS)
 
 
-def serve_kafka() -> None:
-    """Serve a Kafka broker that keeps nothing beyond its process."""
+def serve_kafka(*topics: str) -> None:
+    """Serve a Kafka broker that has the topics, with four partitions each, and keeps nothing beyond its process."""
     owner = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 3})
     broker = next(iter(owner.list_topics(timeout=10).brokers.values()))
+    for topic in topics:
+        owner.list_topics(topic, timeout=10)  # the embedded broker makes a topic when it is first asked about
     print(f"{broker.host}:{broker.port}", flush=True)
     sys.stdin.read()
 
@@ -65,7 +67,7 @@ def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNU
         try:
             address = process.stdout.readline().strip() if process.stdout else ""
             if not address:
-                raise DependencyUnavailable(f"the embedded {name}")
+                raise DependencyUnavailable(f"the embedded {name}", "did not start; servers.log in the data folder says why")
             yield address
         finally:
             if process.stdin:
@@ -79,7 +81,7 @@ def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNU
 def main(name: str, *arguments: str) -> int:
     """Serve what is named."""
     if name == "kafka":
-        serve_kafka()
+        serve_kafka(*arguments)
         return 0
     folder, port = arguments
     try:

@@ -59,7 +59,8 @@ def stream(
         until(
             lambda: recorded(engine) - ended >= count,
             lambda: recorded(engine),
-            "not every event was recorded; the logs of the worker and the bridge say why: a part of the stack",
+            "the worker or the bridge",
+            "stopped before every event was recorded; their logs say why",
         )
         progress.update(done, completed=count)
     applied, duplicates, expired, dead_lettered = (new - old for new, old in zip(_counts(engine), before, strict=True))

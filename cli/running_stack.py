@@ -43,7 +43,7 @@ def settings_of_running_stack(settings: Settings, *, required: bool = True) -> S
     stack = find_running_stack(settings.data_path)
     if stack is None:
         if required:
-            raise DependencyUnavailable(f"no stack runs on {settings.data_path} (start one with `mastery up`): the engine")
+            raise DependencyUnavailable("no stack", f"runs on {settings.data_path}; start one with `mastery up`")
         return settings
     return msgspec.structs.replace(
         settings,

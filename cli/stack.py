@@ -75,7 +75,9 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
     with ExitStack() as exits:
         log = exits.enter_context((folder / "logs" / "servers.log").open("ab"))
         redis_url = settings.redis_url or exits.enter_context(embedded("valkey", str(folder / "valkey"), "0", log=log))
-        kafka = settings.kafka_bootstrap or exits.enter_context(embedded("kafka", log=log))
+        kafka = settings.kafka_bootstrap or exits.enter_context(
+            embedded("kafka", settings.events_topic, settings.dlq_topic, log=log)
+        )
         yield RunningStack(
             pid=os.getpid(),
             http_url=f"http://{settings.http_host}:{http_port}",

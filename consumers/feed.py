@@ -109,7 +109,8 @@ class _Pace:
         until(
             lambda: self._lag.records() <= allowed - CHECK_EVERY_EVENTS,
             self._lag.records,
-            "the bridge does not take events: it",
+            "the bridge",
+            "takes no events",
         )
 
     def close(self) -> None:
@@ -123,8 +124,8 @@ def recorded(engine: Engine) -> int:
     return ended + sum(engine.events.dead_letters().values())
 
 
-def until(reached: Callable[[], bool], progress: Callable[[], int], otherwise: str) -> None:
-    """Wait until something is reached. Raises DependencyUnavailable(otherwise) when nothing progresses for two minutes."""
+def until(reached: Callable[[], bool], progress: Callable[[], int], who: str, what: str) -> None:
+    """Wait until something is reached. Raises DependencyUnavailable(who, what) when nothing progresses for two minutes."""
     last, since = progress(), time.monotonic()
     while not reached():
         time.sleep(POLL_SECONDS)
@@ -132,4 +133,4 @@ def until(reached: Callable[[], bool], progress: Callable[[], int], otherwise: s
         if now != last:
             last, since = now, time.monotonic()
         elif time.monotonic() - since > STALLED_SECONDS:
-            raise DependencyUnavailable(otherwise)
+            raise DependencyUnavailable(who, what)

@@ -61,4 +61,6 @@ def _common(settings: Settings) -> dict[str, Any]:
         # A broker that comes back is found within a second.
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,
+        # A topic that is created, or grows partitions, while the bridge runs is noticed within ten seconds.
+        "topic.metadata.refresh.interval.ms": 10_000,
     }

@@ -17,7 +17,7 @@ app = Celery("mastery", include=["tasks.events", "tasks.mastery"])
 app.config_from_object("celeryconfig")
 
 # Ids of students are personal data: the arguments of a task are shown nowhere (logs, Flower, events).
-HIDDEN = "(…)"
+HIDDEN: dict[str, Any] = {"argsrepr": "(…)", "kwargsrepr": "{…}"}
 
 
 @cache
@@ -43,7 +43,7 @@ def enqueue(task: Task[Any, Any], *args: Any, **options: Any) -> Any:
     Raises DependencyUnavailable when the broker does not take it; it may have been queued all the same.
     """
     try:
-        return task.apply_async(args=args, argsrepr=HIDDEN, kwargsrepr=HIDDEN, **options)
+        return task.apply_async(args=args, **options, **HIDDEN)
     except OperationalError as error:
         raise DependencyUnavailable("broker") from error
 

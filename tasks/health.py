@@ -24,4 +24,4 @@ def ping_worker() -> None:
     except OperationalError as error:
         raise DependencyUnavailable("worker") from error
     if not answers:
-        raise DependencyUnavailable("worker")
+        raise DependencyUnavailable("worker", "does not answer")

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Readiness(NamedTuple):
-    """Whether all is well, and each dependency's state: "ok" or "unavailable"."""
+    """Whether all is well, and each dependency's state: "ok", or what is wrong with it."""
 
     ready: bool
     dependencies: dict[str, str]
@@ -31,13 +31,15 @@ def _state(name: str, ping: Ping) -> str:
     try:
         ping()
     except DependencyUnavailable as error:
-        _log.warning("%s is not ready", name, exc_info=error)
-        return "unavailable"
+        _log.warning("not ready: %s %s", name, error.state, exc_info=error.__cause__)
+        return error.state
     return OK
 
 
 def ping_bridge(events: EventStore) -> None:
     """Raise DependencyUnavailable unless the bridge reported within the last seconds that it runs."""
     heartbeat = events.heartbeat()
-    if heartbeat is None or heartbeat.state != RUNNING:
-        raise DependencyUnavailable("bridge")
+    if heartbeat is None:
+        raise DependencyUnavailable("bridge", "gives no sign of life")
+    if heartbeat.state != RUNNING:
+        raise DependencyUnavailable("bridge", f"is {heartbeat.state}")

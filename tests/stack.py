@@ -1,0 +1,121 @@
+"""A whole stack as tests use it: a process of its own, in a folder of its own, on ports of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from app.bootstrap import bootstrap
+from app.security.access import Role
+from app.security.tokens import development_token
+from app.settings import load_settings
+from cli.running_stack import RunningStack, find_running_stack
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+class Stack:
+    """A whole stack in a data folder: ``mastery up`` as a process, its parts reached over TCP."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder = folder
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")},
+            "MASTERY_DATA_DIR": str(folder),
+            "MASTERY_HTTP_PORT": str(free_port()),
+            **variables,
+        }
+        self.settings = load_settings(self.environment)
+
+    def __enter__(self) -> "Stack":
+        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", "up"], env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            wait_for(lambda: self.process.poll() is not None or self._is_ready(), READY_SECONDS)
+            assert self.process.poll() is None, self.log()
+        except BaseException:
+            self.stop()
+            raise
+        self.engine = bootstrap(load_settings({**self.environment, **self._servers()}))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.redis.close()
+        self.stop()
+
+    def stop(self) -> int:
+        """End the stack as a service manager does; returns its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        finally:
+            self.process.kill()
+
+    @property
+    def running(self) -> RunningStack:
+        """What the stack says of itself."""
+        found = find_running_stack(self.folder)
+        assert found is not None
+        return found
+
+    def log(self) -> str:
+        """What the stack printed."""
+        return (self.folder.parent / f"{self.folder.name}.log").read_text()
+
+    def mastery(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a ``mastery`` command against this stack, as in another terminal."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=300,
+        )
+
+    def token(
+        self, role: Role = Role.ADMIN, tenant: str = "demo", subject: str = "tester", cohorts: tuple[str, ...] = ()
+    ) -> str:
+        """A development token."""
+        return development_token(
+            self.settings, role=role, tenant=tenant, subject=subject, cohorts=cohorts, now=datetime.now(UTC)
+        )
+
+    def _is_ready(self) -> bool:
+        found = find_running_stack(self.folder)
+        try:
+            return found is not None and requests.get(f"{found.http_url}/ready", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def _servers(self) -> dict[str, str]:
+        return {
+            "MASTERY_REDIS_URL": self.running.redis_url,
+            "MASTERY_BROKER_URL": self.running.broker_url,
+            "MASTERY_KAFKA_BOOTSTRAP": self.running.kafka_bootstrap,
+        }
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    """Return as soon as the condition holds; fail the test when it does not within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
