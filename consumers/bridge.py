@@ -58,11 +58,13 @@ class Bridge:
         self._stopped = Flag()
         self._state = JOINING
         self._records = self._rejected = 0
-        self._next_heartbeat = 0.0
+        self._next_heartbeat = self._next_commit = 0.0
+        # The next offset of each partition, of records that are queued or dead-lettered and not yet committed.
+        self._finished: dict[tuple[str, int], int] = {}
 
     def run(self) -> None:
         """Bridge records until ``stop`` is called, then commit, leave the group and return."""
-        self._consumer.subscribe([self._topic], on_assign=self._joined)
+        self._consumer.subscribe([self._topic], on_assign=self._joined, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not self._stopped.is_set():
                 self.step()
@@ -78,13 +80,20 @@ class Bridge:
         self._report(self._state)
         messages = self._read()
         if not messages:
+            self._commit()  # what a rebalance kept from being committed
             return 0
         records, rejected = self._sort_out(messages)
         if rejected and not self._insist(lambda: self._dead_letter(rejected)):
             return 0
         if records and not self._insist(lambda: self._enqueue_chunk(encode_chunk(records))):
             return 0
-        self._commit(messages)
+        owned = {(each.topic, each.partition) for each in self._consumer.assignment()}
+        for message in messages:
+            topic, partition, offset = _place(message)
+            if (topic, partition) in owned:  # if not, it went to another bridge while this one waited
+                self._finished[topic, partition] = offset + 1
+        self._next_commit = 0.0
+        self._commit()
         self._records += len(messages)
         self._rejected += len(rejected)
         return len(messages)
@@ -122,17 +131,29 @@ class Bridge:
         self._events.count_dead_letters({ErrorType.VALIDATION: len(rejected)})
         _log.warning("%d records are not valid events and went to the dead letters", len(rejected))
 
-    def _commit(self, messages: Sequence[Message]) -> None:
-        next_offsets: dict[tuple[str, int], int] = {}
-        for message in messages:
-            topic, partition, offset = _place(message)
-            next_offsets[topic, partition] = offset + 1
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in next_offsets.items()]
+    def _commit(self) -> None:
+        """Commit what is finished. What the broker does not take now, during a rebalance, is tried again a second later."""
+        if not self._finished or time.monotonic() < self._next_commit:
+            return
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._finished.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            # The partition went to another bridge, or the broker is away: the records come again, as duplicates.
-            _log.warning("offsets not committed: %s", error)
+            _log.info("offsets not committed yet: %s", error)
+            self._next_commit = time.monotonic() + RETRY_SECONDS
+        else:
+            self._finished.clear()
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Partitions go to another bridge: commit what is finished of them while they are still ours."""
+        self._next_commit = 0.0
+        self._commit()
+        self._lost(_consumer, partitions)
+
+    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Partitions are another bridge's already: what was not committed comes again there, as duplicates."""
+        for each in partitions:
+            self._finished.pop((each.topic, each.partition), None)
 
     def _insist(self, action: Callable[[], None]) -> bool:
         """Repeat an action until its dependency answers. False if the bridge was stopped before it did."""

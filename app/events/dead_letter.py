@@ -7,6 +7,9 @@ import msgspec
 
 from app.errors import InvalidInput
 
+# A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to five characters each when written out.
+MAX_PAYLOAD_BYTES = 150_000
+
 
 class ErrorType(StrEnum):
     """Why an event was dead-lettered."""
@@ -18,7 +21,10 @@ class ErrorType(StrEnum):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """The value on ``mastery.dlq``. ``original_payload`` is the JSON value where it is one, else its text."""
+    """The value on ``mastery.dlq``. ``original_payload`` is the JSON value where it is one, else its text.
+
+    A payload that does not fit is cut, and ends by saying so; the source record, which the headers name, has all of it.
+    """
 
     event_id: str | None
     original_event_type: str | None
@@ -47,6 +53,8 @@ def invalid_event(value: bytes | None, error: InvalidInput, failed_at: datetime)
 def _payload(value: bytes | None) -> object:
     if value is None:
         return None
+    if len(value) > MAX_PAYLOAD_BYTES:
+        return f"{value[:MAX_PAYLOAD_BYTES].decode('utf-8', errors='backslashreplace')}… ({len(value)} bytes in all)"
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

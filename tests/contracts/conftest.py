@@ -1,0 +1,55 @@
+"""The servers that the store must work on alike: the embedded Valkey, and a Redis where one is installed."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+import redis
+
+from app.bootstrap import Engine, bootstrap
+from app.settings import load_settings
+from tests.conftest import NOW
+from tests.stack import free_port, wait_for
+
+START_SECONDS = 10.0
+
+
+@pytest.fixture(scope="session")
+def installed_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server from the machine. Skips where none is installed, and fails in CI, which installs one."""
+    server = shutil.which("redis-server")
+    if server is None:
+        reason = "redis-server is not installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    process = subprocess.Popen([server, "--port", str(port), "--dir", str(folder), "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(port=port) as client:
+            wait_for(lambda: _answers(client), START_SECONDS)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An empty engine on each kind of server."""
+    url = request.getfixturevalue("redis_url" if request.param == "valkey" else "installed_redis")
+    settings = load_settings({"MASTERY_REDIS_URL": url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"})
+    made = bootstrap(settings, clock=lambda: NOW)
+    yield made
+    made.redis.close()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False

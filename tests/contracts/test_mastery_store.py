@@ -1,0 +1,267 @@
+"""What the store of facts and scores promises, on every server it may run on."""
+
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+
+from app.bootstrap import Engine
+from app.clock import day_number
+from app.errors import NotFound
+from app.events.observation import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
+from app.mastery.derive_scores import derive_scores, refresh_scores
+from app.mastery.facts import DayFacts, Window
+from app.mastery.store import STUDENTS_PER_CALL, Score, Totals
+from tests.conftest import NOW
+
+TODAY = day_number(NOW)
+
+
+def observation(
+    number: int, day: int, kind: int, first: int = 0, second: int = 0, cohort: str = "c-1", stamp: int = 0
+) -> Observation:
+    mark = number.to_bytes(8)
+    return mark, day, kind, first, second, stamp or day * 86_400_000_000 + number, number.to_bytes(16), cohort
+
+
+def merge(engine: Engine, *observations: Observation, student: str = "s-1", today: int = TODAY) -> str:
+    merged = engine.mastery.merge("t", {student: list(observations)}, today)
+    derive_scores("t", merged, store=engine.mastery)
+    return merged[0].outcomes
+
+
+def window(engine: Engine, today: int = TODAY, student: str = "s-1") -> Window | None:
+    return engine.mastery.merge("t", {student: []}, today)[0].window
+
+
+def keys(engine: Engine) -> set[str]:
+    prefix = f"{engine.settings.key_prefix}:"
+    return {key.decode().removeprefix(prefix) for key in engine.redis.scan_iter(f"{prefix}*")}
+
+
+def test_evidence_of_each_kind_is_kept_by_day(engine: Engine) -> None:
+    """Sums, counts, the latest completion and an active mark."""
+    merge(
+        engine,
+        observation(1, TODAY, QUIZ, 8, 10),
+        observation(2, TODAY, QUIZ, 1, 2),
+        observation(3, TODAY, QUALITY, 800_000, 1),
+        observation(4, TODAY, ACTIVITY),
+        observation(5, TODAY - 1, COMPLETION, 4, 5),
+    )
+    stamp = (TODAY - 1) * 86_400_000_000 + 5
+    assert engine.mastery.read("t", "s-1", TODAY).days == {
+        TODAY: DayFacts(9, 12, 800_000, 1, 1),
+        TODAY - 1: DayFacts(0, 0, 0, 0, 0, 4, 5, stamp, (5).to_bytes(16)),
+    }
+    assert window(engine) == Window(
+        revision=1,
+        day=TODAY,
+        correct=9,
+        asked=12,
+        quality_millionths=800_000,
+        submissions=1,
+        newest_active_day=TODAY,
+        active_bits=1,
+        completion_day=TODAY - 1,
+        completed=4,
+        total=5,
+    )
+
+
+def test_each_mark_counts_once_in_and_across_calls(engine: Engine) -> None:
+    """The outcomes tell, in order, what was applied and what was known."""
+    one, two = observation(1, TODAY, QUIZ, 1, 1), observation(2, TODAY - 5, QUIZ, 1, 1)
+    assert merge(engine, one, one, two) == "101"
+    assert merge(engine, two, one, observation(3, TODAY, ACTIVITY)) == "001"
+    assert engine.mastery.totals("t") == Totals(applied=3, duplicates=3)
+    assert window(engine).correct == 2  # type: ignore[union-attr]
+
+
+def test_marks_are_compared_whole(engine: Engine) -> None:
+    """The bytes of two neighbouring marks do not look like a third one."""
+    first, second = bytes(range(1, 9)), bytes(range(11, 19))
+    between = (first + TODAY.to_bytes(2) + second)[4:12]
+    marks = [(mark, TODAY, QUIZ, 1, 1, TODAY, mark * 2, "") for mark in (first, second, between)]
+    assert merge(engine, *marks) == "111"
+    assert merge(engine, *marks) == "000"
+
+
+def test_the_latest_completion_wins_whatever_comes_first(engine: Engine) -> None:
+    """By timestamp, then by event id, compared as bytes."""
+    low, high = b"\x7f" * 16, b"\x80" + b"\x00" * 15
+    early = (b"mark-001", TODAY, COMPLETION, 1, 9, 1_000, high, "")
+    late = (b"mark-002", TODAY, COMPLETION, 2, 9, 2_000, low, "")
+    tied = (b"mark-003", TODAY, COMPLETION, 3, 9, 2_000, high, "")
+    for order in ([early, late, tied], [tied, late, early], [late, tied, early]):
+        student = f"s-{order[0][2]}-{order[0][0].decode()}"
+        assert merge(engine, *order, student=student) == "111"
+        assert window(engine, student=student).completed == 3  # type: ignore[union-attr]
+        for each in order:
+            merge(engine, each, student=f"{student}-alone")
+        assert window(engine, student=f"{student}-alone").completed == 3  # type: ignore[union-attr]
+
+
+def test_evidence_of_tomorrow_waits_for_its_day(engine: Engine) -> None:
+    """A producer's clock may be ahead: the window of today does not see it, that of tomorrow does."""
+    merge(engine, observation(1, TODAY + 1, QUIZ, 1, 2), observation(2, TODAY, QUIZ, 1, 1))
+    assert window(engine).asked == 1  # type: ignore[union-attr]
+    assert window(engine, TODAY + 1).asked == 3  # type: ignore[union-attr]
+
+
+def test_a_worker_whose_clock_lags_does_not_turn_the_window_back(engine: Engine) -> None:
+    """Just after midnight two workers may differ by a day."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
+    assert merge(engine, observation(2, TODAY, QUIZ, 1, 1), today=TODAY - 1) == "1"
+    assert window(engine).correct == 2  # type: ignore[union-attr]
+
+
+def test_the_window_moves_with_the_days(engine: Engine) -> None:
+    """Evidence leaves after ninety days, activity leaves the fortnight after fourteen; each move is a new revision."""
+    merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2), observation(3, TODAY, ACTIVITY))
+    before, after = window(engine), window(engine, TODAY + 1)
+    assert before is not None
+    assert after is not None
+    assert (before.asked, after.asked) == (3, 2)
+    assert (before.active_bits, after.active_bits) == (1, 2)
+    assert after.revision == before.revision + 1
+    assert window(engine, TODAY + 14).active_bits == 0  # type: ignore[union-attr]
+    assert window(engine, TODAY + 14).newest_active_day == TODAY  # type: ignore[union-attr]
+
+
+def test_what_expires_is_removed_with_its_marks(engine: Engine) -> None:
+    """No personal data outlives the retention, day by day."""
+    merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2))
+    marks = f"{engine.settings.key_prefix}:{{t}}:marks:s-1"
+    assert len(cast("bytes", engine.redis.get(marks))) == 20
+    window(engine, TODAY + 1)
+    assert engine.redis.get(marks) == (2).to_bytes(8) + TODAY.to_bytes(2)
+    assert set(engine.mastery.read("t", "s-1", TODAY + 1).days) == {TODAY}
+
+
+def test_a_student_whose_last_evidence_expired_is_gone(engine: Engine) -> None:
+    """From records, marks, rankings and indexes."""
+    merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1))
+    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.3)]
+    assert window(engine, TODAY + 1) is None
+    assert engine.mastery.ranking("t", "c-1") == []
+    assert keys(engine) == {"tenants", "{t}:totals", "{t}:cohorts"}
+    with pytest.raises(NotFound):
+        engine.mastery.read("t", "s-1", TODAY + 1)
+
+
+def test_reading_sees_only_the_retained_days(engine: Engine) -> None:
+    """Even of a student whose window was not moved yet."""
+    merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2))
+    assert set(engine.mastery.read("t", "s-1", TODAY + 1).days) == {TODAY}
+    assert set(engine.mastery.read("t", "s-1", TODAY, until=TODAY - 1).days) == {TODAY - 89}
+    with pytest.raises(NotFound):
+        engine.mastery.read("t", "s-1", TODAY + 90)
+
+
+def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
+    """The latest event's cohort holds, in whatever order the events come."""
+    merge(engine, observation(2, TODAY, QUIZ, 1, 1, cohort="c-2"))
+    merge(engine, observation(1, TODAY - 1, QUIZ, 1, 1, cohort="c-1"))
+    assert engine.mastery.cohort_of("t", "s-1") == "c-2"
+    merge(engine, observation(3, TODAY, QUIZ, 0, 2, cohort="c-3"))
+    assert engine.mastery.cohort_of("t", "s-1") == "c-3"
+    assert engine.mastery.ranking("t", "c-2") == []
+    assert engine.mastery.ranking("t", "c-3") == [("s-1", 0.15)]
+    assert engine.mastery.cohorts("t") == ["c-2", "c-3"]
+
+
+def test_a_student_without_a_cohort_is_in_no_ranking(engine: Engine) -> None:
+    """But is scored and found all the same."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1, cohort=""))
+    assert engine.mastery.cohorts("t") == []
+    assert engine.mastery.stale_students("t", TODAY + 1, 10) == ["s-1"]
+
+
+def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) -> None:
+    """Two workers may score the same student; the one that saw less comes too late."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
+    merge(engine, observation(2, TODAY, QUIZ, 0, 1))
+    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)])
+    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.15)]
+
+
+def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> None:
+    """A late score of an erased or expired student is dropped."""
+    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)])
+    assert keys(engine) == set()
+
+
+def test_more_students_than_one_call_takes(engine: Engine) -> None:
+    """Slices are invisible from outside."""
+    students = [f"s-{number}" for number in range(2 * STUDENTS_PER_CALL + 1)]
+    merged = engine.mastery.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in students}, TODAY, expired=3)
+    assert [each.student_id for each in merged] == students
+    derive_scores("t", merged, store=engine.mastery)
+    assert len(engine.mastery.ranking("t", "c-1")) == len(students)
+    assert engine.mastery.totals("t") == Totals(applied=len(students), expired=3)
+
+
+def test_only_expired_events_are_counted_too(engine: Engine) -> None:
+    """A call without observations still counts."""
+    assert engine.mastery.merge("t", {}, TODAY, expired=7) == []
+    assert engine.mastery.totals("t") == Totals(expired=7)
+
+
+def test_the_lowest_of_a_ranking(engine: Engine) -> None:
+    """Lowest mastery first, as many as asked for."""
+    for number in range(1, 4):
+        merge(engine, observation(1, TODAY, QUIZ, number, 3), student=f"s-{number}")
+    assert engine.mastery.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
+
+
+def test_scripts_are_loaded_again_after_the_server_forgot_them(engine: Engine) -> None:
+    """A restarted server knows no scripts; the call that finds out succeeds, and counts once."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
+    engine.redis.script_flush()
+    assert merge(engine, observation(2, TODAY, QUIZ, 0, 1)) == "1"
+    assert engine.mastery.totals("t") == Totals(applied=2)
+
+
+def test_records_keep_the_compact_encoding(engine: Engine) -> None:
+    """Ninety full days, the longest ids: still a listpack, which is what keeps a student below 4 KB."""
+    kinds = [(QUIZ, 10**6, 10**6), (QUALITY, 10**6, 1), (COMPLETION, 10**6, 10**6), (ACTIVITY, 0, 0)]
+    observations = [
+        observation(4 * day + kind, TODAY - day, kind_code, first, second, cohort="c" * 50)
+        for day in range(90)
+        for kind, (kind_code, first, second) in enumerate(kinds)
+    ]
+    merge(engine, *observations)
+    assert engine.redis.object("ENCODING", f"{engine.settings.key_prefix}:{{t}}:student:s-1") == b"listpack"
+
+
+def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
+    """Mastery falls when activity leaves the fortnight, though nothing happens; who has no evidence left is removed."""
+    for number in range(5):
+        merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
+    merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
+    later = TODAY + 14
+    assert refresh_scores(store=engine.mastery, today=later, batch=2, limit=100) == 6
+    assert engine.mastery.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
+    assert refresh_scores(store=engine.mastery, today=later, batch=2, limit=100) == 0
+
+
+def test_refresh_stops_at_its_limit(engine: Engine) -> None:
+    """What is left is left to the next run."""
+    for number in range(5):
+        merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
+    assert refresh_scores(store=engine.mastery, today=TODAY + 1, batch=2, limit=3) == 3
+    assert len(engine.mastery.stale_students("t", TODAY + 1, 10)) == 2
+
+
+def test_tenants_are_listed_in_order(engine: Engine) -> None:
+    """Every tenant that ever sent an event."""
+    for tenant in ("b", "a"):
+        engine.mastery.merge(tenant, {}, TODAY, expired=1)
+    assert engine.mastery.tenants() == ["a", "b"]
+
+
+def test_a_moment_of_the_engine_is_a_day_of_utc() -> None:
+    """The day changes at midnight in UTC, wherever the server stands."""
+    assert day_number(datetime(1970, 1, 2)) == 1  # noqa: DTZ001 - the clock's moments are in UTC
+    assert day_number(NOW + timedelta(hours=12)) == TODAY + 1

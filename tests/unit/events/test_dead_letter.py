@@ -1,0 +1,59 @@
+"""A dead letter keeps what is needed to understand and replay an event."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from app.errors import InvalidInput
+from app.events.dead_letter import ErrorType, invalid_event
+from tests.learning_events import quiz
+
+NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
+ERROR = InvalidInput("data.total_questions", "Expected `int` >= 1")
+
+
+def test_it_carries_the_payload_and_the_reason() -> None:
+    """The value of design section 4, as JSON."""
+    event = quiz(total_questions=0)
+    letter = invalid_event(json.dumps(event).encode(), ERROR, NOW)
+    assert json.loads(msgspec.json.encode(letter)) == {
+        "event_id": event["event_id"],
+        "original_event_type": "quiz.performance.submitted",
+        "original_payload": event,
+        "error_type": "validation_error",
+        "error_message": "data.total_questions: Expected `int` >= 1",
+        "failed_at": "2026-10-28T12:00:00Z",
+        "retry_count": 0,
+    }
+
+
+def test_what_is_not_json_is_kept_as_text() -> None:
+    """Bytes that are no UTF-8 stay recoverable."""
+    letter = invalid_event(b"\xffoops", ERROR, NOW)
+    assert (letter.event_id, letter.original_event_type, letter.original_payload) == (None, None, "\\xffoops")
+    assert letter.error_type is ErrorType.VALIDATION
+
+
+def test_ids_that_are_no_text_are_left_to_the_payload() -> None:
+    """A number where the id should be is in the payload, not in the id."""
+    letter = invalid_event(b'{"event_id": 7, "event_type": null}', ERROR, NOW)
+    assert (letter.event_id, letter.original_event_type, letter.original_payload) == (
+        None,
+        None,
+        {"event_id": 7, "event_type": None},
+    )
+
+
+@pytest.mark.parametrize("value", [b"\xff" * 1_000_000, b"x" * 1_000_000, json.dumps({"a": "\u0001" * 150_000}).encode()])
+def test_it_always_fits_into_a_message(value: bytes) -> None:
+    """Otherwise the largest records could not be dead-lettered, and would hold up all that follow."""
+    letter = invalid_event(value, ERROR, NOW)
+    assert len(msgspec.json.encode(letter)) < 1_000_000
+    assert str(letter.original_payload).endswith(f"… ({len(value)} bytes in all)")
+
+
+def test_a_record_without_a_value_has_a_dead_letter_too() -> None:
+    """A tombstone on the topic is no event."""
+    assert invalid_event(None, ERROR, NOW).original_payload is None

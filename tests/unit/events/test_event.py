@@ -1,0 +1,133 @@
+"""What is an event and what can never be one."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.errors import InvalidInput
+from app.events.event import decode_event
+from tests.learning_events import activity, completion, quality, quiz
+
+NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
+
+
+def decode(event: dict[str, Any]) -> datetime:
+    return decode_event(json.dumps(event).encode(), NOW)[1]
+
+
+@pytest.mark.parametrize("event", [activity(), completion(), quality(), quality(peer_review_score=0.5), quiz()])
+def test_each_type_of_event_is_taken(event: dict[str, Any]) -> None:
+    """The four types of the contract decode."""
+    decoded, moment = decode_event(json.dumps(event).encode(), NOW)
+    assert decoded.student_id == event["student_id"]
+    assert moment == datetime.fromisoformat(event["timestamp"])
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "2026-10-27T22:54:26Z",
+        "2026-10-28T00:54:26+02:00",
+        "2026-10-27T17:24:26-05:30",
+        "2026-10-27T22:54:26.000+00:00",
+        "20261027T225426Z",
+        1793141666000,
+    ],
+)
+def test_a_moment_may_be_written_in_many_ways(timestamp: str | int) -> None:
+    """ISO 8601 with any offset, or epoch milliseconds, all mean the same moment in UTC."""
+    assert decode(activity(timestamp=timestamp)) == datetime(2026, 10, 27, 22, 54, 26, tzinfo=UTC)
+
+
+def test_fields_beyond_the_contract_are_ignored() -> None:
+    """A producer may add fields, on the envelope and in the data, without breaking its readers."""
+    event = quiz(time_spent=12, mood="good")
+    decode({**event, "trace": {"deep": [1, 2]}, "version": "1.1"})
+
+
+def test_five_minutes_ahead_is_the_most() -> None:
+    """A producer's clock may run a little fast."""
+    soon = NOW + timedelta(minutes=5)
+    assert decode(activity(timestamp=soon.isoformat())) == soon
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (activity(event_id="not-a-uuid"), "event_id"),
+        (activity(event_type="quiz.unknown"), "event_type"),
+        (activity(student_id="a/b"), "student_id"),
+        (activity(student_id="a\n"), "student_id"),
+        (activity(student_id=""), "student_id"),
+        (activity(student_id="x" * 51), "student_id"),
+        (activity(student_id=7), "student_id"),
+        (activity(tenant_id="../etc"), "tenant_id"),
+        (activity(cohort_id="é"), "cohort_id"),
+        (activity(source="s" * 51), "source"),
+        (activity(timestamp="2026-10-27T22:54:26"), "timestamp"),
+        (activity(timestamp="2026-10-27"), "timestamp"),
+        (activity(timestamp="yesterday"), "timestamp"),
+        (activity(timestamp=1.5), "timestamp"),
+        (activity(timestamp=True), "timestamp"),
+        (activity(timestamp=10**30), "timestamp"),
+        (activity(timestamp=-(10**18)), "timestamp"),
+        (activity(timestamp="9999-12-31T23:59:59-23:59"), "timestamp"),
+        (activity(timestamp="2026-10-28T12:05:01Z"), "timestamp"),
+        (quiz(total_questions=0), "data.total_questions"),
+        (quiz(total_questions=1_000_001), "data.total_questions"),
+        (quiz(total_questions="10"), "data.total_questions"),
+        (quiz(correct_answers=-1), "data.correct_answers"),
+        (quiz(correct_answers=11), "data"),
+        (quiz(correct_answers=True), "data.correct_answers"),
+        (quiz(quiz_id=None), "data.quiz_id"),
+        (completion(completed_exercises=6), "data"),
+        (quality(code_quality_score=1.01), "data.code_quality_score"),
+        (quality(efficiency_score=-0.01), "data.efficiency_score"),
+        (quality(peer_review_score="0.5"), "data.peer_review_score"),
+    ],
+)
+def test_what_breaks_the_contract_is_refused_by_field(event: dict[str, Any], field: str) -> None:
+    """The error names the field, so that the producer's engineers can act on it."""
+    with pytest.raises(InvalidInput) as refused:
+        decode(event)
+    assert refused.value.field == field
+
+
+def test_a_missing_field_is_named() -> None:
+    """So is one that is not there."""
+    event = quiz()
+    del event["data"]["total_questions"]
+    with pytest.raises(InvalidInput, match="total_questions"):
+        decode(event)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"event"',
+        b"\xff\xfe",
+        b'{"event_type": "\xff"}',
+        b"[" * 100_000,
+        b'{"event_type":"consistency.activity.recorded","data":' + b"[" * 100_000,
+        json.dumps(quiz(total_questions=float("nan"))).encode(),
+        json.dumps(quality(correctness_score=float("inf"))).encode(),
+    ],
+)
+def test_what_is_not_json_in_utf8_is_refused(value: bytes | None) -> None:
+    """Nothing that a producer sends makes the decoder fail in another way."""
+    with pytest.raises(InvalidInput):
+        decode_event(value, NOW)
+
+
+def test_the_message_does_not_repeat_personal_data() -> None:
+    """An invalid id may be somebody's name: it stays out of messages, and so out of logs."""
+    with pytest.raises(InvalidInput) as refused:
+        decode(activity(student_id="Ada Lovelace"))
+    assert "Ada" not in str(refused.value)

@@ -1,0 +1,66 @@
+"""Facts of days and of the window become the four components."""
+
+from app.mastery.facts import DayFacts, Window, daily_components, daily_mastery, window_components
+from app.mastery.formula import Components
+
+TODAY = 20_000
+
+
+def window(**fields: int) -> Window:
+    nothing = dict.fromkeys(Window._fields, 0)
+    return Window(**{**nothing, "day": TODAY, **fields})
+
+
+def test_an_empty_window_knows_nothing() -> None:
+    """Without evidence every component is None, not 0."""
+    assert window_components(window()) == Components()
+
+
+def test_components_of_a_window() -> None:
+    """Completed of total, correct of asked, mean quality, and active days of fourteen."""
+    full = window(
+        correct=15,
+        asked=20,
+        quality_millionths=1_500_000,
+        submissions=2,
+        newest_active_day=TODAY,
+        active_bits=0b101_0000_0000_0001,
+        completed=3,
+        total=4,
+    )
+    assert window_components(full) == Components(completion=0.75, quiz=0.75, quality=0.75, consistency=3 / 14)
+
+
+def test_activity_that_is_older_than_fourteen_days_is_evidence_of_none() -> None:
+    """Consistency is 0, not unknown, for a student who was active once within the retention."""
+    assert window_components(window(newest_active_day=TODAY - 30)).consistency == 0.0
+
+
+def test_sums_grow_from_day_to_day() -> None:
+    """A quiz counts from its day on, together with the earlier ones."""
+    days = {TODAY - 2: DayFacts(correct=1, asked=2), TODAY: DayFacts(correct=2, asked=2)}
+    assert [components.quiz for _, components in daily_components(days, TODAY)] == [0.5, 0.5, 0.75]
+
+
+def test_the_completion_of_the_latest_day_replaces_the_earlier() -> None:
+    """Completion may fall: later evidence replaces, it does not add."""
+    days = {TODAY - 1: DayFacts(completed=4, total=4, stamp=1), TODAY: DayFacts(completed=4, total=8, stamp=2)}
+    assert [components.completion for _, components in daily_components(days, TODAY)] == [1.0, 0.5]
+
+
+def test_a_day_leaves_the_consistency_after_fourteen_days() -> None:
+    """The day itself and the thirteen after it count the activity; then it is evidence of inactivity."""
+    days = {TODAY: DayFacts(active=1)}
+    consistency = [components.consistency for _, components in daily_components(days, TODAY + 14)]
+    assert consistency == [1 / 14] * 14 + [0.0]
+
+
+def test_mastery_of_each_day_from_the_first_with_evidence() -> None:
+    """Days between evidence have a mastery too."""
+    days = {TODAY - 2: DayFacts(completed=1, total=2, stamp=1), TODAY: DayFacts(correct=1, asked=1)}
+    assert daily_mastery(days, TODAY) == {TODAY - 2: 0.2, TODAY - 1: 0.2, TODAY: 0.5}
+
+
+def test_no_days_no_mastery() -> None:
+    """A student without evidence has no history."""
+    assert daily_mastery({}, TODAY) == {}

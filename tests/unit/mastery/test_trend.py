@@ -1,0 +1,44 @@
+"""The trend is the sign of the least-squares slope over fourteen days."""
+
+import pytest
+
+from app.mastery.trend import Trend, slope, trend
+
+TODAY = 20_000
+
+
+def rising_by(step: float) -> dict[int, float]:
+    return {TODAY - 13 + i: 0.3 + step * i for i in range(14)}
+
+
+def test_the_slope_of_a_line_is_its_steepness() -> None:
+    """A straight rise of 0.01 a day has slope 0.01."""
+    assert slope(rising_by(0.01), TODAY) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (0.01, Trend.IMPROVING),
+        (0.0021, Trend.IMPROVING),
+        (0.0019, Trend.STABLE),
+        (0.0, Trend.STABLE),
+        (-0.0019, Trend.STABLE),
+        (-0.0021, Trend.DECLINING),
+        (-0.02, Trend.DECLINING),
+    ],
+)
+def test_it_is_stable_within_two_thousandths_a_day(step: float, expected: Trend) -> None:
+    """Less than 0.002 a day is noise."""
+    assert trend(rising_by(step), TODAY) is expected
+
+
+def test_days_before_the_first_evidence_count_zero() -> None:
+    """A student who began yesterday is improving."""
+    assert trend({TODAY - 1: 0.4, TODAY: 0.4}, TODAY) is Trend.IMPROVING
+
+
+def test_older_days_do_not_matter() -> None:
+    """A fall three weeks ago is no decline now."""
+    flat = {TODAY - i: 0.5 for i in range(14)}
+    assert trend({TODAY - 20: 1.0, **flat}, TODAY) is Trend.STABLE
