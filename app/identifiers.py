@@ -1,10 +1,22 @@
 """The one pattern of every id that enters the engine: safe in keys, paths and logs. Source: design section 4."""
 
+import re
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+from app.errors import InvalidInput
+
 # \Z, not $: Python's $ also matches before a trailing newline.
 IDENTIFIER_PATTERN = r"^[A-Za-z0-9_-]{1,50}\Z"
 
+IDENTIFIER_RULE = "must be 1 to 50 letters, digits, _ or -"
+
 Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
+
+
+def require_identifier(name: str, value: str) -> str:
+    """The value, if it is an id. Raises InvalidInput with the given name if not."""
+    if not re.match(IDENTIFIER_PATTERN, value):
+        raise InvalidInput(name, IDENTIFIER_RULE)
+    return value

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +35,7 @@ def run(settings: Settings, *, console: Console) -> int:
 
 
 def _settings_table(settings: Settings) -> Table:
-    table = Table(title="Settings")
+    table = Table(title="Settings", box=SIMPLE_HEAD)
     table.add_column("variable", no_wrap=True)
     table.add_column("value", overflow="fold")
     for name, value in redacted(settings).items():

@@ -36,7 +36,8 @@ def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool,
     outcome = stream(engine, records(path, shift), total=found.events, rate=rate, console=console)
     console.print(
         f"{outcome.events:,} events: {outcome.applied:,} applied, {outcome.duplicates:,} duplicates, "
-        f"{outcome.expired:,} expired, {outcome.dead_lettered:,} dead-lettered, in {outcome.seconds:.1f} s"
+        f"{outcome.expired:,} expired, {outcome.dead_lettered:,} dead-lettered, in {outcome.seconds:.1f} s",
+        soft_wrap=True,
     )
     return outcome
 

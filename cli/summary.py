@@ -1,11 +1,13 @@
 """What the demo prints at its end: counts, levels per cohort, who most needs help, and how to ask for more."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from app.bootstrap import Engine
 from app.mastery.formula import Level
 from app.mastery.overview import cohort_levels, most_in_need
+from app.mastery.query_mastery import Standing
 from app.security.access import Role
 from app.security.tokens import development_token
 from cli.replay import Outcome
@@ -35,11 +37,11 @@ def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> 
         f'     -d \'{{"student_id": "{standing.student_id}"}}\'',
     )
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
-    console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})")
+    console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})", soft_wrap=True)
 
 
 def _counts(outcome: Outcome) -> Table:
-    table = Table(title="Events")
+    table = Table(title="Events", box=SIMPLE_HEAD)
     for heading in ("in", "applied", "duplicates", "expired", "dead-lettered", "events/s"):
         table.add_column(heading, justify="right")
     counts = (outcome.events, outcome.applied, outcome.duplicates, outcome.expired, outcome.dead_lettered)
@@ -48,38 +50,37 @@ def _counts(outcome: Outcome) -> Table:
 
 
 def _levels(engine: Engine) -> Table:
-    table = Table(title="Mastery by cohort")
-    table.add_column("tenant")
-    table.add_column("cohort")
-    for heading in ("students", "mean", *(level.value for level in Level)):
+    table = Table(title="Mastery by cohort", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("cohort", no_wrap=True)
+    for heading in ("size", "mean", *(level.value for level in Level)):
         table.add_column(heading, justify="right")
     for tenant in engine.mastery.tenants():
         for cohort in engine.mastery.cohorts(tenant):
             found = cohort_levels(tenant, cohort, store=engine.mastery)
             spread = (str(found.levels[level]) for level in Level)
-            table.add_row(tenant, cohort, str(found.students), f"{found.mean:.2f}", *spread)
+            table.add_row(f"{tenant}/{cohort}", str(found.students), f"{found.mean:.2f}", *spread)
     return table
 
 
 def _in_need(engine: Engine) -> Table:
-    table = Table(title="Who most needs help")
-    for heading in ("tenant", "cohort", "student"):
-        table.add_column(heading)
+    table = Table(title="Who most needs help", box=SIMPLE_HEAD)
+    table.add_column("student", no_wrap=True)
+    table.add_column("cohort")
     table.add_column("mastery", justify="right")
-    for heading in ("level", "trend", "weakest", "no evidence of"):
+    for heading in ("trend", "weakest"):
         table.add_column(heading)
     for tenant, standing in most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED):
-        known = {name: score for name, score in standing.components.items() if score is not None}
-        weakest = min(known, key=lambda name: known[name]) if known else ""
-        unknown = ", ".join(name for name, score in standing.components.items() if score is None)
         table.add_row(
-            tenant,
-            standing.cohort_id or "",
             standing.student_id,
+            f"{tenant}/{standing.cohort_id or '-'}",
             f"{standing.score:.3f}",
-            standing.level.value,
             standing.trend.value,
-            f"{weakest} {known[weakest]:.2f}" if known else "",
-            unknown,
+            _weakest(standing),
         )
     return table
+
+
+def _weakest(standing: Standing) -> str:
+    """The component to work on first: one without evidence, or else the lowest."""
+    name, score = min(standing.components.items(), key=lambda item: -1.0 if item[1] is None else item[1])
+    return f"{name}: none yet" if score is None else f"{name}: {score:.0%}"

@@ -1,0 +1,307 @@
+"""The ``mastery`` command as its users type it: a process, its words and its exit code."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import pytest
+import requests
+
+from app.clock import day_number
+from app.mastery.store import Totals
+from tasks.celery import HIDDEN
+from tests.learning_events import activity, quiz
+from tests.stack import Stack, wait_for
+
+SECONDS = 60.0
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command in an environment of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    return subprocess.run(
+        command, env={**environment, **variables}, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def assert_refused(finished: subprocess.CompletedProcess[str], message: str) -> None:
+    """Not done, said why in one line, and no traceback."""
+    said = finished.stdout + finished.stderr
+    assert finished.returncode not in {0, -signal.SIGTERM}
+    assert message in said.replace("\n", " ")
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def events_file(tmp_path: Path) -> Path:
+    """Five events of one tenant: two valid ones, one of them twice, one expired, one invalid, one that is no JSON."""
+    tenant = uuid4().hex
+    once, twice = activity(tenant_id=tenant, timestamp=YESTERDAY), quiz(tenant_id=tenant, timestamp=YESTERDAY)
+    old = activity(tenant_id=tenant, timestamp="2020-01-01T00:00:00Z")
+    lines = [json.dumps(each) for each in (once, twice, twice, old, quiz(tenant_id=tenant, total_questions=0))]
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join([*lines, "", "{broken"]) + "\n")
+    return path
+
+
+def test_help_names_every_command() -> None:
+    """The first thing a stranger types."""
+    said = run("--help").stdout
+    for command in ("up", "demo", "replay", "token", "doctor"):
+        assert command in said
+
+
+def test_replay_counts_what_became_of_every_line(stack: Stack, events_file: Path) -> None:
+    """In = applied + duplicates + expired + dead-lettered, and blank lines are none."""
+    said = stack.mastery("replay", str(events_file)).stdout.replace("\n", " ")
+    assert "6 events: 2 applied, 1 duplicates, 1 expired, 2 dead-lettered" in said
+
+
+def test_replay_shifts_the_newest_day_to_yesterday(stack: Stack, tmp_path: Path) -> None:
+    """By whole days, whatever form the timestamps have."""
+    tenant = uuid4().hex
+    written = [
+        activity(tenant_id=tenant, timestamp="2020-03-01T23:59:59+01:00"),
+        activity(tenant_id=tenant, timestamp=1_582_970_400_000),  # 2020-02-29T10:00Z
+    ]
+    path = tmp_path / "old.ndjson.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, written)).encode()))
+    stack.mastery("replay", str(path), "--shift-to-now", "--rate", "1000")
+    today = day_number(datetime.now(UTC))
+    assert set(stack.engine.mastery.read(tenant, "s-1", today).days) == {today - 1, today - 2}
+
+
+def test_replay_of_a_file_that_cannot_be_read(stack: Stack, tmp_path: Path) -> None:
+    """Missing, a folder, empty, or a gzip file that ends too early."""
+    broken = tmp_path / "broken.ndjson.gz"
+    broken.write_bytes(gzip.compress(os.urandom(10_000))[:5_000])
+    (tmp_path / "empty.ndjson").touch()
+    assert_refused(stack.mastery("replay", str(tmp_path / "nowhere"), check=False), "does not exist")
+    assert_refused(stack.mastery("replay", str(tmp_path), check=False), "is a directory")
+    assert_refused(stack.mastery("replay", str(tmp_path / "empty.ndjson"), check=False), "has no events")
+    assert_refused(stack.mastery("replay", str(broken), check=False), "cannot be read")
+
+
+def test_replay_without_a_stack(tmp_path: Path, events_file: Path) -> None:
+    """It says how to start one."""
+    refused = run("replay", str(events_file), MASTERY_DATA_DIR=str(tmp_path))
+    assert_refused(refused, "start one with `mastery up`")
+
+
+def test_token_prints_a_token_and_nothing_else(stack: Stack) -> None:
+    """So that it can be used in a shell: TOKEN=$(mastery token …). The API takes it."""
+    said = stack.mastery("token", "--role", "student", "--tenant", "nobody", "--subject", "s-1").stdout
+    assert said.count("\n") == 1
+    answer = requests.post(
+        f"{stack.running.http_url}/mastery/query",
+        json={"student_id": "s-1"},
+        headers={"Authorization": f"Bearer {said.strip()}"},
+        timeout=10,
+    )
+    assert answer.status_code == 404
+
+
+def test_token_is_refused_in_production() -> None:
+    """There, an identity provider issues tokens."""
+    production = {
+        "MASTERY_ENV": "production",
+        "MASTERY_JWT_SECRET": "s" * 32,
+        "MASTERY_FLOWER_PASSWORD": "p",
+        "MASTERY_REDIS_URL": "redis://localhost/0",
+        "MASTERY_KAFKA_BOOTSTRAP": "localhost:9092",
+    }
+    assert_refused(run("token", "--role", "admin", "--tenant", "t", **production), "refused in production")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--tenant", "a/b"), ("--tenant", "t", "--subject", "é"), ("--tenant", "t", "--cohorts", "a b,c")]
+)
+def test_token_refuses_names_that_the_api_would_refuse(arguments: tuple[str, ...]) -> None:
+    """A token that no request could be made with is worse than none."""
+    assert_refused(run("token", "--role", "admin", *arguments), "1 to 50 letters")
+
+
+def test_doctor_shows_settings_and_that_everything_answers(stack: Stack) -> None:
+    """Secrets are redacted; each dependency has its line."""
+    said = stack.mastery("doctor").stdout
+    assert "MASTERY_RETENTION_DAYS" in said
+    assert "development-secret" not in said
+    for dependency in ("redis", "broker", "kafka", "worker", "bridge"):
+        assert f"✓ {dependency}: ok" in said
+
+
+def test_doctor_without_a_stack(tmp_path: Path) -> None:
+    """It says so, and what it does not know."""
+    said = run("doctor", MASTERY_DATA_DIR=str(tmp_path), MASTERY_HTP_PORT="1")
+    assert said.returncode == 1
+    assert "MASTERY_HTP_PORT is not a setting" in said.stdout
+    assert "nothing to ping" in said.stdout
+
+
+def test_doctor_when_nothing_answers(tmp_path: Path) -> None:
+    """Each dependency is told apart, and nothing hangs."""
+    closed = {"MASTERY_REDIS_URL": "redis://127.0.0.1:9/0", "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
+    said = run("doctor", MASTERY_DATA_DIR=str(tmp_path), **closed)
+    assert said.returncode == 1
+    for dependency in ("redis", "broker", "kafka", "worker", "bridge"):
+        assert f"✗ {dependency}:" in said.stdout
+    assert "Traceback" not in said.stdout
+
+
+def test_a_wrong_setting_is_a_message() -> None:
+    """With the variable's name."""
+    assert_refused(run("up", MASTERY_HTTP_PORT="eighty"), "MASTERY_HTTP_PORT")
+
+
+def test_a_port_in_use_is_a_message(tmp_path: Path) -> None:
+    """With the port, for `up` and for `demo`."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for command in ("up", "demo"):
+            refused = run(command, MASTERY_DATA_DIR=str(tmp_path), MASTERY_HTTP_PORT=port)
+            assert_refused(refused, f"MASTERY_HTTP_PORT: cannot listen on 127.0.0.1:{port}: Address already in use")
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_data_folder_that_cannot_be_is_a_message(command: str, tmp_path: Path) -> None:
+    """Where a file stands in its way, for instance."""
+    (tmp_path / "file").touch()
+    assert_refused(run(command, MASTERY_DATA_DIR=str(tmp_path / "file" / "folder")), "MASTERY_DATA_DIR")
+
+
+def test_a_folder_has_one_stack(stack: Stack) -> None:
+    """A second one on the same data would destroy it."""
+    refused = stack.mastery("up", check=False)
+    assert_refused(refused, "a stack already runs on")
+
+
+def test_flower_asks_for_a_password_and_shows_worker_and_tasks(stack: Stack, events_file: Path) -> None:
+    """Its pages and its API, of this stack's worker and its tasks; no argument of a task is shown."""
+    url = stack.running.flower_url
+    assert requests.get(f"{url}/workers", timeout=10).status_code == 401
+    stack.mastery("replay", str(events_file))
+
+    def page(path: str) -> requests.Response:
+        answer = requests.get(f"{url}{path}", auth=("mastery", "mastery"), timeout=10)
+        assert answer.status_code == 200
+        return answer
+
+    def chunks() -> list[dict[str, Any]]:
+        return [task for task in page("/api/tasks").json().values() if task["name"] == "events.record"]
+
+    wait_for(lambda: "celery@" in page("/workers").text, SECONDS)
+    wait_for(lambda: any(task["state"] == "SUCCESS" for task in chunks()), SECONDS)
+    assert {task["args"] for task in chunks()} == {HIDDEN["argsrepr"]}
+
+
+class TestLifeOfAStack:
+    """Start, stop, start again."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return tmp_path / "data"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_stops_everything_and_the_data_stays(
+        self, folder: Path, events_file: Path, number: signal.Signals
+    ) -> None:
+        """Exit code 0, no process left, and the next start on the folder continues where this one ended."""
+        with Stack(folder) as first:
+            first.mastery("replay", str(events_file))
+            (tenant,) = first.engine.mastery.tenants()
+            everything = [psutil.Process(first.process.pid), *psutil.Process(first.process.pid).children(recursive=True)]
+            assert len(everything) > 8
+            first.process.send_signal(number)
+            assert first.process.wait(SECONDS) == 0
+            _gone, alive = psutil.wait_procs(everything, timeout=5)
+            assert alive == []
+            assert not (folder / "stack.json").exists()
+        with Stack(folder) as second:
+            assert second.engine.mastery.totals(tenant) == Totals(applied=2, duplicates=1, expired=1)
+            second.mastery("replay", str(events_file))
+            assert second.engine.mastery.totals(tenant) == Totals(applied=2, duplicates=4, expired=2)
+
+    def test_a_part_that_dies_takes_the_stack_with_it(self, folder: Path) -> None:
+        """Half a stack would look alive: the supervisor stops, with an exit code that says that something went wrong."""
+        with Stack(folder) as stack:
+            bridge = next(
+                each
+                for each in psutil.Process(stack.process.pid).children(recursive=True)
+                if each.cmdline()[-1:] == ["consumers"]
+            )
+            bridge.kill()
+            assert stack.process.wait(SECONDS) != 0
+            assert "bridge stopped" in stack.log()
+
+    def test_two_stacks_side_by_side(self, stack: Stack, folder: Path, events_file: Path) -> None:
+        """Each with its own data and ports."""
+        with Stack(folder) as other:
+            other.mastery("replay", str(events_file))
+            (tenant,) = other.engine.mastery.tenants()
+            assert tenant not in stack.engine.mastery.tenants()
+
+
+class TestDemo:
+    """What `make demo` runs."""
+
+    def test_it_shows_what_a_teacher_wants_to_see_and_a_second_one_continues(self, tmp_path: Path) -> None:
+        """Counts, levels per cohort, who needs help, and a query to paste; the second time everything is a duplicate."""
+        settled = Stack(tmp_path / "data")  # not started: only its environment is used
+        first = settled.mastery("demo", "--exit").stdout
+        assert "200 students of 2 tenants" in first
+        for heading in ("Events", "Mastery by cohort", "Who most needs help", "Ask the engine yourself"):
+            assert heading in first
+        for cohort in ("algebra-1", "algebra-2", "python-101"):
+            assert cohort in first
+        assert "/mastery/query" in first
+        events, applied, duplicates = _counts(first)
+        assert (applied, duplicates) == (events, 0)
+        assert _counts(settled.mastery("demo", "--exit").stdout) == (events, 0, events)
+
+    def test_its_query_works_while_it_waits_and_ctrl_c_ends_it(self, tmp_path: Path, events_file: Path) -> None:
+        """The command that it prints is one that a shell takes."""
+        waiting = Stack(tmp_path / "data")
+        log = tmp_path / "demo.log"
+        with log.open("w") as out:
+            demo = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", "demo", str(events_file)], env=waiting.environment, stdout=out, stderr=out
+            )
+        try:
+            wait_for(lambda: "Ctrl-C" in log.read_text() or demo.poll() is not None, SECONDS)
+            said = log.read_text()
+            printed = said[said.index("TOKEN=") : said.index("All routes")]
+            answer = json.loads(subprocess.run(["sh", "-c", printed], capture_output=True, check=True, timeout=SECONDS).stdout)
+            assert answer["data"]["student_id"] == "s-1"
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(SECONDS) == 0
+        finally:
+            demo.terminate()
+            demo.wait(SECONDS)
+
+    def test_a_broken_file_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
+        """No stack is started for nothing."""
+        broken = tmp_path / "broken.ndjson.gz"
+        broken.write_bytes(b"\x1f\x8b not gzip")
+        assert_refused(run("demo", str(broken), MASTERY_DATA_DIR=str(tmp_path / "data")), "cannot be read")
+        assert not (tmp_path / "data").exists()
+
+
+def _counts(said: str) -> tuple[int, int, int]:
+    """In, applied and duplicates of the demo's first table."""
+    lines = said.splitlines()
+    headings = next(number for number, line in enumerate(lines) if "dead-lettered" in line)
+    numbers = [int(each.replace(",", "")) for each in lines[headings + 2].split()]
+    return numbers[0], numbers[1], numbers[2]
