@@ -1,0 +1,56 @@
+"""The Redis of the state goes away while events arrive, and comes back: nothing is lost or dead-lettered, nobody has to act."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from app.mastery.store import Totals
+from cli.embedded import embedded
+from consumers.kafka import producer
+from tests.learning_events import activity
+from tests.stack import Stack, free_port, wait_for
+
+SECONDS = 60.0
+EVENTS = 300
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def state(tmp_path: Path, port: int) -> Iterator[ExitStack]:
+    """A Valkey for the state alone, on a folder that outlives it; closing it stops the server."""
+    with ExitStack() as server:
+        server.enter_context(embedded("valkey", str(tmp_path / "state"), str(port)))
+        yield server
+
+
+def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, port: int, state: ExitStack, redis_url: str) -> None:
+    """Chunks that were queued are tried again until the state answers."""
+    variables = {
+        "MASTERY_REDIS_URL": f"redis://127.0.0.1:{port}/0",
+        "MASTERY_BROKER_URL": redis_url,
+        "MASTERY_KEY_PREFIX": f"outage-{uuid4().hex[:8]}",
+        "MASTERY_REDIS_TIMEOUT_SECONDS": "0.5",
+    }
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    with Stack(tmp_path / "data", **variables) as stack:
+        state.close()
+        out = producer(stack.engine.settings)
+        for number in range(EVENTS):
+            event = activity(tenant_id="t", student_id=f"s-{number % 7}", timestamp=yesterday)
+            out.produce(stack.engine.settings.events_topic, json.dumps(event).encode())
+        assert out.flush(10) == 0
+        wait_for(lambda: "redis is unavailable" in stack.log(), SECONDS)
+        with embedded("valkey", str(tmp_path / "state"), str(port)):
+            wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
+            assert stack.engine.mastery.totals("t") == Totals(applied=EVENTS)
+            assert stack.engine.events.dead_letters() == {}
+            assert stack.stop() == 0
