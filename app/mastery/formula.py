@@ -105,6 +105,6 @@ def check_weights(weights: Weights) -> Weights:
     for name, weight in weights._asdict().items():
         if not (math.isfinite(weight) and 0 <= weight <= 1):
             raise InvalidInput(f"weights.{name}", "must be a number from 0 to 1")
-    if abs(sum(weights) - 1) > WEIGHT_SUM_TOLERANCE:
+    if round(abs(sum(weights) - 1), DECIMALS) > WEIGHT_SUM_TOLERANCE:  # 1.001 - 1 is a little more than 0.001
         raise InvalidInput("weights", f"must sum to 1 ± {WEIGHT_SUM_TOLERANCE}")
     return weights
