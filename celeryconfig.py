@@ -5,7 +5,14 @@ from datetime import timedelta
 from kombu import Queue
 
 from app.settings import load_settings
-from tasks.queues import EVENTS, INTERACTIVE, MAINTENANCE
+from tasks.delivery import (
+    EVENTS,
+    INTERACTIVE,
+    MAINTENANCE,
+    RESULTS_KEPT,
+    TASK_SECONDS,
+    VISIBILITY_TIMEOUT_SECONDS,
+)
 
 _settings = load_settings()
 
@@ -25,11 +32,8 @@ task_routes = {
 task_acks_late = True
 task_reject_on_worker_lost = False  # True can loop for ever on a task that kills its worker (celery#9082)
 worker_prefetch_multiplier = 1  # more would hide queued tasks from idle workers, and keep them from callers who wait
-VISIBILITY_TIMEOUT_SECONDS = 60  # how long a dead worker's tasks stay away; a chunk takes 50 ms, the longest task 20 s
-MAX_RETRY_SECONDS = 20  # a delay above the visibility timeout would be delivered again and again (celery#5935)
-# Below the visibility timeout, so that a task does not run twice at once. There is no hard limit: it would drop the message,
-# and what tasks wait for has timeouts of its own.
-task_soft_time_limit = 30
+# There is no hard time limit: it would drop the message, and what tasks wait for has timeouts of its own.
+task_soft_time_limit = TASK_SECONDS
 
 _sockets = {
     "socket_timeout": 10.0,  # above the 1 s of a blocking pop, below a caller's patience
@@ -63,8 +67,8 @@ result_accept_content = ["json"]
 task_serializer = "json"
 result_serializer = "json"
 
-# Results are kept for whoever was handed a 202, an hour; tasks whose result nobody asks for keep none.
-result_expires = timedelta(hours=1)
+# Results are kept for whoever was handed a 202; tasks whose result nobody asks for keep none.
+result_expires = RESULTS_KEPT
 task_store_errors_even_if_ignored = False
 
 # Shutdown: a running task gets ten seconds to finish, then goes back to its queue.

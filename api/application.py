@@ -1,24 +1,20 @@
 """The Flask application: ``gunicorn 'api.application:create_app()'``."""
 
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import flask_swagger_ui
 import msgspec
-from flask import Blueprint, Flask
+from flask import Flask
 from flask.json.provider import JSONProvider
 from flask_jwt_extended import JWTManager
-from flask_smorest import Api
 
 from api import health, mastery, task_states
 from api.authentication import register_authentication
+from api.bodies import WholeBody
 from api.errors import register_error_handlers
-from api.responses import SECURITY_SCHEME, register_correlation
+from api.openapi import openapi
+from api.responses import register_correlation
 from app.bootstrap import Engine, bootstrap
 from app.security.tokens import ALGORITHM
-
-DOCS_PATH = "/docs"
 
 
 class StrictJson(JSONProvider):
@@ -43,33 +39,18 @@ def create_app(engine: Engine | None = None) -> Flask:
     app.extensions["engine"] = engine
     app.config.update(
         MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
+        PROVIDE_AUTOMATIC_OPTIONS=False,  # the API is not called from pages of other origins
         JWT_SECRET_KEY=settings.jwt_secret,
         JWT_ALGORITHM=ALGORITHM,
         JWT_DECODE_ALGORITHMS=[ALGORITHM],
-        API_TITLE="Mastery Engine",
-        API_VERSION=version("mastery-engine"),
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
-        OPENAPI_SWAGGER_UI_PATH=DOCS_PATH,
-        OPENAPI_SWAGGER_UI_URL=f"{DOCS_PATH}/assets/",
-        API_SPEC_OPTIONS={
-            "info": {"description": "Where does a student stand? Mastery from learning events, in real time."},
-            "components": {"securitySchemes": SECURITY_SCHEME},
-        },
     )
+    app.url_map.merge_slashes = False  # a route has one spelling; there are no redirects
+    app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
     JWTManager(app)
     register_correlation(app)
     register_authentication(app)
-    api = Api(app)
+    api = openapi(app)
     register_error_handlers(app)
     for blueprint in (health.blueprint, mastery.blueprint, task_states.blueprint):
         api.register_blueprint(blueprint)
-    app.register_blueprint(_docs_assets())
     return app
-
-
-def _docs_assets() -> Blueprint:
-    """Swagger UI's own files, so that the page needs nothing from elsewhere."""
-    folder = Path(flask_swagger_ui.__file__).with_name("dist")
-    return Blueprint("docs-assets", "api", static_folder=folder, static_url_path="/assets", url_prefix=DOCS_PATH)

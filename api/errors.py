@@ -11,20 +11,20 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from api.authentication import AuthenticationFailed
-from api.responses import correlation_id, failure
+from api.responses import ErrorCode, correlation_id, failure
 from app.errors import AccessDenied, DependencyUnavailable, InvalidInput, NotFound
 
 RETRY_AFTER_SECONDS = "1"
 
 # The codes of HTTP errors that Flask, Werkzeug or the schemas raise; what is not here is a malformed request, or ours.
 _CODES = {
-    401: "AUTH_ERROR",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    409: "CONFLICT",
-    413: "PAYLOAD_TOO_LARGE",
-    422: "VALIDATION_ERROR",
-    429: "RATE_LIMITED",
+    401: ErrorCode.AUTH_ERROR,
+    403: ErrorCode.FORBIDDEN,
+    404: ErrorCode.NOT_FOUND,
+    409: ErrorCode.CONFLICT,
+    413: ErrorCode.PAYLOAD_TOO_LARGE,
+    422: ErrorCode.VALIDATION_ERROR,
+    429: ErrorCode.RATE_LIMITED,
 }
 _log = logging.getLogger(__name__)
 
@@ -34,26 +34,26 @@ def register_error_handlers(app: Flask) -> None:
 
     @app.errorhandler(InvalidInput)
     def invalid(error: InvalidInput) -> Response:
-        return failure(422, "VALIDATION_ERROR", "The request is not valid.", {error.field or "body": [error.reason]})
+        return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", {error.field or "body": [error.reason]})
 
     @app.errorhandler(AuthenticationFailed)
     def unauthenticated(error: AuthenticationFailed) -> Response:
-        return failure(401, "AUTH_ERROR", str(error), headers={"WWW-Authenticate": "Bearer"})
+        return failure(401, ErrorCode.AUTH_ERROR, str(error), headers={"WWW-Authenticate": "Bearer"})
 
     @app.errorhandler(AccessDenied)
     def denied(error: AccessDenied) -> Response:
-        return failure(403, "FORBIDDEN", f"{error}.".capitalize())
+        return failure(403, ErrorCode.FORBIDDEN, _sentence(error))
 
     @app.errorhandler(NotFound)
     def missing(error: NotFound) -> Response:
-        return failure(404, "NOT_FOUND", f"{error}.".capitalize())
+        return failure(404, ErrorCode.NOT_FOUND, _sentence(error))
 
     @app.errorhandler(DependencyUnavailable)
     def unavailable(error: DependencyUnavailable) -> Response:
         _log.error("%s, correlation id %s", error, correlation_id(), exc_info=error)
         return failure(
             503,
-            "SERVICE_UNAVAILABLE",
+            ErrorCode.SERVICE_UNAVAILABLE,
             "A part of the service does not answer; try again.",
             headers={"Retry-After": RETRY_AFTER_SECONDS},
         )
@@ -65,29 +65,40 @@ def register_error_handlers(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:  # the process's outermost edge
         _log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
-        return failure(500, "INTERNAL_ERROR", "The service failed; its operators can find the cause by the correlation id.")
+        return failure(
+            500, ErrorCode.INTERNAL_ERROR, "The service failed; its operators can find the cause by the correlation id."
+        )
 
 
 def _http_failure(error: HTTPException) -> Response:
     status = error.code or 500
     headers = dict(error.get_headers())
-    kept: dict[str, str] = {name: headers[name] for name in ("Allow", "Location", "Retry-After") if name in headers}
-    if status < 400:
-        return failure(status, "REDIRECT", "See Location.", headers=kept)
+    kept: dict[str, str] = {name: headers[name] for name in ("Allow", "Retry-After") if name in headers}
     if status == 422:
-        return failure(
-            422, "VALIDATION_ERROR", "The request is not valid.", _flatten(getattr(error, "data", {}).get("messages", {}))
-        )
-    code = _CODES.get(status, "MALFORMED_REQUEST" if status < 500 else "INTERNAL_ERROR")
+        return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", _details(error))
+    code = _CODES.get(status, ErrorCode.MALFORMED_REQUEST if status < 500 else ErrorCode.INTERNAL_ERROR)
     return failure(status, code, error.description or error.name, headers=kept)
 
 
+def _details(error: HTTPException) -> dict[str, list[str]]:
+    """Each field and its reasons. The schemas' messages come by their place in the request, of which there is one: the body."""
+    details: dict[str, list[str]] = {}
+    for messages in getattr(error, "data", {}).get("messages", {}).values():
+        details |= _flatten(messages)
+    return details
+
+
 def _flatten(messages: Any, path: str = "") -> dict[str, list[str]]:
-    """Marshmallow's nested messages as one level: ``{"json": {"a": {"b": [...]}}}`` -> ``{"a.b": [...]}``."""
+    """Marshmallow's nested messages as one level: ``{"a": {"b": [...]}}`` -> ``{"a.b": [...]}``."""
     if isinstance(messages, dict):
         flat: dict[str, list[str]] = {}
         for name, inner in messages.items():
-            part = "" if (not path and name == "json") or name == "_schema" else str(name)
+            part = "" if name == "_schema" else str(name)
             flat |= _flatten(inner, ".".join(filter(None, (path, part))))
         return flat
     return {path or "body": [str(reason) for reason in (messages if isinstance(messages, list) else [messages])]}
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -5,7 +5,7 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from api.authentication import engine
-from api.responses import VERSION, Failure, envelope, failure, success
+from api.responses import VERSION, ErrorCode, Failure, envelope, failure, success
 from app.health.readiness import OK, check_readiness, ping_bridge
 from app.redis_client import translated_errors
 from tasks.health import ping_broker, ping_worker
@@ -62,7 +62,7 @@ def ready() -> Response:
     if readiness.ready:
         return success({"status": "ready", "dependencies": readiness.dependencies})
     details = {name: [state] for name, state in readiness.dependencies.items() if state != OK}
-    return failure(503, "SERVICE_UNAVAILABLE", "Not ready.", details)
+    return failure(503, ErrorCode.SERVICE_UNAVAILABLE, "Not ready.", details)
 
 
 def _ping_redis() -> None:

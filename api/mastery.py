@@ -9,7 +9,7 @@ from msgspec import to_builtins
 from api.authentication import engine, principal
 from api.parsing import Flag, Fraction, JsonBlueprint, StudentBody
 from api.responses import envelope, success
-from api.task_states import TaskAnswer, answer_of
+from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
 from app.mastery.query_mastery import calculate, query_mastery
 from app.mastery.trend import Trend
@@ -22,19 +22,19 @@ blueprint = JsonBlueprint("mastery", __name__, url_prefix="/mastery", descriptio
 class ComponentScores(Schema):
     """Each component, 0..1; null or absent: no evidence."""
 
-    completion = Fraction(allow_none=True)
-    quiz = Fraction(allow_none=True)
-    quality = Fraction(allow_none=True)
-    consistency = Fraction(allow_none=True)
+    completion = Fraction(allow_none=True, metadata={"example": 0.8})
+    quiz = Fraction(allow_none=True, metadata={"example": 0.75})
+    quality = Fraction(allow_none=True, metadata={"example": 0.8})
+    consistency = Fraction(allow_none=True, metadata={"example": 0.5})
 
 
 class ComponentWeights(Schema):
     """Weights that replace the usual ones; all four sum to 1 ± 0.001."""
 
-    completion = Fraction()
-    quiz = Fraction()
-    quality = Fraction()
-    consistency = Fraction()
+    completion = Fraction(metadata={"example": DEFAULT_WEIGHTS.completion})
+    quiz = Fraction(metadata={"example": DEFAULT_WEIGHTS.quiz})
+    quality = Fraction(metadata={"example": DEFAULT_WEIGHTS.quality})
+    consistency = Fraction(metadata={"example": DEFAULT_WEIGHTS.consistency})
 
 
 class MasteryQuery(StudentBody):
@@ -81,6 +81,7 @@ CalculationAnswer = envelope(Calculation)
 @blueprint.post("/query")
 @blueprint.arguments(MasteryQuery)
 @blueprint.response(200, CalculationAnswer)
+@blueprint.alt_response(404, response="NOT_FOUND")
 def query(body: dict[str, Any]) -> Response:
     """A student's mastery, today or on an earlier day"""
     student_id = body["student_id"]
@@ -96,7 +97,9 @@ def query(body: dict[str, Any]) -> Response:
 @blueprint.post("/calculate")
 @blueprint.arguments(MasteryCalculation)
 @blueprint.response(200, CalculationAnswer)
-@blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location")
+@blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location", headers=TASK_HEADERS)
+@blueprint.alt_response(404, response="NOT_FOUND")
+@blueprint.doc(parameters=[PREFER])
 def calculate_mastery(body: dict[str, Any]) -> Response:
     """Mastery from given components, or recomputed from the student's facts and stored"""
     student_id = body["student_id"]

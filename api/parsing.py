@@ -6,6 +6,7 @@ from flask import Request
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest
 
 from app.identifiers import IDENTIFIER_PATTERN
 
@@ -17,7 +18,10 @@ class StrictParser(FlaskParser):
     """Decodes bodies with the application's JSON provider. Broken JSON, or none at all, is refused before any schema."""
 
     def _raw_load_json(self, req: Request) -> Any:
-        return req.get_json()
+        try:
+            return req.get_json()
+        except BadRequest as error:
+            raise BadRequest("The body is not JSON in UTF-8, or did not arrive whole.") from error
 
 
 class JsonBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest has no types

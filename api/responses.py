@@ -1,20 +1,36 @@
 """The envelope of every answer, and the correlation id that ties an answer to the log. Source: design section 5."""
 
 import re
-from datetime import UTC, datetime
+from enum import StrEnum
 from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
 from flask import Flask, Response, g, jsonify, request
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
+
+from api.authentication import engine
 
 CORRELATION_HEADER = "X-Correlation-ID"
 VERSION = version("mastery-engine")
-SECURITY_SCHEME = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
 
 # A caller's own id is used if it is safe to log; anything else is replaced, not refused.
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class ErrorCode(StrEnum):
+    """What a caller's program can tell failures apart by."""
+
+    MALFORMED_REQUEST = "MALFORMED_REQUEST"
+    AUTH_ERROR = "AUTH_ERROR"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    RATE_LIMITED = "RATE_LIMITED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
 
 
 class Meta(Schema):
@@ -26,10 +42,16 @@ class Meta(Schema):
 
 
 class ErrorBody(Schema):
-    code = fields.String(required=True, metadata={"example": "VALIDATION_ERROR"})
+    code = fields.String(required=True, validate=validate.OneOf(list(ErrorCode)), metadata={"example": "VALIDATION_ERROR"})
     message = fields.String(required=True)
-    details = fields.Raw(
-        required=True, metadata={"description": "For VALIDATION_ERROR: each field and its reasons; else empty"}
+    details = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        required=True,
+        metadata={
+            "description": "What is wrong, by field (or dependency) and its reasons; empty where there is none to name",
+            "example": {"student_id": ["Must be 1 to 50 letters, digits, _ or -."]},
+        },
     )
 
 
@@ -57,7 +79,11 @@ def success(data: Any, status: int = 200, headers: dict[str, str] | None = None)
 
 
 def failure(
-    status: int, code: str, message: str, details: dict[str, list[str]] | None = None, headers: dict[str, str] | None = None
+    status: int,
+    code: ErrorCode,
+    message: str,
+    details: dict[str, list[str]] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     """A failed one; ``details`` names fields and their reasons."""
     error = {"code": code, "message": message, "details": details or {}}
@@ -89,5 +115,5 @@ def _respond(body: dict[str, Any], status: int, headers: dict[str, str] | None) 
 
 
 def _meta() -> dict[str, str]:
-    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    timestamp = engine().clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"timestamp": timestamp, "version": VERSION, "correlation_id": correlation_id()}

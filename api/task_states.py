@@ -5,16 +5,29 @@ from typing import Any
 from flask import Response, request, url_for
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
+from werkzeug.http import parse_set_header
 
 from api.authentication import engine, principal
 from api.responses import envelope, success
 from app.errors import NotFound
 from app.security.access import require_owner
-from celeryconfig import result_expires
 from tasks.celery import enqueue
+from tasks.delivery import RESULTS_KEPT
 from tasks.results import TaskState, TaskStatus, await_task, task_state
 
 POLL_AFTER_SECONDS = "1"
+
+# For the OpenAPI document of routes whose answer a task computes.
+PREFER = {
+    "in": "header",
+    "name": "Prefer",
+    "schema": {"type": "string"},
+    "description": "`respond-async` asks for 202 at once (RFC 7240)",
+}
+TASK_HEADERS = {
+    "Location": {"schema": {"type": "string"}, "description": "Where to ask for the answer"},
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before that"},
+}
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/tasks", description="Answers that take longer than a request")
 
@@ -31,6 +44,7 @@ TaskAnswer = envelope(Task)
 
 @blueprint.get("/<uuid:task_id>")
 @blueprint.response(200, TaskAnswer)
+@blueprint.alt_response(404, response="NOT_FOUND")
 def get_task(task_id: Any) -> Response:
     """What became of a task; for whoever asked for it, and admins"""
     caller = principal()
@@ -52,8 +66,8 @@ def answer_of(task: Any, *arguments: Any) -> Response:
     settings = engine().settings
     caller = principal()
     task_id = enqueue(task, *arguments).id
-    engine().task_owners.remember(caller.tenant, task_id, caller.subject, int(result_expires.total_seconds()))
-    prefers_async = "respond-async" in request.headers.get("Prefer", "")
+    engine().task_owners.remember(caller.tenant, task_id, caller.subject, int(RESULTS_KEPT.total_seconds()))
+    prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
         state = await_task(task_id, settings.calculate_wait_seconds)
         if state.status is TaskStatus.SUCCEEDED:

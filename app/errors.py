@@ -13,9 +13,12 @@ class InvalidInput(EngineError):
     """The input can never succeed. ``field`` is its dotted path (``data.total_questions``), ``reason`` what it must be."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}" if field else reason)
+        super().__init__(field, reason)  # as they are, so that the error survives a journey through Celery
         self.field = field
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}" if self.field else self.reason
 
 
 class DependencyUnavailable(EngineError):
@@ -25,9 +28,12 @@ class DependencyUnavailable(EngineError):
     """
 
     def __init__(self, dependency: str, state: str = "is unavailable") -> None:
-        super().__init__(f"{dependency} {state}")
+        super().__init__(dependency, state)
         self.dependency = dependency
         self.state = state
+
+    def __str__(self) -> str:
+        return f"{self.dependency} {self.state}"
 
 
 class NotFound(EngineError):

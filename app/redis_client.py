@@ -15,6 +15,14 @@ from app.settings import Settings
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
+# What ends by itself, or when an operator acts: away, slow, still loading, a replica, full.
+NOT_NOW = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.BusyLoadingError,
+    redis.ReadOnlyError,
+    redis.OutOfMemoryError,
+)
 
 
 def connect(settings: Settings) -> redis.Redis:
@@ -35,5 +43,5 @@ def translated_errors() -> Iterator[None]:
     """Raise DependencyUnavailable in place of the driver's errors that mean "not now"."""
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError) as error:
+    except NOT_NOW as error:
         raise DependencyUnavailable("redis") from error

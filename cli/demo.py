@@ -77,7 +77,10 @@ def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Po
     try:
         with console.status("Starting Valkey, Kafka, API, worker, beat, bridge and Flower …"):
             stack = _wait_until_ready(settings, process)
-        console.print(f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log is {_log_path(settings)}", soft_wrap=True)
+        console.print(
+            f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log: {_log_path(settings)}",
+            soft_wrap=True,
+        )
         yield process, stack
     finally:
         if process.poll() is None:

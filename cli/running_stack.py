@@ -21,8 +21,10 @@ class RunningStack(msgspec.Struct, frozen=True):
     kafka_bootstrap: str
 
     def write(self, folder: Path) -> None:
-        """Say so in the data folder."""
-        (folder / FILE_NAME).write_bytes(msgspec.json.encode(self))
+        """Say so in the data folder, at once for whoever reads meanwhile."""
+        draft = folder / f"{FILE_NAME}.draft"
+        draft.write_bytes(msgspec.json.encode(self))
+        draft.replace(folder / FILE_NAME)
 
 
 def find_running_stack(folder: Path) -> RunningStack | None:

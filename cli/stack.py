@@ -19,7 +19,7 @@ from app.errors import SettingsError
 from app.settings import PREFIX, Settings
 from cli.embedded import embedded
 from cli.running_stack import FILE_NAME, RunningStack
-from tasks.queues import EVENTS, INTERACTIVE, MAINTENANCE
+from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
 
 STOPPED_BY_SIGNAL = frozenset(each["rc"] for each in SIGNALS.values())
 

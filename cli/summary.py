@@ -37,7 +37,9 @@ def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> 
         f'     -d \'{{"student_id": "{standing.student_id}"}}\'',
     )
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
-    console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})", soft_wrap=True)
+    console.print(
+        f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})", soft_wrap=True
+    )
 
 
 def _counts(outcome: Outcome) -> Table:

@@ -13,11 +13,21 @@ from app.errors import DependencyUnavailable
 from app.logs import configure_logging
 from app.settings import load_settings
 
-app = Celery("mastery", include=["tasks.events", "tasks.mastery"])
-app.config_from_object("celeryconfig")
+HIDDEN = "(…)"
 
-# Ids of students are personal data: the arguments of a task are shown nowhere (logs, Flower, events).
-HIDDEN: dict[str, Any] = {"argsrepr": "(…)", "kwargsrepr": "{…}"}
+
+class DiscreetTask(Task[Any, Any]):
+    """A task whose arguments are shown nowhere (logs, Flower, events), even when retried: ids of students are personal data."""
+
+    abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        options |= {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
+        return super().apply_async(args, kwargs, **options)
+
+
+app = Celery("mastery", task_cls=DiscreetTask, include=["tasks.events", "tasks.mastery"])
+app.config_from_object("celeryconfig")
 
 
 @cache
@@ -38,12 +48,12 @@ def _own_logging(**_: Any) -> None:
 
 
 def enqueue(task: Task[Any, Any], *args: Any, **options: Any) -> Any:
-    """Send a task to its queue, its arguments kept from sight. Returns its AsyncResult.
+    """Send a task to its queue. Returns its AsyncResult.
 
     Raises DependencyUnavailable when the broker does not take it; it may have been queued all the same.
     """
     try:
-        return task.apply_async(args=args, **options, **HIDDEN)
+        return task.apply_async(args=args, **options)
     except OperationalError as error:
         raise DependencyUnavailable("broker") from error
 

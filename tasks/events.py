@@ -3,8 +3,8 @@
 from app.events.chunk import decode_chunk
 from app.events.event import decode_event
 from app.events.record_events import record_events
-from celeryconfig import MAX_RETRY_SECONDS
 from tasks.celery import app, engine, enqueue
+from tasks.delivery import MAX_RETRY_SECONDS
 
 
 @app.task(

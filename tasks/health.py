@@ -1,5 +1,6 @@
 """Pings of what tasks depend on."""
 
+import redis
 from kombu.exceptions import OperationalError
 
 from app.errors import DependencyUnavailable
@@ -21,7 +22,11 @@ def ping_worker() -> None:
     """Raise DependencyUnavailable unless a worker answers."""
     try:
         answers = app.control.ping(timeout=ANSWER_SECONDS, limit=1)
-    except OperationalError as error:
+    except (
+        OperationalError,
+        redis.ConnectionError,
+        redis.TimeoutError,
+    ) as error:  # the answers' queue lets the driver's through
         raise DependencyUnavailable("worker") from error
     if not answers:
         raise DependencyUnavailable("worker", "does not answer")

@@ -9,8 +9,8 @@ from app.errors import DependencyUnavailable, NotFound
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
 from app.mastery.formula import Weights
-from celeryconfig import MAX_RETRY_SECONDS
 from tasks.celery import app, engine, enqueue
+from tasks.delivery import MAX_RETRY_SECONDS
 
 # Students per round of the refresh: a few milliseconds of Redis at a time.
 REFRESH_BATCH = 500

@@ -89,7 +89,8 @@ def classify(score: float) -> Level:
 
 def coverage(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> float:
     """The share of the weights, 0..1, that has evidence."""
-    return round(sum(w for w, score in zip(weights, components, strict=True) if score is not None), DECIMALS)
+    known = sum(weight for weight, score in zip(weights, components, strict=True) if score is not None)
+    return min(round(float(known), DECIMALS), 1.0)
 
 
 def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dict[str, Contribution]:

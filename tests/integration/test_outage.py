@@ -8,10 +8,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import requests
 
 from app.mastery.store import Totals
 from cli.embedded import embedded
 from consumers.kafka import producer
+from tasks.celery import HIDDEN
 from tests.learning_events import activity
 from tests.stack import Stack, free_port, wait_for
 
@@ -53,4 +55,8 @@ def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, port: int, st
             wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
             assert stack.engine.mastery.totals("t") == Totals(applied=EVENTS)
             assert stack.engine.events.dead_letters() == {}
+            tasks = requests.get(f"{stack.running.flower_url}/api/tasks", auth=("mastery", "mastery"), timeout=10).json()
+            assert {task["args"] for task in tasks.values() if task["name"] == "events.record"} == {HIDDEN}, (
+                "a retry shows them"
+            )
             assert stack.stop() == 0

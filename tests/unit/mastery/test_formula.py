@@ -96,4 +96,6 @@ def test_other_weights_are_refused_by_name(weights: Weights, field: str) -> None
 
 def test_weights_a_little_over_one_do_not_lift_mastery_above_one() -> None:
     """A perfect student under weights that sum to 1.001 still has mastery 1."""
-    assert mastery_score(Components(1, 1, 1, 1), Weights(0.4, 0.3, 0.2, 0.101)) == 1.0
+    components, weights = Components(1, 1, 1, 1), Weights(0.4, 0.3, 0.2, 0.101)
+    assert mastery_score(components, weights) == 1.0
+    assert coverage(components, weights) == 1.0

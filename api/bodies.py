@@ -1,0 +1,48 @@
+"""Request bodies are read to their end before the application sees the request.
+
+A server that answers while the client still sends must cut the connection, and the client may never learn why it was refused
+(RFC 9112 section 9.6). Read first, a body that is too large, or that nobody may send, still gets its answer.
+"""
+
+from collections.abc import Iterable
+from io import BytesIO
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+PIECE_BYTES = 65_536
+DROPPED_BYTES = 32_000_000  # of a body that is too large, so much more is read and dropped; then the client is cut off
+SILENCE_SECONDS = 5.0  # a client that falls silent in the middle of its body must not hold a thread for ever
+
+
+class WholeBody:
+    """WSGI middleware that reads the body, and leaves it to Flask to compare it with its length.
+
+    Flask answers 413 for a length above ``max_bytes``, and 400 for a body that is shorter than its length: it did not arrive
+    whole. A body in chunks, which has no length, is given one.
+    """
+
+    def __init__(self, application: WSGIApplication, max_bytes: int) -> None:
+        self._application = application
+        self._read_at_most = max_bytes + DROPPED_BYTES
+        self._max_bytes = max_bytes
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # A server that does not end the stream where the body ends must not be read beyond it; Flask sees to that itself.
+        if environ.pop("wsgi.input_terminated", False):
+            self._read(environ)
+        return self._application(environ, start_response)
+
+    def _read(self, environ: WSGIEnvironment) -> None:
+        if "gunicorn.socket" in environ:
+            environ["gunicorn.socket"].settimeout(SILENCE_SECONDS)
+        source, body, size = environ["wsgi.input"], BytesIO(), 0
+        try:
+            while size <= self._read_at_most and (piece := source.read(PIECE_BYTES)):
+                size += len(piece)
+                if size <= self._max_bytes:
+                    body.write(piece)
+        except Exception:  # noqa: BLE001 - a broken chunk, silence, a lost client: each server has its own errors for them
+            size += 1  # what did not come counts, so that the body is shorter than its length
+        body.seek(0)
+        environ["wsgi.input"] = body
+        environ.setdefault("CONTENT_LENGTH", str(size))
+        environ.pop("HTTP_TRANSFER_ENCODING", None)

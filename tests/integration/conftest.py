@@ -1,0 +1,82 @@
+"""The API as its callers meet it: over HTTP on the whole stack, or in this process where a test chooses the time."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from api.application import create_app
+from app.bootstrap import Engine
+from app.events.event import decode_event
+from app.events.record_events import record_events
+from app.security.access import Role
+from app.security.tokens import development_token
+from tests.stack import Stack
+
+
+class LiveApi:
+    """The API of a running stack, called by an admin of one tenant unless said otherwise."""
+
+    def __init__(self, stack: Stack, tenant: str) -> None:
+        self.stack = stack
+        self.tenant = tenant
+        self.url = stack.running.http_url
+
+    def authorization(self, **caller: Any) -> dict[str, str]:
+        """The header with a token for this caller: role, subject, cohorts, tenant."""
+        return {"Authorization": f"Bearer {self.stack.token(**{'tenant': self.tenant, **caller})}"}
+
+    def get(self, path: str, **caller: Any) -> requests.Response:
+        return requests.get(self.url + path, headers=self.authorization(**caller), timeout=30)
+
+    def post(self, path: str, body: Any, headers: dict[str, str] | None = None, **caller: Any) -> requests.Response:
+        return requests.post(self.url + path, json=body, headers=self.authorization(**caller) | (headers or {}), timeout=30)
+
+
+class FixedTimeApi:
+    """The API in this process, on the engine whose clock stands still; called by an admin of t-1 unless said otherwise."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.client = create_app(engine).test_client()
+
+    def record(self, *events: dict[str, Any]) -> None:
+        """Record events as the worker does."""
+        now = self.engine.clock()
+        decoded = [decode_event(json.dumps(event).encode(), now) for event in events]
+        record_events(decoded, store=self.engine.mastery, now=now)
+
+    def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        role: Role = Role.ADMIN,
+        tenant: str = "t-1",
+        subject: str = "tester",
+        cohorts: tuple[str, ...] = (),
+    ) -> TestResponse:
+        token = development_token(
+            self.engine.settings, role=role, tenant=tenant, subject=subject, cohorts=cohorts, now=datetime.now(UTC)
+        )
+        return self.client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that nothing is known of."""
+    return f"t-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def live_api(stack: Stack, tenant: str) -> LiveApi:
+    return LiveApi(stack, tenant)
+
+
+@pytest.fixture
+def api(engine: Engine) -> FixedTimeApi:
+    return FixedTimeApi(engine)

@@ -1,0 +1,187 @@
+"""POST /mastery/calculate: from given components in the request, or from the facts by a real worker; GET /tasks/{id}."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.clock import day_number
+from app.events.event import decode_event
+from app.events.observation import observe
+from app.mastery.store import Totals
+from app.security.access import Role
+from tests.integration.conftest import FixedTimeApi, LiveApi
+from tests.learning_events import completion, quiz
+from tests.stack import wait_for
+
+COMPONENTS = {"completion": 0.5, "quiz": 1, "quality": None, "consistency": 0.25}
+TASK_SECONDS = 20.0
+
+
+@pytest.mark.parametrize(
+    ("weights", "score", "level", "coverage", "contributions"),
+    [
+        ({}, 0.525, "developing", 0.8, [0.2, 0.3, 0.0, 0.025]),
+        ({"completion": 0.1, "quiz": 0.2, "quality": 0.3, "consistency": 0.4}, 0.35, "beginner", 0.7, [0.05, 0.2, 0.0, 0.1]),
+        ({"completion": 0.3, "quiz": 0.4}, 0.575, "developing", 0.8, [0.15, 0.4, 0.0, 0.025]),
+        ({"completion": 0, "quiz": 1, "quality": 0, "consistency": 0}, 1.0, "expert", 1.0, [0.0, 1.0, 0.0, 0.0]),
+        ({"completion": 0.4009}, 0.52545, "developing", 0.8009, [0.20045, 0.3, 0.0, 0.025]),
+    ],
+)
+def test_given_components_are_computed_and_not_stored(
+    api: FixedTimeApi, weights: dict[str, float], score: float, level: str, coverage: float, contributions: list[float]
+) -> None:
+    """Weights that are not given keep their usual value; null is no evidence; nobody need know the student."""
+    answer = api.post("/mastery/calculate", {"student_id": "s-1", "components": COMPONENTS, "weights": weights})
+    assert answer.status_code == 200, answer.text
+    told = answer.get_json()["data"]
+    expected = {"student_id": "s-1", "score": score, "level": level, "coverage": coverage, "components": COMPONENTS}
+    assert expected == {name: value for name, value in told.items() if name != "breakdown"}
+    used = {"completion": 0.4, "quiz": 0.3, "quality": 0.2, "consistency": 0.1} | weights
+    assert {
+        name: {"score": COMPONENTS[name], "weight": used[name], "contribution": contribution}
+        for name, contribution in zip(COMPONENTS, contributions, strict=True)
+    } == told["breakdown"]
+    assert api.engine.mastery.tenants() == []
+    assert api.post("/mastery/query", {"student_id": "s-1"}).status_code == 404
+
+
+def test_components_that_are_left_out_are_no_evidence(api: FixedTimeApi) -> None:
+    """An empty object of components is a calculation without evidence, not one from the facts."""
+    told = api.post("/mastery/calculate", {"student_id": "s-1", "components": {}}).get_json()["data"]
+    assert (told["score"], told["level"], told["coverage"]) == (0, "beginner", 0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "field"),
+    [
+        ({"completion": 0.5}, "weights"),
+        ({"completion": 0.4011}, "weights"),
+        ({"completion": 0, "quiz": 0, "quality": 0, "consistency": 0}, "weights"),
+        ({"completion": -0.1, "quiz": 0.8}, "weights.completion"),
+        ({"completion": 1.1}, "weights.completion"),
+        ({"completion": None}, "weights.completion"),
+        ({"completion": "0.4"}, "weights.completion"),
+        ({"completion": True}, "weights.completion"),
+        ({"attendance": 0.4}, "weights.attendance"),
+        (None, "weights"),
+        ([0.4, 0.3, 0.2, 0.1], "weights"),
+    ],
+)
+def test_weights_that_are_none(api: FixedTimeApi, weights: Any, field: str) -> None:
+    """Weights are numbers from 0 to 1 that sum to 1 ± 0.001, with or without components: 422, naming what is wrong."""
+    for more in ({}, {"components": COMPONENTS}):
+        answer = api.post("/mastery/calculate", {"student_id": "s-1", "weights": weights, **more})
+        assert answer.status_code == 422
+        assert [field] == list(answer.get_json()["error"]["details"])
+
+
+@pytest.fixture
+def observed(live_api: LiveApi) -> Callable[..., str]:
+    """A function that puts facts of a student in the stack's store, without a score, and returns the student."""
+
+    def put(days_ago: int = 0) -> str:
+        now = datetime.now(UTC) - timedelta(days=days_ago)
+        student = f"s-{uuid4().hex[:12]}"
+        events = [completion(timestamp=now.isoformat()), quiz(timestamp=now.isoformat())]
+        observations = [observe(*decode_event(json.dumps(event).encode(), now)) for event in events]
+        live_api.stack.engine.mastery.merge(live_api.tenant, {student: observations}, day_number(now))
+        return student
+
+    return put
+
+
+def test_recomputed_from_the_facts_by_the_worker(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """0.4 · 4/5 + 0.3 · 8/10 = 0.56; the answer waits for the task, and the score is kept for the ranking."""
+    student = observed()
+    store = live_api.stack.engine.mastery
+    assert store.ranking(live_api.tenant, "c-1") == []
+    answer = live_api.post("/mastery/calculate", {"student_id": student})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["data"]
+    assert (student, 0.56, "developing", 0.7) == tuple(told[name] for name in ("student_id", "score", "level", "coverage"))
+    assert told == live_api.post("/mastery/query", {"student_id": student}).json()["data"]
+    assert [(student, 0.56)] == store.ranking(live_api.tenant, "c-1")
+    assert Totals(applied=2) == store.totals(live_api.tenant)
+
+
+def test_callers_at_the_same_time(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """Forty callers of eight threads: each gets the answer to its own question, with its own correlation id."""
+    students = [observed() for _ in range(40)]
+
+    def ask(student: str) -> tuple[int, str, str]:
+        answer = live_api.post("/mastery/calculate", {"student_id": student}, {"X-Correlation-ID": student})
+        return answer.status_code, answer.json()["data"]["student_id"], answer.headers["X-Correlation-ID"]
+
+    with ThreadPoolExecutor(len(students)) as callers:
+        assert [(200, student, student) for student in students] == list(callers.map(ask, students))
+
+
+def test_weights_change_the_answer_and_not_the_ranking(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """Under weights of one's own 0.5 · 0.8 + 0.5 · 0.8 = 0.8; the kept score has the usual ones, so that ranks compare."""
+    student = observed()
+    weights = {"completion": 0.5, "quiz": 0.5, "quality": 0, "consistency": 0}
+    assert live_api.post("/mastery/calculate", {"student_id": student, "weights": weights}).json()["data"]["score"] == 0.8
+    assert [(student, 0.56)] == live_api.stack.engine.mastery.ranking(live_api.tenant, "c-1")
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=10, Respond-Async"])
+def test_handed_over_on_request(live_api: LiveApi, observed: Callable[..., str], prefer: str) -> None:
+    """``Prefer: respond-async`` is answered at once with where to ask; the answer there is the one waiting would have given."""
+    body = {"student_id": observed()}
+    accepted = live_api.post("/mastery/calculate", body, {"Prefer": prefer})
+    assert accepted.status_code == 202
+    task_id = accepted.json()["data"]["task_id"]
+    assert {"task_id": str(UUID(task_id)), "status": "pending"} == accepted.json()["data"]
+    expected = {"Location": f"/tasks/{task_id}", "Retry-After": "1", "Preference-Applied": "respond-async"}
+    assert expected == {name: accepted.headers[name] for name in expected}
+
+    wait_for(lambda: live_api.get(f"/tasks/{task_id}").json()["data"]["status"] != "pending", TASK_SECONDS)
+    told = live_api.post("/mastery/calculate", body).json()["data"]
+    assert {"task_id": task_id, "status": "succeeded", "result": told} == live_api.get(f"/tasks/{task_id}").json()["data"]
+
+
+def test_who_may_ask_what_became_of_a_task(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """Whoever handed it over, and admins of the tenant; for other tenants it does not exist."""
+    student = observed()
+    owner = {"role": Role.STUDENT, "subject": student}
+    location = live_api.post("/mastery/calculate", {"student_id": student}, {"Prefer": "respond-async"}, **owner).headers[
+        "Location"
+    ]
+    assert live_api.get(location, **owner).status_code == 200
+    assert live_api.get(location, role=Role.ADMIN).status_code == 200
+    assert live_api.get(location, role=Role.STUDENT, subject="s-2").status_code == 403
+    assert live_api.get(location, role=Role.TEACHER, cohorts=("c-1",)).status_code == 403
+    assert live_api.get(location, role=Role.ADMIN, tenant=f"{live_api.tenant}-2").status_code == 404
+    assert live_api.get(location, **owner, tenant=f"{live_api.tenant}-2").status_code == 404
+
+
+@pytest.mark.parametrize("task_id", [str(uuid4()), "1", "a/b", "..%2Fhealth"])
+def test_unknown_task(live_api: LiveApi, task_id: str) -> None:
+    """A task that nobody handed over, or no task id at all: 404."""
+    answer = live_api.get(f"/tasks/{task_id}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}])
+def test_unknown_student(live_api: LiveApi, headers: dict[str, str]) -> None:
+    """A student of whom nothing is stored is not worth a task: 404 at once."""
+    answer = live_api.post("/mastery/calculate", {"student_id": "s-nobody"}, headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+def test_a_student_whose_evidence_expired(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """The task finds that nothing is retained: 404 for who waits, and for who does not a task that failed for this reason."""
+    answer = live_api.post("/mastery/calculate", {"student_id": observed(days_ago=100)})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "No evidence of such a student.")
+
+    location = live_api.post("/mastery/calculate", {"student_id": observed(days_ago=100)}, {"Prefer": "respond-async"}).headers[
+        "Location"
+    ]
+    wait_for(lambda: live_api.get(location).json()["data"]["status"] != "pending", TASK_SECONDS)
+    told = live_api.get(location).json()["data"]
+    assert (told["status"], told["reason"]) == ("failed", "no evidence of such a student")

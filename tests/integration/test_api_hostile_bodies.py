@@ -1,0 +1,207 @@
+"""Bodies that nobody should send, to a real gunicorn: each is refused in the envelope, and the service goes on as before."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.integration.conftest import LiveApi
+
+ROUTES = ["/mastery/query", "/mastery/calculate"]
+LARGE = b'{"student_id": "' + b"a" * 10_000_000 + b'"}'
+DEEP = 100_000
+
+
+def post(live_api: LiveApi, path: str, body: Any, content_type: str | None = "application/json") -> requests.Response:
+    headers = live_api.authorization() | ({"Content-Type": content_type} if content_type else {})
+    return requests.post(live_api.url + path, data=body, headers=headers, timeout=30)
+
+
+def assert_refused(answer: requests.Response, status: int, code: str) -> dict[str, list[str]]:
+    """A failure in the envelope, with nothing in it of how the service is made; returns its details."""
+    assert answer.headers["Content-Type"] == "application/json", answer.text
+    told = answer.json()
+    assert (answer.status_code, told["error"]["code"]) == (status, code), answer.text
+    assert list(told) == ["success", "error", "meta"]
+    assert list(told["error"]) == ["code", "message", "details"]
+    for word in ("Traceback", "msgspec", "marshmallow", "werkzeug", "Error(", ".py"):
+        assert word not in answer.text
+    details: dict[str, list[str]] = told["error"]["details"]
+    return details
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "é"]
+)
+def test_content_types_that_are_not_json(live_api: LiveApi, path: str, content_type: str | None) -> None:
+    """A body must say that it is JSON: 415."""
+    assert_refused(post(live_api, path, b'{"student_id": "s-1"}', content_type), 415, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"student_id": "s-1"',
+        b'{"student_id": "s-1"}}',
+        b"{'student_id': 's-1'}",
+        b'{"student_id": "s-1",}',
+        b"\xef\xbb\xbf{}",
+        b'{"student_id": "\xff"}',
+        b'{"\xc3\x28": 1}',
+        '{"student_id": "s-1"}'.encode("utf-16"),
+        b'{"student_id": "\\ud800"}',
+        b'{"\\udfff": 1}',
+        b'{"student_id": "\x00"}',
+        b'{"student_id": NaN}',
+        b'{"components": {"quiz": NaN}, "student_id": "s-1"}',
+        b'{"components": {"quiz": Infinity}, "student_id": "s-1"}',
+        b'{"components": {"quiz": -Infinity}, "student_id": "s-1"}',
+        b'{"components": {"quiz": 1e400}, "student_id": "s-1"}',
+        b'{"components": {"quiz": ' + b"9" * 5000 + b'}, "student_id": "s-1"}',
+        b"[" * DEEP,
+        b"[" * DEEP + b"]" * DEEP,
+        b'{"student_id": ' * DEEP + b"1" + b"}" * DEEP,
+    ],
+    ids=lambda body: repr(body[:50]),
+)
+def test_bodies_that_are_not_json(live_api: LiveApi, path: str, body: bytes) -> None:
+    """Broken, not UTF-8, with numbers that JSON does not have or that no float can hold, or nested beyond reading: 400."""
+    assert_refused(post(live_api, path, body), 400, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("body", [b"null", b"[]", b"[{}]", b'"s-1"', b"5", b"true"])
+def test_bodies_that_are_not_objects(live_api: LiveApi, path: str, body: bytes) -> None:
+    """JSON, but not an object: 422, naming the body."""
+    assert list(assert_refused(post(live_api, path, body), 422, "VALIDATION_ERROR")) == ["body"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize(
+    "field", ["tenant", "json", "body", "student_id ", "Student_id", "a.b", "", "<script>", "__class__", "é" * 1000]
+)
+def test_unknown_fields(live_api: LiveApi, path: str, field: str) -> None:
+    """A field that the route does not know is refused by its name, not ignored."""
+    body = json.dumps({"student_id": "s-1", field: 1})
+    assert assert_refused(post(live_api, path, body), 422, "VALIDATION_ERROR") == {field or "body": ["Unknown field."]}
+
+
+STUDENT_IDS: list[Any] = [
+    *(None, 5, 1.5, True, [], ["s-1"], {}),
+    *("", " ", "s 1", "a/b", "../../etc/passwd", "s-1\n", "s-1\x00", "s-1}{t-2", "*", "s:1"),
+    *("schüler", "１２３", "x" * 51, "x" * 1_000_000),
+]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("student_id", STUDENT_IDS, ids=lambda student_id: repr(student_id)[:30])
+def test_student_ids(live_api: LiveApi, path: str, student_id: Any) -> None:
+    """An id is text of 1 to 50 letters, digits, _ or -; nothing else reaches a key, a path or a log."""
+    details = assert_refused(post(live_api, path, json.dumps({"student_id": student_id})), 422, "VALIDATION_ERROR")
+    assert list(details) == ["student_id"]
+
+
+WRONG_VALUES: dict[tuple[str, str], list[Any]] = {
+    ("/mastery/query", "include_components"): ["true", 1, 0, None, "yes", []],
+    ("/mastery/query", "date"): [20261028, 0, True, [], "28.10.2026"],
+    ("/mastery/calculate", "components"): [None, [], 1, "quiz", True],
+    ("/mastery/calculate", "components.quiz"): ["0.5", "", True, [], {}, -0.1, 1.1, 1e308, 10**19, 10**30],
+    ("/mastery/calculate", "components.grit"): [0.5, None],
+    ("/mastery/calculate", "weights"): [None, [], 1, "quiz"],
+    ("/mastery/calculate", "weights.quiz"): ["0.3", True, None, [], -0.3, 1.1],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"), [(path, field, value) for (path, field), values in WRONG_VALUES.items() for value in values]
+)
+def test_wrong_types(live_api: LiveApi, path: str, field: str, value: Any) -> None:
+    """Text for numbers, numbers for text, booleans for either: nothing is converted, and the field is named."""
+    outer, _, inner = field.partition(".")
+    body = json.dumps({"student_id": "s-1", outer: {inner: value} if inner else value})
+    assert list(assert_refused(post(live_api, path, body), 422, "VALIDATION_ERROR")) == [field]
+
+
+def test_duplicate_keys(live_api: LiveApi) -> None:
+    """Of a key that comes twice the last counts, for the check as for the answer."""
+    answer = post(live_api, "/mastery/calculate", b'{"student_id": "../x", "student_id": "s-2", "components": {}}')
+    assert answer.json()["data"]["student_id"] == "s-2"
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_10_megabytes(live_api: LiveApi, path: str) -> None:
+    """A body that is too large gets its answer, 413, with a length or in chunks, and its connection serves the next request."""
+    with requests.Session() as session:
+        session.headers.update(live_api.authorization() | {"Content-Type": "application/json"})
+        for body in (LARGE, chunks(LARGE), LARGE + b" " * 2):
+            assert_refused(session.post(live_api.url + path, data=body, timeout=30), 413, "PAYLOAD_TOO_LARGE")
+        assert session.get(f"{live_api.url}/health", timeout=30).status_code == 200
+
+
+def test_a_chunked_body_is_not_cut_to_the_limit(live_api: LiveApi) -> None:
+    """A valid object that ends at the limit, and then more: refused, not read as far as is convenient."""
+    limit = live_api.stack.settings.http_max_body_bytes
+    body = b'{"student_id": "s-1", "components": {}}'.ljust(limit) + b"more"
+    assert_refused(post(live_api, "/mastery/calculate", chunks(body)), 413, "PAYLOAD_TOO_LARGE")
+    assert post(live_api, "/mastery/calculate", chunks(body[:limit])).status_code == 200
+
+
+def chunks(body: bytes) -> Iterator[bytes]:
+    """The body in pieces, whose length ``requests`` cannot tell beforehand."""
+    return (body[start : start + 65_536] for start in range(0, len(body), 65_536))
+
+
+def talk(
+    live_api: LiveApi, request: bytes, *, path: str = "/mastery/query", token: bool = True, half_close: bool = False
+) -> str:
+    """Send headers and body as they are over a socket, all of it before reading; returns the answer."""
+    host, _, port = live_api.url.removeprefix("http://").partition(":")
+    authorization = f"Authorization: {live_api.authorization()['Authorization']}\r\n" if token else ""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n{authorization}"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(head.encode() + request)  # raises when the service stops listening
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "path", "token"),
+    [
+        (413, "PAYLOAD_TOO_LARGE", "/mastery/query", True),
+        (401, "AUTH_ERROR", "/mastery/query", False),
+        (404, "NOT_FOUND", "/nowhere", True),
+        (405, "MALFORMED_REQUEST", "/health", True),
+    ],
+)
+def test_a_client_that_sends_first_and_listens_then(live_api: LiveApi, status: int, code: str, path: str, token: bool) -> None:
+    """A client that reads only after it sent 10 MB still gets its answer, whatever it is; the connection is not reset."""
+    request = f"Content-Length: {len(LARGE)}\r\n\r\n".encode() + LARGE
+    answer = talk(live_api, request, path=path, token=token)
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert json.loads(answer.partition("\r\n\r\n")[2])["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}{}\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"Content-Length: 100\r\n\r\n{}",
+    ],
+)
+@pytest.mark.parametrize("half_close", [True, False])
+def test_bodies_that_do_not_arrive_whole(live_api: LiveApi, request_: bytes, half_close: bool) -> None:
+    """Broken chunks, or less than was announced, whether the client ends or falls silent: 400, and no thread waits for ever."""
+    answer = talk(live_api, request_, half_close=half_close)
+    assert answer.startswith("HTTP/1.1 400 ")
+    assert json.loads(answer.partition("\r\n\r\n")[2])["error"]["code"] == "MALFORMED_REQUEST"

@@ -1,0 +1,132 @@
+"""Redis goes away and comes back, or holds what it should not: the API says so, tells nothing of the cause, and goes on."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.application import create_app
+from app.bootstrap import bootstrap
+from app.settings import load_settings
+from cli.embedded import embedded
+from tests.conftest import NOW
+from tests.integration.conftest import FixedTimeApi, LiveApi
+from tests.learning_events import quiz
+from tests.stack import Stack, free_port, wait_for
+
+QUERY = {"student_id": "s-1"}
+BACK_SECONDS = 60.0
+TASK_SECONDS = 20.0
+
+
+class Valkey:
+    """A Valkey on a port of its own, to be stopped and started again with its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.running = ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        self.running.enter_context(embedded("valkey", str(self.folder), str(self.port)))
+
+    def stop(self) -> None:
+        self.running.close()
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    server = Valkey(tmp_path / "valkey")
+    yield server
+    server.stop()
+
+
+def assert_unavailable(answer: Any, told: dict[str, Any]) -> None:
+    """503 in the envelope, with when to try again and without a word of the driver."""
+    assert answer.status_code == 503
+    assert told["error"] == {
+        "code": "SERVICE_UNAVAILABLE",
+        "message": "A part of the service does not answer; try again.",
+        "details": {},
+    }
+    assert answer.headers["Retry-After"] == "1"
+    for word in ("redis", "127.0.0.1", "Connection", "Errno", "Traceback"):
+        assert word not in answer.text
+
+
+def test_without_redis(valkey: Valkey) -> None:
+    """Routes that need Redis answer 503; what does not need it works: liveness, computing from given components, refusals."""
+    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": valkey.url}), clock=lambda: NOW)
+    api = FixedTimeApi(engine)
+    api.record(quiz())
+    assert api.post("/mastery/query", QUERY).status_code == 200
+    valkey.stop()
+    for path in ("/mastery/query", "/mastery/calculate"):
+        answer = api.post(path, QUERY)
+        assert_unavailable(answer, answer.get_json())
+    assert api.client.get("/health").status_code == 200
+    assert api.post("/mastery/calculate", QUERY | {"components": {"quiz": 1}}).status_code == 200
+    assert api.post("/mastery/query", {}).status_code == 422
+    assert api.client.post("/mastery/query", json=QUERY).status_code == 401
+    valkey.start()
+    assert api.post("/mastery/query", QUERY).get_json()["data"]["score"] == 0.24
+    engine.redis.close()
+
+
+def test_a_redis_that_never_was() -> None:
+    """The API starts without Redis, and says what it lacks when asked."""
+    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+    client = create_app(engine).test_client()
+    assert client.get("/health").status_code == 200
+    answer = FixedTimeApi(engine).post("/mastery/query", QUERY)
+    assert_unavailable(answer, answer.get_json())
+
+
+def test_a_whole_stack_without_redis(valkey: Valkey, tmp_path: Path, tenant: str) -> None:
+    """/ready names what is away, /health stays green, tasks are refused; with Redis back all is well again."""
+    with Stack(tmp_path / "stack", MASTERY_REDIS_URL=valkey.url) as stack:
+        api = LiveApi(stack, tenant)
+        assert api.get("/ready").status_code == 200
+        valkey.stop()
+        ready = api.get("/ready")
+        assert (ready.status_code, ready.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+        expected = {"redis": ["is unavailable"], "broker": ["is unavailable"], "worker": ["is unavailable"]}
+        assert expected == {name: ready.json()["error"]["details"].get(name) for name in expected}
+        assert api.get("/health").status_code == 200
+        for path in ("/mastery/query", "/mastery/calculate", "/mastery/calculate"):
+            answer = api.post(path, QUERY)
+            assert_unavailable(answer, answer.json())
+        valkey.start()
+        wait_for(lambda: api.get("/ready").status_code == 200, BACK_SECONDS)
+        assert api.post("/mastery/query", QUERY).status_code == 404
+
+
+INTERNAL = "The service failed; its operators can find the cause by the correlation id."
+
+
+def test_a_record_that_cannot_be_read(api: FixedTimeApi) -> None:
+    """What nobody foresaw is a 500 without a word of the cause, which the log has; other students are not affected."""
+    api.record(quiz(), quiz(student_id="s-2"))
+    api.engine.redis.set(f"{api.engine.settings.key_prefix}:{{t-1}}:student:s-1", "not a record")
+    answer = api.post("/mastery/query", QUERY)
+    expected = {"code": "INTERNAL_ERROR", "message": INTERNAL, "details": {}}
+    assert (answer.status_code, answer.get_json()["error"]) == (500, expected)
+    assert api.post("/mastery/query", {"student_id": "s-2"}).status_code == 200
+
+
+def test_a_task_that_fails(live_api: LiveApi) -> None:
+    """A task that failed unexpectedly says so to whoever waits and to whoever asks later, without a word of the cause."""
+    live_api.stack.engine.redis.set(f"mastery:{{{live_api.tenant}}}:student:s-1", "not a record")
+    answer = live_api.post("/mastery/calculate", QUERY)
+    expected = {"code": "INTERNAL_ERROR", "message": INTERNAL, "details": {}}
+    assert (answer.status_code, answer.json()["error"]) == (500, expected)
+
+    location = live_api.post("/mastery/calculate", QUERY, {"Prefer": "respond-async"}).headers["Location"]
+    wait_for(lambda: live_api.get(location).json()["data"]["status"] != "pending", TASK_SECONDS)
+    told = live_api.get(location).json()["data"]
+    reason = "the service failed; its operators can find the cause by the task's id"
+    assert ("failed", reason) == (told["status"], told["reason"])
