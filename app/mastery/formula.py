@@ -94,9 +94,9 @@ def coverage(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> floa
 
 
 def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dict[str, Contribution]:
-    """What each component adds, by name."""
+    """What each component adds, by name, rounded to six decimals."""
     return {
-        name: Contribution(score, weight, round(weight * (score or 0.0), DECIMALS))
+        name: Contribution(None if score is None else round(score, DECIMALS), weight, round(weight * (score or 0.0), DECIMALS))
         for name, score, weight in zip(Components._fields, components, weights, strict=True)
     }
 

@@ -44,14 +44,15 @@ class Standing(Calculation, frozen=True, kw_only=True):
 
 
 def calculate(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> Calculation:
-    """Apply the formula to components."""
+    """Apply the formula to components. What is told of them is rounded, what is computed with is not."""
     score = mastery_score(components, weights)
+    parts = breakdown(components, weights)
     return Calculation(
         score=score,
         level=classify(score),
         coverage=coverage(components, weights),
-        components=components._asdict(),
-        breakdown=breakdown(components, weights),
+        components={name: part.score for name, part in parts.items()},
+        breakdown=parts,
     )
 
 
