@@ -46,12 +46,12 @@ def test_the_numbers_of_today(api: FixedTimeApi) -> None:
         "coverage": 1.0,
         "trend": "improving",
         "historical_average": 0.262191,
-        "components": {"completion": 0.8, "quiz": 0.75, "quality": 0.8, "consistency": pytest.approx(3 / 14)},
+        "components": {"completion": 0.8, "quiz": 0.75, "quality": 0.8, "consistency": 0.214286},
         "breakdown": {
             "completion": {"score": 0.8, "weight": 0.4, "contribution": 0.32},
             "quiz": {"score": 0.75, "weight": 0.3, "contribution": 0.225},
             "quality": {"score": 0.8, "weight": 0.2, "contribution": 0.16},
-            "consistency": {"score": pytest.approx(3 / 14), "weight": 0.1, "contribution": 0.021429},
+            "consistency": {"score": 0.214286, "weight": 0.1, "contribution": 0.021429},
         },
     }
     assert expected == data(api)
@@ -60,7 +60,7 @@ def test_the_numbers_of_today(api: FixedTimeApi) -> None:
 def test_the_numbers_of_an_earlier_day(api: FixedTimeApi) -> None:
     """On the 20th: 0.4 · 2/5 + 0.3 · 6/10 + 0.1 · 1/14 = 0.347143, and nothing yet of what came later."""
     told = data(api, date="2026-10-20")
-    assert {"completion": 0.4, "quiz": 0.6, "quality": None, "consistency": pytest.approx(1 / 14)} == told["components"]
+    assert {"completion": 0.4, "quiz": 0.6, "quality": None, "consistency": 0.071429} == told["components"]
     assert told["breakdown"]["quality"] == {"score": None, "weight": 0.2, "contribution": 0.0}
     expected = {"date": "2026-10-20", "score": 0.347143, "level": "beginner", "coverage": 0.8, "historical_average": 0.055714}
     assert expected == {name: told[name] for name in expected}
