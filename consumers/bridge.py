@@ -14,13 +14,14 @@ step in hand is repeated until it succeeds; partitions are paused meanwhile, and
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event as Flag
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from app.clock import Clock
 from app.errors import DependencyUnavailable, InvalidInput
-from app.events.chunk import SourceRecord, encode_chunk
+from app.events.chunk import SourceRecord, encode_chunk, split
 from app.events.dead_letter import ErrorType, invalid_event
 from app.events.event import decode_event
 from app.events.store import JOINING, RUNNING, WAITING, EventStore, Heartbeat
@@ -83,10 +84,11 @@ class Bridge:
             self._commit()  # what a rebalance kept from being committed
             return 0
         records, rejected = self._sort_out(messages)
-        if rejected and not self._insist(lambda: self._dead_letter(rejected)):
+        if rejected and not self._insist(partial(self._dead_letter, rejected)):
             return 0
-        if records and not self._insist(lambda: self._enqueue_chunk(encode_chunk(records))):
-            return 0
+        for chunk in map(encode_chunk, split(records)):
+            if not self._insist(partial(self._enqueue_chunk, chunk)):
+                return 0
         owned = {(each.topic, each.partition) for each in self._consumer.assignment()}
         for message in messages:
             topic, partition, offset = _place(message)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from app.events.chunk import SourceRecord, decode_chunk, encode_chunk
+from app.events.chunk import MAX_BYTES, SourceRecord, decode_chunk, encode_chunk, split
 
 
 def test_records_survive_the_journey() -> None:
@@ -16,3 +16,18 @@ def test_anything_else_is_refused() -> None:
     """What is no chunk does not pass for one."""
     with pytest.raises(msgspec.DecodeError):
         decode_chunk(b"\x93\x01")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([], []),
+        ([1, 2, 3], [[1, 2, 3]]),
+        ([MAX_BYTES - 1, 1, 1], [[MAX_BYTES - 1, 1], [1]]),
+        ([5, MAX_BYTES + 1, 5], [[5], [MAX_BYTES + 1], [5]]),
+    ],
+)
+def test_a_chunk_has_a_bound_in_bytes(sizes: list[int], groups: list[list[int]]) -> None:
+    """Five hundred of the largest records are not one task."""
+    records = [SourceRecord(0, offset, b"x" * size) for offset, size in enumerate(sizes)]
+    assert [[len(record.value) for record in group] for group in split(records)] == groups
