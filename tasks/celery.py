@@ -21,7 +21,7 @@ class DiscreetTask(Task[Any, Any]):
 
     abstract = True
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]  # passes all on
         options |= {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
         return super().apply_async(args, kwargs, **options)
 

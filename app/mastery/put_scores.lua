@@ -18,18 +18,21 @@ for i = 1, #KEYS - 2 do
   local record, student = KEYS[i + 2], ARGV[4 * i - 2]
   local revision, day, millionths = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
   local held = redis.call('HMGET', record, 'window', 'score', 'cohort', 'ranked')
-  if held[1] and not (held[2] and cmsgpack.unpack(held[2])[1] >= revision) then
+  local former = held[2] and cmsgpack.unpack(held[2]) or {0, -1, -1}
+  if held[1] and former[1] < revision then
     local cohort, ranked = held[3], held[4]
-    local score = cmsgpack.pack({revision, day, millionths})
-    if cohort and cohort ~= ranked then
+    local moves = cohort and cohort ~= ranked
+    if moves then
       if ranked then redis.call('ZREM', ARGV[1] .. ranked, student) end
       redis.call('SADD', KEYS[2], cohort)
-      redis.call('HSET', record, 'score', score, 'ranked', cohort)
-    else
-      redis.call('HSET', record, 'score', score)
+      redis.call('HSET', record, 'ranked', cohort)
     end
-    redis.call('ZADD', KEYS[1], day, student)
-    if cohort then redis.call('ZADD', ARGV[1] .. cohort, millionths / 1000000, student) end
+    redis.call('HSET', record, 'score', cmsgpack.pack({revision, day, millionths}))
+    -- Most events change neither day nor mastery: the large sorted sets are left alone then.
+    if day ~= former[2] then redis.call('ZADD', KEYS[1], day, student) end
+    if cohort and (moves or millionths ~= former[3]) then
+      redis.call('ZADD', ARGV[1] .. cohort, millionths / 1000000, student)
+    end
     kept = kept + 1
   end
 end
