@@ -79,7 +79,7 @@ CalculationAnswer = envelope(Calculation)
 
 
 @blueprint.post("/query")
-@blueprint.arguments(MasteryQuery)
+@blueprint.arguments(MasteryQuery())
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
 def query(body: dict[str, Any]) -> Response:
@@ -95,7 +95,7 @@ def query(body: dict[str, Any]) -> Response:
 
 
 @blueprint.post("/calculate")
-@blueprint.arguments(MasteryCalculation)
+@blueprint.arguments(MasteryCalculation())
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location", headers=TASK_HEADERS)
 @blueprint.alt_response(404, response="NOT_FOUND")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from app.clock import Day
 from app.events.observation import MILLIONTHS
-from app.mastery.formula import Components, mastery_score
+from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights, mastery_score
 
 CONSISTENCY_DAYS = 14
 _CONSISTENCY_MASK = (1 << CONSISTENCY_DAYS) - 1
@@ -45,6 +45,13 @@ class Window(NamedTuple):
     total: int
 
 
+class History(NamedTuple):
+    """Mastery on each day, and the components on the last one."""
+
+    daily: dict[Day, float]
+    components: Components
+
+
 def window_components(window: Window) -> Components:
     """The four components on the window's day."""
     return _components(
@@ -54,18 +61,20 @@ def window_components(window: Window) -> Components:
         window.submissions,
         window.completed,
         window.total,
-        window.active_bits if window.newest_active_day else None,
+        window.active_bits.bit_count() if window.newest_active_day else None,
     )
 
 
 def daily_components(days: Mapping[Day, DayFacts], last: Day) -> Iterator[tuple[Day, Components]]:
     """Each day from the first with evidence to ``last``, with the components on that day.
 
-    ``days`` are the retained ones, at most a retention window in all, so that nothing expires between them.
+    ``days`` are the retained ones, at most a retention window in all, so that nothing expires between them. Days that differ
+    in nothing share one object.
     """
     first = min(days, default=last + 1)
     correct = asked = quality = submissions = completed = total = bits = 0
     ever_active = False
+    sums, components = None, Components()
     for day in range(first, last + 1):
         bits = bits << 1 & _CONSISTENCY_MASK
         facts = days.get(day)
@@ -78,21 +87,29 @@ def daily_components(days: Mapping[Day, DayFacts], last: Day) -> Iterator[tuple[
             ever_active = ever_active or bool(facts.active)
             if facts.total:
                 completed, total = facts.completed, facts.total
-        active = bits if ever_active else None
-        yield day, _components(correct, asked, quality, submissions, completed, total, active)
+        before, sums = sums, (correct, asked, quality, submissions, completed, total, bits.bit_count() if ever_active else None)
+        if sums != before:
+            components = _components(*sums)
+        yield day, components
 
 
-def daily_mastery(days: Mapping[Day, DayFacts], last: Day) -> dict[Day, float]:
-    """Mastery on each day from the first with evidence to ``last``."""
-    return {day: mastery_score(components) for day, components in daily_components(days, last)}
+def mastery_history(days: Mapping[Day, DayFacts], last: Day, weights: Weights = DEFAULT_WEIGHTS) -> History:
+    """Mastery from the first day with evidence to ``last``."""
+    daily: dict[Day, float] = {}
+    score, components = 0.0, Components()
+    for day, of_day in daily_components(days, last):
+        if of_day is not components:
+            score, components = mastery_score(of_day, weights), of_day
+        daily[day] = score
+    return History(daily, components)
 
 
 def _components(
-    correct: int, asked: int, quality: int, submissions: int, completed: int, total: int, active_bits: int | None
+    correct: int, asked: int, quality: int, submissions: int, completed: int, total: int, active_days: int | None
 ) -> Components:
     return Components(
         completion=completed / total if total else None,
         quiz=correct / asked if asked else None,
         quality=quality / submissions / MILLIONTHS if submissions else None,
-        consistency=active_bits.bit_count() / CONSISTENCY_DAYS if active_bits is not None else None,
+        consistency=active_days / CONSISTENCY_DAYS if active_days is not None else None,
     )

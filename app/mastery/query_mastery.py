@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from app.clock import Day, day_date, day_number
 from app.errors import InvalidInput
-from app.mastery.facts import daily_components
+from app.mastery.facts import mastery_history
 from app.mastery.formula import (
     DECIMALS,
     DEFAULT_WEIGHTS,
@@ -68,10 +68,7 @@ def query_mastery(tenant: str, student_id: str, *, store: MasteryStore, now: dat
 
 def standing(student_id: str, record: Record, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:
     """What a student's facts say on a day, under the given weights."""
-    daily = {}
-    components = Components()
-    for each_day, components in daily_components(record.days, day):
-        daily[each_day] = mastery_score(components, weights)
+    daily, components = mastery_history(record.days, day, weights)
     return Standing(
         **structs.asdict(calculate(components, weights)),
         student_id=student_id,

@@ -118,13 +118,12 @@ class MasteryStore:
         with translated_errors():
             fields = cast("dict[bytes, bytes]", self._redis.hgetall(f"{self._tenant_keys(tenant)}student:{student}"))
         oldest, newest = today - self.retention_days + 1, today if until is None else until
-        days = {
-            day: DayFacts(*msgpack.unpackb(packed, raw=True))
-            for name, packed in fields.items()
-            if name.isdigit() and oldest <= (day := int(name)) <= newest
-        }
-        if not days:
+        packed = {day: facts for name, facts in fields.items() if name.isdigit() and oldest <= (day := int(name)) <= newest}
+        if not packed:
             raise NotFound("no evidence of such a student")
+        unpacker = msgpack.Unpacker(raw=True)  # one for all days: making it costs more than a day
+        unpacker.feed(b"".join(packed.values()))
+        days = {day: DayFacts(*facts) for day, facts in zip(packed, unpacker, strict=True)}
         cohort = fields.get(b"cohort")
         return Record(cohort.decode() if cohort else None, days)
 

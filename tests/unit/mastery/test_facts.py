@@ -1,6 +1,6 @@
 """Facts of days and of the window become the four components."""
 
-from app.mastery.facts import DayFacts, Window, daily_components, daily_mastery, window_components
+from app.mastery.facts import DayFacts, History, Window, daily_components, mastery_history, window_components
 from app.mastery.formula import Components
 
 TODAY = 20_000
@@ -58,9 +58,9 @@ def test_a_day_leaves_the_consistency_after_fourteen_days() -> None:
 def test_mastery_of_each_day_from_the_first_with_evidence() -> None:
     """Days between evidence have a mastery too."""
     days = {TODAY - 2: DayFacts(completed=1, total=2, stamp=1), TODAY: DayFacts(correct=1, asked=1)}
-    assert daily_mastery(days, TODAY) == {TODAY - 2: 0.2, TODAY - 1: 0.2, TODAY: 0.5}
+    assert mastery_history(days, TODAY) == History({TODAY - 2: 0.2, TODAY - 1: 0.2, TODAY: 0.5}, Components(0.5, 1.0))
 
 
 def test_no_days_no_mastery() -> None:
     """A student without evidence has no history."""
-    assert daily_mastery({}, TODAY) == {}
+    assert mastery_history({}, TODAY) == History({}, Components())
