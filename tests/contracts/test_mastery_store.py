@@ -9,8 +9,10 @@ from app.bootstrap import Engine
 from app.clock import day_number
 from app.errors import NotFound
 from app.events.observation import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
+from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import derive_scores, refresh_scores
 from app.mastery.facts import DayFacts, Window
+from app.mastery.formula import Weights
 from app.mastery.store import STUDENTS_PER_CALL, Score, Totals
 from tests.conftest import NOW
 
@@ -252,6 +254,18 @@ def test_refresh_stops_at_its_limit(engine: Engine) -> None:
         merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
     assert refresh_scores(store=engine.mastery, today=TODAY + 1, batch=2, limit=3) == 3
     assert len(engine.mastery.stale_students("t", TODAY + 1, 10)) == 2
+
+
+def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) -> None:
+    """Whatever weights the answer has: ranks must compare. Activity has left the fortnight since it was scored."""
+    merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY, QUIZ, 1, 2))
+    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.157143)]
+    later = NOW + timedelta(days=20)
+    standing = calculate_mastery("t", "s-1", store=engine.mastery, now=later, weights=Weights(0, 1, 0, 0))
+    assert standing.score == 0.5
+    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.15)]
+    with pytest.raises(NotFound):
+        calculate_mastery("t", "nobody", store=engine.mastery, now=later)
 
 
 def test_tenants_are_listed_in_order(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from threading import Event as Flag
 from threading import Thread
 from uuid import uuid4
 
@@ -59,8 +60,9 @@ class Running:
         settings = engine.settings
         self.queued: list[bytes] = []
         self._enqueue = enqueue
+        self._consumer = consumer(settings)
         self._bridge = Bridge(
-            consumer=consumer(settings),
+            consumer=self._consumer,
             topic=settings.events_topic,
             dead_letters=DeadLetterQueue(producer(settings), settings.dlq_topic),
             enqueue_chunk=self._queue,
@@ -79,6 +81,10 @@ class Running:
         self._bridge.stop()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
+
+    def partitions(self) -> list[TopicPartition]:
+        """Those that it owns now."""
+        return self._consumer.assignment()
 
     def _queue(self, chunk: bytes) -> None:
         self._enqueue(chunk)
@@ -195,6 +201,32 @@ def test_two_bridges_share_the_partitions_and_miss_nothing(engine: Engine) -> No
         produce(engine.settings, *sent[300:])
         wait_for(lambda: unread(engine.settings) == 0, SECONDS)
     assert {*first.queued, *second.queued} == set(sent)
+
+
+def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine) -> None:
+    """Another bridge leaves while this one waits for the queue: what it is then given is neither skipped nor taken early."""
+    away, tried = Flag(), []
+    away.set()
+
+    def enqueue(chunk: bytes) -> None:
+        tried.append(chunk)
+        if away.is_set():
+            raise DependencyUnavailable("broker")
+
+    sent = values(300)
+    with Running(engine, enqueue) as waiting:
+        with Running(engine) as leaving:
+            wait_for(lambda: len(waiting.partitions()) == len(leaving.partitions()) == 2, SECONDS)
+            produce(engine.settings, *sent[:150])
+            wait_for(lambda: bool(tried) and bool(leaving.queued), SECONDS)
+        produce(engine.settings, *sent[150:])
+        wait_for(lambda: len(waiting.partitions()) == 4, SECONDS)
+        attempts = len(tried)
+        wait_for(lambda: len(tried) >= attempts + 3, SECONDS)  # polled for three seconds with the new partitions
+        assert waiting.queued == []
+        away.clear()
+        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
+    assert {*waiting.queued, *leaving.queued} == set(sent)
 
 
 def test_readiness_follows_the_heartbeat(engine: Engine) -> None:
