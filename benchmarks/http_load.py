@@ -1,0 +1,102 @@
+"""Clients that keep their connections: ``python -m benchmarks.http_load``, a plan on standard input, what came of it on output.
+
+A process of its own, which takes a few per cent of a core: each client is a socket that sends bytes made beforehand as soon as
+the answer before is complete, so that the server, not the generator, sets the pace.
+"""
+
+import selectors
+import socket
+import subprocess
+import sys
+import time
+
+import msgspec
+
+from benchmarks.stacks import PROJECT
+
+ANSWER_SECONDS = 10.0
+BLANK_LINE = b"\r\n\r\n"
+
+
+class Plan(msgspec.Struct):
+    """Whom to ask, what (requests in turn, as they go over the wire), how many at a time, for how long."""
+
+    host: str
+    port: int
+    requests: list[str]
+    clients: int
+    seconds: float
+
+
+class Load(msgspec.Struct):
+    """What came of a plan: seconds from each request to its complete answer, and over all."""
+
+    latencies: list[float]
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
+
+def run_load(plan: Plan) -> Load:
+    """Carry out a plan in a process of its own. Raises CalledProcessError where an answer is not a 200."""
+    command = [sys.executable, "-m", "benchmarks.http_load"]
+    done = subprocess.run(command, cwd=PROJECT, input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True)
+    return msgspec.json.decode(done.stdout, type=Load)
+
+
+class _Client:
+    """One connection, one request at a time."""
+
+    def __init__(self, plan: Plan, number: int) -> None:
+        self._requests = [request.encode() for request in plan.requests]
+        self._next = number
+        self.socket = socket.create_connection((plan.host, plan.port), timeout=ANSWER_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.send()
+
+    def send(self) -> None:
+        """Ask the next thing."""
+        self._answer = b""
+        self._sent = time.perf_counter()
+        self.socket.sendall(self._requests[self._next % len(self._requests)])
+        self._next += 1
+
+    def receive(self) -> float | None:
+        """Take what has arrived; the seconds since the request if the answer is complete."""
+        self._answer += self.socket.recv(65536)
+        head, blank, body = self._answer.partition(BLANK_LINE)
+        if blank:
+            if not head.startswith(b"HTTP/1.1 200 "):
+                raise ValueError(self._answer.decode(errors="replace"))
+            length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+            if len(body) >= int(length):
+                return time.perf_counter() - self._sent
+        elif not self._answer:
+            raise ConnectionError("the server closed the connection")
+        return None
+
+
+def main() -> None:
+    """Carry out the plan."""
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    latencies: list[float] = []
+    with selectors.DefaultSelector() as selector:
+        began = time.perf_counter()
+        for number in range(plan.clients):
+            client = _Client(plan, number)
+            selector.register(client.socket, selectors.EVENT_READ, client)
+        while time.perf_counter() - began < plan.seconds:
+            for key, _events in selector.select(ANSWER_SECONDS):
+                latency = key.data.receive()
+                if latency is not None:
+                    latencies.append(latency)
+                    key.data.send()
+        elapsed = time.perf_counter() - began
+    sys.stdout.buffer.write(msgspec.json.encode(Load(latencies, elapsed)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The baseline of the event pipeline: what one writes first, one Celery task per event. The rest is the engine's own code.
+
+``python -m benchmarks.one_task_per_event`` consumes; ``celery --app benchmarks.one_task_per_event worker`` works. Both use the
+engine's Kafka settings and its Celery settings, so that both pipelines keep the same promise (late acknowledgement, offsets
+committed once the tasks are queued). Where the settings cost the engine nothing but a task per event dearly, the baseline is
+given the better ones: no task events for Flower, and Celery's default prefetch.
+"""
+
+import signal
+from threading import Event as Flag
+
+from celery import Celery
+from confluent_kafka import TopicPartition
+from kombu import Queue
+
+from app.events.event import decode_event
+from app.events.record_events import record_events
+from app.settings import load_settings
+from consumers.kafka import consumer
+from tasks.celery import engine
+
+app = Celery("one-task-per-event")
+app.config_from_object("celeryconfig")
+app.conf.update(
+    task_queues=[Queue("one-task-per-event")],
+    task_default_queue="one-task-per-event",
+    task_routes={},
+    beat_schedule={},
+    worker_send_task_events=False,
+    task_send_sent_event=False,
+    worker_prefetch_multiplier=4,
+)
+
+
+@app.task(name="bench.record_one", ignore_result=True)
+def record_one(value: bytes) -> None:
+    """Record one event, as the engine's own task records five hundred."""
+    now = engine().clock()
+    record_events([decode_event(value, now)], store=engine().mastery, now=now)
+
+
+def main() -> None:
+    """Consume until told to stop."""
+    settings = load_settings()
+    stopped = Flag()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    source = consumer(settings)
+    source.subscribe([settings.events_topic])
+    while not stopped.is_set():
+        next_offsets: dict[tuple[str, int], int] = {}
+        for message in source.consume(settings.chunk_events, settings.chunk_wait_seconds):
+            topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
+            if message.error() is None and topic is not None and partition is not None and offset is not None:
+                record_one.apply_async(args=(value,), serializer="msgpack")
+                next_offsets[topic, partition] = offset + 1
+        if next_offsets:
+            offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in next_offsets.items()]
+            source.commit(offsets=offsets, asynchronous=False)
+    source.close()
+
+
+if __name__ == "__main__":
+    main()

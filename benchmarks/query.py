@@ -1,0 +1,110 @@
+"""POST /mastery/query with 16 clients, against a bare Flask application under the same gunicorn settings."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from random import Random
+from statistics import median
+from urllib.parse import urlsplit
+
+import requests
+
+from app.events.record_events import record_events
+from benchmarks.http_load import Load, Plan, run_load
+from benchmarks.percentile import percentile
+from benchmarks.stacks import PROJECT, fresh_stack
+from benchmarks.table import Row
+from benchmarks.workload import TENANT, Kind, event, noon
+from tests.stack import Stack, free_port, wait_for
+
+TARGET_SHARE, TARGET_P95 = 0.7, 0.1
+CLIENTS, STUDENTS, DAYS = 16, 64, 75
+READY_SECONDS, STOP_SECONDS = 30.0, 15.0
+
+
+def measure(*, quick: bool) -> list[Row]:
+    """Engine and baseline in turn, both running all the while; the medians of the rounds count."""
+    rounds, seconds = (2, 1.5) if quick else (5, 4.0)
+    ours: list[Load] = []
+    theirs: list[Load] = []
+    with fresh_stack() as stack, _bare(stack) as bare_url:
+        _fill(stack)
+        urls = {stack.running.http_url: ours, bare_url: theirs}
+        for url in urls:
+            run_load(_plan(stack, url, 1.0))
+        for _round in range(rounds):
+            for url, loads in urls.items():
+                loads.append(run_load(_plan(stack, url, seconds)))
+    rate, baseline = (median(load.rate for load in loads) for loads in (ours, theirs))
+    p95, baseline_p95 = (median(percentile(load.latencies, 95) for load in loads) for loads in (ours, theirs))
+    return [
+        Row(
+            what=f"POST /mastery/query, {CLIENTS} clients",
+            measured=f"{rate:,.0f}/s, p95 {p95 * 1000:.0f} ms",
+            baseline=f"{baseline:,.0f}/s, p95 {baseline_p95 * 1000:.0f} ms\nbare Flask + JWT + HGETALL",
+            ratio=f"{rate / baseline:.0%}",
+            target=f"≥ {TARGET_SHARE:.0%}, p95 < {TARGET_P95 * 1000:.0f} ms",
+            met=rate >= TARGET_SHARE * baseline and p95 < TARGET_P95,
+        )
+    ]
+
+
+def _fill(stack: Stack) -> None:
+    """Students with evidence of every day: activity, a quiz a week, and work handed in every other week."""
+    chance, now = Random(3), stack.engine.clock()
+    for age in range(DAYS, 0, -1):
+        moment = noon(now.date() - timedelta(days=age))
+        kinds = [Kind.ACTIVITY] + [Kind.QUIZ] * (age % 7 == 0) + [Kind.COMPLETION, Kind.QUALITY] * (age % 14 == 0)
+        events = [event(chance, _student(number), moment, kind) for number in range(STUDENTS) for kind in kinds]
+        record_events(events, store=stack.engine.mastery, now=now)
+
+
+def _student(number: int) -> str:
+    return f"student-{number}"
+
+
+def _plan(stack: Stack, url: str, seconds: float) -> Plan:
+    place = urlsplit(url)
+    token = stack.token(tenant=TENANT)
+    requests_ = []
+    for number in range(STUDENTS):
+        body = f'{{"student_id":"{_student(number)}"}}'
+        head = (
+            "POST /mastery/query HTTP/1.1",
+            f"Host: {place.netloc}",
+            f"Authorization: Bearer {token}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        )
+        requests_.append("\r\n".join((*head, "", body)))
+    return Plan(place.hostname or "", place.port or 0, requests_, CLIENTS, seconds)
+
+
+@contextmanager
+def _bare(stack: Stack) -> Iterator[str]:
+    """The bare application on the stack's Valkey, under the engine's gunicorn settings; gives its URL."""
+    port = free_port()
+    settings = stack.engine.settings
+    environment = {**stack.environment, "MASTERY_REDIS_URL": settings.redis_url, "MASTERY_HTTP_PORT": str(port)}
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server", "benchmarks.bare_flask:create_app()"]
+    with (stack.folder.parent / "bare-flask.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
+    url = f"http://{settings.http_host}:{port}"
+    try:
+        wait_for(lambda: _listens(url), READY_SECONDS)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        finally:
+            process.kill()
+
+
+def _listens(url: str) -> bool:
+    try:
+        return requests.post(f"{url}/mastery/query", timeout=5).status_code == 401
+    except requests.RequestException:
+        return False

@@ -1,0 +1,101 @@
+"""What an event costs in a small and in a large tenant."""
+
+import gc
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from random import Random
+from statistics import median
+from typing import Any, NamedTuple
+
+from app.bootstrap import Engine
+from app.events.record_events import record_events
+from benchmarks.stacks import fresh_engine
+from benchmarks.table import Row
+from benchmarks.workload import event
+
+TARGET_GROWTH = 0.15
+SMALL, COHORT_STUDENTS, CHUNK = 5_000, 5_000, 500
+
+
+class Cost(NamedTuple):
+    """Microseconds per event: on the clock, and of CPU in this process and the server together."""
+
+    wall: float
+    cpu: float
+
+
+def measure(*, quick: bool) -> list[Row]:
+    """The two tenants live on servers of their own, asked in turn; the medians count."""
+    large, passes = (50_000, 3) if quick else (500_000, 15)
+    chance = Random(6)
+    with fresh_engine() as small_engine, fresh_engine() as large_engine:
+        _fill(large_engine, chance, large)
+        # Students of the large tenant get their second event when they are measured, each once; so do those of the small one,
+        # which is made anew for each pass. So both do the same work, and what differs is how much lies around it.
+        fresh = chance.sample(range(large), SMALL * passes)
+        small_costs: list[Cost] = []
+        large_costs: list[Cost] = []
+        for number in range(passes):
+            small_engine.redis.flushdb()
+            _fill(small_engine, chance, SMALL)
+            small_costs.append(_cost(small_engine, chance, chance.sample(range(SMALL), SMALL)))
+            large_costs.append(_cost(large_engine, chance, fresh[number * SMALL : (number + 1) * SMALL]))
+    small, big = _median(small_costs), _median(large_costs)
+    growth = big.cpu / small.cpu - 1
+    return [
+        Row(
+            what=f"cost per event with {large:,} students",
+            measured=f"{big.cpu:.1f} µs CPU\n{big.wall:.1f} µs wall",
+            baseline=f"{small.cpu:.1f} µs CPU\n{small.wall:.1f} µs wall\n{SMALL:,} students",
+            ratio=f"{growth:+.0%} CPU\n{big.wall / small.wall - 1:+.0%} wall",
+            target=f"within {TARGET_GROWTH:.0%}",
+            met=growth <= TARGET_GROWTH and big.wall / small.wall - 1 <= TARGET_GROWTH,
+        )
+    ]
+
+
+def _fill(engine: Engine, chance: Random, students: int) -> None:
+    """Give every student one event."""
+    now = engine.clock()
+    for start in range(0, students, CHUNK):
+        events = [_event(chance, number, now) for number in range(start, start + CHUNK)]
+        record_events(events, store=engine.mastery, now=now)
+    _wait_for_quiet(engine)
+
+
+def _cost(engine: Engine, chance: Random, students: Sequence[int]) -> Cost:
+    """What recording one more event of each student costs."""
+    now = engine.clock()
+    chunks = [
+        [_event(chance, number, now) for number in students[start : start + CHUNK]] for start in range(0, len(students), CHUNK)
+    ]
+    # A pass allocates the same each time, so that Python's collector would always run in the same half of it, and be taken for
+    # the cost of that tenant.
+    gc.collect()
+    gc.disable()
+    cpu, wall = _cpu_seconds(engine), time.perf_counter()
+    for chunk in chunks:
+        record_events(chunk, store=engine.mastery, now=now)
+    wall, cpu = time.perf_counter() - wall, _cpu_seconds(engine) - cpu
+    gc.enable()
+    return Cost(wall / len(students) * 1e6, cpu / len(students) * 1e6)
+
+
+def _event(chance: Random, number: int, now: datetime) -> Any:
+    return event(chance, f"student-{number:06}", now, cohort=f"cohort-{number // COHORT_STUDENTS}")
+
+
+def _cpu_seconds(engine: Engine) -> float:
+    server = engine.redis.info("cpu")
+    return time.process_time() + float(server["used_cpu_user"]) + float(server["used_cpu_sys"])
+
+
+def _wait_for_quiet(engine: Engine) -> None:
+    """Let a rewrite of the append-only file end: filling is what brought it about."""
+    while engine.redis.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.1)
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    return Cost(median(cost.wall for cost in costs), median(cost.cpu for cost in costs))

@@ -1,0 +1,34 @@
+"""The one table that a run prints."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+
+class Row(NamedTuple):
+    """One measured number. ``met`` is None where nothing is promised and the row only informs."""
+
+    what: str
+    measured: str
+    target: str = "–"
+    met: bool | None = None
+    baseline: str = "–"
+    ratio: str = "–"
+
+
+_VERDICTS = {True: "[green]yes[/green]", False: "[red]no[/red]", None: "–"}
+
+
+def print_table(rows: Sequence[Row], *, title: str, console: Console) -> None:
+    """Print the rows."""
+    table = Table(title=title, show_lines=True)
+    table.add_column("what")
+    for name in ("measured", "baseline"):
+        table.add_column(name, justify="right")
+    for name in ("ratio", "target", "met"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row.what, row.measured, row.baseline, row.ratio, row.target, _VERDICTS[row.met])
+    console.print(table)

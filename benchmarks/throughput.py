@@ -1,0 +1,99 @@
+"""Events a second, from the first one produced to Kafka to the last one recorded, against one Celery task per event."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+
+from msgspec import structs
+
+from app.bootstrap import Engine, bootstrap
+from benchmarks.stacks import PROJECT, fresh_stack
+from benchmarks.table import Row
+from benchmarks.workload import classroom_records
+from consumers.feed import feed, recorded, until
+from tests.stack import Stack
+
+TARGET_RATIO, TARGET_RATE = 20, 10_000
+BASELINE = "one-task-per-event"
+STOP_SECONDS = 30.0
+DAYS, WARM_UP = 14, 300
+
+
+def measure(*, quick: bool) -> list[Row]:
+    """Engine and baseline in turn on the same servers; the medians count."""
+    rounds, students, baseline_events = (1, 4_000, 1_000) if quick else (3, 12_000, 6_000)
+    ours: list[float] = []
+    theirs: list[float] = []
+    with fresh_stack() as stack:
+        _rate(stack.engine, classroom_records("warm-up", students=200, days=DAYS, seed=0))
+        for number in range(rounds):
+            events = classroom_records(f"ours-{number}", students=students, days=DAYS, seed=number)
+            ours.append(_rate(stack.engine, events))
+            # Fewer events, since each takes twenty times as long; a student makes some nine in the days, so these are enough.
+            events = classroom_records(f"theirs-{number}", students=baseline_events // 5, days=DAYS, seed=number)
+            with _baseline(stack) as engine:
+                _rate(engine, events[:WARM_UP])
+                theirs.append(_rate(engine, events[WARM_UP : WARM_UP + baseline_events]))
+    rate, baseline = median(ours), median(theirs)
+    return [
+        Row(
+            what="events/s, Kafka to queryable mastery",
+            measured=f"{rate:,.0f}/s",
+            baseline=f"{baseline:,.0f}/s\none Celery task per event",
+            ratio=f"{rate / baseline:.1f} ×",
+            target=f"≥ {TARGET_RATIO} ×, ≥ {TARGET_RATE:,}/s",
+            met=rate >= TARGET_RATIO * baseline and rate >= TARGET_RATE,
+        )
+    ]
+
+
+def _rate(engine: Engine, records: Sequence[tuple[bytes, bytes]]) -> float:
+    """Events a second of one run: produced as fast as the pipeline takes them, until the last is counted in the totals."""
+    before, began = recorded(engine), time.monotonic()
+    feed(engine.settings, records)
+    until(
+        lambda: recorded(engine) - before >= len(records),
+        lambda: recorded(engine),
+        "the pipeline",
+        "stopped before every event was recorded",
+    )
+    return len(records) / (time.monotonic() - began)
+
+
+@contextmanager
+def _baseline(stack: Stack) -> Iterator[Engine]:
+    """The baseline's consumer and worker on the same servers; gives an engine that sees what they record.
+
+    Topic, group and keys are their own: Flower, which turns on the task events of every worker it finds, does not find theirs.
+    """
+    settings = structs.replace(stack.engine.settings, events_topic=BASELINE, kafka_group=BASELINE, key_prefix=BASELINE)
+    environment = {
+        **stack.environment,
+        "MASTERY_REDIS_URL": settings.redis_url,
+        "MASTERY_BROKER_URL": settings.broker_url,
+        "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "MASTERY_EVENTS_TOPIC": settings.events_topic,
+        "MASTERY_KAFKA_GROUP": settings.kafka_group,
+        "MASTERY_KEY_PREFIX": settings.key_prefix,
+    }
+    worker = ["celery", "--app", "benchmarks.one_task_per_event", "worker", "--concurrency", str(settings.worker_concurrency)]
+    with (stack.folder.parent / f"{BASELINE}.log").open("ab") as log:
+        processes = [
+            subprocess.Popen([sys.executable, "-m", *command], cwd=PROJECT, env=environment, stdout=log, stderr=log)
+            for command in (["benchmarks.one_task_per_event"], [*worker, "--hostname", f"{BASELINE}@localhost"])
+        ]
+    engine = bootstrap(settings)
+    try:
+        yield engine
+    finally:
+        engine.redis.close()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
