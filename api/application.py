@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from flask import Flask
+from flask import Flask, Response
 from flask.json.provider import JSONProvider
 from flask_jwt_extended import JWTManager
 
@@ -22,6 +22,9 @@ class StrictJson(JSONProvider):
 
     def dumps(self, obj: Any, **_kwargs: Any) -> str:
         return msgspec.json.encode(obj).decode()
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        return Response(msgspec.json.encode(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
 
     def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
         try:

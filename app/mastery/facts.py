@@ -7,6 +7,8 @@ up over the retention window that ends on one day, kept so that an event need no
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from app.clock import Day
 from app.events.observation import MILLIONTHS
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights, mastery_score
@@ -15,8 +17,11 @@ CONSISTENCY_DAYS = 14
 _CONSISTENCY_MASK = (1 << CONSISTENCY_DAYS) - 1
 
 
-class DayFacts(NamedTuple):
-    """One day's evidence. The last four are the day's latest completion, all absent where there is none."""
+class DayFacts(Struct, frozen=True, array_like=True, gc=False):
+    """One day's evidence, as far as it is computed with; ``completed`` and ``total`` are those of the day's latest completion.
+
+    What ``merge_evidence.lua`` keeps behind them, to know the latest, is of no use here and is skipped.
+    """
 
     correct: int = 0
     asked: int = 0
@@ -25,8 +30,6 @@ class DayFacts(NamedTuple):
     active: int = 0
     completed: int = 0
     total: int = 0
-    stamp: int = 0
-    event_id: bytes = b""
 
 
 class Window(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgpack
+import msgspec
 import redis
 from redis.commands.core import Script
 
@@ -23,6 +24,7 @@ from app.redis_client import translated_errors
 STUDENTS_PER_CALL = 50
 
 T = TypeVar("T")
+_day_facts = msgspec.msgpack.Decoder(DayFacts)
 
 
 class Merged(NamedTuple):
@@ -118,12 +120,13 @@ class MasteryStore:
         with translated_errors():
             fields = cast("dict[bytes, bytes]", self._redis.hgetall(f"{self._tenant_keys(tenant)}student:{student}"))
         oldest, newest = today - self.retention_days + 1, today if until is None else until
-        packed = {day: facts for name, facts in fields.items() if name.isdigit() and oldest <= (day := int(name)) <= newest}
-        if not packed:
+        days = {
+            day: _day_facts.decode(packed)
+            for name, packed in fields.items()
+            if name.isdigit() and oldest <= (day := int(name)) <= newest
+        }
+        if not days:
             raise NotFound("no evidence of such a student")
-        unpacker = msgpack.Unpacker(raw=True)  # one for all days: making it costs more than a day
-        unpacker.feed(b"".join(packed.values()))
-        days = {day: DayFacts(*facts) for day, facts in zip(packed, unpacker, strict=True)}
         cohort = fields.get(b"cohort")
         return Record(cohort.decode() if cohort else None, days)
 

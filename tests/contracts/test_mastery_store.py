@@ -51,10 +51,9 @@ def test_evidence_of_each_kind_is_kept_by_day(engine: Engine) -> None:
         observation(4, TODAY, ACTIVITY),
         observation(5, TODAY - 1, COMPLETION, 4, 5),
     )
-    stamp = (TODAY - 1) * 86_400_000_000 + 5
     assert engine.mastery.read("t", "s-1", TODAY).days == {
-        TODAY: DayFacts(9, 12, 800_000, 1, 1),
-        TODAY - 1: DayFacts(0, 0, 0, 0, 0, 4, 5, stamp, (5).to_bytes(16)),
+        TODAY: DayFacts(correct=9, asked=12, quality_millionths=800_000, submissions=1, active=1),
+        TODAY - 1: DayFacts(completed=4, total=5),
     }
     assert window(engine) == Window(
         revision=1,

@@ -44,7 +44,7 @@ def test_sums_grow_from_day_to_day() -> None:
 
 def test_the_completion_of_the_latest_day_replaces_the_earlier() -> None:
     """Completion may fall: later evidence replaces, it does not add."""
-    days = {TODAY - 1: DayFacts(completed=4, total=4, stamp=1), TODAY: DayFacts(completed=4, total=8, stamp=2)}
+    days = {TODAY - 1: DayFacts(completed=4, total=4), TODAY: DayFacts(completed=4, total=8)}
     assert [components.completion for _, components in daily_components(days, TODAY)] == [1.0, 0.5]
 
 
@@ -57,7 +57,7 @@ def test_a_day_leaves_the_consistency_after_fourteen_days() -> None:
 
 def test_mastery_of_each_day_from_the_first_with_evidence() -> None:
     """Days between evidence have a mastery too."""
-    days = {TODAY - 2: DayFacts(completed=1, total=2, stamp=1), TODAY: DayFacts(correct=1, asked=1)}
+    days = {TODAY - 2: DayFacts(completed=1, total=2), TODAY: DayFacts(correct=1, asked=1)}
     assert mastery_history(days, TODAY) == History({TODAY - 2: 0.2, TODAY - 1: 0.2, TODAY: 0.5}, Components(0.5, 1.0))
 
 
