@@ -1,7 +1,6 @@
 """Celery's settings, each number with its reason. docs/decisions/0004 says how messages survive crashes."""
 
-from datetime import timedelta
-
+from celery.schedules import crontab
 from kombu import Queue
 
 from app.settings import load_settings
@@ -10,7 +9,6 @@ from tasks.delivery import (
     INTERACTIVE,
     MAINTENANCE,
     RESULTS_KEPT,
-    TASK_SECONDS,
     VISIBILITY_TIMEOUT_SECONDS,
 )
 
@@ -28,12 +26,11 @@ task_routes = {
     "mastery.refresh": {"queue": MAINTENANCE},
 }
 
-# Delivery: a task is acknowledged after it ran, and is given to another worker when its own dies. All tasks are idempotent.
+# Delivery: a task is acknowledged after it ran, and goes back to its queue when its process dies. All tasks are idempotent.
+# A task that kills its process would come back for ever (celery#9082); but a chunk that is dropped is lost for ever.
 task_acks_late = True
-task_reject_on_worker_lost = False  # True can loop for ever on a task that kills its worker (celery#9082)
+task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1  # more would hide queued tasks from idle workers, and keep them from callers who wait
-# There is no hard time limit: it would drop the message, and what tasks wait for has timeouts of its own.
-task_soft_time_limit = TASK_SECONDS
 
 _sockets = {
     "socket_timeout": 10.0,  # above the 1 s of a blocking pop, below a caller's patience
@@ -71,10 +68,7 @@ result_serializer = "json"
 result_expires = RESULTS_KEPT
 task_store_errors_even_if_ignored = False
 
-# Shutdown: a running task gets ten seconds to finish, then goes back to its queue.
-worker_soft_shutdown_timeout = 10.0
-worker_enable_soft_shutdown_on_idle = False
-worker_max_tasks_per_child = None  # the children hold little state and do not grow: docs/performance.md
+# SIGTERM lets running tasks finish and takes no new ones; what is killed before it ends goes back to its queue.
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 
@@ -86,11 +80,11 @@ event_queue_ttl = 60.0  # of what nobody reads, a minute is kept
 timezone = "UTC"
 enable_utc = True
 beat_schedule = {
-    # Mastery changes with the day even when nothing happens. Hourly, because the run after midnight does all the work and
-    # the others, which find nothing to do, make up for one that was missed.
+    # Mastery changes with the day even when nothing happens. Every hour, because the run after midnight does all the work
+    # and the others, which find nothing to do, make up for one that was missed.
     "refresh-mastery": {
         "task": "mastery.refresh",
-        "schedule": timedelta(hours=1),
+        "schedule": crontab(minute=1),
         "options": {"expires": 3600},
     },
 }

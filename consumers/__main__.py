@@ -1,6 +1,7 @@
 """Run the bridge: ``python -m consumers``. SIGTERM and SIGINT stop it after the chunk in hand."""
 
 import signal
+from functools import partial
 
 from app.bootstrap import bootstrap
 from app.logs import configure_logging
@@ -16,7 +17,7 @@ def main() -> None:
     settings = engine.settings
     configure_logging(settings.log_level)
     bridge = Bridge(
-        consumer=consumer(settings),
+        connect=partial(consumer, settings),
         topic=settings.events_topic,
         dead_letters=DeadLetterQueue(producer(settings), settings.dlq_topic),
         enqueue_chunk=enqueue_chunk,

@@ -4,7 +4,7 @@ One step of it, in the order that makes a crash at any point harmless:
 
 1. read some records, and decode and validate every one of them;
 2. deliver the dead letters of the invalid ones;
-3. queue the valid ones as one chunk;
+3. queue the valid ones as one chunk (or several, if they are very large);
 4. commit their offsets.
 
 A crash before 4 repeats the records: events that were applied are then known by their marks. While Redis or Kafka is away the
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event as Flag
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from app.clock import Clock
 from app.errors import DependencyUnavailable, InvalidInput
@@ -39,7 +39,7 @@ class Bridge:
     def __init__(
         self,
         *,
-        consumer: Consumer,
+        connect: Callable[[Callable[[KafkaError], None]], Consumer],
         topic: str,
         dead_letters: DeadLetterQueue,
         enqueue_chunk: Callable[[bytes], None],
@@ -48,7 +48,7 @@ class Bridge:
         chunk_events: int,
         chunk_wait_seconds: float,
     ) -> None:
-        self._consumer = consumer
+        self._consumer = connect(self.kafka_failed)
         self._topic = topic
         self._dead_letters = dead_letters
         self._enqueue_chunk = enqueue_chunk
@@ -57,6 +57,7 @@ class Bridge:
         self._chunk_events = chunk_events
         self._chunk_wait = chunk_wait_seconds
         self._stopped = Flag()
+        self._kafka_away = Flag()
         self._state = JOINING
         self._records = self._rejected = 0
         self._next_heartbeat = self._next_commit = 0.0
@@ -84,7 +85,7 @@ class Bridge:
             self._commit()  # what a rebalance kept from being committed
             return 0
         records, rejected = self._sort_out(messages)
-        if rejected and not self._insist(partial(self._dead_letter, rejected)):
+        if rejected and not self._dead_letter(rejected):
             return 0
         for chunk in map(encode_chunk, split(records)):
             if not self._insist(partial(self._enqueue_chunk, chunk)):
@@ -128,10 +129,13 @@ class Bridge:
                 records.append(SourceRecord(partition, offset, value or b""))
         return records, rejected
 
-    def _dead_letter(self, rejected: Sequence[Rejected]) -> None:
-        self._dead_letters.send(rejected)
-        self._events.count_dead_letters({ErrorType.VALIDATION: len(rejected)})
-        _log.warning("%d records are not valid events and went to the dead letters", len(rejected))
+    def _dead_letter(self, rejected: Sequence[Rejected]) -> bool:
+        _log.warning("%d records are not valid events and go to the dead letters", len(rejected))
+        counts = {ErrorType.VALIDATION: len(rejected)}
+        # Two steps, so that letters that arrived are not sent again because they could not be counted.
+        return self._insist(partial(self._dead_letters.send, rejected)) and self._insist(
+            partial(self._events.count_dead_letters, counts)
+        )
 
     def _commit(self) -> None:
         """Commit what is finished. What the broker does not take now, during a rebalance, is tried again a second later."""
@@ -139,12 +143,15 @@ class Bridge:
             return
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._finished.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            results = self._consumer.commit(offsets=offsets, asynchronous=False) or []
         except KafkaException as error:
             _log.info("offsets not committed yet: %s", error)
+            results = []
+        for result in results:
+            if result.error is None:
+                self._finished.pop((result.topic, result.partition), None)
+        if self._finished:
             self._next_commit = time.monotonic() + RETRY_SECONDS
-        else:
-            self._finished.clear()
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Partitions go to another bridge: commit what is finished of them while they are still ours."""
@@ -169,7 +176,7 @@ class Bridge:
                         return False
                     _log.warning("%s; trying again", error, exc_info=error.__cause__)
                     self._report(WAITING)
-                    paused += self._wait(RETRY_SECONDS)
+                    paused = self._wait(RETRY_SECONDS)
                 else:
                     return True
         finally:
@@ -193,11 +200,27 @@ class Bridge:
                 paused.append(here)
         return paused
 
+    def kafka_failed(self, error: KafkaError) -> None:
+        """What the consumer has to say of its brokers; called from within a read."""
+        _log.warning("kafka: %s", error.str())
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._kafka_away.set()
+
+    def _look_for_kafka(self) -> None:
+        try:
+            self._consumer.list_topics(self._topic, timeout=HEARTBEAT_SECONDS)
+        except KafkaException:
+            return  # still away, as was said
+        self._kafka_away.clear()
+
     def _report(self, state: str) -> None:
         now = time.monotonic()
         if now < self._next_heartbeat:
             return
         self._next_heartbeat = now + HEARTBEAT_SECONDS
+        if self._kafka_away.is_set():
+            state = WAITING
+            self._look_for_kafka()
         try:
             self._events.report_heartbeat(Heartbeat(state, self._records, self._rejected))
         except DependencyUnavailable as error:

@@ -12,6 +12,10 @@ from app.events.dead_letter import DeadLetter
 FLUSH_SECONDS = 35.0  # above the producer's delivery timeout, after which every message has its report
 
 
+# tenant_id/student_id are 101 bytes; a longer key is no such, and with the letter might not fit into a message.
+MAX_KEY_BYTES = 200
+
+
 class Rejected(NamedTuple):
     """A record that failed for good, with its place in Kafka and its dead letter."""
 
@@ -45,7 +49,7 @@ class DeadLetterQueue:
                 self._producer.produce(
                     self._topic,
                     value=msgspec.json.encode(each.letter),
-                    key=each.key,
+                    key=each.key[:MAX_KEY_BYTES] if each.key else each.key,
                     headers=_headers(each),
                     on_delivery=report,
                 )

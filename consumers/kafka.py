@@ -1,9 +1,10 @@
 """How the engine's Kafka clients are configured, each number with its reason."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, Producer
 
 from app.settings import Settings
 
@@ -21,8 +22,8 @@ LINGER_MS = 5
 _log = logging.getLogger(__name__)
 
 
-def consumer(settings: Settings) -> Consumer:
-    """The bridge's consumer. It commits only what it is told to."""
+def consumer(settings: Settings, on_error: Callable[[KafkaError], None] | None = None) -> Consumer:
+    """The bridge's consumer. It commits only what it is told to. ``on_error`` hears what is wrong with the brokers."""
     return Consumer(
         {
             **_common(settings),
@@ -35,6 +36,7 @@ def consumer(settings: Settings) -> Consumer:
             "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.max.messages.kbytes": QUEUED_KILOBYTES,
+            **({"error_cb": on_error} if on_error else {}),
         },
         logger=_log,
     )

@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 
-# A worker takes from each queue in turn, so a caller waits for at most one chunk, not for the backlog.
+# A worker takes from each queue in turn, so a caller waits for one task of another queue, not for the backlog.
 EVENTS = "events"
 INTERACTIVE = "interactive"
 MAINTENANCE = "maintenance"
 
 # How long a dead worker's tasks stay away. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60
-# Below the visibility timeout, so that a task does not run twice at once.
+# The soft limit of tasks that may fail: below the visibility timeout, so that none runs twice at once. A chunk's task has none,
+# since it must not fail; what it waits for has timeouts of its own. Nothing has a hard limit, which would drop the message.
 TASK_SECONDS = 30
 # A delay above the visibility timeout would be delivered again and again (celery#5935).
 MAX_RETRY_SECONDS = 20

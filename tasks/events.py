@@ -10,6 +10,8 @@ from tasks.delivery import MAX_RETRY_SECONDS
 @app.task(
     name="events.record",
     ignore_result=True,
+    serializer="msgpack",
+    compression="zstd",  # an event is 330 bytes, and each passes through Redis and its append-only file several times
     autoretry_for=(Exception,),  # whatever went wrong, the events must not be lost with the message
     max_retries=None,  # and an outage may be of any length
     retry_backoff=True,
@@ -24,8 +26,5 @@ def record(chunk: bytes) -> None:
 
 
 def enqueue_chunk(chunk: bytes) -> None:
-    """Send a chunk to be recorded; it is durably queued when this returns. Raises DependencyUnavailable if not.
-
-    Compressed, since an event is 330 bytes and each passes through Redis and its append-only file several times.
-    """
-    enqueue(record, chunk, serializer="msgpack", compression="zstd")
+    """Send a chunk to be recorded; it is queued when this returns. Raises DependencyUnavailable if not."""
+    enqueue(record, chunk)

@@ -10,7 +10,7 @@ from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
 from app.mastery.formula import Weights
 from tasks.celery import app, engine, enqueue
-from tasks.delivery import MAX_RETRY_SECONDS
+from tasks.delivery import MAX_RETRY_SECONDS, TASK_SECONDS
 
 # Students per round of the refresh: a few milliseconds of Redis at a time.
 REFRESH_BATCH = 500
@@ -25,6 +25,7 @@ REFRESH_LIMIT = 20_000
     max_retries=3,  # somebody waits; after some seconds they had better be told
     retry_backoff=True,
     retry_backoff_max=MAX_RETRY_SECONDS,
+    soft_time_limit=TASK_SECONDS,
 )
 def calculate(tenant: str, student_id: str, weights: list[float]) -> dict[str, Any]:
     """Recompute one student's mastery from the facts and keep it."""
@@ -32,7 +33,15 @@ def calculate(tenant: str, student_id: str, weights: list[float]) -> dict[str, A
     return cast("dict[str, Any]", msgspec.to_builtins(standing))
 
 
-@app.task(name="mastery.refresh", ignore_result=True)
+@app.task(
+    name="mastery.refresh",
+    ignore_result=True,
+    autoretry_for=(DependencyUnavailable,),
+    max_retries=10,  # some minutes; beat sends another within the hour
+    retry_backoff=True,
+    retry_backoff_max=MAX_RETRY_SECONDS,
+    soft_time_limit=TASK_SECONDS,
+)
 def refresh() -> None:
     """Bring scores up to today and drop what has expired; beat sends this every hour.
 

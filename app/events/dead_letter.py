@@ -9,6 +9,7 @@ from app.errors import InvalidInput
 
 # A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to five characters each when written out.
 MAX_PAYLOAD_BYTES = 150_000
+MAX_TEXT = 200  # of what an event claims as its id or type, and of a message about it
 
 
 class ErrorType(StrEnum):
@@ -44,7 +45,7 @@ def invalid_event(value: bytes | None, error: InvalidInput, failed_at: datetime)
         original_event_type=_text(fields.get("event_type")),
         original_payload=payload,
         error_type=ErrorType.VALIDATION,
-        error_message=str(error),
+        error_message=str(error)[:MAX_TEXT],
         failed_at=failed_at,
         retry_count=0,
     )
@@ -63,4 +64,4 @@ def _payload(value: bytes | None) -> object:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return value[:MAX_TEXT] if isinstance(value, str) else None

@@ -41,4 +41,5 @@ def record_events(events: Iterable[tuple[Event, datetime]], *, store: MasterySto
         derive_scores(tenant, merged, store=store)
         applied += sum(student.outcomes.count("1") for student in merged)
         duplicates += sum(student.outcomes.count("0") for student in merged)
+        expired[tenant] = expired.get(tenant, 0) + sum(student.outcomes.count("x") for student in merged)
     return Outcome(applied, duplicates, sum(expired.values()))

@@ -20,12 +20,14 @@
 --   score       written by put_scores.lua, as are ranked, KEYS[2] and the rankings
 -- Every value stays within 64 bytes: longer ones make the server give up the compact encoding of the hash.
 --
--- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied and "0" for a duplicate, and the
--- two fields as stored; or {outcomes} when no evidence is left and the student was removed.
+-- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied, "0" for a duplicate and "x" for
+-- one that the window has passed already (a worker's clock may lag); and the two fields as stored. Or {outcomes} alone when no
+-- evidence is left and the student was removed. A new student is entered in KEYS[2] as due, until its score is written.
 
 local COMPLETION, QUIZ, QUALITY, ACTIVITY = 0, 1, 2, 3
 local CONSISTENCY_DAYS = 14
 local MARK_BYTES, ENTRY_BYTES = 8, 10
+local MICROSECONDS_A_DAY = 86400000000
 
 local today = tonumber(ARGV[1])
 local retention = tonumber(ARGV[2])
@@ -79,6 +81,10 @@ local function roll(record, marks_key, revision)
       kept = kept + 1
     end
   end
+  local cohort_at = redis.call('HGET', record, 'cohort_at')
+  if cohort_at and cmsgpack.unpack(cohort_at)[1] < oldest * MICROSECONDS_A_DAY then
+    redis.call('HDEL', record, 'cohort', 'cohort_at')
+  end
   if #gone > 0 then
     redis.call('HDEL', record, unpack(gone))
     local marks, live = redis.call('GET', marks_key) or '', {}
@@ -114,15 +120,19 @@ local function merge(student, record, marks_key, observations)
   if window[2] < today then
     window, kept = roll(record, marks_key, window[1])
     rolled = true
+    held = redis.call('HMGET', record, unpack(fields))
   end
 
   local marks = redis.call('GET', marks_key) or ''
-  local fresh, outcomes, changed = {}, {}, {}
+  local fresh, outcomes, changed, passed = {}, {}, {}, 0
   local cohort, cohort_at = held[3], held[4] and cmsgpack.unpack(held[4]) or {-1, ''}
   local new_cohort = false
   for i, observation in ipairs(observations) do
     local mark, day, kind, first, second, stamp, event_id, cohort_id = unpack(observation)
-    if has_mark(marks, mark) or fresh[mark] then
+    if day <= window[2] - retention then
+      outcomes[i] = 'x'
+      passed = passed + 1
+    elseif has_mark(marks, mark) or fresh[mark] then
       outcomes[i] = '0'
     else
       outcomes[i] = '1'
@@ -155,9 +165,9 @@ local function merge(student, record, marks_key, observations)
   if #fresh == 0 then
     if not held[1] or kept == 0 then
       remove(student, record, marks_key)
-      return 0, {outcomes}
+      return 0, passed, {outcomes}
     end
-    if not rolled then return 0, {outcomes, held[1], held[2]} end
+    if not rolled then return 0, passed, {outcomes, held[1], held[2]} end
   end
 
   if #fresh > 0 and not rolled then window[1] = window[1] + 1 end
@@ -173,17 +183,17 @@ local function merge(student, record, marks_key, observations)
   end
   redis.call('HSET', record, unpack(writes))
   if #fresh > 0 then redis.call('APPEND', marks_key, table.concat(fresh)) end
-  return #fresh, {outcomes, packed, held[2]}
+  if not held[1] then redis.call('ZADD', KEYS[2], 0, student) end
+  return #fresh, passed, {outcomes, packed, held[2]}
 end
 
-local replies, applied, duplicates = {}, 0, 0
+local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
 for i = 1, (#KEYS - 2) / 2 do
   local observations = cmsgpack.unpack(ARGV[2 * i + 4])
-  local count, reply = merge(ARGV[2 * i + 3], KEYS[2 * i + 1], KEYS[2 * i + 2], observations)
+  local count, passed, reply = merge(ARGV[2 * i + 3], KEYS[2 * i + 1], KEYS[2 * i + 2], observations)
   replies[i] = reply
-  applied, duplicates = applied + count, duplicates + #observations - count
+  applied, expired, duplicates = applied + count, expired + passed, duplicates + #observations - count - passed
 end
-local expired = tonumber(ARGV[3])
 if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
 if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
 if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end

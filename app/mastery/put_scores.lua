@@ -10,7 +10,7 @@
 -- ARGV[4i+1]    mastery in millionths
 --
 -- Writes field score = {revision, day, millionths} and ranked = the cohort in whose ranking the student stands. A record that is
--- gone (expired, erased) is not brought back. The ranking of the former cohort is named by the record itself: it cannot be a
+-- gone (expired, erased) is not brought back, nor is one that began anew scored with the old one's revision. The ranking of the former cohort is named by the record itself: it cannot be a
 -- declared key, but carries the same hash tag. Returns the number of scores kept.
 
 local kept = 0
@@ -19,11 +19,14 @@ for i = 1, #KEYS - 2 do
   local revision, day, millionths = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
   local held = redis.call('HMGET', record, 'window', 'score', 'cohort', 'ranked')
   local former = held[2] and cmsgpack.unpack(held[2]) or {0, -1, -1}
-  if held[1] and former[1] < revision then
+  if held[1] and former[1] < revision and revision <= cmsgpack.unpack(held[1])[1] then
     local cohort, ranked = held[3], held[4]
-    local moves = cohort and cohort ~= ranked
-    if moves then
-      if ranked then redis.call('ZREM', ARGV[1] .. ranked, student) end
+    local moves = cohort ~= ranked
+    if moves and ranked then
+      redis.call('ZREM', ARGV[1] .. ranked, student)
+      redis.call('HDEL', record, 'ranked')
+    end
+    if moves and cohort then
       redis.call('SADD', KEYS[2], cohort)
       redis.call('HSET', record, 'ranked', cohort)
     end

@@ -28,7 +28,7 @@ _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
 
 class Merged(NamedTuple):
-    """What merging did for one student: outcomes ("1" applied, "0" duplicate, in order), and the window if evidence is left."""
+    """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any."""
 
     student_id: str
     outcomes: str

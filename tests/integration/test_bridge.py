@@ -7,7 +7,7 @@ from threading import Thread
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
@@ -57,12 +57,11 @@ class Running:
     """A bridge in a thread, with the values that it queued."""
 
     def __init__(self, engine: Engine, enqueue: Callable[[bytes], None] = lambda _chunk: None) -> None:
-        settings = engine.settings
+        settings = self._settings = engine.settings
         self.queued: list[bytes] = []
         self._enqueue = enqueue
-        self._consumer = consumer(settings)
         self._bridge = Bridge(
-            consumer=self._consumer,
+            connect=self._connect,
             topic=settings.events_topic,
             dead_letters=DeadLetterQueue(producer(settings), settings.dlq_topic),
             enqueue_chunk=self._queue,
@@ -81,6 +80,10 @@ class Running:
         self._bridge.stop()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
+
+    def _connect(self, on_error: Callable[[KafkaError], None]) -> Consumer:
+        self._consumer = consumer(self._settings, on_error)
+        return self._consumer
 
     def partitions(self) -> list[TopicPartition]:
         """Those that it owns now."""
