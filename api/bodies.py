@@ -10,7 +10,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 PIECE_BYTES = 65_536
 DROPPED_BYTES = 32_000_000  # of a body that is too large, so much more is read and dropped; then the client is cut off
-SILENCE_SECONDS = 5.0  # a client that falls silent in the middle of its body must not hold a thread for ever
+# A client that falls silent in the middle of its body is given up. One that trickles is not: that is for the proxy in front.
+SILENCE_SECONDS = 5.0
 
 
 class WholeBody:

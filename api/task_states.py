@@ -66,7 +66,7 @@ def answer_of(task: Any, *arguments: Any) -> Response:
     settings = engine().settings
     caller = principal()
     task_id = enqueue(task, *arguments).id
-    engine().task_owners.remember(caller.tenant, task_id, caller.subject, int(RESULTS_KEPT.total_seconds()))
+    engine().task_owners.remember(caller.tenant, task_id, caller.identity, int(RESULTS_KEPT.total_seconds()))
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
         state = await_task(task_id, settings.calculate_wait_seconds)

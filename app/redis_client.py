@@ -38,6 +38,10 @@ def connect(settings: Settings) -> redis.Redis:
     )
 
 
+# The same, of errors that the driver has no class for: disk full, too few replicas, a cluster or a script in the way.
+NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Raise DependencyUnavailable in place of the driver's errors that mean "not now"."""
@@ -45,3 +49,7 @@ def translated_errors() -> Iterator[None]:
         yield
     except NOT_NOW as error:
         raise DependencyUnavailable("redis") from error
+    except redis.ResponseError as error:
+        if str(error).startswith(NOT_NOW_WORDS):
+            raise DependencyUnavailable("redis") from error
+        raise

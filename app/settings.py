@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -91,6 +92,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.convert(dict(source), Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_readable(str(error))) from error
+    for name in ("redis_url", "broker_url"):
+        _check_redis_url(PREFIX + name.upper(), getattr(settings, name))
     if settings.env == "production":
         _refuse_development_values(settings)
     return settings
@@ -99,6 +102,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def _readable(message: str) -> str:
     reason, _, path = message.partition(" - at `$.")
     return f"{path.rstrip('`')}: {reason}" if path else reason
+
+
+def _check_redis_url(variable: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = not url or (parts.scheme in {"redis", "rediss", "unix"} and parts.port != 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(f"{variable}: must be redis://host:port/db, rediss:// or unix://")
 
 
 def _refuse_development_values(settings: Settings) -> None:
@@ -131,6 +144,8 @@ def _redact(name: str, value: str) -> str:
     if name in SECRET_FIELDS:
         return "***"
     scheme, separator, rest = value.partition("://")
-    if separator and "@" in rest:
-        return f"{scheme}://***@{rest.rpartition('@')[2]}"
-    return value
+    if not separator:
+        return value
+    rest, query, _ = rest.partition("?")  # which may name a password too
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}://{'***@' if credentials or at else ''}{place}{'?***' if query else ''}"

@@ -69,14 +69,15 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
 @contextmanager
 def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Popen[bytes], RunningStack]]:
     """A stack in the background, ready for use; it is stopped, whatever happens."""
-    with _log_path(settings).open("wb") as log:
+    with _log_path(settings).open("ab") as log:
+        beginning = log.tell()
         # A session of its own: Ctrl-C is for this process, which stops the stack itself.
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "up"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         with console.status("Starting Valkey, Kafka, API, worker, beat, bridge and Flower …"):
-            stack = _wait_until_ready(settings, process)
+            stack = _wait_until_ready(settings, process, beginning)
         console.print(
             f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log: {_log_path(settings)}",
             soft_wrap=True,
@@ -89,11 +90,11 @@ def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Po
                 process.wait(STOP_SECONDS)
 
 
-def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes]) -> RunningStack:
+def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], beginning: int) -> RunningStack:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise _failure(settings)
+            raise _failure(settings, beginning)
         stack = find_running_stack(settings.data_path)
         if stack is not None and stack.pid == process.pid and _is_ready(stack):
             return stack
@@ -108,9 +109,10 @@ def _is_ready(stack: RunningStack) -> bool:
         return False
 
 
-def _failure(settings: Settings) -> StackFailed:
+def _failure(settings: Settings, beginning: int = 0) -> StackFailed:
+    """Its own last word, of what it logged from the given byte on."""
     path = _log_path(settings)
-    lines = path.read_text(errors="replace").splitlines() or ["it said nothing"]
+    lines = path.read_bytes()[beginning:].decode(errors="replace").splitlines() or ["it said nothing"]
     word = next((line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")), None)
     return StackFailed(word or f"the stack stopped: {lines[-1]}; see {path}")
 

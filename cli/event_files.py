@@ -12,6 +12,7 @@ import msgspec
 from app.errors import InvalidInput
 
 GZIP_MAGIC = b"\x1f\x8b"
+MAX_LINE_BYTES = 900_000  # Kafka's own limit for a message is 1 MB, headers and key included
 DATE_LENGTH = len("2026-10-28")
 MILLISECONDS_A_DAY = 86_400_000
 
@@ -36,10 +37,11 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 
 def survey(path: Path) -> Survey:
-    """Read a file once. Raises InvalidInput for one that cannot be read, or has no events."""
+    """Read a file once. Raises InvalidInput for one that cannot be read or sent, or has no events."""
     count, newest = 0, None
-    for line in read_lines(path):
-        count += 1
+    for count, line in enumerate(read_lines(path), start=1):
+        if len(line) > MAX_LINE_BYTES:
+            raise InvalidInput(str(path), f"event {count} has {len(line):,} bytes; Kafka takes at most {MAX_LINE_BYTES:,}")
         day = _date(_event(line))
         if day is not None and (newest is None or day > newest):
             newest = day

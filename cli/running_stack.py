@@ -1,5 +1,6 @@
 """What a running stack says of itself in its data folder, so that other commands find it."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -30,9 +31,11 @@ class RunningStack(msgspec.Struct, frozen=True):
 def find_running_stack(folder: Path) -> RunningStack | None:
     """The stack that runs on a data folder, or None."""
     try:
-        return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=RunningStack)
-    except FileNotFoundError:
+        stack = msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=RunningStack)
+        os.kill(stack.pid, 0)  # signals nothing, and fails for a process that is gone without a farewell
+    except (FileNotFoundError, ProcessLookupError):
         return None
+    return stack
 
 
 def settings_of_running_stack(settings: Settings, *, required: bool = True) -> Settings:

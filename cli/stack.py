@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import honcho.manager
 from honcho.manager import SIGNALS, Manager
 
 from app.errors import SettingsError
@@ -21,6 +22,7 @@ from cli.embedded import embedded
 from cli.running_stack import FILE_NAME, RunningStack
 from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
 
+STOP_SECONDS = 15  # for a request or a chunk in hand to be finished, before what still runs is killed
 STOPPED_BY_SIGNAL = frozenset(each["rc"] for each in SIGNALS.values())
 
 
@@ -38,6 +40,7 @@ def run_stack(settings: Settings) -> int:
             manager.add_process(name, f"exec {command}", env=_environment(settings, stack))
         stack.write(folder)
         exits.callback((folder / FILE_NAME).unlink, missing_ok=True)
+        honcho.manager.KILL_WAIT = STOP_SECONDS
         manager.loop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what is being put away
     code: int = manager.returncode or 0

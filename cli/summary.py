@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.bootstrap import Engine
+from app.clock import day_number
 from app.mastery.formula import Level
 from app.mastery.overview import cohort_levels, most_in_need
 from app.mastery.query_mastery import Standing
@@ -25,21 +26,32 @@ def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
 
 def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> None:
     """A query that can be pasted into a shell, with a token in it."""
-    lowest = most_in_need(store=engine.mastery, now=engine.clock(), count=1)
-    if engine.settings.env == "production" or not lowest:
+    someone = _any_student(engine)
+    if engine.settings.env == "production" or someone is None:
         return
-    tenant, standing = lowest[0]
+    tenant, student_id = someone
     token = development_token(engine.settings, role=Role.ADMIN, tenant=tenant, subject="demo", now=engine.clock())
-    console.print("\nAsk the engine yourself (the token is an admin's, good for a day):\n", style="bold")
+    console.print(
+        f"\nAsk the engine yourself (the token is an admin's, good for {engine.settings.token_ttl_seconds // 3600} h):\n",
+        style="bold",
+    )
     lines = (
         f"TOKEN={token}",
         f"curl -s {stack.http_url}/mastery/query -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\",
-        f'     -d \'{{"student_id": "{standing.student_id}"}}\'',
+        f'     -d \'{{"student_id": "{student_id}"}}\'',
     )
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
     console.print(
         f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})", soft_wrap=True
     )
+
+
+def _any_student(engine: Engine) -> tuple[str, str] | None:
+    tomorrow = day_number(engine.clock()) + 1
+    for tenant in engine.mastery.tenants():
+        if students := engine.mastery.stale_students(tenant, tomorrow, limit=1):
+            return tenant, students[0]
+    return None
 
 
 def _counts(outcome: Outcome) -> Table:

@@ -15,7 +15,7 @@ from consumers.kafka import producer
 
 # Half of what the embedded broker keeps of one partition, in case all events share one.
 MAX_UNREAD_BYTES = 2_500_000
-CHECK_EVERY_EVENTS = 500
+CHECK_EVERY_EVENTS, CHECK_EVERY_BYTES = 500, 1_000_000
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 10.0
 STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
@@ -67,16 +67,17 @@ def feed(
             errors.append(error)
 
     out = producer(settings)
-    count = 0
+    count = told = 0
     try:
-        for count, (key, value) in enumerate(records, start=1):  # noqa: B007 - the last count is the answer
+        for count, (key, value) in enumerate(records, start=1):
             out.produce(settings.events_topic, value=value, key=key, on_delivery=report)
             out.poll(0)
             if pace.is_due(len(value)):
                 out.flush(ANSWER_SECONDS)
-                sent(CHECK_EVERY_EVENTS)
+                sent(count - told)
+                told = count
                 pace.wait()
-        sent(count % CHECK_EVERY_EVENTS)
+        sent(count - told)
         if out.flush(ANSWER_SECONDS) or errors:
             raise DependencyUnavailable("kafka") from (KafkaException(errors[0]) if errors else None)
     except (BufferError, KafkaException) as error:
@@ -93,21 +94,23 @@ class _Pace:
         self._lag = Lag(settings)
         self._rate = rate
         self._began = time.monotonic()
-        self._events = self._bytes = 0
+        self._events = self._bytes = self._unchecked_bytes = 0
 
     def is_due(self, size: int) -> bool:
         """Count an event of so many bytes; true when it is time to look."""
         self._events += 1
         self._bytes += size
-        return self._events % CHECK_EVERY_EVENTS == 0
+        self._unchecked_bytes += size
+        return self._events % CHECK_EVERY_EVENTS == 0 or self._unchecked_bytes >= CHECK_EVERY_BYTES
 
     def wait(self) -> None:
         """Return when more may be sent."""
         if self._rate:
             time.sleep(max(0.0, self._began + self._events / self._rate - time.monotonic()))
-        allowed = max(CHECK_EVERY_EVENTS, MAX_UNREAD_BYTES * self._events // self._bytes)
+        self._unchecked_bytes = 0
+        allowed = MAX_UNREAD_BYTES * self._events // self._bytes
         until(
-            lambda: self._lag.records() <= allowed - CHECK_EVERY_EVENTS,
+            lambda: self._lag.records() <= allowed,
             self._lag.records,
             "the bridge",
             "takes no events",

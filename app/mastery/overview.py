@@ -1,9 +1,11 @@
 """A teacher's first look: how a cohort's students are spread over the levels, and who most needs help."""
 
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
+from app.errors import NotFound
 from app.mastery.formula import Level, classify
 from app.mastery.query_mastery import Standing, query_mastery
 from app.mastery.store import MasteryStore
@@ -34,6 +36,8 @@ def most_in_need(*, store: MasteryStore, now: datetime, count: int) -> list[tupl
         for cohort in store.cohorts(tenant)
         for student, score in store.ranking(tenant, cohort, lowest=count)
     ]
-    return [
-        (tenant, query_mastery(tenant, student, store=store, now=now)) for _score, tenant, student in sorted(lowest)[:count]
-    ]
+    found = []
+    for _score, tenant, student in sorted(lowest)[:count]:
+        with suppress(NotFound):  # the last evidence expired, and the hourly refresh has not come by yet
+            found.append((tenant, query_mastery(tenant, student, store=store, now=now)))
+    return found

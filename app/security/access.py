@@ -24,6 +24,11 @@ class Principal(NamedTuple):
     tenant: str
     cohorts: frozenset[str] = frozenset()
 
+    @property
+    def identity(self) -> str:
+        """Who it is within the tenant: a student and a teacher may have the same subject."""
+        return f"{self.role.value}:{self.subject}"
+
 
 def require_student_access(principal: Principal, student_id: str, cohort_of: Callable[[], str | None]) -> None:
     """Raise AccessDenied unless the caller is the student, a teacher of their cohort, or an admin of the tenant.
@@ -45,5 +50,5 @@ def require_student_access(principal: Principal, student_id: str, cohort_of: Cal
 
 def require_owner(principal: Principal, owner: str) -> None:
     """Raise AccessDenied unless the caller is the owner of what they ask for, or an admin of the tenant."""
-    if principal.role is not Role.ADMIN and principal.subject != owner:
+    if principal.role is not Role.ADMIN and principal.identity != owner:
         raise AccessDenied("this belongs to someone else")

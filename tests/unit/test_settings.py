@@ -41,6 +41,9 @@ def test_text_becomes_the_setting_s_type() -> None:
         ("MASTERY_CHUNK_WAIT_SECONDS", "nan"),
         ("MASTERY_KEY_PREFIX", "{a}"),
         ("MASTERY_JWT_SECRET", ""),
+        ("MASTERY_REDIS_URL", "localhost"),
+        ("MASTERY_REDIS_URL", "redis://localhost:port/0"),
+        ("MASTERY_BROKER_URL", "amqp://localhost"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
@@ -78,6 +81,8 @@ def test_secrets_are_redacted() -> None:
     assert shown["MASTERY_FLOWER_PASSWORD"] == "***"
     assert shown["MASTERY_REDIS_URL"] == "rediss://***@redis:6379/0"
     assert shown["MASTERY_KAFKA_BOOTSTRAP"] == "kafka:9092"
+    shown = redacted(load_settings({"MASTERY_REDIS_URL": "redis://redis:6379/0?password=hunter2"}))
+    assert shown["MASTERY_REDIS_URL"] == "redis://redis:6379/0?***"
 
 
 def test_a_misspelt_setting_is_found() -> None:

@@ -53,6 +53,13 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
         survey(tmp_path / "missing")
 
 
+def test_a_line_that_kafka_would_not_take_is_refused_by_number(tmp_path: Path) -> None:
+    """Before anything was sent."""
+    path = write(tmp_path / "large", "{}", "", "x" * 10_000_000)
+    with pytest.raises(InvalidInput, match="event 2 has 10,000,000 bytes"):
+        survey(path)
+
+
 def test_without_a_shift_lines_go_as_they_are(tmp_path: Path) -> None:
     """Byte for byte, keyed by tenant and student where they name them."""
     line = json.dumps(activity(tenant_id="t", student_id="s"))

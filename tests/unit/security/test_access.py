@@ -49,13 +49,13 @@ def test_the_denial_is_the_same_whether_the_student_exists_or_not() -> None:
 
 @pytest.mark.parametrize(
     ("role", "subject", "allowed"),
-    [(Role.STUDENT, "me", True), (Role.STUDENT, "you", False), (Role.TEACHER, "you", False), (Role.ADMIN, "you", True)],
+    [(Role.STUDENT, "me", True), (Role.STUDENT, "you", False), (Role.TEACHER, "me", False), (Role.ADMIN, "you", True)],
 )
 def test_access_to_what_belongs_to_me(role: Role, subject: str, *, allowed: bool) -> None:
     """Owners and admins."""
     principal = Principal(subject, role, "tenant")
     if allowed:
-        require_owner(principal, "me")
+        require_owner(principal, "student:me")
     else:
         with pytest.raises(AccessDenied):
-            require_owner(principal, "me")
+            require_owner(principal, "student:me")
