@@ -26,6 +26,13 @@ _CODES = {
     422: ErrorCode.VALIDATION_ERROR,
     429: ErrorCode.RATE_LIMITED,
 }
+# What Flask and Werkzeug say of these speaks of browsers and capacities.
+_MESSAGES = {
+    404: "There is no such route.",
+    405: "The route does not have this method; Allow names those it has.",
+    413: "The body is too large.",
+    415: "Send JSON, with Content-Type: application/json.",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +84,7 @@ def _http_failure(error: HTTPException) -> Response:
     if status == 422:
         return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", _details(error))
     code = _CODES.get(status, ErrorCode.MALFORMED_REQUEST if status < 500 else ErrorCode.INTERNAL_ERROR)
-    return failure(status, code, error.description or error.name, headers=kept)
+    return failure(status, code, _MESSAGES.get(status) or error.description or error.name, headers=kept)
 
 
 def _details(error: HTTPException) -> dict[str, list[str]]:

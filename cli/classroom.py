@@ -5,7 +5,7 @@
   more active as a deadline comes near. A quiz is asked every Friday.
 - *Differences*: each student has an ability (how good the work is) and a diligence (how often there is any). They go together,
   loosely.
-- *Drop-outs*: one student in six stops for good, on a day that is more likely early.
+- *Drop-outs*: everybody is there on the first day; one student in six stops for good, on a day that is more likely early.
 
 The shapes follow what is known of distance learning (activity halves at weekends, submissions crowd before deadlines); the
 numbers are ours.
@@ -85,7 +85,9 @@ def _events(student: Student, classroom: Classroom, first_day: date) -> Iterator
         day = first_day + timedelta(days=number)
         chance = random.Random(f"{classroom.seed}/{student.student_id}/{day}")  # noqa: S311 - a simulation
         due_in = _days_to_deadline(number, first_day)
-        active = chance.random() < student.diligence * WEEKDAY_ACTIVITY[day.weekday()] * (1.3 if due_in <= 2 else 0.8)
+        active = number == 0 or chance.random() < student.diligence * WEEKDAY_ACTIVITY[day.weekday()] * (
+            1.3 if due_in <= 2 else 0.8
+        )
         if active:
             yield _event(student, day, chance, "consistency.activity.recorded", {})
         if active and day.weekday() == QUIZ_WEEKDAY:

@@ -39,7 +39,8 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
 
     Raises InvalidInput for a file that cannot be read, StackFailed when the stack cannot run.
     """
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
     found = survey(events) if events else None  # a broken file is refused before anything is started
     try:
         with _stack(settings, console) as (process, stack):
@@ -56,8 +57,8 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
                 shift = yesterday - found.newest if shift_to_now and found.newest else timedelta()
                 outcome = replay.stream(engine, records(events, shift), total=found.events, rate=None, console=console)
             print_summary(engine, outcome, console)
-            print_how_to_call(engine, stack, console)
             if not leave:
+                print_how_to_call(engine, stack, console)
                 console.print("\nThe engine goes on running. [bold]Ctrl-C[/bold] stops it; the data stays.")
                 process.wait()
                 raise _failure(settings)

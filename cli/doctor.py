@@ -1,5 +1,6 @@
 """``mastery doctor``: what the settings are, and whether everything they name answers."""
 
+import logging
 import os
 from collections.abc import Mapping
 
@@ -28,6 +29,7 @@ def run(settings: Settings, *, console: Console) -> int:
     if not (settings.redis_url and settings.kafka_bootstrap):
         console.print(f"No stack runs on {settings.data_path}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True)
         return 1
+    logging.disable()  # what is wrong is told below, in a line each
     readiness = check_readiness(_pings(settings))
     for name, state in readiness.dependencies.items():
         console.print(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")

@@ -69,6 +69,8 @@ def replay(events: Path, *, rate: int | None, shift_to_now: bool) -> None:
 @click.option("--cohorts", default="", help="A teacher's cohorts, separated by commas.")
 def token(role: str, tenant: str, subject: str | None, cohorts: str) -> None:
     """Print a development token, and nothing else."""
+    if role == Role.STUDENT and subject is None:
+        raise click.UsageError("a student's token needs --subject, the student's id")
     named: Sequence[str] = [cohort for cohort in cohorts.split(",") if cohort]
     click.echo(
         development_token(

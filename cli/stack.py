@@ -22,6 +22,7 @@ from cli.embedded import embedded
 from cli.running_stack import FILE_NAME, RunningStack
 from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
 
+LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 15  # for a request or a chunk in hand to be finished, before what still runs is killed
 STOPPED_BY_SIGNAL = frozenset(each["rc"] for each in SIGNALS.values())
 
@@ -41,6 +42,7 @@ def run_stack(settings: Settings) -> int:
         stack.write(folder)
         exits.callback((folder / FILE_NAME).unlink, missing_ok=True)
         honcho.manager.KILL_WAIT = STOP_SECONDS
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
         manager.loop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what is being put away
     code: int = manager.returncode or 0
@@ -77,7 +79,9 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
     flower_port = _port("MASTERY_FLOWER_PORT", settings.flower_host, settings.flower_port)
     with ExitStack() as exits:
         log = exits.enter_context((folder / "logs" / "servers.log").open("ab"))
-        redis_url = settings.redis_url or exits.enter_context(embedded("valkey", str(folder / "valkey"), "0", log=log))
+        redis_url = settings.redis_url or exits.enter_context(
+            embedded("valkey", str(folder / "valkey"), str(_port("valkey", LOOPBACK, 0)), log=log)
+        )
         kafka = settings.kafka_bootstrap or exits.enter_context(
             embedded("kafka", settings.events_topic, settings.dlq_topic, log=log)
         )
@@ -125,6 +129,6 @@ def _port(variable: str, host: str, wanted: int) -> int:
         try:
             probe.bind((host, wanted))
         except OSError as error:
-            raise SettingsError(f"{variable}: cannot listen on {host}:{wanted}: {error.strerror}") from error
+            raise SettingsError(f"{variable}: cannot listen on {host}:{wanted}: {error.strerror}; choose another") from error
         port: int = probe.getsockname()[1]
         return port

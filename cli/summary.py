@@ -20,6 +20,8 @@ IN_NEED = 10
 def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
     """The counts of a run and the state it left."""
     console.print(_counts(outcome))
+    if outcome.duplicates:
+        console.print("Duplicates were here already, from an earlier run for instance: each event counts once.")
     console.print(_levels(engine))
     console.print(_in_need(engine))
 
@@ -31,19 +33,16 @@ def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> 
         return
     tenant, student_id = someone
     token = development_token(engine.settings, role=Role.ADMIN, tenant=tenant, subject="demo", now=engine.clock())
-    console.print(
-        f"\nAsk the engine yourself (the token is an admin's, good for {engine.settings.token_ttl_seconds // 3600} h):\n",
-        style="bold",
-    )
+    hours = engine.settings.token_ttl_seconds // 3600
+    console.print(f"\nAsk the engine yourself (the token is an admin's of {tenant}, good for {hours} h):\n", style="bold")
     lines = (
         f"TOKEN={token}",
         f"curl -s {stack.http_url}/mastery/query -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\",
         f'     -d \'{{"student_id": "{student_id}"}}\'',
     )
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
-    console.print(
-        f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} (user {engine.settings.flower_user})", soft_wrap=True
-    )
+    login = f"user {engine.settings.flower_user}, password {engine.settings.flower_password}"
+    console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} ({login})", soft_wrap=True)
 
 
 def _any_student(engine: Engine) -> tuple[str, str] | None:

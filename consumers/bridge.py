@@ -22,12 +22,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from app.clock import Clock
 from app.errors import DependencyUnavailable, InvalidInput
 from app.events.chunk import SourceRecord, encode_chunk, split
-from app.events.dead_letter import ErrorType, invalid_event
+from app.events.dead_letter import MAX_TEXT, ErrorType, invalid_event
 from app.events.event import decode_event
 from app.events.store import JOINING, RUNNING, WAITING, EventStore, Heartbeat
 from consumers.dead_letters import DeadLetterQueue, Rejected
 
 HEARTBEAT_SECONDS = 1.0
+LOGGED_REASONS = 5  # of each read; all of them are in the dead letters
 RETRY_SECONDS = 1.0  # between attempts while a dependency is away; each attempt has its own timeouts
 
 _log = logging.getLogger(__name__)
@@ -124,13 +125,15 @@ class Bridge:
             try:
                 decode_event(value, now)
             except InvalidInput as error:
+                if len(rejected) < LOGGED_REASONS:
+                    _log.warning("partition %d offset %d is no valid event: %s", partition, offset, str(error)[:MAX_TEXT])
                 rejected.append(Rejected(topic, partition, offset, message.key(), invalid_event(value, error, now)))
             else:
                 records.append(SourceRecord(partition, offset, value or b""))
         return records, rejected
 
     def _dead_letter(self, rejected: Sequence[Rejected]) -> bool:
-        _log.warning("%d records are not valid events and go to the dead letters", len(rejected))
+        _log.warning("to the dead letters: %d", len(rejected))
         counts = {ErrorType.VALIDATION: len(rejected)}
         # Two steps, so that letters that arrived are not sent again because they could not be counted.
         return self._insist(partial(self._dead_letters.send, rejected)) and self._insist(

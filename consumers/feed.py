@@ -16,6 +16,7 @@ from consumers.kafka import producer
 # Half of what the embedded broker keeps of one partition, in case all events share one.
 MAX_UNREAD_BYTES = 2_500_000
 CHECK_EVERY_EVENTS, CHECK_EVERY_BYTES = 500, 1_000_000
+CHECKS_A_SECOND = 10  # with a rate: so evenly are its events spread over each second
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 10.0
 STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
@@ -93,6 +94,7 @@ class _Pace:
     def __init__(self, settings: Settings, rate: int | None) -> None:
         self._lag = Lag(settings)
         self._rate = rate
+        self._check_every = max(1, rate // CHECKS_A_SECOND) if rate else CHECK_EVERY_EVENTS
         self._began = time.monotonic()
         self._events = self._bytes = self._unchecked_bytes = 0
 
@@ -101,7 +103,7 @@ class _Pace:
         self._events += 1
         self._bytes += size
         self._unchecked_bytes += size
-        return self._events % CHECK_EVERY_EVENTS == 0 or self._unchecked_bytes >= CHECK_EVERY_BYTES
+        return self._events % self._check_every == 0 or self._unchecked_bytes >= CHECK_EVERY_BYTES
 
     def wait(self) -> None:
         """Return when more may be sent."""

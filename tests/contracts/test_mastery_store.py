@@ -117,6 +117,31 @@ def test_a_worker_whose_clock_lags_does_not_turn_the_window_back(engine: Engine)
     assert window(engine).correct == 2  # type: ignore[union-attr]
 
 
+def test_a_worker_whose_clock_lags_does_not_count_again_what_the_window_has_passed(engine: Engine) -> None:
+    """The day and its marks are gone; the event is expired, whoever sends it."""
+    old, new = observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 1, 1)
+    merge(engine, old, new)
+    window(engine, TODAY + 1)
+    assert merge(engine, old) == "x"
+    assert engine.mastery.totals("t") == Totals(applied=2, expired=1)
+
+
+def test_a_cohort_expires_with_the_event_that_named_it(engine: Engine) -> None:
+    """Whether or not anything happened meanwhile."""
+    merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1, cohort="c-old"), observation(2, TODAY, QUIZ, 1, 1, cohort=""))
+    assert engine.mastery.cohort_of("t", "s-1") == "c-old"
+    merge(engine, observation(3, TODAY + 1, QUIZ, 1, 1, cohort=""), today=TODAY + 1)
+    assert engine.mastery.cohort_of("t", "s-1") is None
+    assert engine.mastery.ranking("t", "c-old") == []
+
+
+def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
+    """A worker died between facts and score, and nothing more is heard of the student: the refresh finds them."""
+    engine.mastery.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
+    assert refresh_scores(store=engine.mastery, today=TODAY, batch=10, limit=10) == 1
+    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.3)]
+
+
 def test_the_window_moves_with_the_days(engine: Engine) -> None:
     """Evidence leaves after ninety days, activity leaves the fortnight after fourteen; each move is a new revision."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2), observation(3, TODAY, ACTIVITY))

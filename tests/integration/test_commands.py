@@ -17,6 +17,8 @@ import pytest
 import requests
 
 from app.clock import day_number
+from app.events.event import decode_event
+from app.events.record_events import record_events
 from app.mastery.store import Totals
 from tasks.celery import HIDDEN
 from tests.learning_events import activity, quiz
@@ -205,6 +207,28 @@ def test_flower_asks_for_a_password_and_shows_worker_and_tasks(stack: Stack, eve
     wait_for(lambda: "celery@" in page("/workers").text, SECONDS)
     wait_for(lambda: any(task["state"] == "SUCCESS" for task in chunks()), SECONDS)
     assert {task["args"] for task in chunks()} == {HIDDEN}
+
+
+def test_flower_does_not_show_results_either(stack: Stack) -> None:
+    """What mastery.calculate returns is about a student."""
+    tenant = uuid4().hex
+    event = quiz(tenant_id=tenant, student_id="unmistakable", timestamp=YESTERDAY)
+    record_events(
+        [decode_event(json.dumps(event).encode(), datetime.now(UTC))], store=stack.engine.mastery, now=datetime.now(UTC)
+    )
+    answer = requests.post(
+        f"{stack.running.http_url}/mastery/calculate",
+        json={"student_id": "unmistakable"},
+        headers={"Authorization": f"Bearer {stack.token(tenant=tenant)}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200
+
+    def tasks() -> str:
+        return requests.get(f"{stack.running.flower_url}/api/tasks", auth=("mastery", "mastery"), timeout=10).text
+
+    wait_for(lambda: "mastery.calculate" in tasks() and '"SUCCESS"' in tasks(), SECONDS)
+    assert "unmistakable" not in tasks()
 
 
 class TestLifeOfAStack:

@@ -1,0 +1,113 @@
+"""A worker's process dies, or cannot put its task back: the chunk in its hands is recorded all the same."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+import redis
+import requests
+
+from app.mastery.store import Totals
+from cli.embedded import embedded
+from consumers.kafka import producer
+from tests.learning_events import activity
+from tests.stack import Stack, free_port, wait_for
+
+SECONDS = 90.0
+EVENTS = 200
+PAUSE_MILLISECONDS = 3_000
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[redis.Redis]:
+    """A Valkey for the queues alone."""
+    with embedded("valkey", str(tmp_path / "broker"), "0") as url, redis.Redis.from_url(url) as client:
+        yield client
+
+
+@pytest.fixture
+def state_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
+    """A Valkey for the state alone, on a folder that outlives it; closing it stops the server."""
+    with ExitStack() as server:
+        server.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
+        yield server
+
+
+@pytest.fixture
+def stack(tmp_path: Path, broker: redis.Redis, state: ExitStack, state_port: int) -> Iterator[Stack]:  # noqa: ARG001
+    """A stack whose state and queues are on different servers, so that one can be in trouble without the other."""
+    place = broker.connection_pool.connection_kwargs
+    variables = {
+        "MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0",
+        "MASTERY_BROKER_URL": f"redis://{place['host']}:{place['port']}/0",
+        "MASTERY_KEY_PREFIX": f"loss-{uuid4().hex[:8]}",
+        "MASTERY_REDIS_TIMEOUT_SECONDS": "1",
+        "MASTERY_WORKER_CONCURRENCY": "1",
+    }
+    with Stack(tmp_path / "data", **variables) as running:
+        yield running
+
+
+def produce(stack: Stack) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    out = producer(stack.engine.settings)
+    for number in range(EVENTS):
+        event = activity(tenant_id="t", student_id=f"s-{number % 7}", timestamp=yesterday)
+        out.produce(stack.engine.settings.events_topic, json.dumps(event).encode())
+    assert out.flush(10) == 0
+
+
+def chunks_in_hand(stack: Stack, broker: redis.Redis) -> bool:
+    return bool(broker.hlen(f"{stack.engine.settings.key_prefix}:celery:unacked"))
+
+
+def worker_child(stack: Stack) -> psutil.Process:
+    children = psutil.Process(stack.process.pid).children(recursive=True)
+    worker = next(each for each in children if "worker" in each.cmdline() and each.children())
+    return worker.children()[0]
+
+
+def test_a_chunk_survives_the_process_that_recorded_it(stack: Stack, broker: redis.Redis) -> None:
+    """SIGKILL in the middle of a chunk, as the system does when memory is short."""
+    stack.engine.redis.client_pause(PAUSE_MILLISECONDS)
+    produce(stack)
+    wait_for(lambda: chunks_in_hand(stack, broker), SECONDS)
+    worker_child(stack).kill()
+    wait_for(lambda: stack.engine.mastery.totals("t") == Totals(applied=EVENTS), SECONDS)
+
+
+def test_a_chunk_survives_a_broker_that_takes_nothing_back(
+    stack: Stack, broker: redis.Redis, state: ExitStack, state_port: int, tmp_path: Path
+) -> None:
+    """The state is away, so the chunk is to be tried again; the broker is full, so it cannot be queued for that."""
+    state.close()
+    produce(stack)
+    wait_for(lambda: chunks_in_hand(stack, broker), SECONDS)
+    broker.config_set("maxmemory", 1)
+    wait_for(lambda: "cannot be queued again yet" in stack.log(), SECONDS)
+    broker.config_set("maxmemory", 0)
+    with embedded("valkey", str(tmp_path / "state"), str(state_port)):
+        wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
+        assert stack.stop() == 0
+
+
+def test_readiness_tells_that_kafka_is_away(stack: Stack) -> None:
+    """The bridge says that it waits when no broker answers."""
+    children = psutil.Process(stack.process.pid).children(recursive=True)
+    next(each for each in children if "cli.embedded" in each.cmdline() and "kafka" in each.cmdline()).kill()
+
+    def told() -> requests.Response:
+        return requests.get(f"{stack.running.http_url}/ready", timeout=10)
+
+    wait_for(lambda: told().status_code == 503, SECONDS)
+    assert told().json()["error"]["details"] == {"bridge": ["is waiting"]}
