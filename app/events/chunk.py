@@ -1,4 +1,4 @@
-"""A chunk: the valid records of one read from Kafka, recorded by one task. See docs/decisions/0002.
+"""A chunk: the valid records of one read from Kafka, up to a megabyte of them, recorded by one task. See docs/decisions/0002.
 
 It carries the records as they came, with their place in Kafka, so that whatever becomes of one event its source is known.
 """
