@@ -96,4 +96,4 @@ def _in_need(engine: Engine) -> Table:
 def _weakest(standing: Standing) -> str:
     """The component to work on first: one without evidence, or else the lowest."""
     name, score = min(standing.components.items(), key=lambda item: -1.0 if item[1] is None else item[1])
-    return f"{name}: none yet" if score is None else f"{name}: {score:.0%}"
+    return f"{name}: none" if score is None else f"{name}: {score:.0%}"
