@@ -1,7 +1,10 @@
 """The API as its callers meet it: over HTTP on the whole stack, or in this process where a test chooses the time."""
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +18,8 @@ from app.events.event import decode_event
 from app.events.record_events import record_events
 from app.security.access import Role
 from app.security.tokens import development_token
-from tests.stack import Stack
+from cli.embedded import embedded
+from tests.stack import Stack, free_port
 
 
 class LiveApi:
@@ -80,3 +84,17 @@ def live_api(stack: Stack, tenant: str) -> LiveApi:
 @pytest.fixture
 def api(engine: Engine) -> FixedTimeApi:
     return FixedTimeApi(engine)
+
+
+@pytest.fixture
+def state_port() -> int:
+    """Where the state of a test's own is served, before and after an outage."""
+    return free_port()
+
+
+@pytest.fixture
+def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
+    """A Valkey for the state alone, on a folder that outlives it; closing it stops the server."""
+    with ExitStack() as server:
+        server.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
+        yield server

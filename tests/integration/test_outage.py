@@ -1,13 +1,11 @@
 """The Redis of the state goes away while events arrive, and comes back: nothing is lost or dead-lettered, nobody has to act."""
 
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 import requests
 
 from app.mastery.store import Totals
@@ -15,29 +13,16 @@ from cli.embedded import embedded
 from consumers.kafka import producer
 from tasks.celery import HIDDEN
 from tests.learning_events import activity
-from tests.stack import Stack, free_port, wait_for
+from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
 EVENTS = 300
 
 
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def state(tmp_path: Path, port: int) -> Iterator[ExitStack]:
-    """A Valkey for the state alone, on a folder that outlives it; closing it stops the server."""
-    with ExitStack() as server:
-        server.enter_context(embedded("valkey", str(tmp_path / "state"), str(port)))
-        yield server
-
-
-def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, port: int, state: ExitStack, redis_url: str) -> None:
+def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, state_port: int, state: ExitStack, redis_url: str) -> None:
     """Chunks that were queued are tried again until the state answers."""
     variables = {
-        "MASTERY_REDIS_URL": f"redis://127.0.0.1:{port}/0",
+        "MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0",
         "MASTERY_BROKER_URL": redis_url,
         "MASTERY_KEY_PREFIX": f"outage-{uuid4().hex[:8]}",
         "MASTERY_REDIS_TIMEOUT_SECONDS": "0.5",
@@ -51,7 +36,7 @@ def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, port: int, st
             out.produce(stack.engine.settings.events_topic, json.dumps(event).encode())
         assert out.flush(10) == 0
         wait_for(lambda: "redis is unavailable" in stack.log(), SECONDS)
-        with embedded("valkey", str(tmp_path / "state"), str(port)):
+        with embedded("valkey", str(tmp_path / "state"), str(state_port)):
             wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
             assert stack.engine.mastery.totals("t") == Totals(applied=EVENTS)
             assert stack.engine.events.dead_letters() == {}

@@ -16,7 +16,7 @@ from app.mastery.store import Totals
 from cli.embedded import embedded
 from consumers.kafka import producer
 from tests.learning_events import activity
-from tests.stack import Stack, free_port, wait_for
+from tests.stack import Stack, wait_for
 
 SECONDS = 90.0
 EVENTS = 200
@@ -28,19 +28,6 @@ def broker(tmp_path: Path) -> Iterator[redis.Redis]:
     """A Valkey for the queues alone."""
     with embedded("valkey", str(tmp_path / "broker"), "0") as url, redis.Redis.from_url(url) as client:
         yield client
-
-
-@pytest.fixture
-def state_port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
-    """A Valkey for the state alone, on a folder that outlives it; closing it stops the server."""
-    with ExitStack() as server:
-        server.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
-        yield server
 
 
 @pytest.fixture
