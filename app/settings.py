@@ -62,6 +62,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
     dlq_topic: Text = "mastery.dlq"
     chunk_events: Annotated[int, Meta(ge=1, le=10_000)] = 500
     chunk_wait_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.05  # the longest an event waits for its chunk to fill
+    results_topic: Text = "mastery.results"
+    # Chunks accepted and not yet recorded: above the high mark the bridge pauses, until the low one is reached. 200 chunks are
+    # 5 MB of Redis and six seconds of work: enough to keep the workers busy, little enough for fresh events to get their turn.
+    chunks_high_mark: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    chunks_low_mark: Annotated[int, Meta(ge=0, le=100_000)] = 150
+    # More than this share of the recent records invalid is a bad deploy, not bad data: the bridge stops. 1: never.
+    poison_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    poison_records: Annotated[int, Meta(ge=1, le=1_000_000)] = 200  # the fewest that are judged
+    bridge_metrics_port: Port = 0  # 0: not served, except by `mastery up`, which finds a free one
+    bridge_heartbeat_file: str = ""  # touched while the bridge polls; empty: bridge.heartbeat in the data folder
+
+    # The topics that `mastery topics create` makes. Partitions bound how many bridges share the work.
+    kafka_partitions: Annotated[int, Meta(ge=1, le=10_000)] = 12
+    kafka_replication: Annotated[int, Meta(ge=1, le=15)] = 1  # 3 in production
+    events_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7  # how long Redis may be away, or be restored from a backup
+    results_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7
+    dlq_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30  # how long somebody has to look into what failed
 
     # One works while the other waits for Redis: 15 % more events on two cores than one alone.
     worker_concurrency: Annotated[int, Meta(ge=1, le=64)] = 2

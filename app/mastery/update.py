@@ -1,0 +1,97 @@
+"""What the engine tells others: a student's mastery changed. JSON on ``mastery.results``. Source: design section 4.
+
+Both messages of one change derive from its ``Change``, which is stored with the score in one step. Their ids derive from
+student, revision and day, so a reader can drop repeats; within a student they come in the order of their revisions.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import TypeAlias
+from uuid import UUID, uuid5
+
+import msgspec
+from msgspec import Struct
+
+from app.clock import Day, day_date
+from app.events.observation import MILLIONTHS
+from app.mastery.formula import Level, classify
+
+VERSION = "1.0"
+# RFC 9562: ids of one namespace. Made once for this purpose; another would make other ids of the same changes.
+_NAMESPACE = UUID("6f0d2f3a-58a1-4a86-9d0b-6c1c4f6f7a51")
+
+
+class Change(Struct, frozen=True, array_like=True):
+    """One change of a stored score, as ``put_scores.lua`` notes it. Scores are in millionths; ``former`` is -1 for none."""
+
+    student_id: str
+    cohort_id: str  # "": none
+    revision: int
+    day: Day
+    millionths: int
+    former: int
+
+
+class ScoreChange(Struct, frozen=True, kw_only=True):
+    """The score before and after; no score yet counts as 0, as the formula has it, and is told as null."""
+
+    revision: int
+    date: date
+    score: float
+    level: Level
+    previous_score: float | None
+    previous_level: Level | None
+
+
+class Message(Struct, frozen=True, kw_only=True, tag_field="event_type"):
+    """The envelope, that of learning events."""
+
+    event_id: UUID
+    timestamp: datetime
+    tenant_id: str
+    student_id: str
+    cohort_id: str | None
+    version: str = VERSION
+    data: ScoreChange
+
+
+class MasteryUpdated(Message, frozen=True, kw_only=True, tag="mastery.updated"):
+    """The score changed."""
+
+
+class ThresholdReached(Message, frozen=True, kw_only=True, tag="mastery.threshold.reached"):
+    """The score's level changed, up or down."""
+
+
+Update: TypeAlias = MasteryUpdated | ThresholdReached
+
+
+def updates(tenant: str, change: Change, at: datetime) -> Iterator[Update]:
+    """The messages of a change that was stored at a moment: one, or two where it crossed into another level."""
+    score = change.millionths / MILLIONTHS
+    previous = change.former / MILLIONTHS if change.former >= 0 else None
+    level, previous_level = classify(score), classify(previous or 0.0)
+    change_of_score = ScoreChange(
+        revision=change.revision,
+        date=day_date(change.day),
+        score=score,
+        level=level,
+        previous_score=previous,
+        previous_level=None if previous is None else previous_level,
+    )
+    kinds: list[type[MasteryUpdated] | type[ThresholdReached]] = [MasteryUpdated]
+    if level is not previous_level:
+        kinds.append(ThresholdReached)
+    for kind in kinds:
+        name = f"{tenant}/{change.student_id}/{change.day}/{change.revision}/{kind.__struct_config__.tag}"
+        yield kind(
+            event_id=uuid5(_NAMESPACE, name),
+            timestamp=at.astimezone(UTC),
+            tenant_id=tenant,
+            student_id=change.student_id,
+            cohort_id=change.cohort_id or None,
+            data=change_of_score,
+        )
+
+
+encode_update = msgspec.json.Encoder().encode
