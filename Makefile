@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MASTERY := $(BIN)/mastery
+PORT := 9092
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench asyncapi kafka lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -34,8 +35,14 @@ check: setup  ## lint, types, import contracts
 bench: setup  ## the performance table, against baselines in the same run
 	$(BIN)/python -m benchmarks
 
+asyncapi: setup  ## renew docs/asyncapi.json from the code
+	$(BIN)/python -m consumers.asyncapi > docs/asyncapi.json
+
+kafka: setup  ## a real Apache Kafka on PORT=9092, for `mastery up`; needs Java 17 and Maven; Ctrl-C ends it
+	$(BIN)/python -m cli.apache_kafka $(PORT)
+
 lock: setup  ## renew requirements.lock from setup.cfg
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-header --upgrade setup.cfg -o requirements.lock
 
 clean:  ## remove the virtual environment and the caches, not the data
-	rm -rf .venv build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .kafka/jars

@@ -9,6 +9,7 @@ from tasks.delivery import (
     INTERACTIVE,
     MAINTENANCE,
     RESULTS_KEPT,
+    SWEEP_EVERY_SECONDS,
     VISIBILITY_TIMEOUT_SECONDS,
 )
 
@@ -21,13 +22,14 @@ task_queues = [Queue(EVENTS), Queue(INTERACTIVE), Queue(MAINTENANCE)]
 task_default_queue = INTERACTIVE
 task_create_missing_queues = False  # a misspelt queue is an error, not a place where tasks wait for ever
 task_routes = {
-    "events.*": {"queue": EVENTS},
+    "events.record": {"queue": EVENTS},
+    "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
 }
 
 # Delivery: a task is acknowledged after it ran, and goes back to its queue when its process dies. All tasks are idempotent.
-# A task that kills its process would come back for ever (celery#9082); but a chunk that is dropped is lost for ever.
+# A task that kills its process comes back for ever (celery#9082): record_chunk counts the deaths and takes the chunk apart.
 task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1  # more would hide queued tasks from idle workers, and keep them from callers who wait
@@ -58,8 +60,8 @@ broker_channel_error_retry = True
 # A caller hears within a second that the broker is away; the bridge, which can wait, tries again by itself.
 task_publish_retry_policy = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 
-# Content. Chunks are msgpack (bytes as they are), compressed per task; everything else is JSON. Nothing is pickled.
-accept_content = ["json", "msgpack"]
+# Content: JSON. Chunks are not in the messages, which carry their ids. Nothing is pickled.
+accept_content = ["json"]
 result_accept_content = ["json"]
 task_serializer = "json"
 result_serializer = "json"
@@ -80,6 +82,11 @@ event_queue_ttl = 60.0  # of what nobody reads, a minute is kept
 timezone = "UTC"
 enable_utc = True
 beat_schedule = {
+    "sweep-chunks": {
+        "task": "events.sweep",
+        "schedule": SWEEP_EVERY_SECONDS,
+        "options": {"expires": SWEEP_EVERY_SECONDS},  # with no worker about, sweeps do not pile up
+    },
     # Mastery changes with the day even when nothing happens. Every hour, because the run after midnight does all the work
     # and the others, which find nothing to do, make up for one that was missed.
     "refresh-mastery": {

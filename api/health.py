@@ -56,7 +56,7 @@ def ready() -> Response:
             "redis": _ping_redis,
             "broker": ping_broker,
             "worker": ping_worker,
-            "bridge": lambda: ping_bridge(engine().events),
+            "bridge": lambda: ping_bridge(engine().bridges),
         }
     )
     if readiness.ready:

@@ -6,7 +6,9 @@ import redis
 
 from app.clock import Clock, system_clock
 from app.errors import SettingsError
-from app.events.store import EventStore
+from app.events.bridges import Bridges
+from app.events.ledger import Ledger
+from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
 from app.redis_client import connect
 from app.security.task_owners import TaskOwners
@@ -20,7 +22,9 @@ class Engine:
     settings: Settings
     redis: redis.Redis
     mastery: MasteryStore
-    events: EventStore
+    outbox: Outbox
+    ledger: Ledger
+    bridges: Bridges
     task_owners: TaskOwners
     clock: Clock
 
@@ -35,7 +39,9 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         settings=settings,
         redis=client,
         mastery=MasteryStore(client, settings.key_prefix, settings.retention_days),
-        events=EventStore(client, settings.key_prefix),
+        outbox=Outbox(client, settings.key_prefix),
+        ledger=Ledger(client, settings.key_prefix),
+        bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
         clock=clock,
     )

@@ -1,7 +1,8 @@
 """What a failure means decides where it goes; each class here is one meaning.
 
 An invalid input can never succeed: it is refused (HTTP 422) or dead-lettered at once. A transient failure succeeds later:
-it is retried, and never dead-lettered. Anything else is unexpected: a bug, logged with its cause.
+it is retried, and never dead-lettered. Anything else is unexpected, a bug: it is logged with its cause, and an event that meets
+one is tried some times more by itself, then dead-lettered, while the others go on.
 """
 
 
@@ -34,6 +35,10 @@ class DependencyUnavailable(EngineError):
 
     def __str__(self) -> str:
         return f"{self.dependency} {self.state}"
+
+
+class UnexpectedFailure(EngineError):
+    """One event could not be recorded, and not because a dependency is away. The cause, if there is one, is in the log."""
 
 
 class NotFound(EngineError):

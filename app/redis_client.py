@@ -1,10 +1,15 @@
 """The one way to make a Redis client, and the one place where its errors become the engine's."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.commands.core import Script
 from redis.retry import Retry
 
 from app.errors import DependencyUnavailable
@@ -15,6 +20,11 @@ from app.settings import Settings
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
+# How long a disk may take to confirm a write before the caller is asked to come back: the append-only file is written out once
+# a second; the rest of the socket's timeout (2 s) is for the journey.
+CONFIRM_SECONDS = 1.5
+_log = logging.getLogger(__name__)
+
 # What ends by itself, or when an operator acts: away, slow, still loading, a replica, full.
 NOT_NOW = (
     redis.ConnectionError,
@@ -53,3 +63,40 @@ def translated_errors() -> Iterator[None]:
         if str(error).startswith(NOT_NOW_WORDS):
             raise DependencyUnavailable("redis") from error
         raise
+
+
+def load_script(client: redis.Redis, path: Path) -> Script:
+    """The Lua script in a file, to be run on the client's server."""
+    return client.register_script(path.read_text())
+
+
+def next_id(entry_id: str) -> str:
+    """The smallest id that an entry of a stream after this one may have."""
+    milliseconds, _, sequence = entry_id.partition("-")
+    return f"{milliseconds}-{int(sequence) + 1}"
+
+
+def confirmed(client: redis.Redis, barrier: str, read: Callable[[redis.client.Pipeline], Any]) -> list[Any] | None:
+    """What the commands that ``read`` queues reply, once everything they saw is in the append-only file on the server's disk.
+
+    None when the disk did not confirm in time. The ``barrier`` is a key to be written to: WAITAOF waits for the writes of its
+    own connection, and this one comes after all that was read. A server that cannot confirm (Redis before 7.2, or no
+    append-only file) is taken at its word, and the log says so once.
+    """
+    pipeline = client.pipeline(transaction=False)
+    read(pipeline)
+    pipeline.set(barrier, "")
+    pipeline.waitaof(1, 0, round(CONFIRM_SECONDS * 1000))
+    *replies, _written, confirmation = pipeline.execute(raise_on_error=False)
+    for reply in (*replies, _written):
+        if isinstance(reply, Exception):
+            raise reply
+    if isinstance(confirmation, redis.ResponseError):
+        _log_unconfirmed(str(confirmation))
+        return replies
+    return replies if confirmation[0] else None
+
+
+@cache
+def _log_unconfirmed(reason: str) -> None:
+    _log.warning("Redis does not confirm that writes are on its disk, so a crash of its machine may lose some: %s", reason)

@@ -25,6 +25,7 @@ app.conf.update(
     task_queues=[Queue("one-task-per-event")],
     task_default_queue="one-task-per-event",
     task_routes={},
+    accept_content=["json", "msgpack"],
     beat_schedule={},
     worker_send_task_events=False,
     task_send_sent_event=False,

@@ -51,7 +51,7 @@ def _cost(students: int, events: int, rounds: int) -> float:
                 for number in drawn
             ]
             before, ended = _cpu_seconds(stack), recorded(stack.engine)
-            feed(stack.engine.settings, records)
+            feed(stack.engine, records)
             until(
                 lambda ended=ended: recorded(stack.engine) - ended >= events,  # type: ignore[misc]
                 lambda: recorded(stack.engine),

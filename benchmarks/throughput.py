@@ -53,7 +53,7 @@ def measure(*, quick: bool) -> list[Row]:
 def _rate(engine: Engine, records: Sequence[tuple[bytes, bytes]]) -> float:
     """Events a second of one run: produced as fast as the pipeline takes them, until the last is counted in the totals."""
     before, began = recorded(engine), time.monotonic()
-    feed(engine.settings, records)
+    feed(engine, records)
     until(
         lambda: recorded(engine) - before >= len(records),
         lambda: recorded(engine),

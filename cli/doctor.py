@@ -64,5 +64,5 @@ def _pings(settings: Settings) -> Mapping[str, Ping]:
         "broker": ping_broker,
         "kafka": ping_kafka,
         "worker": ping_worker,
-        "bridge": lambda: ping_bridge(engine.events),
+        "bridge": lambda: ping_bridge(engine.bridges),
     }

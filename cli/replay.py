@@ -56,7 +56,7 @@ def stream(
             progress.advance(produced, count)
             progress.update(done, completed=min(recorded(engine) - ended, total))
 
-        count = feed(engine.settings, events, rate=rate, sent=show)
+        count = feed(engine, events, rate=rate, sent=show)
         until(
             lambda: recorded(engine) - ended >= count,
             lambda: recorded(engine),
@@ -74,5 +74,5 @@ def _counts(engine: Engine) -> tuple[int, int, int, int]:
         sum(each.applied for each in totals),
         sum(each.duplicates for each in totals),
         sum(each.expired for each in totals),
-        sum(engine.events.dead_letters().values()),
+        sum(engine.ledger.counts().dead_letters.values()),
     )

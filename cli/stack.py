@@ -83,7 +83,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
             embedded("valkey", str(folder / "valkey"), str(_port("valkey", LOOPBACK, 0)), log=log)
         )
         kafka = settings.kafka_bootstrap or exits.enter_context(
-            embedded("kafka", settings.events_topic, settings.dlq_topic, log=log)
+            embedded("kafka", settings.events_topic, settings.dlq_topic, settings.results_topic, log=log)
         )
         yield RunningStack(
             pid=os.getpid(),

@@ -2,33 +2,41 @@
 
 import signal
 from functools import partial
+from threading import Thread
 
 from app.bootstrap import bootstrap
 from app.logs import configure_logging
 from consumers.bridge import Bridge
+from consumers.checkpoint import Checkpoints
 from consumers.dead_letters import DeadLetterQueue
 from consumers.kafka import consumer, producer
-from tasks.events import enqueue_chunk
+from consumers.metrics import serve_metrics
+from consumers.relay import Relay
+from tasks.events import enqueue_chunks
 
 
 def main() -> None:
-    """Bridge events until told to stop."""
+    """Bridge events, and relay what waits to be told, until told to stop."""
     engine = bootstrap()
     settings = engine.settings
     configure_logging(settings.log_level)
-    bridge = Bridge(
-        connect=partial(consumer, settings),
-        topic=settings.events_topic,
-        dead_letters=DeadLetterQueue(producer(settings), settings.dlq_topic),
-        enqueue_chunk=enqueue_chunk,
-        events=engine.events,
-        clock=engine.clock,
-        chunk_events=settings.chunk_events,
-        chunk_wait_seconds=settings.chunk_wait_seconds,
-    )
+    if settings.bridge_metrics_port:
+        serve_metrics(engine, settings.bridge_metrics_port)
+    checkpoints = Checkpoints(engine.ledger)
+    out = producer(settings)
+    relay = Relay(engine, out, DeadLetterQueue(out, settings))
+    bridge = Bridge(connect=partial(consumer, settings), engine=engine, enqueue=enqueue_chunks, checkpoints=checkpoints)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: bridge.stop())
+    # Daemons: should the bridge end by an error, the process ends, and is started again.
+    threads = [Thread(target=relay.run, daemon=True), Thread(target=checkpoints.run, daemon=True)]
+    for thread in threads:
+        thread.start()
     bridge.run()
+    relay.stop()
+    checkpoints.stop()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

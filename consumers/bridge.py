@@ -1,237 +1,250 @@
-"""The bridge: records from Kafka become chunks, each a Celery task; what can never be an event becomes a dead letter.
+"""The bridge: records from Kafka become chunks, each recorded by a Celery task; what can be no event becomes a dead letter.
 
 One step of it, in the order that makes a crash at any point harmless:
 
 1. read some records, and decode and validate every one of them;
-2. deliver the dead letters of the invalid ones;
-3. queue the valid ones as one chunk (or several, if they are very large);
-4. commit their offsets.
+2. hand them over to the ledger, all at once: the valid ones as a chunk, the others as dead letters, with the new positions;
+3. send the task of the chunk; a lost one is sent again by a sweep;
+4. commit the offsets, as soon as the positions are safe (``checkpoint.py``), which is soon, but later.
 
-A crash before 4 repeats the records: events that were applied are then known by their marks. While Redis or Kafka is away the
-step in hand is repeated until it succeeds; partitions are paused meanwhile, and the membership in the group is kept.
+The positions in the ledger say what was taken, not the committed offsets. So each record is taken once, whichever bridge reads
+it; and when Redis loses what it was told last, the bridge reads that again. While Redis or Kafka is away the step in hand is
+repeated until it succeeds; partitions are paused meanwhile, and the membership in the group is kept. See docs/decisions/0008.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from threading import Event as Flag
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from app.clock import Clock
-from app.errors import DependencyUnavailable, InvalidInput
-from app.events.chunk import SourceRecord, encode_chunk, split
-from app.events.dead_letter import MAX_TEXT, ErrorType, invalid_event
-from app.events.event import decode_event
-from app.events.store import JOINING, RUNNING, WAITING, EventStore, Heartbeat
-from consumers.dead_letters import DeadLetterQueue, Rejected
+from app.bootstrap import Engine
+from app.errors import DependencyUnavailable
+from app.events.bridges import BridgeState
+from app.events.chunk import split
+from app.events.flood_guard import FloodGuard
+from app.events.ledger import Accepted, ChunkId, Displaced
+from consumers.checkpoint import Checkpoints
+from consumers.kafka import place, size
+from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
+from consumers.partitions import Partitions
+from consumers.sorting import sort_out
+from consumers.vital_signs import VitalSigns
 
-HEARTBEAT_SECONDS = 1.0
-LOGGED_REASONS = 5  # of each read; all of them are in the dead letters
 RETRY_SECONDS = 1.0  # between attempts while a dependency is away; each attempt has its own timeouts
+BACKLOG_SECONDS = 0.05  # between looks at the backlog while it is worked off
 
 _log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """Reads the events topic until it is stopped. Not thread-safe: one bridge, one thread."""
+    """Reads the events topic until it is stopped. Not thread-safe, but for ``stop``: one bridge, one thread."""
 
     def __init__(
         self,
         *,
         connect: Callable[[Callable[[KafkaError], None]], Consumer],
-        topic: str,
-        dead_letters: DeadLetterQueue,
-        enqueue_chunk: Callable[[bytes], None],
-        events: EventStore,
-        clock: Clock,
-        chunk_events: int,
-        chunk_wait_seconds: float,
+        engine: Engine,
+        enqueue: Callable[[Sequence[ChunkId]], None],
+        checkpoints: Checkpoints,
     ) -> None:
+        settings = engine.settings
+        self._engine = engine
+        self._settings = settings
+        self._topic = settings.events_topic
+        self._enqueue = enqueue
         self._consumer = connect(self.kafka_failed)
-        self._topic = topic
-        self._dead_letters = dead_letters
-        self._enqueue_chunk = enqueue_chunk
-        self._events = events
-        self._clock = clock
-        self._chunk_events = chunk_events
-        self._chunk_wait = chunk_wait_seconds
+        self._partitions = Partitions(self._consumer, self._topic, settings.kafka_group, engine.ledger, checkpoints)
+        self._guard = FloodGuard(settings.poison_share, settings.poison_records)
+        self._signs = VitalSigns(engine)
         self._stopped = Flag()
-        self._kafka_away = Flag()
-        self._state = JOINING
-        self._records = self._rejected = 0
-        self._next_heartbeat = self._next_commit = 0.0
-        # The next offset of each partition, of records that are queued or dead-lettered and not yet committed.
-        self._finished: dict[tuple[str, int], int] = {}
 
     def run(self) -> None:
         """Bridge records until ``stop`` is called, then commit, leave the group and return."""
-        self._consumer.subscribe([self._topic], on_assign=self._joined, on_revoke=self._revoked, on_lost=self._lost)
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not self._stopped.is_set():
                 self.step()
+            self._partitions.commit_now()
         finally:
             self._consumer.close()
+            self._signs.cease()
 
     def stop(self) -> None:
         """Finish the step in hand, then stop. May be called from a signal handler."""
         self._stopped.set()
 
     def step(self) -> int:
-        """Read, sort out, queue and commit one chunk. Returns the number of records read."""
-        self._report(self._state)
-        messages = self._read()
-        if not messages:
-            self._commit()  # what a rebalance kept from being committed
+        """Read, sort out and hand over one read. Returns the number of records read."""
+        self._report()
+        if self._partitions.unknown and not self._insist(self._partitions.find):
             return 0
-        records, rejected = self._sort_out(messages)
-        if rejected and not self._dead_letter(rejected):
-            return 0
-        for chunk in map(encode_chunk, split(records)):
-            if not self._insist(partial(self._enqueue_chunk, chunk)):
-                return 0
-        owned = {(each.topic, each.partition) for each in self._consumer.assignment()}
-        for message in messages:
-            topic, partition, offset = _place(message)
-            if (topic, partition) in owned:  # if not, it went to another bridge while this one waited
-                self._finished[topic, partition] = offset + 1
-        self._next_commit = 0.0
-        self._commit()
-        self._records += len(messages)
-        self._rejected += len(rejected)
+        with timed("read"):
+            messages = self._read()
+        for some in split(messages, size):
+            if not self._take([each for each in some if self._partitions.is_next(each)]):
+                break
+        self._partitions.commit()
         return len(messages)
-
-    def _joined(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._state = RUNNING
 
     def _read(self) -> list[Message]:
         messages = []
-        for message in self._consumer.consume(self._chunk_events, self._chunk_wait):
+        for message in self._consumer.consume(self._settings.chunk_events, self._settings.chunk_wait_seconds):
             error = message.error()
             if error is None:
                 messages.append(message)
             else:  # what librdkafka reports here it also retries; nothing is lost
                 _log.warning("kafka: %s", error.str())
+        RECORDS.inc(len(messages))
         return messages
 
-    def _sort_out(self, messages: Sequence[Message]) -> tuple[list[SourceRecord], list[Rejected]]:
-        now = self._clock()
-        records: list[SourceRecord] = []
-        rejected: list[Rejected] = []
-        for message in messages:
-            topic, partition, offset = _place(message)
-            value = message.value()
-            try:
-                decode_event(value, now)
-            except InvalidInput as error:
-                if len(rejected) < LOGGED_REASONS:
-                    _log.warning("partition %d offset %d is no valid event: %s", partition, offset, str(error)[:MAX_TEXT])
-                rejected.append(Rejected(topic, partition, offset, message.key(), invalid_event(value, error, now)))
-            else:
-                records.append(SourceRecord(partition, offset, value or b""))
-        return records, rejected
+    def _take(self, messages: Sequence[Message]) -> bool:
+        """Hand records over to the ledger and send the task. False if they are to be read again, or the bridge was stopped."""
+        if not messages:
+            return True
+        with timed("sort"):
+            chunk, letters = sort_out(messages, self._topic, self._engine.clock())
+        REJECTED.inc(len(letters))
+        if self._guard.trips(len(messages), len(letters)) and not self._halt():
+            return False
+        source, moves = self._partitions.source, self._partitions.moves(messages)
+        accepted: Accepted | None = None
 
-    def _dead_letter(self, rejected: Sequence[Rejected]) -> bool:
-        _log.warning("to the dead letters: %d", len(rejected))
-        counts = {ErrorType.VALIDATION: len(rejected)}
-        # Two steps, so that letters that arrived are not sent again because they could not be counted.
-        return self._insist(partial(self._dead_letters.send, rejected)) and self._insist(
-            partial(self._events.count_dead_letters, counts)
-        )
+        def accept() -> None:
+            nonlocal accepted
+            with timed("accept"):
+                accepted = self._engine.ledger.accept(chunk, letters, source=source, moves=moves)
 
-    def _commit(self) -> None:
-        """Commit what is finished. What the broker does not take now, during a rebalance, is tried again a second later."""
-        if not self._finished or time.monotonic() < self._next_commit:
-            return
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._finished.items()]
         try:
-            results = self._consumer.commit(offsets=offsets, asynchronous=False) or []
-        except KafkaException as error:
-            _log.info("offsets not committed yet: %s", error)
-            results = []
-        for result in results:
-            if result.error is None:
-                self._finished.pop((result.topic, result.partition), None)
-        if self._finished:
-            self._next_commit = time.monotonic() + RETRY_SECONDS
+            if not self._insist(accept) or accepted is None:
+                return False
+        except Displaced as error:
+            _log.warning("%s; reading on from where the ledger says", error)
+            self._partitions.unknown |= set(self._partitions.positions)
+            return False
+        self._partitions.moved(moves)
+        self._signs.count(len(messages), len(letters))
+        if accepted.chunk_id is not None:
+            CHUNK_RECORDS.observe(len(chunk.records))
+            with timed("enqueue"):
+                if not self._insist(partial(self._enqueue, [accepted.chunk_id])):
+                    return False
+        is_full = accepted.in_flight >= self._settings.chunks_high_mark
+        return self._hold() if is_full or self._signs.is_choked else True
 
-    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Partitions go to another bridge: commit what is finished of them while they are still ours."""
-        self._next_commit = 0.0
-        self._commit()
-        self._lost(_consumer, partitions)
+    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._signs.state = BridgeState.RUNNING
+        self._partitions.add(partitions)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Partitions go to another bridge: commit what was taken of them while they are still ours."""
+        self._partitions.commit_now()
+        self._lost(consumer, partitions)
 
     def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Partitions are another bridge's already: what was not committed comes again there, as duplicates."""
-        for each in partitions:
-            self._finished.pop((each.topic, each.partition), None)
+        self._partitions.remove(partitions)
 
     def _insist(self, action: Callable[[], None]) -> bool:
         """Repeat an action until its dependency answers. False if the bridge was stopped before it did."""
-        paused: list[TopicPartition] = []
         try:
-            while True:
+            action()
+        except DependencyUnavailable as error:
+            _log.warning("%s; trying again", error, exc_info=error.__cause__)
+        else:
+            return True
+        with self._paused("dependency"):
+            while not self._stopped.is_set():
+                self._wait(RETRY_SECONDS, BridgeState.WAITING)
                 try:
                     action()
                 except DependencyUnavailable as error:
-                    if self._stopped.is_set():
-                        return False
-                    _log.warning("%s; trying again", error, exc_info=error.__cause__)
-                    self._report(WAITING)
-                    paused = self._wait(RETRY_SECONDS)
+                    _log.warning("%s; trying again", error)
                 else:
                     return True
-        finally:
-            if paused:
-                owned = {(each.topic, each.partition) for each in self._consumer.assignment()}
-                self._consumer.resume([each for each in paused if (each.topic, each.partition) in owned])
+        return False
 
-    def _wait(self, seconds: float) -> list[TopicPartition]:
-        """Keep the membership in the group without reading on. Returns the partitions paused for it."""
-        paused = self._consumer.assignment()
-        self._consumer.pause(paused)
+    def _hold(self) -> bool:
+        """Read nothing until the workers and the relay have caught up. False if the bridge was stopped before."""
+        with self._paused("backlog"):
+            while not self._stopped.is_set():
+                self._wait(BACKLOG_SECONDS, BridgeState.RUNNING)
+                self._partitions.commit()
+                try:
+                    in_flight = self._engine.ledger.in_flight()
+                except DependencyUnavailable as error:
+                    _log.warning("%s; trying again", error)
+                    continue
+                if in_flight <= self._settings.chunks_low_mark and not self._signs.is_choked:
+                    return True
+        return False
+
+    def _halt(self) -> bool:
+        """Take nothing more until an operator says so. False if the bridge was stopped before."""
+        _log.error("halted: %s; none of the last read was taken. To dead-letter them: mastery bridge resume", self._guard)
+        since = time.time()
+        HALTED.set(1)
+        try:
+            with self._paused("flood"):
+                while not self._stopped.is_set():
+                    self._wait(RETRY_SECONDS, BridgeState.HALTED)
+                    if self._is_resumed(since):
+                        _log.warning("resumed by an operator")
+                        self._guard.disarm()
+                        return True
+        finally:
+            HALTED.set(0)
+        return False
+
+    def _is_resumed(self, since: float) -> bool:
+        try:
+            return self._engine.bridges.resumed_at() > since
+        except DependencyUnavailable as error:
+            _log.warning("%s; trying again", error)
+            return False
+
+    @contextmanager
+    def _paused(self, reason: str) -> Iterator[None]:
+        """Read nothing, and keep the membership in the group, while the context lasts."""
+        PAUSES.labels(reason).inc()
+        self._consumer.pause(self._consumer.assignment())
+        try:
+            yield
+        finally:
+            self._consumer.resume(self._consumer.assignment())
+
+    def _wait(self, seconds: float, state: BridgeState) -> None:
+        """Keep the membership in the group for a while, without taking anything."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not self._stopped.is_set():
-            message = self._consumer.poll(left)
+            self._report(state)
+            message = self._consumer.poll(min(left, RETRY_SECONDS))
             if message is not None and message.error() is None:
-                # From a partition assigned meanwhile: it is not paused yet, and its turn comes again.
-                topic, partition, offset = _place(message)
-                here = TopicPartition(topic, partition, offset)
-                self._consumer.pause([here])
-                self._consumer.seek(here)
-                paused.append(here)
-        return paused
+                # Of a partition assigned meanwhile, which is not paused yet: it is read on from its position later.
+                topic, partition, _ = place(message)
+                self._consumer.pause([TopicPartition(topic, partition)])
+                self._partitions.unknown.add(partition)
 
     def kafka_failed(self, error: KafkaError) -> None:
         """What the consumer has to say of its brokers; called from within a read."""
         _log.warning("kafka: %s", error.str())
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._kafka_away.set()
+            self._signs.kafka_is_away = True
+
+    def _report(self, state: BridgeState | None = None) -> None:
+        if not self._signs.is_due():
+            return
+        self._signs.report(state)
+        if self._signs.kafka_is_away:
+            self._look_for_kafka()
+        else:
+            self._signs.measure_lag(self._consumer, self._topic, self._partitions.positions)
 
     def _look_for_kafka(self) -> None:
         try:
-            self._consumer.list_topics(self._topic, timeout=HEARTBEAT_SECONDS)
+            self._consumer.list_topics(self._topic, timeout=1.0)
         except KafkaException:
             return  # still away, as was said
-        self._kafka_away.clear()
-
-    def _report(self, state: str) -> None:
-        now = time.monotonic()
-        if now < self._next_heartbeat:
-            return
-        self._next_heartbeat = now + HEARTBEAT_SECONDS
-        if self._kafka_away.is_set():
-            state = WAITING
-            self._look_for_kafka()
-        try:
-            self._events.report_heartbeat(Heartbeat(state, self._records, self._rejected))
-        except DependencyUnavailable as error:
-            _log.warning("%s; no heartbeat", error)
-
-
-def _place(message: Message) -> tuple[str, int, int]:
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    if topic is None or partition is None or offset is None:
-        raise AssertionError("a record without an error has a place")
-    return topic, partition, offset
+        self._signs.kafka_is_away = False

@@ -1,70 +1,78 @@
-"""Dead letters to ``mastery.dlq``: delivered, and known to be, before anything is committed."""
+"""Dead letters to ``mastery.dlq``, each delivered once: what may have arrived before a crash is looked up there."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from app.errors import DependencyUnavailable
-from app.events.dead_letter import DeadLetter
+from app.events.dead_letter import LETTER_ID
+from app.events.ledger import Offset, Partition, WaitingLetter
+from app.settings import Settings
+from consumers.kafka import Content, deliver, headers_of, reader
 
-FLUSH_SECONDS = 35.0  # above the producer's delivery timeout, after which every message has its report
-
-
-# tenant_id/student_id are 101 bytes; a longer key is no such, and with the letter might not fit into a message.
-MAX_KEY_BYTES = 200
-
-
-class Rejected(NamedTuple):
-    """A record that failed for good, with its place in Kafka and its dead letter."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    letter: DeadLetter
+ANSWER_SECONDS = 10.0
+READ_MESSAGES = 500
 
 
 class DeadLetterQueue:
-    """The producer of the dead letter topic."""
+    """The dead letter topic, written to by one process at a time."""
 
-    def __init__(self, producer: Producer, topic: str) -> None:
+    def __init__(self, producer: Producer, settings: Settings) -> None:
         self._producer = producer
-        self._topic = topic
+        self._settings = settings
+        self._topic = settings.dlq_topic
 
-    def send(self, rejected: Sequence[Rejected]) -> None:
-        """Deliver the dead letters; all of them have arrived when this returns.
+    def send(self, waiting: Sequence[WaitingLetter]) -> dict[Partition, Offset]:
+        """Deliver the letters; all of them have arrived when this returns. Returns where their partitions end now.
 
-        Raises DependencyUnavailable when one did not: some may have arrived, and all may be sent again.
+        Raises DependencyUnavailable when one did not arrive, or is not known to have: see ``arrived``.
         """
-        errors: list[KafkaError] = []
+        ends: dict[Partition, Offset] = {}
 
-        def report(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                errors.append(error)
+        def arrived(message: Message) -> None:
+            partition, offset = message.partition(), message.offset()
+            if partition is not None and offset is not None:
+                ends[partition] = max(offset + 1, ends.get(partition, 0))
 
+        messages: list[Content] = [
+            (each.letter.key, each.letter.value, [*each.letter.headers, (LETTER_ID, each.letter_id)]) for each in waiting
+        ]
+        deliver(self._producer, self._topic, messages, arrived)
+        return ends
+
+    def arrived(self, since: Mapping[Partition, Offset]) -> set[str]:
+        """The ids of the letters in the topic, from the given offsets on, or from the beginning where none is given.
+
+        Raises DependencyUnavailable when the broker does not answer.
+        """
+        consumer = reader(self._settings)
         try:
-            for each in rejected:
-                self._producer.produce(
-                    self._topic,
-                    value=msgspec.json.encode(each.letter),
-                    key=each.key[:MAX_KEY_BYTES] if each.key else each.key,
-                    headers=_headers(each),
-                    on_delivery=report,
-                )
-                self._producer.poll(0)
-        except (BufferError, KafkaException) as error:
+            return self._read(consumer, since)
+        except KafkaException as error:
             raise DependencyUnavailable("kafka") from error
-        if self._producer.flush(FLUSH_SECONDS) or errors:
-            raise DependencyUnavailable("kafka") from (KafkaException(errors[0]) if errors else None)
+        finally:
+            consumer.close()
 
-
-def _headers(rejected: Rejected) -> list[tuple[str, str | bytes | None]]:
-    return [
-        ("dlq.topic", rejected.topic),
-        ("dlq.partition", str(rejected.partition)),
-        ("dlq.offset", str(rejected.offset)),
-        ("dlq.error_type", rejected.letter.error_type.value),
-        ("dlq.replay_count", "0"),
-    ]
+    def _read(self, consumer: Consumer, since: Mapping[Partition, Offset]) -> set[str]:
+        partitions = consumer.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic].partitions
+        unread: dict[Partition, Offset] = {}
+        for partition in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=ANSWER_SECONDS)
+            begin = since.get(partition, low)
+            begin = begin if low <= begin <= high else low  # the topic was made anew
+            if begin < high:
+                unread[partition] = high
+                consumer.incremental_assign([TopicPartition(self._topic, partition, begin)])
+        found: set[str] = set()
+        while unread:
+            messages = consumer.consume(READ_MESSAGES, ANSWER_SECONDS)
+            if not messages:
+                raise DependencyUnavailable("kafka", "does not give its dead letters")
+            for message in messages:
+                if error := message.error():
+                    raise KafkaException(error)
+                found.add(headers_of(message).get(LETTER_ID, ""))
+                partition, offset = message.partition(), message.offset()
+                if partition in unread and offset is not None and offset + 1 >= unread[partition]:
+                    del unread[partition]
+        return found

@@ -6,12 +6,11 @@ The embedded broker keeps only the newest 5 MB of a partition, so whoever produc
 import time
 from collections.abc import Callable, Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.settings import Settings
-from consumers.kafka import producer
+from consumers.kafka import producer, reader, source_name
 
 # Half of what the embedded broker keeps of one partition, in case all events share one.
 MAX_UNREAD_BYTES = 2_500_000
@@ -23,20 +22,22 @@ STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and wai
 
 
 class Lag:
-    """How far the bridge is behind the end of the events topic, asked of the broker."""
+    """How far the bridge is behind the end of the events topic, as the broker and the ledger say."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, engine: Engine) -> None:
+        settings = engine.settings
+        self._ledger = engine.ledger
         self._topic = settings.events_topic
-        self._consumer = Consumer(
-            {"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.kafka_group, "enable.auto.commit": False}
-        )
+        self._group = settings.kafka_group
+        self._consumer = reader(settings)
 
     def records(self) -> int:
-        """Records produced and not yet committed by the bridge. Raises DependencyUnavailable."""
+        """Records produced and not yet taken over by the bridge. Raises DependencyUnavailable."""
         try:
-            topic = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
-            partitions = [TopicPartition(self._topic, number) for number in topic.partitions]
-            return sum(self._behind(each) for each in self._consumer.committed(partitions, timeout=ANSWER_SECONDS))
+            metadata = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
+            positions = self._ledger.positions(source_name(metadata.cluster_id, self._group, self._topic))
+            partitions = metadata.topics[self._topic].partitions
+            return sum(self._behind(partition, positions.get(partition, 0)) for partition in partitions)
         except KafkaException as error:
             raise DependencyUnavailable("kafka") from error
 
@@ -44,13 +45,13 @@ class Lag:
         """Let the connection go."""
         self._consumer.close()
 
-    def _behind(self, committed: TopicPartition) -> int:
-        low, high = self._consumer.get_watermark_offsets(committed, timeout=ANSWER_SECONDS)
-        return high - max(committed.offset, low)
+    def _behind(self, partition: int, position: int) -> int:
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=ANSWER_SECONDS)
+        return high - max(position, low)
 
 
 def feed(
-    settings: Settings,
+    engine: Engine,
     records: Iterable[tuple[bytes | None, bytes]],
     *,
     rate: int | None = None,
@@ -60,7 +61,8 @@ def feed(
 
     Raises DependencyUnavailable when the broker does not take one, or the bridge stops taking them.
     """
-    pace = _Pace(settings, rate)
+    settings = engine.settings
+    pace = _Pace(engine, rate)
     errors: list[KafkaError] = []
 
     def report(error: KafkaError | None, _message: Message) -> None:
@@ -91,8 +93,8 @@ def feed(
 class _Pace:
     """Holds a producer back to the rate, and to what the bridge takes."""
 
-    def __init__(self, settings: Settings, rate: int | None) -> None:
-        self._lag = Lag(settings)
+    def __init__(self, engine: Engine, rate: int | None) -> None:
+        self._lag = Lag(engine)
         self._rate = rate
         self._check_every = max(1, rate // CHECKS_A_SECOND) if rate else CHECK_EVERY_EVENTS
         self._began = time.monotonic()
@@ -126,7 +128,7 @@ class _Pace:
 def recorded(engine: Engine) -> int:
     """How many events have come to their end so far: applied, duplicate, expired or dead-lettered."""
     ended = sum(sum(engine.mastery.totals(tenant)) for tenant in engine.mastery.tenants())
-    return ended + sum(engine.events.dead_letters().values())
+    return ended + sum(engine.ledger.counts().dead_letters.values())
 
 
 def until(reached: Callable[[], bool], progress: Callable[[], int], who: str, what: str) -> None:

@@ -1,11 +1,13 @@
 """How the engine's Kafka clients are configured, each number with its reason."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias, cast
+from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
+from app.errors import DependencyUnavailable
 from app.settings import Settings
 
 # A lost broker is noticed, and a dead bridge's partitions are given away, after this long.
@@ -16,8 +18,12 @@ MAX_POLL_INTERVAL_MS = 300_000
 FETCH_WAIT_MS = 20
 # What is read ahead is memory: 16 MB is a second of events at full speed.
 QUEUED_KILOBYTES = 16_384
-DELIVERY_TIMEOUT_MS = 30_000
+DELIVERY_TIMEOUT_MS = 10_000  # then whoever sent it hears, and sends it again
+FLUSH_SECONDS = 12.0  # above the delivery timeout, after which every message has its report
 LINGER_MS = 5
+
+# Key, value and headers of a message.
+Content: TypeAlias = tuple[bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +59,81 @@ def producer(settings: Settings) -> Producer:
         },
         logger=_log,
     )
+
+
+def reader(settings: Settings) -> Consumer:
+    """A consumer of partitions that it is given: it joins no group and commits nothing."""
+    return Consumer(
+        {
+            **_common(settings),
+            "group.id": f"{settings.kafka_group}-reader-{uuid4()}",  # required, though it is never used
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
+        },
+        logger=_log,
+    )
+
+
+def deliver(
+    producer: Producer, topic: str, messages: Iterable[Content], arrived: Callable[[Message], None] = lambda _message: None
+) -> None:
+    """Send messages, in order; all of them have arrived when this returns, and ``arrived`` has heard of each.
+
+    Raises DependencyUnavailable when one did not: some may have arrived.
+    """
+    errors: list[KafkaError] = []
+
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            arrived(message)
+        else:
+            errors.append(error)
+
+    try:
+        for key, value, headers in messages:
+            _produce(producer, topic, key, value, headers, report)
+        if producer.flush(FLUSH_SECONDS):
+            raise DependencyUnavailable("kafka", "does not confirm what it was sent")
+    except KafkaException as error:
+        raise DependencyUnavailable("kafka") from error
+    if errors:
+        raise DependencyUnavailable("kafka") from KafkaException(errors[0])
+
+
+def _produce(producer: Producer, topic: str, key: bytes | None, value: bytes | None, headers: Any, report: Any) -> None:
+    while True:
+        try:
+            producer.produce(topic, value=value, key=key, headers=headers, on_delivery=report)
+        except BufferError:  # the producer's queue is full: each message has its report within the delivery timeout
+            producer.poll(1)
+        else:
+            producer.poll(0)
+            return
+
+
+def source_name(cluster_id: str | None, group: str, topic: str) -> str:
+    """What the ledger calls a topic: positions of another cluster, or of another group, are not this one's."""
+    return f"{cluster_id}/{group}/{topic}"
+
+
+def place(message: Message) -> tuple[str, int, int]:
+    """Topic, partition and offset of a record."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise AssertionError("a record without an error has a place")
+    return topic, partition, offset
+
+
+def size(message: Message) -> int:
+    """Bytes of a record's value."""
+    return len(message.value() or b"")
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """A record's headers that have a value, as text; of those with the same name the last."""
+    headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    return {name: str(value, "utf-8", "replace") for name, value in headers or () if value is not None}
 
 
 def _common(settings: Settings) -> dict[str, Any]:

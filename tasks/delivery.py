@@ -9,8 +9,12 @@ MAINTENANCE = "maintenance"
 
 # How long a dead worker's tasks stay away. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60
-# The soft limit of tasks that may fail: below the visibility timeout, so that none runs twice at once. A chunk's task has none,
-# since it must not fail; what it waits for has timeouts of its own. Nothing has a hard limit, which would drop the message.
+# A chunk that no attempt has begun for so long has lost its task: longer than a retry waits, and than the queue of a bridge at
+# its high mark takes; shorter than the visibility timeout, so that a dead worker's chunks need not wait for that.
+OVERDUE_SECONDS = 30
+SWEEP_EVERY_SECONDS = 5.0
+# The soft limit of tasks that somebody waits for: below the visibility timeout, so that none runs twice at once. A chunk's
+# task has none: what it waits for has timeouts of its own.
 TASK_SECONDS = 30
 # A delay above the visibility timeout would be delivered again and again (celery#5935).
 MAX_RETRY_SECONDS = 20

@@ -1,30 +1,74 @@
 """Tasks that record learning events."""
 
-from app.events.chunk import decode_chunk
-from app.events.event import decode_event
-from app.events.record_events import record_events
-from tasks.celery import app, engine, enqueue
-from tasks.delivery import MAX_RETRY_SECONDS
+from collections.abc import Iterable
+from typing import Any
+
+from celery.utils.time import get_exponential_backoff_interval
+from kombu.exceptions import OperationalError
+
+from app.errors import DependencyUnavailable, UnexpectedFailure
+from app.events.ledger import Attempt, ChunkId
+from app.events.record_chunk import record_chunk
+from tasks.celery import EngineTask, app, engine, enqueue
+from tasks.delivery import EVENTS, MAX_RETRY_SECONDS, OVERDUE_SECONDS
+
+# A lone event that fails is tried three times more, over some ten seconds: what heals by itself has healed by then.
+MAX_FAILURES = 3
+# Chunks that a sweep sends again: a second of work. The next sweep is seconds away.
+SWEEP_LIMIT = 100
 
 
 @app.task(
     name="events.record",
+    bind=True,
     ignore_result=True,
-    serializer="msgpack",
-    compression="zstd",  # an event is 330 bytes, and each passes through Redis and its append-only file several times
-    autoretry_for=(Exception,),  # whatever went wrong, the events must not be lost with the message
-    max_retries=None,  # and an outage may be of any length
+    autoretry_for=(DependencyUnavailable,),
+    max_retries=None,  # an outage may be of any length
     retry_backoff=True,
     retry_backoff_max=MAX_RETRY_SECONDS,
     retry_jitter=True,
 )
-def record(chunk: bytes) -> None:
-    """Record the events of a chunk."""
-    now = engine().clock()
-    events = [decode_event(source.value, now) for source in decode_chunk(chunk)]
-    record_events(events, store=engine().mastery, now=now)
+def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
+    """Record the events of a chunk in flight."""
+    try:
+        successors = record_chunk(
+            chunk_id,
+            Attempt(str(self.request.id), self.request.retries),
+            ledger=engine().ledger,
+            store=engine().mastery,
+            now=engine().clock(),
+            failures=failures,
+            max_failures=MAX_FAILURES,
+        )
+    except UnexpectedFailure as error:
+        pause = get_exponential_backoff_interval(1, failures, MAX_RETRY_SECONDS, full_jitter=True)
+        raise self.retry(kwargs={"failures": failures + 1}, countdown=pause, exc=error) from error
+    enqueue_chunks(successors)
 
 
-def enqueue_chunk(chunk: bytes) -> None:
-    """Send a chunk to be recorded; it is queued when this returns. Raises DependencyUnavailable if not."""
-    enqueue(record, chunk)
+@app.task(name="events.sweep", ignore_result=True, throws=(DependencyUnavailable,))
+def sweep() -> None:
+    """Send chunks whose task was lost once more; beat sends this every few seconds.
+
+    No more than are missing in the queue: the others wait because the workers are behind.
+    """
+    missing = engine().ledger.in_flight() - queued()
+    if missing > 0:
+        enqueue_chunks(engine().ledger.claim_overdue(OVERDUE_SECONDS, min(missing, SWEEP_LIMIT)))
+
+
+def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:
+    """Send chunks to be recorded. Raises DependencyUnavailable if not; whichever was not sent is sent by a sweep."""
+    for chunk_id in chunk_ids:
+        enqueue(record, chunk_id)
+
+
+def queued() -> int:
+    """How many tasks wait in the events queue. Raises DependencyUnavailable when the broker does not answer."""
+    try:
+        with app.connection_for_write() as connection:
+            channel: Any = connection.default_channel
+            declared = channel.queue_declare(EVENTS, passive=True)
+    except OperationalError as error:
+        raise DependencyUnavailable("broker") from error
+    return int(declared.message_count)

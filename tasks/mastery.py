@@ -4,7 +4,6 @@ from typing import Any, cast
 
 import msgspec
 
-from app.clock import day_number
 from app.errors import DependencyUnavailable, NotFound
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
@@ -47,6 +46,5 @@ def refresh() -> None:
 
     What does not fit in one run is left to another, queued at once.
     """
-    today = day_number(engine().clock())
-    if refresh_scores(store=engine().mastery, today=today, batch=REFRESH_BATCH, limit=REFRESH_LIMIT) == REFRESH_LIMIT:
+    if refresh_scores(store=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT) == REFRESH_LIMIT:
         enqueue(refresh)

@@ -1,4 +1,4 @@
-"""The real parts that tests run on: a Valkey, a Kafka broker and a whole stack, each started once and stopped at the end.
+"""The real parts that tests run on: a Valkey, two Kafka brokers and a whole stack, each started once and stopped at the end.
 
 ``MASTERY_TEST_REDIS_URL`` and ``MASTERY_TEST_KAFKA_BOOTSTRAP`` make the same tests run on servers of your own.
 """
@@ -10,16 +10,21 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import Producer
 
 from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable
 from app.settings import Settings, load_settings
+from cli.apache_kafka import fetch_jars
 from cli.embedded import embedded
-from tests.stack import Stack
+from tests.stack import Stack, wait_for
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # A fixed moment for tests that choose theirs: a Wednesday noon.
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
+
+TOPIC_SECONDS = 30.0  # it takes milliseconds; the first one of a fresh broker takes more
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +45,51 @@ def kafka_bootstrap() -> Iterator[str]:
         return
     with embedded("kafka") as bootstrap_servers:
         yield bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> Path:
+    """Where the jars of Apache Kafka are. Skips where there is no Java 17 or no Maven to fetch them, and fails in CI."""
+    try:
+        return fetch_jars()
+    except DependencyUnavailable as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Apache Kafka for all tests that do not kill it; each takes topics and groups of its own."""
+    if given := os.environ.get("MASTERY_TEST_KAFKA_BOOTSTRAP"):
+        yield given
+        return
+    jars: Path = request.getfixturevalue("kafka_jars")
+    folder = tmp_path_factory.mktemp("apache-kafka")
+    with (
+        (folder / "kafka.log").open("wb") as log,
+        embedded("apache-kafka", str(folder), "0", str(jars), log=log) as bootstrap_servers,
+    ):
+        yield bootstrap_servers
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def any_kafka(request: pytest.FixtureRequest) -> str:
+    """Each kind of Kafka broker in turn: the embedded one, and a real Apache Kafka."""
+    bootstrap_servers: str = request.getfixturevalue("kafka_bootstrap" if request.param == "embedded" else "apache_kafka")
+    return bootstrap_servers
+
+
+def make_topics(bootstrap_servers: str, *topics: str) -> None:
+    """Have the broker make topics in its own way, with four partitions, and return when each can be written and read."""
+    client = Producer({"bootstrap.servers": bootstrap_servers})
+
+    def is_served(topic: str) -> bool:
+        found = client.list_topics(topic, timeout=TOPIC_SECONDS).topics[topic]  # which makes it, if it is not there
+        return bool(found.partitions) and all(each.leader >= 0 and each.error is None for each in found.partitions.values())
+
+    for topic in topics:
+        wait_for(lambda topic=topic: is_served(topic), TOPIC_SECONDS)  # type: ignore[misc]
 
 
 @pytest.fixture

@@ -6,14 +6,21 @@ from enum import StrEnum
 import msgspec
 
 from app.errors import InvalidInput
+from app.events.chunk import SourceRecord
 
 # A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to five characters each when written out.
 MAX_PAYLOAD_BYTES = 150_000
 MAX_TEXT = 200  # of what an event claims as its id or type, and of a message about it
+# tenant_id/student_id are 101 bytes; a longer key is no such, and with the letter might not fit into a message.
+MAX_KEY_BYTES = 200
+
+# The headers, besides REPLAYS and TRACE, which travel with a record from its source to its letter and back.
+TOPIC, PARTITION, OFFSET, ERROR_TYPE, LETTER_ID = "dlq.topic", "dlq.partition", "dlq.offset", "dlq.error_type", "dlq.id"
+REPLAYS, TRACE = "dlq.replay_count", "traceparent"
 
 
 class ErrorType(StrEnum):
-    """Why an event was dead-lettered."""
+    """Why an event was dead-lettered. An outage is no reason, so ``DEPENDENCY`` is reserved for others who write letters."""
 
     VALIDATION = "validation_error"
     PROCESSING = "processing_error"
@@ -36,18 +43,50 @@ class DeadLetter(msgspec.Struct, frozen=True):
     retry_count: int
 
 
+class Letter(msgspec.Struct, frozen=True, array_like=True):
+    """A dead letter ready to be sent: Kafka key, value and headers. It waits in Redis until it is delivered."""
+
+    error_type: ErrorType
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, str]]
+
+
 def invalid_event(value: bytes | None, error: InvalidInput, failed_at: datetime) -> DeadLetter:
     """The dead letter of a record that is not a valid event."""
+    return _dead_letter(value, ErrorType.VALIDATION, str(error), failed_at, retry_count=0)
+
+
+def failed_event(value: bytes, error_type: ErrorType, message: str, failed_at: datetime, retry_count: int) -> DeadLetter:
+    """The dead letter of a valid event that could not be recorded, however often it was tried."""
+    return _dead_letter(value, error_type, message, failed_at, retry_count)
+
+
+def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | None) -> Letter:
+    """The letter with the key and the place of its source record."""
+    headers = [
+        (TOPIC, topic),
+        (PARTITION, str(record.partition)),
+        (OFFSET, str(record.offset)),
+        (ERROR_TYPE, letter.error_type.value),
+        (REPLAYS, str(record.replays)),
+    ]
+    if record.traceparent:
+        headers.append((TRACE, record.traceparent))
+    return Letter(letter.error_type, key[:MAX_KEY_BYTES] if key else key, msgspec.json.encode(letter), headers)
+
+
+def _dead_letter(value: bytes | None, error_type: ErrorType, message: str, failed_at: datetime, retry_count: int) -> DeadLetter:
     payload = _payload(value)
     fields = payload if isinstance(payload, dict) else {}
     return DeadLetter(
         event_id=_text(fields.get("event_id")),
         original_event_type=_text(fields.get("event_type")),
         original_payload=payload,
-        error_type=ErrorType.VALIDATION,
-        error_message=str(error)[:MAX_TEXT],
+        error_type=error_type,
+        error_message=message[:MAX_TEXT],
         failed_at=failed_at,
-        retry_count=0,
+        retry_count=retry_count,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from app.errors import DependencyUnavailable
-from app.events.store import RUNNING, EventStore
+from app.events.bridges import Bridges, BridgeState
 
 # A ping returns when all is well, and raises DependencyUnavailable when it is not.
 Ping: TypeAlias = Callable[[], None]
@@ -36,10 +36,12 @@ def _state(name: str, ping: Ping) -> str:
     return OK
 
 
-def ping_bridge(events: EventStore) -> None:
-    """Raise DependencyUnavailable unless the bridge reported within the last seconds that it runs."""
-    heartbeat = events.heartbeat()
-    if heartbeat is None:
+def ping_bridge(bridges: Bridges) -> None:
+    """Raise DependencyUnavailable unless a bridge reported within the last seconds that it runs, and none that it is halted."""
+    states = {heartbeat.state for heartbeat in bridges.heartbeats().values()}
+    if not states:
         raise DependencyUnavailable("bridge", "gives no sign of life")
-    if heartbeat.state != RUNNING:
-        raise DependencyUnavailable("bridge", f"is {heartbeat.state}")
+    if BridgeState.HALTED in states:
+        raise DependencyUnavailable("bridge", "is halted: too many invalid records; see its log, then `mastery bridge resume`")
+    if BridgeState.RUNNING not in states:
+        raise DependencyUnavailable("bridge", f"is {min(states)}")

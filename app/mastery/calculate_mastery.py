@@ -18,5 +18,5 @@ def calculate_mastery(
     Raises NotFound for a student without evidence.
     """
     today = day_number(now)
-    derive_scores(tenant, store.merge(tenant, {student_id: []}, today), store=store)
+    derive_scores(tenant, store.merge(tenant, {student_id: []}, today), store=store, now=now)
     return standing(student_id, store.read(tenant, student_id, today), today, weights)

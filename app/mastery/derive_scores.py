@@ -1,39 +1,45 @@
 """Facts changed or a day passed: derive the students' scores and keep them."""
 
+import logging
 from collections.abc import Iterable
+from datetime import datetime
 
-from app.clock import Day
+from app.clock import day_number
 from app.mastery.facts import window_components
 from app.mastery.formula import mastery_score
 from app.mastery.store import MasteryStore, Merged, Score
 
+_log = logging.getLogger(__name__)
 
-def derive_scores(tenant: str, merged: Iterable[Merged], *, store: MasteryStore) -> None:
+
+def derive_scores(tenant: str, merged: Iterable[Merged], *, store: MasteryStore, now: datetime) -> None:
     """Score every student whose facts are newer than their score.
 
-    A crash between merging and scoring heals here: the repeated events are duplicates then, but the revision tells.
+    A crash between merging and scoring heals here: the repeated events are duplicates then, but the revision tells. So does a
+    score that cannot be kept: the next event or the next day tries again.
     """
     scores = [
-        Score(student, window.revision, window.day, mastery_score(window_components(window)))
-        for student, _outcomes, window, scored_revision in merged
-        if window is not None and window.revision > scored_revision
+        Score(each.student_id, each.window.revision, each.window.day, mastery_score(window_components(each.window)))
+        for each in merged
+        if each.window is not None and each.window.revision > each.scored_revision
     ]
-    if scores:
-        store.put_scores(tenant, scores)
+    if scores and (errors := store.put_scores(tenant, scores, now)):
+        _log.error("scores that cannot be kept: %d, the first because of: %s", len(errors), errors[0])
 
 
-def refresh_scores(*, store: MasteryStore, today: Day, batch: int, limit: int) -> int:
+def refresh_scores(*, store: MasteryStore, now: datetime, batch: int, limit: int) -> int:
     """Bring scores of an earlier day up to today, and remove students whose last evidence expired.
 
     Handles ``batch`` students at a time and stops after ``limit``. Returns how many it handled: fewer means that none is left.
+    A student that cannot be brought up to date is left for tomorrow.
     """
-    handled = 0
+    handled, today = 0, day_number(now)
     for tenant in store.tenants():
-        before: list[str] = []
         while handled < limit and (students := store.stale_students(tenant, today, min(batch, limit - handled))):
-            if students == before:
-                raise AssertionError("these students stay due, whatever is done")  # to go on would be to do it for ever
-            derive_scores(tenant, store.merge(tenant, {student: [] for student in students}, today), store=store)
+            merged = store.merge(tenant, {student: [] for student in students}, today)
+            derive_scores(tenant, merged, store=store, now=now)
             handled += len(students)
-            before = students
+            if left := set(students) & set(store.stale_students(tenant, today, batch)):
+                _log.error("students whose scores cannot be brought up to date: %d", len(left))
+                store.postpone(tenant, left, today)
     return handled

@@ -3,14 +3,18 @@
 --
 -- KEYS[1]       totals of the tenant: hash applied | duplicates | expired -> count
 -- KEYS[2]       students of the tenant: sorted set student_id -> day of its score
--- KEYS[2i+1]    record of the i-th student: hash, described below
--- KEYS[2i+2]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
+-- KEYS[3]       which calls of the chunk were counted in the totals: bitmap; gone when the chunk is done
+-- KEYS[2i+2]    record of the i-th student: hash, described below
+-- KEYS[2i+3]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
 -- ARGV[1]       today, as a day number (days since 1970-01-01)
 -- ARGV[2]       length of the retention window in days
 -- ARGV[3]       how many events the caller found expired, to be counted with the others
 -- ARGV[4]       prefix of the keys of the cohorts' rankings
--- ARGV[2i+3]    id of the i-th student
--- ARGV[2i+4]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
+-- ARGV[5]       which call of the chunk this is: its events are counted once, however often the chunk is repeated; -1: no chunk's
+-- ARGV[6]       seconds to keep KEYS[3], should the chunk never be done
+-- ARGV[7]       "1": do nothing unless this call was counted before
+-- ARGV[2i+6]    id of the i-th student
+-- ARGV[2i+7]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
 --
 -- A record has the fields window, cohort, cohort_at, score, ranked and one for each day with evidence, named by its number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
@@ -22,7 +26,9 @@
 --
 -- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied, "0" for a duplicate and "x" for
 -- one that the window has passed already (a worker's clock may lag); and the two fields as stored. Or {outcomes} alone when no
--- evidence is left and the student was removed. A new student is entered in KEYS[2] as due, until its score is written.
+-- evidence is left and the student was removed. Or {false, error} where the student's record cannot be merged into: the others' can,
+-- and its events are not counted. A new student is entered in KEYS[2] as due, until its score is written.
+-- Returns nothing at all where ARGV[7] forbids to.
 
 local COMPLETION, QUIZ, QUALITY, ACTIVITY = 0, 1, 2, 3
 local CONSISTENCY_DAYS = 14
@@ -32,6 +38,9 @@ local MICROSECONDS_A_DAY = 86400000000
 local today = tonumber(ARGV[1])
 local retention = tonumber(ARGV[2])
 local ranking_prefix = ARGV[4]
+local call = tonumber(ARGV[5])
+local is_counted = call >= 0 and redis.call('GETBIT', KEYS[3], call) == 1
+if ARGV[7] == '1' and not is_counted then return {} end
 
 local function bytes_greater(a, b)  -- Lua's own < asks the locale
   for i = 1, #a do
@@ -188,13 +197,22 @@ local function merge(student, record, marks_key, observations)
 end
 
 local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
-for i = 1, (#KEYS - 2) / 2 do
-  local observations = cmsgpack.unpack(ARGV[2 * i + 4])
-  local count, passed, reply = merge(ARGV[2 * i + 3], KEYS[2 * i + 1], KEYS[2 * i + 2], observations)
-  replies[i] = reply
-  applied, expired, duplicates = applied + count, expired + passed, duplicates + #observations - count - passed
+for i = 1, (#KEYS - 3) / 2 do
+  local observations = cmsgpack.unpack(ARGV[2 * i + 7])
+  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 2], KEYS[2 * i + 3], observations)
+  if merged then
+    replies[i] = reply
+    applied, expired, duplicates = applied + count, expired + passed, duplicates + #observations - count - passed
+  else
+    replies[i] = {false, type(count) == 'table' and count.err or tostring(count)}
+  end
 end
+if is_counted then return replies end
 if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
 if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
 if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
+if call >= 0 then
+  redis.call('SETBIT', KEYS[3], call, 1)
+  redis.call('EXPIRE', KEYS[3], ARGV[6])
+end
 return replies

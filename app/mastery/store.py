@@ -4,7 +4,8 @@ The scripts beside this file are the only writers; each documents the keys it to
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from datetime import datetime
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -17,23 +18,29 @@ from app.clock import Day
 from app.errors import NotFound
 from app.events.observation import MILLIONTHS, Observation
 from app.mastery.facts import DayFacts, Window
-from app.redis_client import translated_errors
+from app.redis_client import load_script, translated_errors
 
 # Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
 # answers queries in between.
 STUDENTS_PER_CALL = 50
+# A chunk that is not done after a week never will be. Its bitmap only keeps the totals exact should it be repeated.
+COUNTED_SECONDS = 7 * 86_400
 
 T = TypeVar("T")
 _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
 
 class Merged(NamedTuple):
-    """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any."""
+    """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
+
+    ``error`` says why nothing was done: the record cannot be merged into, or was left alone as ``repeat_only`` demands.
+    """
 
     student_id: str
-    outcomes: str
-    window: Window | None
-    scored_revision: int
+    outcomes: str = ""
+    window: Window | None = None
+    scored_revision: int = 0
+    error: str | None = None
 
 
 class Score(NamedTuple):
@@ -60,6 +67,11 @@ class Totals(NamedTuple):
     expired: int = 0
 
 
+def tenant_keys(key_prefix: str, tenant: str) -> str:
+    """What all keys of a tenant begin with: its hash tag puts them on one shard, so that a script may touch several."""
+    return f"{key_prefix}:{{{tenant}}}:"
+
+
 class MasteryStore:
     """The facts and scores of all tenants. Every method takes the tenant first and sees nothing of another's.
 
@@ -70,47 +82,79 @@ class MasteryStore:
         self._redis = client
         self._prefix = key_prefix
         self.retention_days = retention_days
-        self._merge = _script(client, "merge_evidence")
-        self._put = _script(client, "put_scores")
+        self._merge = load_script(client, Path(__file__).with_name("merge_evidence.lua"))
+        self._put = load_script(client, Path(__file__).with_name("put_scores.lua"))
 
     def merge(
-        self, tenant: str, observations: Mapping[str, Sequence[Observation]], today: Day, *, expired: int = 0
+        self,
+        tenant: str,
+        observations: Mapping[str, Sequence[Observation]],
+        today: Day,
+        *,
+        expired: int = 0,
+        chunk_id: int | None = None,
+        repeat_only: bool = False,
     ) -> list[Merged]:
         """Add each student's observations to the facts, each once, and roll the windows to today, all atomically per student.
 
-        A student without observations is only rolled. ``expired`` events are counted in the totals.
+        A student without observations is only rolled. ``expired`` events are counted in the totals. Those of a chunk are
+        counted once, however often it is merged, as long as it stays the same; with ``repeat_only`` just what was merged before
+        is merged again.
         """
         keys = self._tenant_keys(tenant)
+        shared_keys = [keys + "totals", keys + "students", _counted(keys, chunk_id)]
         calls: list[tuple[list[str], list[Any]]] = []
+
+        def arguments(expired: int, *, repeat_only: bool) -> list[Any]:
+            call = -1 if chunk_id is None else len(calls)
+            return [today, self.retention_days, expired, keys + "ranking:", call, COUNTED_SECONDS, int(repeat_only)]
+
+        if expired:
+            calls.append((shared_keys, arguments(expired, repeat_only=False)))
         for students in _slices(observations, STUDENTS_PER_CALL):
-            call_keys = [keys + "totals", keys + "students"]
-            arguments: list[Any] = [today, self.retention_days, expired, keys + "ranking:"]
+            call_keys, call_arguments = [*shared_keys], arguments(0, repeat_only=repeat_only)
             for student in students:
                 call_keys += (f"{keys}student:{student}", f"{keys}marks:{student}")
-                arguments += (student, msgpack.packb(observations[student], use_bin_type=False))
-            calls.append((call_keys, arguments))
-            expired = 0
-        if expired:
-            calls.append(([keys + "totals", keys + "students"], [today, self.retention_days, expired, ""]))
+                call_arguments += (student, msgpack.packb(observations[student], use_bin_type=False))
+            calls.append((call_keys, call_arguments))
         with translated_errors():
             self._redis.sadd(f"{self._prefix}:tenants", tenant)
-            replies = _run(self._redis, self._merge, calls)
+            replies = _run(self._redis, self._merge, calls)[1 if expired else 0 :]
         return [
             _merged(student, reply)
-            for student, reply in zip(observations, (reply for batch in replies for reply in batch), strict=True)
+            for students, batch in zip(_slices(observations, STUDENTS_PER_CALL), replies, strict=True)
+            for student, reply in zip_longest(students, batch)
         ]
 
-    def put_scores(self, tenant: str, scores: Iterable[Score]) -> None:
-        """Keep the scores for rankings and the next comparison, except where a newer revision was scored already."""
+    def chunk_done(self, tenants: Iterable[str], chunk_id: int) -> None:
+        """Forget which events of a chunk were counted: it will not be merged again."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for tenant in tenants:
+                pipeline.unlink(_counted(self._tenant_keys(tenant), chunk_id))
+            pipeline.execute()
+
+    def put_scores(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
+        """Keep the scores for rankings and the next comparison, except where a newer revision was scored already.
+
+        What changed is noted with the moment in the same step. Returns the errors of students whose score cannot be kept.
+        """
         keys = self._tenant_keys(tenant)
+        shared_keys = [keys + "students", keys + "cohorts", keys + "changes"]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in _slices(scores, STUDENTS_PER_CALL):
-            arguments: list[Any] = [keys + "ranking:"]
+            arguments: list[Any] = [keys + "ranking:", round(at.timestamp() * 1000)]
             for student, revision, day, mastery in some:
                 arguments += (student, revision, day, round(mastery * MILLIONTHS))
-            calls.append(([keys + "students", keys + "cohorts", *(f"{keys}student:{s.student_id}" for s in some)], arguments))
+            calls.append(([*shared_keys, *(f"{keys}student:{each.student_id}" for each in some)], arguments))
         with translated_errors():
-            _run(self._redis, self._put, calls)
+            errors = _run(self._redis, self._put, calls)
+        return [error.decode() for some_errors in errors for error in some_errors]
+
+    def postpone(self, tenant: str, students: Iterable[str], day: Day) -> None:
+        """Treat students as scored on a day though they are not: whoever looks for stale ones would find them for ever."""
+        with translated_errors():
+            self._redis.zadd(f"{self._tenant_keys(tenant)}students", dict.fromkeys(students, day))
 
     def read(self, tenant: str, student: str, today: Day, *, until: Day | None = None) -> Record:
         """The student's facts of the retention window that ends today, or of its days up to ``until``.
@@ -173,11 +217,11 @@ class MasteryStore:
         return Totals(**{name.decode(): int(count) for name, count in counts.items()})
 
     def _tenant_keys(self, tenant: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:"
+        return tenant_keys(self._prefix, tenant)
 
 
-def _script(client: redis.Redis, name: str) -> Script:
-    return client.register_script(Path(__file__).with_name(f"{name}.lua").read_text())
+def _counted(keys: str, chunk_id: int | None) -> str:
+    return f"{keys}chunk:{chunk_id}"
 
 
 def _run(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
@@ -204,8 +248,12 @@ def _run(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[
     return replies
 
 
-def _merged(student: str, reply: list[Any]) -> Merged:
+def _merged(student: str, reply: list[Any] | None) -> Merged:
+    if reply is None:
+        return Merged(student, error="not merged before")
     outcomes, window, score = (*reply, None, None)[:3]
+    if outcomes is None:
+        return Merged(student, error=window.decode())
     return Merged(
         student,
         outcomes.decode(),

@@ -6,17 +6,19 @@ student, revision and day, so a reader can drop repeats; within a student they c
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.clock import Day, day_date
+from app.events.event import Fraction
 from app.events.observation import MILLIONTHS
+from app.identifiers import Identifier
 from app.mastery.formula import Level, classify
 
-VERSION = "1.0"
+VERSION = "1.0"  # of the contract of all three topics: docs/events.md says when it changes
 # RFC 9562: ids of one namespace. Made once for this purpose; another would make other ids of the same changes.
 _NAMESPACE = UUID("6f0d2f3a-58a1-4a86-9d0b-6c1c4f6f7a51")
 
@@ -35,23 +37,23 @@ class Change(Struct, frozen=True, array_like=True):
 class ScoreChange(Struct, frozen=True, kw_only=True):
     """The score before and after; no score yet counts as 0, as the formula has it, and is told as null."""
 
-    revision: int
-    date: date
-    score: float
+    revision: Annotated[int, Meta(ge=1, description="Grows with every change of the student's evidence, and every day")]
+    date: Annotated[date, Meta(description="The day (UTC) that the score is of")]
+    score: Annotated[Fraction, Meta(description="Mastery, in steps of a millionth")]
     level: Level
-    previous_score: float | None
-    previous_level: Level | None
+    previous_score: Annotated[Fraction | None, Meta(description="The score before; null if there was none")]
+    previous_level: Annotated[Level | None, Meta(description="Its level; null if there was none")]
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="event_type"):
     """The envelope, that of learning events."""
 
-    event_id: UUID
-    timestamp: datetime
-    tenant_id: str
-    student_id: str
-    cohort_id: str | None
-    version: str = VERSION
+    event_id: Annotated[UUID, Meta(description="Derives from tenant, student, day, revision and type: a repeat has the same")]
+    timestamp: Annotated[datetime, Meta(tz=True, description="When the score was stored, UTC")]
+    tenant_id: Identifier
+    student_id: Identifier
+    cohort_id: Annotated[Identifier | None, Meta(description="The cohort that their latest event names; null for none")]
+    version: Annotated[str, Meta(description="Of this contract")]
     data: ScoreChange
 
 
@@ -90,6 +92,7 @@ def updates(tenant: str, change: Change, at: datetime) -> Iterator[Update]:
             tenant_id=tenant,
             student_id=change.student_id,
             cohort_id=change.cohort_id or None,
+            version=VERSION,
             data=change_of_score,
         )
 

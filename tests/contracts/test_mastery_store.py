@@ -28,7 +28,7 @@ def observation(
 
 def merge(engine: Engine, *observations: Observation, student: str = "s-1", today: int = TODAY) -> str:
     merged = engine.mastery.merge("t", {student: list(observations)}, today)
-    derive_scores("t", merged, store=engine.mastery)
+    derive_scores("t", merged, store=engine.mastery, now=NOW)
     return merged[0].outcomes
 
 
@@ -138,7 +138,7 @@ def test_a_cohort_expires_with_the_event_that_named_it(engine: Engine) -> None:
 def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
     """A worker died between facts and score, and nothing more is heard of the student: the refresh finds them."""
     engine.mastery.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
-    assert refresh_scores(store=engine.mastery, today=TODAY, batch=10, limit=10) == 1
+    assert refresh_scores(store=engine.mastery, now=NOW, batch=10, limit=10) == 1
     assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.3)]
 
 
@@ -171,7 +171,7 @@ def test_a_student_whose_last_evidence_expired_is_gone(engine: Engine) -> None:
     assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.3)]
     assert window(engine, TODAY + 1) is None
     assert engine.mastery.ranking("t", "c-1") == []
-    assert keys(engine) == {"tenants", "{t}:totals", "{t}:cohorts"}
+    assert keys(engine) == {"tenants", "{t}:totals", "{t}:cohorts", "{t}:changes"}
     with pytest.raises(NotFound):
         engine.mastery.read("t", "s-1", TODAY + 1)
 
@@ -208,13 +208,13 @@ def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) 
     """Two workers may score the same student; the one that saw less comes too late."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1))
     merge(engine, observation(2, TODAY, QUIZ, 0, 1))
-    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)])
+    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
     assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.15)]
 
 
 def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> None:
     """A late score of an erased or expired student is dropped."""
-    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)])
+    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
     assert keys(engine) == set()
 
 
@@ -223,7 +223,7 @@ def test_more_students_than_one_call_takes(engine: Engine) -> None:
     students = [f"s-{number}" for number in range(2 * STUDENTS_PER_CALL + 1)]
     merged = engine.mastery.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in students}, TODAY, expired=3)
     assert [each.student_id for each in merged] == students
-    derive_scores("t", merged, store=engine.mastery)
+    derive_scores("t", merged, store=engine.mastery, now=NOW)
     assert len(engine.mastery.ranking("t", "c-1")) == len(students)
     assert engine.mastery.totals("t") == Totals(applied=len(students), expired=3)
 
@@ -266,17 +266,17 @@ def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
     for number in range(5):
         merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
     merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
-    later = TODAY + 14
-    assert refresh_scores(store=engine.mastery, today=later, batch=2, limit=100) == 6
+    later = NOW + timedelta(days=14)
+    assert refresh_scores(store=engine.mastery, now=later, batch=2, limit=100) == 6
     assert engine.mastery.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
-    assert refresh_scores(store=engine.mastery, today=later, batch=2, limit=100) == 0
+    assert refresh_scores(store=engine.mastery, now=later, batch=2, limit=100) == 0
 
 
 def test_refresh_stops_at_its_limit(engine: Engine) -> None:
     """What is left is left to the next run."""
     for number in range(5):
         merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
-    assert refresh_scores(store=engine.mastery, today=TODAY + 1, batch=2, limit=3) == 3
+    assert refresh_scores(store=engine.mastery, now=NOW + timedelta(days=1), batch=2, limit=3) == 3
     assert len(engine.mastery.stale_students("t", TODAY + 1, 10)) == 2
 
 
@@ -290,6 +290,67 @@ def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) ->
     assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.15)]
     with pytest.raises(NotFound):
         calculate_mastery("t", "nobody", store=engine.mastery, now=later)
+
+
+def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: Engine) -> None:
+    """A worker that died after merging is followed by another; the totals tell what happened to the events, not how often."""
+    observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in range(STUDENTS_PER_CALL + 1)}
+    for _attempt in range(2):
+        engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id=7)
+    counted = Totals(applied=len(observations), duplicates=0, expired=3)
+    assert engine.mastery.totals("t") == counted
+    engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id=8)
+    assert engine.mastery.totals("t") == counted._replace(duplicates=len(observations), expired=6)
+    for chunk_id in (7, 8):
+        engine.mastery.chunk_done(["t", "u"], chunk_id)
+    assert not [key for key in keys(engine) if ":chunk:" in key]
+
+
+def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None:
+    """Of a chunk that kills its process, what was merged is known, and the rest can be taken apart."""
+    one, two = {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, {"s-2": [observation(2, TODAY, QUIZ, 1, 1)]}
+    engine.mastery.merge("t", one, TODAY, chunk_id=7)
+    (repeated,) = engine.mastery.merge("t", one, TODAY, chunk_id=7, repeat_only=True)
+    (skipped,) = engine.mastery.merge("t", two, TODAY, chunk_id=8, repeat_only=True)
+    assert (repeated.outcomes, repeated.error) == ("0", None)
+    assert skipped.error == "not merged before"
+    assert engine.mastery.totals("t") == Totals(applied=1)
+    with pytest.raises(NotFound):
+        engine.mastery.read("t", "s-2", TODAY)
+
+
+def test_a_record_that_cannot_be_merged_into_does_not_stop_the_others(engine: Engine) -> None:
+    """Its student is named with the error; its events are not counted."""
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-2", "not a hash")
+    observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in (1, 2, 3)}
+    merged = engine.mastery.merge("t", observations, TODAY)
+    assert [each.outcomes for each in merged] == ["1", "", "1"]
+    assert "WRONGTYPE" in str(merged[1].error)
+    assert engine.mastery.totals("t") == Totals(applied=2)
+
+
+def test_a_score_that_cannot_be_kept_does_not_stop_the_others(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, without the student."""
+    merged = engine.mastery.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in ("s-1", "s-2")}, TODAY)
+    engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
+    derive_scores("t", merged, store=engine.mastery, now=NOW)
+    assert engine.mastery.ranking("t", "c-1") == [("s-2", 0.3)]
+    assert "scores that cannot be kept: 1" in caplog.text
+    assert "s-1" not in caplog.text
+
+
+def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """Who is left for tomorrow, or it would be tried for ever."""
+    for student in ("s-1", "s-2"):
+        merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=student)
+    engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
+    tomorrow = NOW + timedelta(days=1)
+    assert refresh_scores(store=engine.mastery, now=tomorrow, batch=1, limit=10) == 2
+    assert engine.mastery.stale_students("t", TODAY + 1, 10) == []
+    assert engine.mastery.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
+    assert "cannot be brought up to date: 1" in caplog.text
 
 
 def test_tenants_are_listed_in_order(engine: Engine) -> None:

@@ -1,9 +1,12 @@
-"""The bridge between a real Kafka broker and a queue that the test watches: what is committed was queued or dead-lettered."""
+"""The bridge on each kind of Kafka broker: what it takes is in the ledger once, and committed when it is safe there."""
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,17 +14,18 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
-from app.errors import DependencyUnavailable, InvalidInput
-from app.events.chunk import decode_chunk
-from app.events.dead_letter import ErrorType, invalid_event
-from app.events.store import JOINING, RUNNING, WAITING
+from app.errors import DependencyUnavailable
+from app.events.bridges import BridgeState
+from app.events.dead_letter import ErrorType
+from app.events.ledger import Attempt, ChunkId
 from app.health.readiness import ping_bridge
 from app.settings import Settings
 from consumers.bridge import Bridge
-from consumers.dead_letters import DeadLetterQueue, Rejected
-from consumers.feed import Lag
-from consumers.kafka import consumer, producer
-from tests.conftest import NOW
+from consumers.checkpoint import Checkpoints
+from consumers.dead_letters import DeadLetterQueue
+from consumers.kafka import consumer, headers_of, producer, reader, source_name
+from consumers.relay import Relay
+from tests.conftest import NOW, make_topics
 from tests.learning_events import activity, quiz
 from tests.stack import wait_for
 
@@ -30,18 +34,20 @@ VALID, INVALID = json.dumps(activity()).encode(), json.dumps(quiz(total_question
 
 
 @pytest.fixture
-def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
+def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
     """Topics and a group of this test's own."""
     name = uuid4().hex
     own = replace(
         settings,
-        kafka_bootstrap=kafka_bootstrap,
+        kafka_bootstrap=any_kafka,
         kafka_group=f"group-{name}",
         events_topic=f"events-{name}",
         dlq_topic=f"dlq-{name}",
+        results_topic=f"results-{name}",
         chunk_events=50,
+        bridge_heartbeat_file=str(tmp_path / "heartbeat"),
     )
-    producer(own).list_topics(own.events_topic, timeout=10)
+    make_topics(any_kafka, own.events_topic, own.dlq_topic, own.results_topic)
     return own
 
 
@@ -54,32 +60,40 @@ def engine(settings: Settings) -> Iterator[Engine]:
 
 
 class Running:
-    """A bridge in a thread, with the values that it queued."""
+    """A bridge with its relay in threads, and a worker that only notes the values of the chunks."""
 
-    def __init__(self, engine: Engine, enqueue: Callable[[bytes], None] = lambda _chunk: None) -> None:
+    def __init__(self, engine: Engine, enqueue: Callable[[Sequence[ChunkId]], None] | None = None) -> None:
         settings = self._settings = engine.settings
-        self.queued: list[bytes] = []
-        self._enqueue = enqueue
+        self._engine = engine
+        self.recorded: list[bytes] = []
+        out = producer(settings)
+        self._checkpoints = Checkpoints(engine.ledger)
+        self._relay = Relay(engine, out, DeadLetterQueue(out, settings))
         self._bridge = Bridge(
-            connect=self._connect,
-            topic=settings.events_topic,
-            dead_letters=DeadLetterQueue(producer(settings), settings.dlq_topic),
-            enqueue_chunk=self._queue,
-            events=engine.events,
-            clock=engine.clock,
-            chunk_events=settings.chunk_events,
-            chunk_wait_seconds=settings.chunk_wait_seconds,
+            connect=self._connect, engine=engine, enqueue=enqueue or self.record, checkpoints=self._checkpoints
         )
-        self._thread = Thread(target=self._bridge.run)
+        self._threads = [Thread(target=part.run) for part in (self._relay, self._checkpoints, self._bridge)]
 
     def __enter__(self) -> "Running":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bridge.stop()
-        self._thread.join(SECONDS)
-        assert not self._thread.is_alive()
+        for part in (self._bridge, self._relay, self._checkpoints):
+            part.stop()
+        for thread in self._threads:
+            thread.join(SECONDS)
+            assert not thread.is_alive()
+
+    def record(self, chunk_ids: Sequence[ChunkId]) -> None:
+        """What a worker does, but for the mastery."""
+        for chunk_id in chunk_ids:
+            begun = self._engine.ledger.begin(chunk_id, Attempt("worker", 0))
+            assert begun is not None
+            assert len(begun.chunk.records) <= self._settings.chunk_events
+            self.recorded += [record.value for record in begun.chunk.records]
+            self._engine.ledger.finish(chunk_id)
 
     def _connect(self, on_error: Callable[[KafkaError], None]) -> Consumer:
         self._consumer = consumer(self._settings, on_error)
@@ -89,10 +103,6 @@ class Running:
         """Those that it owns now."""
         return self._consumer.assignment()
 
-    def _queue(self, chunk: bytes) -> None:
-        self._enqueue(chunk)
-        self.queued += [record.value for record in decode_chunk(chunk)]
-
 
 def produce(settings: Settings, *values: bytes | None) -> None:
     out = producer(settings)
@@ -101,12 +111,15 @@ def produce(settings: Settings, *values: bytes | None) -> None:
     assert out.flush(10) == 0
 
 
-def unread(settings: Settings) -> int:
-    lag = Lag(settings)
+def uncommitted(settings: Settings) -> int:
+    """Records of the topic that the group has not committed."""
+    asked = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.kafka_group})
     try:
-        return lag.records()
+        topic = asked.list_topics(settings.events_topic, timeout=10).topics[settings.events_topic]
+        committed = asked.committed([TopicPartition(settings.events_topic, number) for number in topic.partitions], timeout=10)
+        return sum(asked.get_watermark_offsets(each, timeout=10)[1] - max(0, each.offset) for each in committed)
     finally:
-        lag.close()
+        asked.close()
 
 
 def read_all(settings: Settings, topic: str, count: int) -> list[Message]:
@@ -124,86 +137,144 @@ def values(count: int) -> list[bytes]:
     return [json.dumps(activity(student_id=f"s-{number}")).encode() for number in range(count)]
 
 
-def test_valid_records_are_queued_in_chunks_and_then_committed(engine: Engine) -> None:
-    """Every record once, none left unread, no chunk larger than the setting."""
+def state(engine: Engine) -> str:
+    return ", ".join(heartbeat.state for heartbeat in engine.bridges.heartbeats().values())
+
+
+def wait_until_committed(engine: Engine) -> None:
+    wait_for(lambda: uncommitted(engine.settings) == 0, SECONDS)
+
+
+def source(engine: Engine) -> str:
+    asked = reader(engine.settings)
+    cluster_id = asked.list_topics(engine.settings.events_topic, timeout=10).cluster_id
+    asked.close()
+    return source_name(cluster_id, engine.settings.kafka_group, engine.settings.events_topic)
+
+
+def test_valid_records_are_taken_once_and_then_committed(engine: Engine) -> None:
+    """Every record once, none left uncommitted, no chunk larger than the setting (the worker looks)."""
     sent = values(220)
-    sizes: list[int] = []
     produce(engine.settings, *sent)
-    with Running(engine, lambda chunk: sizes.append(len(decode_chunk(chunk)))) as bridge:
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
-    assert sorted(bridge.queued) == sorted(sent)
-    assert max(sizes) <= engine.settings.chunk_events
+    with Running(engine) as bridge:
+        wait_until_committed(engine)
+    assert sorted(bridge.recorded) == sorted(sent)
+    assert engine.ledger.counts() == (220, {}, 0)
 
 
 def test_invalid_records_become_dead_letters_and_the_rest_goes_on(engine: Engine) -> None:
     """With the headers of the contract, counted, and with the key of their source."""
-    produce(engine.settings, VALID, INVALID, b"\xff", None, VALID)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    out = producer(engine.settings)
+    for key, value in enumerate([VALID, INVALID, b"\xff", None, VALID]):
+        given: Any = [("traceparent", trace), ("dlq.replay_count", "2")] if value == INVALID else []
+        out.produce(engine.settings.events_topic, value=value, key=str(key), headers=given)
+    out.flush(10)
     with Running(engine) as bridge:
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
-    assert bridge.queued == [VALID, VALID]
-    assert engine.events.dead_letters() == {ErrorType.VALIDATION: 3}
+        wait_until_committed(engine)
+    assert bridge.recorded == [VALID, VALID]
+    assert engine.ledger.counts() == (5, {ErrorType.VALIDATION: 3}, 0)
     letters = {message.key(): message for message in read_all(engine.settings, engine.settings.dlq_topic, 3)}
     assert set(letters) == {b"1", b"2", b"3"}
-    headers = dict(letters[b"1"].headers() or [])
-    assert headers["dlq.topic"] == engine.settings.events_topic.encode()
-    assert headers["dlq.error_type"] == b"validation_error"
-    assert headers["dlq.replay_count"] == b"0"
-    assert headers["dlq.partition"] in {b"0", b"1", b"2", b"3"}
-    assert str(headers["dlq.offset"], "ascii").isdigit()  # type: ignore[arg-type]
+    headers = headers_of(letters[b"1"])
+    assert headers.pop("dlq.partition") in {"0", "1", "2", "3"}
+    assert headers.pop("dlq.offset").isdigit()
+    assert headers.pop("dlq.id")
+    assert headers == {
+        "dlq.topic": engine.settings.events_topic,
+        "dlq.error_type": "validation_error",
+        "dlq.replay_count": "2",
+        "traceparent": trace,
+    }
     assert json.loads(letters[b"1"].value() or b"")["original_payload"] == json.loads(INVALID)
 
 
+def test_nothing_is_committed_before_its_dead_letters_are_delivered(engine: Engine) -> None:
+    """While another holds the relay's lease and does not deliver, the offsets stay where they are."""
+    relay = Relay(engine, producer(engine.settings), DeadLetterQueue(producer(engine.settings), engine.settings))
+    assert not relay.step()  # takes the lease; there is nothing to send
+    produce(engine.settings, VALID, INVALID)
+    with Running(engine) as bridge:
+        wait_for(lambda: bridge.recorded == [VALID] and engine.ledger.letters_waiting() == 1, SECONDS)
+        wait_for(lambda: state(engine) == BridgeState.RUNNING, SECONDS)
+        assert uncommitted(engine.settings) == 2
+        assert relay.step()
+        wait_until_committed(engine)
+    assert len(read_all(engine.settings, engine.settings.dlq_topic, 1)) == 1
+
+
+def test_a_dead_letter_is_delivered_once_though_its_relay_crashed(engine: Engine) -> None:
+    """The crash came between the delivery and striking it off: the next relay finds it in the topic."""
+    produce(engine.settings, INVALID, INVALID)
+    with Running(engine):
+        wait_until_committed(engine)
+    produce(engine.settings, INVALID)
+    crashed = DeadLetterQueue(producer(engine.settings), engine.settings)
+    with Running(engine, lambda _ids: None) as bridge:
+        bridge._relay.stop()  # of this one only the taking is wanted
+        wait_for(lambda: engine.ledger.counts().dead_letters == {ErrorType.VALIDATION: 3}, SECONDS)
+        waiting = engine.ledger.waiting_letters(10) or []
+        crashed.send(waiting)
+    with Running(engine):
+        wait_until_committed(engine)
+    letters = read_all(engine.settings, engine.settings.dlq_topic, 3)
+    assert len({headers_of(letter)["dlq.id"] for letter in letters}) == len(letters) == 3
+
+
 def test_a_queue_that_is_away_loses_nothing_and_dead_letters_nothing(engine: Engine) -> None:
-    """The chunk is tried again until the queue takes it; meanwhile nothing is committed, and the bridge says it waits."""
+    """The task is sent again until the queue takes it; meanwhile the bridge says that it waits."""
     states: list[str] = []
     failures = iter([DependencyUnavailable("broker")] * 2)
 
-    def enqueue(_chunk: bytes) -> None:
-        heartbeat = engine.events.heartbeat()
-        states.append(heartbeat.state if heartbeat else "")
+    def enqueue(chunk_ids: Sequence[ChunkId]) -> None:
+        states.append(state(engine))
         if error := next(failures, None):
-            assert unread(engine.settings) == 3
             raise error
+        bridge.record(chunk_ids)
 
     produce(engine.settings, *values(3))
-    with Running(engine, enqueue) as bridge:
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
+    bridge = Running(engine, enqueue)
+    with bridge:
+        wait_until_committed(engine)
         produce(engine.settings, *values(2))
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
-    assert len(bridge.queued) == 5
-    assert WAITING in states
-    assert engine.events.dead_letters() == {}
+        wait_for(lambda: len(bridge.recorded) == 5, SECONDS)
+        wait_until_committed(engine)
+    assert BridgeState.WAITING in states
+    assert engine.ledger.counts() == (5, {}, 0)
 
 
-def test_a_bridge_stopped_while_the_queue_is_away_leaves_the_records_to_the_next(engine: Engine) -> None:
-    """What was not queued was not committed."""
-    tried: list[bytes] = []
+def test_a_bridge_stopped_while_the_queue_is_away_leaves_its_chunk_to_a_sweep(engine: Engine) -> None:
+    """What was taken is in flight, and is not taken again by the next bridge."""
+    tried: list[ChunkId] = []
 
-    def refuse(chunk: bytes) -> None:
-        tried.append(chunk)
+    def refuse(chunk_ids: Sequence[ChunkId]) -> None:
+        tried.extend(chunk_ids)
         raise DependencyUnavailable("broker")
 
     produce(engine.settings, *values(3))
     with Running(engine, refuse):
         wait_for(lambda: bool(tried), SECONDS)
-    assert unread(engine.settings) == 3
     with Running(engine) as next_bridge:
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
-    assert len(next_bridge.queued) == 3
+        wait_until_committed(engine)
+        next_bridge.record(engine.ledger.claim_overdue(0, 10))
+    assert len(next_bridge.recorded) == 3
+    assert engine.ledger.counts() == (3, {}, 0)
 
 
-def test_two_bridges_share_the_partitions_and_miss_nothing(engine: Engine) -> None:
-    """A second one joins and leaves while records flow; each record is queued, by one or the other, at least once."""
+def test_two_bridges_share_the_partitions_and_take_each_record_once(engine: Engine) -> None:
+    """A second one joins and leaves while records flow; what is revoked is finished and committed."""
     sent = values(400)
     with Running(engine) as first:
         produce(engine.settings, *sent[:100])
-        wait_for(lambda: len(first.queued) >= 50, SECONDS)
+        wait_for(lambda: len(first.recorded) >= 50, SECONDS)
         with Running(engine) as second:
             produce(engine.settings, *sent[100:300])
-            wait_for(lambda: unread(engine.settings) == 0, SECONDS)
+            wait_for(lambda: len(first.partitions()) == len(second.partitions()) == 2, SECONDS)
+            wait_until_committed(engine)
         produce(engine.settings, *sent[300:])
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
-    assert {*first.queued, *second.queued} == set(sent)
+        wait_until_committed(engine)
+    assert sorted(first.recorded + second.recorded) == sorted(sent)
+    assert engine.ledger.counts() == (400, {}, 0)
 
 
 def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine) -> None:
@@ -211,46 +282,136 @@ def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine)
     away, tried = Flag(), []
     away.set()
 
-    def enqueue(chunk: bytes) -> None:
-        tried.append(chunk)
+    def enqueue(chunk_ids: Sequence[ChunkId]) -> None:
+        tried.append(chunk_ids)
         if away.is_set():
             raise DependencyUnavailable("broker")
+        waiting.record(chunk_ids)
 
     sent = values(300)
-    with Running(engine, enqueue) as waiting:
+    waiting = Running(engine, enqueue)
+    with waiting:
         with Running(engine) as leaving:
             wait_for(lambda: len(waiting.partitions()) == len(leaving.partitions()) == 2, SECONDS)
             produce(engine.settings, *sent[:150])
-            wait_for(lambda: bool(tried) and bool(leaving.queued), SECONDS)
+            wait_for(lambda: bool(tried) and bool(leaving.recorded), SECONDS)
         produce(engine.settings, *sent[150:])
         wait_for(lambda: len(waiting.partitions()) == 4, SECONDS)
         attempts = len(tried)
         wait_for(lambda: len(tried) >= attempts + 3, SECONDS)  # polled for three seconds with the new partitions
-        assert waiting.queued == []
+        assert waiting.recorded == []
         away.clear()
-        wait_for(lambda: unread(engine.settings) == 0, SECONDS)
-    assert {*waiting.queued, *leaving.queued} == set(sent)
+        wait_until_committed(engine)
+    assert sorted(waiting.recorded + leaving.recorded) == sorted(sent)
+
+
+def test_what_redis_lost_is_read_again(engine: Engine) -> None:
+    """A crash of Redis took back the last chunk and its position: the running bridge sees it, and takes the records again."""
+    first, second, third = values(10), values(10), values(10)
+    with Running(engine) as bridge:
+        produce(engine.settings, *first)
+        wait_until_committed(engine)
+        before = engine.ledger.positions(source(engine))
+        produce(engine.settings, *second)
+        wait_until_committed(engine)
+        engine.redis.hset(
+            f"{engine.settings.key_prefix}:{{.events}}:positions:{source(engine)}",
+            mapping={str(partition): offset for partition, offset in before.items()},
+        )
+        produce(engine.settings, *third)
+        wait_for(lambda: len(bridge.recorded) == 40, SECONDS)
+    assert sorted(bridge.recorded) == sorted(first + second + second + third)
+
+
+def test_an_empty_redis_is_filled_from_the_beginning_of_the_topic(engine: Engine) -> None:
+    """Whatever the group has committed: the positions went with the rest of the state."""
+    sent = values(30)
+    produce(engine.settings, *sent)
+    with Running(engine):
+        wait_until_committed(engine)
+    engine.redis.delete(*engine.redis.scan_iter(f"{engine.settings.key_prefix}:*"))
+    with Running(engine) as bridge:
+        wait_for(lambda: len(bridge.recorded) == 30, SECONDS)
+    assert sorted(bridge.recorded) == sorted(sent)
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(engine: Engine) -> None:
+    """The ledger has positions, the group has none: they are of a topic that is gone."""
+    sent = values(8)
+    produce(engine.settings, *sent)
+    engine.redis.hset(
+        f"{engine.settings.key_prefix}:{{.events}}:positions:{source(engine)}",
+        mapping={str(partition): 1 for partition in range(4)},
+    )
+    with Running(engine) as bridge:
+        wait_until_committed(engine)
+    assert sorted(bridge.recorded) == sorted(sent)
+
+
+def test_it_holds_back_while_the_workers_are_behind(engine: Engine) -> None:
+    """Above the high mark nothing more is taken; below the low one it goes on, and stays a member of its group meanwhile."""
+    engine = bootstrap(replace(engine.settings, chunks_high_mark=3, chunks_low_mark=1, chunk_events=5), clock=engine.clock)
+    queued: list[ChunkId] = []
+    sent = values(200)
+    with Running(engine, queued.extend) as bridge:
+        produce(engine.settings, *sent)
+        wait_for(lambda: engine.ledger.in_flight() == 3, SECONDS)
+        time.sleep(1)  # that nothing happens can only be seen by waiting
+        assert engine.ledger.in_flight() == 3
+        assert state(engine) == BridgeState.RUNNING
+        while len(bridge.recorded) < len(sent):
+            wait_for(lambda: bool(queued), SECONDS)
+            bridge.record([queued.pop(0)])
+            assert engine.ledger.in_flight() <= 3
+        wait_until_committed(engine)
+    assert sorted(bridge.recorded) == sorted(sent)
+    engine.redis.close()
+
+
+def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The topic is not emptied into the dead letters; readiness and the log say what happened and what to do."""
+    produce(engine.settings, *[INVALID] * 300)
+    with Running(engine) as bridge:
+        wait_for(lambda: state(engine) == BridgeState.HALTED, SECONDS)
+        dead = engine.ledger.counts().dead_letters[ErrorType.VALIDATION]
+        assert dead < engine.settings.poison_records
+        with pytest.raises(DependencyUnavailable, match=r"is halted: too many invalid records.*mastery bridge resume"):
+            ping_bridge(engine.bridges)
+        assert "mastery bridge resume" in caplog.text
+        engine.bridges.resume()
+        wait_for(lambda: engine.ledger.counts().dead_letters == {ErrorType.VALIDATION: 300}, SECONDS)
+        produce(engine.settings, *values(10))
+        wait_for(lambda: len(bridge.recorded) == 10, SECONDS)
+        wait_until_committed(engine)
+    assert len(read_all(engine.settings, engine.settings.dlq_topic, 300)) == 300
 
 
 def test_readiness_follows_the_heartbeat(engine: Engine) -> None:
-    """No sign of life, joining and waiting are not ready; running is."""
+    """No sign of life, joining and waiting are not ready; running is. The file is there while it lives, and touched."""
     with pytest.raises(DependencyUnavailable, match="no sign of life"):
-        ping_bridge(engine.events)
+        ping_bridge(engine.bridges)
+    file = Path(engine.settings.bridge_heartbeat_file)
     seen: set[str] = set()
     with Running(engine):
-        wait_for(lambda: seen.add(_state(engine)) or RUNNING in seen, SECONDS)  # type: ignore[func-returns-value]
-        ping_bridge(engine.events)
-    assert seen <= {"", JOINING, RUNNING}
+        wait_for(lambda: seen.add(state(engine)) or BridgeState.RUNNING in seen, SECONDS)  # type: ignore[func-returns-value]
+        ping_bridge(engine.bridges)
+        touched = file.stat().st_mtime
+        wait_for(lambda: file.stat().st_mtime > touched, SECONDS)
+    assert seen <= {"", BridgeState.JOINING, BridgeState.RUNNING}
+    assert not file.exists()
+    with pytest.raises(DependencyUnavailable, match="no sign of life"):
+        ping_bridge(engine.bridges)
 
 
-def test_dead_letters_that_do_not_arrive_are_an_outage(settings: Settings) -> None:
-    """The queue says so, rather than let the offsets be committed."""
+def test_dead_letters_that_do_not_arrive_are_an_outage(engine: Engine) -> None:
+    """The queue says so, and they wait."""
+    produce(engine.settings, INVALID)
+    with Running(engine) as bridge:
+        bridge._relay.stop()
+        wait_for(lambda: engine.ledger.letters_waiting() == 1, SECONDS)
     nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
-    letter = invalid_event(INVALID, InvalidInput("", "broken"), NOW)
     with pytest.raises(DependencyUnavailable, match="kafka"):
-        DeadLetterQueue(nowhere, settings.dlq_topic).send([Rejected("t", 0, 0, None, letter)])
-
-
-def _state(engine: Engine) -> str:
-    heartbeat = engine.events.heartbeat()
-    return heartbeat.state if heartbeat else ""
+        DeadLetterQueue(nowhere, engine.settings).send(engine.ledger.waiting_letters(1) or [])
+    assert engine.ledger.letters_waiting() == 1

@@ -3,18 +3,23 @@
 import msgspec
 import pytest
 
-from app.events.chunk import MAX_BYTES, SourceRecord, decode_chunk, encode_chunk, split
+from app.events.chunk import MAX_BYTES, Chunk, SourceRecord, decode_chunk, encode_chunk, split, zstd
+from tests.conftest import NOW
 
 
 def test_records_survive_the_journey() -> None:
-    """Any bytes, any place."""
-    records = [SourceRecord(0, 0, b"{}"), SourceRecord(3, 2**40, b"\xff\x00")]
-    assert decode_chunk(encode_chunk(records)) == records
+    """Any bytes, any place, any moment."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    records = [SourceRecord(0, 0, b"{}"), SourceRecord(3, 2**40, b"\xff\x00", replays=2, traceparent=trace)]
+    chunk = Chunk("mastery.events", NOW.replace(microsecond=123_456), records)
+    assert decode_chunk(encode_chunk(chunk)) == chunk
 
 
 def test_anything_else_is_refused() -> None:
     """What is no chunk does not pass for one."""
     with pytest.raises(msgspec.DecodeError):
+        decode_chunk(zstd.compress(b"\x93\x01"))
+    with pytest.raises(zstd.ZstdError):
         decode_chunk(b"\x93\x01")
 
 
@@ -30,4 +35,4 @@ def test_anything_else_is_refused() -> None:
 def test_a_chunk_has_a_bound_in_bytes(sizes: list[int], groups: list[list[int]]) -> None:
     """Five hundred of the largest records are not one task."""
     records = [SourceRecord(0, offset, b"x" * size) for offset, size in enumerate(sizes)]
-    assert [[len(record.value) for record in group] for group in split(records)] == groups
+    assert [[len(record.value) for record in group] for group in split(records, lambda record: len(record.value))] == groups

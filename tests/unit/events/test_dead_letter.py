@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from app.errors import InvalidInput
-from app.events.dead_letter import ErrorType, invalid_event
+from app.events.chunk import SourceRecord
+from app.events.dead_letter import ErrorType, address, failed_event, invalid_event
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
@@ -57,3 +58,27 @@ def test_it_always_fits_into_a_message(value: bytes) -> None:
 def test_a_record_without_a_value_has_a_dead_letter_too() -> None:
     """A tombstone on the topic is no event."""
     assert invalid_event(None, ERROR, NOW).original_payload is None
+
+
+def test_its_headers_name_the_source_record() -> None:
+    """And what came with it: how often it was replayed, and its trace."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    letter = invalid_event(b"{}", ERROR, NOW)
+    addressed = address(letter, "mastery.events", SourceRecord(3, 17, b"{}", replays=2, traceparent=trace), b"k" * 300)
+    assert dict(addressed.headers) == {
+        "dlq.topic": "mastery.events",
+        "dlq.partition": "3",
+        "dlq.offset": "17",
+        "dlq.error_type": "validation_error",
+        "dlq.replay_count": "2",
+        "traceparent": trace,
+    }
+    assert addressed.key == b"k" * 200
+    assert addressed.value == msgspec.json.encode(letter)
+    assert "traceparent" not in dict(address(letter, "mastery.events", SourceRecord(3, 17, b""), None).headers)
+
+
+def test_a_valid_event_that_failed_says_how_often_it_was_tried() -> None:
+    """With the reason, and nothing invented."""
+    letter = failed_event(json.dumps(quiz()).encode(), ErrorType.PROCESSING, "ValueError", NOW, 3)
+    assert (letter.error_type, letter.error_message, letter.retry_count) == (ErrorType.PROCESSING, "ValueError", 3)

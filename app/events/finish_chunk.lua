@@ -1,0 +1,28 @@
+-- End a chunk in flight: what it held is recorded, or goes on as smaller chunks, or as dead letters.
+--
+-- KEYS[1]  chunks in flight: hash id -> chunk
+-- KEYS[2]  when they were last seen to: sorted set id -> milliseconds since 1970-01-01
+-- KEYS[3]  the latest attempts: hash id -> {task, retries, deaths}
+-- KEYS[4]  counters: hash records | chunks | dead-letters:<error type> -> count
+-- KEYS[5]  dead letters to be delivered: stream with the field letter
+-- ARGV[1]  id of the chunk
+-- ARGV[2]  now, in milliseconds
+-- ARGV[3]  how many chunks take its place; they follow
+-- then pairs of error type and letter
+--
+-- Returns the ids of the new chunks; none when another worker ended the chunk already, and nothing is changed then.
+
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return {} end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+local ids, chunks = {}, tonumber(ARGV[3])
+for i = 1, chunks do
+  ids[i] = redis.call('HINCRBY', KEYS[4], 'chunks', 1)
+  redis.call('HSET', KEYS[1], ids[i], ARGV[i + 3])
+  redis.call('ZADD', KEYS[2], ARGV[2], ids[i])
+end
+for i = 4 + chunks, #ARGV, 2 do
+  redis.call('HINCRBY', KEYS[4], 'dead-letters:' .. ARGV[i], 1)
+  redis.call('XADD', KEYS[5], '*', 'letter', ARGV[i + 1])
+end
+return ids

@@ -1,0 +1,235 @@
+"""The ledger of records taken over: what is in flight, how far each source was taken, and which dead letters wait.
+
+A record enters it exactly once, in the same step in which the position of its source moves past it. A chunk leaves it when it
+is recorded, and not before: the task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, cast
+
+import msgspec
+import redis
+
+from app.errors import EngineError
+from app.events.chunk import Chunk, decode_chunk, encode_chunk
+from app.events.dead_letter import ErrorType, Letter
+from app.redis_client import confirmed, load_script, next_id, translated_errors
+
+Partition: TypeAlias = int
+Offset: TypeAlias = int
+ChunkId: TypeAlias = int
+
+_letter = msgspec.msgpack.Decoder(Letter)
+_DEAD_LETTERS = "dead-letters:"
+_log = logging.getLogger(__name__)
+
+
+class Displaced(EngineError):
+    """The source is not where the caller believes: another took its records, or the server lost what it was told last."""
+
+
+class Move(NamedTuple):
+    """A partition's position before (None: nowhere yet) and after some records were taken from it."""
+
+    before: Offset | None
+    after: Offset
+
+
+class Accepted(NamedTuple):
+    """The new chunk's id, if a record was valid, and how many chunks are in flight now."""
+
+    chunk_id: ChunkId | None
+    in_flight: int
+
+
+class Attempt(NamedTuple):
+    """Which task works at a chunk, and how often it was retried before."""
+
+    task_id: str
+    retries: int
+
+
+class Begun(NamedTuple):
+    """A chunk in flight, and how many attempts at it ended with their process."""
+
+    chunk: Chunk
+    deaths: int
+
+
+class WaitingLetter(NamedTuple):
+    """A dead letter that waits to be delivered, and its id."""
+
+    letter_id: str
+    letter: Letter
+
+
+class Checkpoint(NamedTuple):
+    """Positions that survive a crash of the server, and the last dead letter that waited when they were read, if any."""
+
+    positions: dict[Partition, Offset]
+    last_letter: str | None
+
+
+class Counts(NamedTuple):
+    """How many records were taken over, how many of those are dead letters, and how many chunks are in flight."""
+
+    records: int
+    dead_letters: dict[ErrorType, int]
+    in_flight: int
+
+
+class Ledger:
+    """Chunks in flight, positions and waiting letters. Raises DependencyUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._redis = client
+        keys = f"{key_prefix}:{{.events}}:"  # no tenant has a dot in its name
+        self._positions = keys + "positions:"
+        self._chunks, self._due, self._attempts = keys + "chunks", keys + "due", keys + "attempts"
+        self._counters, self._letters, self._barrier = keys + "counters", keys + "letters", keys + "barrier"
+        self._delivered = keys + "letters-delivered"
+        folder = Path(__file__).parent
+        self._accept = load_script(client, folder / "accept_chunk.lua")
+        self._begin = load_script(client, folder / "begin_chunk.lua")
+        self._finish = load_script(client, folder / "finish_chunk.lua")
+        self._claim = load_script(client, folder / "claim_overdue.lua")
+
+    def accept(
+        self,
+        chunk: Chunk,
+        letters: Sequence[Letter] = (),
+        *,
+        source: str = "",
+        moves: Mapping[Partition, Move] | None = None,
+    ) -> Accepted:
+        """Take records over: the chunk's, and those that became letters. ``moves`` says how the positions of the source change.
+
+        Raises Displaced, and takes nothing, where a position is not what its move says.
+        """
+        moves = moves or {}
+        arguments: list[Any] = [_milliseconds(), len(chunk.records) + len(letters)]
+        arguments += [encode_chunk(chunk) if chunk.records else b"", len(moves)]
+        for partition, (before, after) in moves.items():
+            arguments += [partition, "" if before is None else before, after]
+        arguments += _pairs(letters)
+        keys = [self._positions + source, self._chunks, self._due, self._counters, self._letters]
+        with translated_errors():
+            reply = cast("list[Any]", self._accept(keys, arguments))
+        if not reply:
+            raise Displaced("the source was taken further by another, or its position was lost")
+        chunk_id, in_flight = reply
+        return Accepted(int(chunk_id) if chunk_id else None, in_flight)
+
+    def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:
+        """Begin an attempt at a chunk; None if it is done already."""
+        keys = [self._chunks, self._due, self._attempts]
+        with translated_errors():
+            reply = cast("list[Any]", self._begin(keys, [chunk_id, _milliseconds(), *attempt]))
+        return Begun(decode_chunk(reply[0]), reply[1]) if reply else None
+
+    def finish(self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[Letter] = ()) -> list[ChunkId]:
+        """End a chunk; what could not be recorded goes on as new chunks, whose ids are returned, or as dead letters."""
+        keys = [self._chunks, self._due, self._attempts, self._counters, self._letters]
+        arguments = [chunk_id, _milliseconds(), len(chunks), *map(encode_chunk, chunks), *_pairs(letters)]
+        with translated_errors():
+            return cast("list[ChunkId]", self._finish(keys, arguments))
+
+    def claim_overdue(self, seconds: float, limit: int) -> list[ChunkId]:
+        """Up to ``limit`` chunks that nobody has seen to for so long; each is told once in that time."""
+        with translated_errors():
+            ids = self._claim([self._due], [_milliseconds(), round(seconds * 1000), limit])
+        return [int(each) for each in cast("list[bytes]", ids)]
+
+    def in_flight(self) -> int:
+        """How many chunks are taken over and not yet recorded."""
+        with translated_errors():
+            return self._redis.hlen(self._chunks)
+
+    def counts(self) -> Counts:
+        """What was counted since the store was created."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hgetall(self._counters)
+            pipeline.hlen(self._chunks)
+            counters, in_flight = pipeline.execute()
+        counted = {name.decode(): int(count) for name, count in counters.items()}
+        letters = {
+            ErrorType(name.removeprefix(_DEAD_LETTERS)): count
+            for name, count in counted.items()
+            if name.startswith(_DEAD_LETTERS)
+        }
+        return Counts(counted.get("records", 0), letters, in_flight)
+
+    def positions(self, source: str) -> dict[Partition, Offset]:
+        """The next offset to be taken of each partition of a source."""
+        with translated_errors():
+            return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._positions + source)))
+
+    def forget(self, source: str, partition: Partition) -> None:
+        """Forget a partition's position: it began anew."""
+        with translated_errors():
+            self._redis.hdel(self._positions + source, str(partition))
+
+    def checkpoint(self, source: str) -> Checkpoint | None:
+        """The positions of a source, once a crash of the server cannot take them back; None if that takes too long."""
+
+        def read(pipeline: redis.client.Pipeline) -> None:
+            pipeline.hgetall(self._positions + source)
+            pipeline.xrevrange(self._letters, count=1)
+
+        with translated_errors():
+            replies = confirmed(self._redis, self._barrier, read)
+        if replies is None:
+            return None
+        positions, last = replies
+        return Checkpoint(_offsets(positions), last[0][0].decode() if last else None)
+
+    def letters_wait(self, until: str) -> bool:
+        """Whether a dead letter that is not younger than the given one still waits to be delivered."""
+        with translated_errors():
+            return bool(self._redis.xrange(self._letters, max=until, count=1))
+
+    def letters_waiting(self) -> int:
+        """How many dead letters wait to be delivered."""
+        with translated_errors():
+            return self._redis.xlen(self._letters)
+
+    def waiting_letters(self, limit: int) -> list[WaitingLetter] | None:
+        """The oldest dead letters that wait to be delivered, once a crash of the server cannot take them back; else None."""
+        if not self.letters_waiting():
+            return []
+        with translated_errors():
+            replies = confirmed(self._redis, self._barrier, lambda pipeline: pipeline.xrange(self._letters, count=limit))
+        if replies is None:
+            return None
+        return [WaitingLetter(letter_id.decode(), _letter.decode(fields[b"letter"])) for letter_id, fields in replies[0]]
+
+    def letters_delivered(self, until: str, ends: Mapping[Partition, Offset]) -> None:
+        """Strike off letters up to an id, and note where the dead letter topic's partitions ended after them."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.xtrim(self._letters, minid=next_id(until), approximate=False)
+            if ends:
+                pipeline.hset(self._delivered, mapping={str(partition): end for partition, end in ends.items()})
+            pipeline.execute()
+
+    def letters_end(self) -> dict[Partition, Offset]:
+        """Where the dead letter topic's partitions ended after the last letters that were struck off."""
+        with translated_errors():
+            return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._delivered)))
+
+
+def _milliseconds() -> int:
+    # Of the real clock, whatever time the events are judged by: it only measures how long a chunk has been waiting.
+    return round(time.time() * 1000)
+
+
+def _pairs(letters: Sequence[Letter]) -> list[Any]:
+    return [part for letter in letters for part in (letter.error_type.value, msgspec.msgpack.encode(letter))]
+
+
+def _offsets(fields: Mapping[bytes, bytes]) -> dict[Partition, Offset]:
+    return {int(partition): int(offset) for partition, offset in fields.items()}

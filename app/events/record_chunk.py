@@ -1,0 +1,79 @@
+"""Record a chunk in flight, whatever happens: what fails in it is taken apart until the event that fails is alone.
+
+- An event with an *unexpected* error goes on in a chunk of its own, and the rest is recorded.
+- Of a chunk whose attempts *died* with their process, what none of them recorded goes on as chunks of one event each.
+- An event that still fails alone becomes a dead letter.
+- While a dependency is away nothing of this happens: the attempt ends with DependencyUnavailable, and comes again.
+"""
+
+import logging
+from datetime import datetime
+
+from app.clock import day_number
+from app.errors import UnexpectedFailure
+from app.events.chunk import Chunk
+from app.events.dead_letter import ErrorType, Letter, address, failed_event
+from app.events.event import decode_event
+from app.events.ledger import Attempt, Begun, ChunkId, Ledger
+from app.events.record_events import Evidence, evidence, record_evidence
+from app.mastery.store import MasteryStore
+
+# A process may die of something else than the chunk in its hands, a deployment for instance; three times is no accident.
+MAX_DEATHS = 3
+
+_log = logging.getLogger(__name__)
+
+
+def record_chunk(
+    chunk_id: ChunkId, attempt: Attempt, *, ledger: Ledger, store: MasteryStore, now: datetime, failures: int, max_failures: int
+) -> list[ChunkId]:
+    """Record the events of a chunk and end it. Returns the ids of the chunks that take its place: none if all went well.
+
+    ``failures`` says how often a lone event failed before. Raises UnexpectedFailure when it failed again and may be tried once
+    more, and DependencyUnavailable when Redis does not answer; the chunk stays in flight then.
+    """
+    begun = ledger.begin(chunk_id, attempt)
+    if begun is None:
+        return []
+    chunk, deaths = begun
+    found, failed = _evidence(begun, store.retention_days)
+    outcome = record_evidence(found.values(), store=store, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
+    for index, (tenant, student, observation) in found.items():
+        if observation is not None and (tenant, student) in outcome.errors:
+            failed[index] = outcome.errors[tenant, student]
+    if failed and len(chunk.records) == 1:
+        if failures < max_failures and deaths < MAX_DEATHS:
+            raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {failed[0]}")
+        _log.error("chunk %d, a single event, goes to the dead letters: %s", chunk_id, failed[0])
+        ledger.finish(chunk_id, letters=[_letter(chunk, found.get(0), failed[0], now, failures + deaths)])
+        successors = []
+    else:
+        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed)]
+        successors = ledger.finish(chunk_id, chunks=apart)
+    if successors:
+        _log.warning("chunk %d: %d of %d events go on by themselves", chunk_id, len(failed), len(chunk.records))
+    store.chunk_done({each.tenant_id for each in found.values()}, chunk_id)
+    return successors
+
+
+def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], dict[int, str]]:
+    """The evidence in the chunk's records, by index, and why others gave none. The same at every attempt, on whichever day."""
+    chunk, deaths = begun
+    if deaths >= 2 * MAX_DEATHS:  # perhaps of being looked at
+        return {}, dict.fromkeys(range(len(chunk.records)), f"the process that recorded it died {deaths} times")
+    first_day = day_number(chunk.accepted_at) - retention_days + 1
+    found: dict[int, Evidence] = {}
+    failed: dict[int, str] = {}
+    for index, record in enumerate(chunk.records):
+        try:
+            found[index] = evidence(*decode_event(record.value, chunk.accepted_at), first_day)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one event must not stop the others
+            _log.warning("an event of partition %d, offset %d fails", record.partition, record.offset, exc_info=error)
+            failed[index] = f"{type(error).__name__}; the worker's log has the cause"
+    return found, failed
+
+
+def _letter(chunk: Chunk, found: Evidence | None, reason: str, now: datetime, retries: int) -> Letter:
+    (record,) = chunk.records
+    key = f"{found.tenant_id}/{found.student_id}".encode() if found else None
+    return address(failed_event(record.value, ErrorType.PROCESSING, reason, now, retries), chunk.source, record, key)

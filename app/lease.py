@@ -1,0 +1,31 @@
+"""The right to do something alone, for some seconds at a time, among processes that share a Redis."""
+
+import redis
+from redis.exceptions import LockError
+
+from app.redis_client import translated_errors
+
+
+class Lease:
+    """Held by at most one process, and by none for up to ``seconds`` after its holder died."""
+
+    def __init__(self, client: redis.Redis, key: str, seconds: float) -> None:
+        # Not thread-local: whichever thread of the process asks, it is the same holder.
+        self._lock = client.lock(key, timeout=seconds, blocking=False, thread_local=False)
+        self._seconds = seconds
+
+    def hold(self) -> bool:
+        """Take the lease or prolong it; False while someone else holds it. Raises DependencyUnavailable."""
+        with translated_errors():
+            try:
+                return bool(self._lock.reacquire())
+            except LockError:
+                return bool(self._lock.acquire())
+
+    def release(self) -> None:
+        """Give it up, if it is held. Raises DependencyUnavailable."""
+        with translated_errors():
+            try:
+                self._lock.release()
+            except LockError:
+                return  # it had run out

@@ -1,0 +1,70 @@
+"""Changes of scores that wait to be told to others. ``put_scores.lua`` notes them in the step that stores the score."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+import redis
+
+from app.mastery.store import tenant_keys
+from app.mastery.update import Change
+from app.redis_client import confirmed, next_id, translated_errors
+
+_changes = msgspec.msgpack.Decoder(list[Change])
+
+
+class Noted(NamedTuple):
+    """Changes that were stored together at one moment, with the id of their entry."""
+
+    entry_id: str
+    at: datetime
+    changes: list[Change]
+
+
+class Outbox:
+    """The changes of each tenant, in the order in which they were stored. Raises DependencyUnavailable without Redis."""
+
+    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._redis = client
+        self._prefix = key_prefix
+        self._barrier = f"{key_prefix}:{{.events}}:barrier"
+
+    def entries(self, tenants: Sequence[str]) -> dict[str, int]:
+        """How many entries wait of each tenant that has any."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for tenant in tenants:
+                pipeline.xlen(self._key(tenant))
+            return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
+
+    def oldest(self, tenants: Sequence[str], limit: int) -> dict[str, list[Noted]] | None:
+        """Up to ``limit`` entries of each tenant that has any, once a crash of the server cannot take them back.
+
+        None if that takes too long. Told too early, a revision could come again with another score, and readers would drop it
+        as a repeat.
+        """
+
+        def read(pipeline: redis.client.Pipeline) -> None:
+            for tenant in tenants:
+                pipeline.xrange(self._key(tenant), count=limit)
+
+        with translated_errors():
+            replies = confirmed(self._redis, self._barrier, read)
+        if replies is None:
+            return None
+        return {tenant: list(map(_noted, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
+
+    def told(self, tenant: str, until: str) -> None:
+        """Strike off the entries up to an id."""
+        with translated_errors():
+            self._redis.xtrim(self._key(tenant), minid=next_id(until), approximate=False)
+
+    def _key(self, tenant: str) -> str:
+        return tenant_keys(self._prefix, tenant) + "changes"
+
+
+def _noted(entry: tuple[bytes, dict[bytes, bytes]]) -> Noted:
+    entry_id, fields = entry
+    at = datetime.fromtimestamp(int(fields[b"at"]) / 1000, UTC)
+    return Noted(entry_id.decode(), at, _changes.decode(fields[b"changes"]))

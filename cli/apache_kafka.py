@@ -1,0 +1,269 @@
+"""A real Apache Kafka of one node, for tests and development: its jars through Maven, the broker in a JVM child process.
+
+``make kafka`` runs one in the foreground; ``python -m cli.embedded apache-kafka FOLDER PORT JARS`` runs one until its standard
+input ends. Everything it keeps is in the folder: started again there, on any port, it has its topics, records and offsets.
+
+For those who break it on purpose: the JVM's process id is in ``FOLDER/kafka.pid`` while it runs. When the JVM is killed, the
+Python process above it (the JVM's parent) ends too, with exit code 1; when that one is killed, the kernel kills the JVM, whose
+end is to be awaited before another is started on the same port.
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from app.errors import DependencyUnavailable
+
+ROOT = Path(__file__).resolve().parents[1]
+POM = ROOT / "deploy" / "kafka" / "pom.xml"
+HOME = ROOT / ".kafka"
+JARS = HOME / "jars"
+LOOPBACK = "127.0.0.1"
+KAFKA = "Apache Kafka"
+JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
+FETCH_SECONDS = 300.0  # 45 MB, once
+READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
+STOP_SECONDS = 25.0  # it takes one; below what cli.embedded waits before it kills
+ANSWER_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that the kernel sends to a child whose parent is gone
+
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    # There is one node, so there is one replica of everything.
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # 50 partitions each are for clusters; here they are files and time at the start.
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    # As the other embedded broker: a topic is made when it is first asked about, with four partitions.
+    "auto.create.topics.enable": "true",
+    "num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "0",  # nobody waits for members that a test does not have
+    # A broker that was killed is refused as a duplicate of itself until its session ends: two seconds, not nine.
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+    # Modest files: a partition keeps at most 512 MB (a million and a half events), in pieces of 64 MB with small indexes.
+    "log.retention.bytes": str(512 << 20),
+    "log.segment.bytes": str(64 << 20),
+    "log.index.size.max.bytes": str(1 << 20),
+    "log.cleaner.dedupe.buffer.size": str(4 << 20),  # of the heap; only the offsets are compacted
+}
+JVM = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",  # the least memory and threads
+    # Warnings and errors, with their time.
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
+
+
+def fetch_jars(folder: Path = JARS) -> Path:
+    """The folder with the jars that the pom names; Maven fetches them unless they are there for this very pom.
+
+    Raises DependencyUnavailable without Java 17 or Maven, or when Maven cannot fetch them.
+    """
+    _java()
+    wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
+    complete = folder / "pom.sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test runs one fetches, and the others wait
+        if not (complete.exists() and complete.read_text() == wanted):
+            complete.unlink(missing_ok=True)
+            for old in folder.glob("*.jar"):
+                old.unlink()
+            _copy_dependencies(folder)
+            complete.write_text(wanted)
+    return folder
+
+
+def serve_apache_kafka(folder: str, port: int, jars: str) -> None:
+    """Serve an Apache Kafka that keeps its data in a folder, until standard input ends; port 0 is any free one.
+
+    Raises DependencyUnavailable when it does not start, or ends by itself.
+    """
+    with _sole_user_of(Path(folder)), _broker(Path(folder), port, Path(jars)) as (address, jvm):
+        print(address, flush=True)
+        ended = os.pidfd_open(jvm.pid)
+        while ended not in (ready := select.select([ended, sys.stdin], [], [])[0]):
+            if ready and not os.read(sys.stdin.fileno(), 4096):
+                return
+        raise DependencyUnavailable(KAFKA, f"ended by itself, with exit code {jvm.wait()}")
+
+
+def main(port: str) -> int:
+    """Serve an Apache Kafka in the foreground until Ctrl-C; its data is in ``.kafka/data``."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _sole_user_of(HOME / "data"), _broker(HOME / "data", int(port), fetch_jars()) as (address, jvm):
+            print(
+                f"Apache Kafka serves on {address}. In another terminal:\n\n"
+                f"    MASTERY_KAFKA_BOOTSTRAP={address} mastery up\n\n"
+                f"Its data stays in {HOME / 'data'}. Ctrl-C ends it.",
+                flush=True,
+            )
+            print(f"{KAFKA} ended by itself, with exit code {jvm.wait()}", file=sys.stderr)
+            return 1
+    except KeyboardInterrupt:
+        return 0
+    except (DependencyUnavailable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+@contextmanager
+def _sole_user_of(folder: Path) -> Iterator[None]:
+    """Make the folder and hold its lock; the system lets it go however this process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DependencyUnavailable(KAFKA, f"already runs on {folder}") from error
+        yield
+
+
+@contextmanager
+def _broker(folder: Path, port: int, jars: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A broker that serves, and ends with the context: its address and its JVM."""
+    address = f"{LOOPBACK}:{_free_port(port)}"
+    command = [_java(), *JVM, "-cp", str(jars / "*")]
+    properties = _write_properties(folder, address)
+    cluster = _cluster_id(folder, command, properties)
+    jvm = subprocess.Popen(  # noqa: S603 - our own command
+        [*command, "kafka.Kafka", str(properties)],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,  # standard output is for the address
+        start_new_session=True,  # Ctrl-C is for this process, which stops the JVM
+        preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - no thread has been started yet
+    )
+    pid_file = folder / "kafka.pid"
+    try:
+        pid_file.write_text(str(jvm.pid))
+        _wait_until_it_serves(address, cluster, jvm)
+        yield address, jvm
+    finally:
+        jvm.terminate()
+        try:
+            jvm.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            jvm.kill()
+            jvm.wait()
+        pid_file.unlink(missing_ok=True)
+
+
+def _write_properties(folder: Path, address: str) -> Path:
+    # The controller's port may be another at each start: nobody but this node has to find it.
+    controller = f"{LOOPBACK}:{_free_port(0)}"
+    properties = PROPERTIES | {
+        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
+        "controller.quorum.voters": f"1@{controller}",
+        "log.dirs": str(folder.resolve() / "data"),
+    }
+    path = folder / "server.properties"
+    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    return path
+
+
+def _cluster_id(folder: Path, command: Sequence[str], properties: Path) -> str:
+    """The id of the cluster whose data is in the folder, which is formatted if it is new."""
+    meta = folder / "data" / "meta.properties"  # what formatting writes last
+    if not meta.exists():
+        _run([*command, "kafka.tools.StorageTool", "format", "-t", "random", "-c", str(properties)], "cannot format its folder")
+    return dict(line.split("=", 1) for line in meta.read_text().splitlines() if "=" in line)["cluster.id"]
+
+
+def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[bytes]) -> None:
+    """Return when this very cluster lists its topics and has a broker to serve them."""
+    client = AdminClient({"bootstrap.servers": address, "reconnect.backoff.max.ms": 100, "log_level": 0})
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if jvm.poll() is not None:
+            raise DependencyUnavailable(KAFKA, f"did not start: exit code {jvm.returncode}, its reason is above")
+        with suppress(KafkaException):
+            if client.cluster_id(timeout=ANSWER_SECONDS) == cluster and client.list_topics(timeout=ANSWER_SECONDS).brokers:
+                return
+        time.sleep(0.05)
+    raise DependencyUnavailable(KAFKA, f"did not serve on {address} within {READY_SECONDS:.0f} s")
+
+
+def _die_with(parent: int) -> None:
+    """In the child, before it becomes the JVM: have the kernel kill it when its parent is gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before it was asked for
+        os._exit(1)
+
+
+def _copy_dependencies(folder: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise DependencyUnavailable("Maven", f"is not installed: `mvn` fetches the jars of {KAFKA}")
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder.resolve()}"]
+    _run([maven, "--batch-mode", "--quiet", "--file", str(POM), *goal], "cannot be fetched")
+
+
+def _java() -> str:
+    """The Java that runs Kafka. Raises DependencyUnavailable where there is none, or one that is too old."""
+    if sys.platform != "linux":
+        raise DependencyUnavailable(KAFKA, "is run from here on Linux only: elsewhere its JVM might outlive this process")
+    java = shutil.which("java")
+    if java is None:
+        raise DependencyUnavailable("Java", f"is not installed: {KAFKA} needs version {JAVA_VERSION} or newer")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - our own command
+    found = re.search(r'version "((\d+)[^"]*)"', said)
+    if found is None or int(found[2]) < JAVA_VERSION:
+        version = f"is version {found[1]}" if found else "does not say its version"
+        raise DependencyUnavailable("Java", f"{version}: {KAFKA} needs {JAVA_VERSION} or newer")
+    return java
+
+
+def _run(command: Sequence[str], failure: str) -> None:
+    """Run a command to its end. Raises DependencyUnavailable with its last words when it fails."""
+    try:
+        subprocess.run(  # noqa: S603 - our own commands
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=FETCH_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DependencyUnavailable(KAFKA, f"{failure}: no end within {FETCH_SECONDS:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        words = (error.stdout + error.stderr).strip()[:1000]
+        raise DependencyUnavailable(KAFKA, f"{failure}: {words}") from error
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port, or a free one for 0. Raises DependencyUnavailable when it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError as error:
+            raise DependencyUnavailable(KAFKA, f"cannot listen on {LOOPBACK}:{wanted}: {error.strerror}") from error
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

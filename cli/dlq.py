@@ -1,0 +1,238 @@
+"""``mastery dlq``: look into the dead letters, replay those whose cause is gone, and purge the rest."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from app.bootstrap import Engine, bootstrap
+from app.events.dead_letter import ErrorType
+from app.events.handled_letters import Handled, HandledLetters, Place
+from app.settings import Settings, load_settings
+from cli.letters_view import Newest, everything, printable, table
+from cli.running_stack import settings_of_running_stack
+from consumers.dead_letter_topic import DeadLetterTopic
+from consumers.kafka import producer
+from consumers.purge_letters import delete_beginnings, plan_purge
+from consumers.record_reader import RecordReader
+from consumers.replay_letters import AsTheBridgeReads, Fate, Replay, Sources
+from consumers.stored_letter import LetterFilter, StoredLetter, parse_moment, parse_place
+
+SHOWN = 50  # letters: about a screen
+PIPE_WIDTH = 200  # columns, where no terminal says how many there are
+PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every command works with: the letters there are now, and what was done with which."""
+
+    engine: Engine
+    topic: DeadLetterTopic
+    marks: HandledLetters
+    handled: Mapping[Place, Handled]
+
+    @property
+    def settings(self) -> Settings:
+        """What the environment and the running stack say."""
+        return self.engine.settings
+
+    def mark(self, places: Sequence[Place], how: Handled) -> None:
+        """Remember what is done now."""
+        self.marks.mark(self.topic.log, places, how)
+
+
+@contextmanager
+def _desk() -> Iterator[Desk]:
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    with closing(engine.redis), DeadLetterTopic(engine.settings) as topic:
+        marks = HandledLetters(engine.redis, engine.settings.key_prefix)
+        yield Desk(engine, topic, marks, marks.read(topic.log, topic.oldest()))
+
+
+def _filters(command: Command) -> Command:
+    """The options that say which letters are meant."""
+    for option in (
+        click.option("--until", metavar="WHEN", help="Only what failed before then."),
+        click.option("--since", metavar="WHEN", help="Only what failed then or later: 2h or 3d ago, or ISO 8601 (UTC)."),
+        click.option("--tenant", help="Only events of this tenant."),
+        click.option("--reason", type=click.Choice([each.value for each in ErrorType]), help="Only this type of error."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def dlq() -> None:
+    """Look into the dead letters, replay or purge them. A letter's place is PARTITION:OFFSET, as `list` shows it."""
+
+
+@dlq.command("list")
+@_filters
+@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="At most so many, newest first.")
+@click.option("--all", "with_handled", is_flag=True, help="Also those that were replayed or purged.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line, to pipe into other tools.")
+def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str | None) -> None:
+    """List dead letters, the newest first.
+
+    Students are not named; `show` names them.
+    """
+    newest = Newest(limit)
+    with _desk() as desk:
+        meant = _meant(desk, **which)
+        for letter in filter(meant.matches, desk.topic.letters()):
+            handled = desk.handled.get(letter.place)
+            if with_handled or handled is None:
+                newest.add(letter, handled)
+    rows = newest.rows()
+    if as_json:
+        for each in rows:
+            click.echo(msgspec.json.encode(each))
+    elif rows:
+        _console().print(table(rows, handled=with_handled))
+    shown = f"; the newest {len(rows):,} are shown, --limit shows more" if newest.count > len(rows) else ""
+    click.echo(f"{_letters(newest.count)}{shown}", err=as_json)
+
+
+@dlq.command()
+@click.argument("place")
+def show(place: str) -> None:
+    """Show everything about one letter.
+
+    The one at PLACE; personal data is included.
+    """
+    wanted = parse_place(place)
+    with _desk() as desk:
+        click.echo(everything(desk.topic.letter(wanted), desk.handled.get(wanted)))
+
+
+@dlq.command()
+@click.argument("places", nargs=-1)
+@_filters
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@click.option("--rate", type=click.IntRange(min=1), help="At most so many letters a second.")
+@click.option(
+    "--max-replays",
+    type=click.IntRange(min=1),
+    default=3,  # what came back three times has a reason that did not go away
+    show_default=True,
+    help="Skip what was replayed so often and came back.",
+)
+def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_replays: int, **which: str | None) -> None:
+    """Send the events of dead letters again.
+
+    Of those at PLACES, or else of all; the options choose among them. A letter is replayed once, so the same command goes on
+    after an interruption. What fails again becomes a new letter.
+    """
+    console, would_go = _console(), Newest(SHOWN)
+    with _desk() as desk, closing(RecordReader(desk.settings)) as reader, closing(AsTheBridgeReads(desk.engine)) as restraint:
+        run = Replay(
+            desk.settings.events_topic,
+            producer=None if dry_run else producer(desk.settings),
+            sources=Sources(reader, desk.settings.events_topic),
+            handled=desk.handled,
+            arrived=partial(_add_all, would_go) if dry_run else partial(_mark_replayed, desk),
+            refused=partial(_say_refused, console),
+            max_replays=max_replays,
+            rate=rate,
+            hold_back=restraint,
+        )
+        meant = _meant(desk, **which)
+        letters = [desk.topic.letter(each) for each in _parsed(places)] if places else desk.topic.letters()
+        total = len(places) or len(desk.topic)
+        try:
+            with Progress(*PROGRESS, console=console) as progress:
+                run.run(filter(meant.matches, progress.track(letters, total=total, description="dead letters read")))
+        except BaseException:
+            _say(console, "Stopped early; the same command goes on from here.")
+            raise
+        finally:
+            if would_go.count:
+                console.print(table(would_go.rows(), handled=False))
+            _say(console, _summary(run.counts, dry_run=dry_run))
+    sys.exit(1 if run.counts[Fate.REFUSED] else 0)
+
+
+@dlq.command()
+@click.argument("places", nargs=-1)
+@_filters
+@click.option("--dry-run", is_flag=True, help="Only say what would be purged.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | None) -> None:
+    """Give dead letters up for good.
+
+    Those at PLACES, or else all; the options choose among them. They are not listed or replayed any more. Kafka deletes only
+    from a partition's beginning on: letters behind one that stays are hidden until it goes too.
+    """
+    wanted = _parsed(places)
+    with _desk() as desk:
+        for place in wanted:
+            desk.topic.letter(place)  # which raises NotFound before anything is purged
+        meant = _meant(desk, **which)._replace(places=frozenset(wanted))
+        plan = plan_purge(desk.topic.letters(), desk.topic.bounds, desk.handled, meant)
+        split = f"{plan.deleted():,} deleted from Kafka, {len(plan.places) - plan.deleted():,} hidden"
+        if dry_run:
+            click.echo(f"{_letters(len(plan.places))} would be purged: {split} (all hidden where the broker cannot delete)")
+            return
+        if plan.places and not yes:
+            click.confirm(f"Purge {_letters(len(plan.places))}? They cannot be replayed afterwards.", abort=True)
+        desk.mark(plan.places, Handled.PURGED)
+        if not delete_beginnings(desk.settings, plan.ends):
+            split = "all hidden, none deleted, since this broker cannot delete records"
+        click.echo(f"{_letters(len(plan.places))} purged: {split}")
+
+
+def _meant(desk: Desk, *, reason: str | None, tenant: str | None, since: str | None, until: str | None) -> LetterFilter:
+    now = desk.engine.clock()
+    return LetterFilter(
+        reason=ErrorType(reason) if reason else None,
+        tenant=tenant,
+        since=parse_moment("--since", since, now) if since else None,
+        until=parse_moment("--until", until, now) if until else None,
+    )
+
+
+def _parsed(places: Sequence[str]) -> list[Place]:
+    """Each place once."""
+    return list(dict.fromkeys(map(parse_place, places)))
+
+
+def _add_all(newest: Newest, letters: Sequence[StoredLetter]) -> None:
+    for letter in letters:
+        newest.add(letter)
+
+
+def _mark_replayed(desk: Desk, letters: Sequence[StoredLetter]) -> None:
+    desk.mark([letter.place for letter in letters], Handled.REPLAYED)
+
+
+def _say_refused(console: Console, letter: StoredLetter, reason: str) -> None:
+    _say(console, f"{letter.place} cannot be replayed: {printable(reason)}")
+
+
+def _summary(counts: Counter[Fate], *, dry_run: bool) -> str:
+    first = f"{_letters(counts[Fate.REPLAYED])} {'would be replayed' if dry_run else 'replayed'}"
+    return ", ".join([first, *(f"{counts[fate]:,} {fate.value}" for fate in Fate if fate is not Fate.REPLAYED)])
+
+
+def _letters(count: int) -> str:
+    return f"{count:,} dead letter{'' if count == 1 else 's'}"
+
+
+def _say(console: Console, words: str) -> None:
+    console.print(words, soft_wrap=True, markup=False, highlight=False)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)

@@ -1,0 +1,69 @@
+"""What the bridge tells Prometheus: every metric by name. Labels have few values: stages, reasons, partitions; never ids."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import REGISTRY, Collector
+
+from app.bootstrap import Engine
+from app.errors import DependencyUnavailable
+
+RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
+REJECTED = Counter("mastery_bridge_rejected", "Records read that are no valid events")
+CHUNK_RECORDS = Histogram(
+    "mastery_bridge_chunk_records", "Valid records in a chunk", buckets=(1, 5, 10, 50, 100, 200, 300, 400, 500, 1_000, 10_000)
+)
+STAGE_SECONDS = Histogram(
+    "mastery_bridge_stage_seconds",
+    "Time spent in each stage of the bridge",
+    ["stage"],  # read | sort | accept | enqueue | commit
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+)
+PAUSES = Counter("mastery_bridge_pauses", "How often reading was paused", ["reason"])  # backlog | dependency | flood
+HALTED = Gauge("mastery_bridge_halted", "1 while a flood of invalid records holds the bridge")
+LAG = Gauge("mastery_bridge_lag_records", "Records of a partition that are not taken over yet", ["partition"])
+DELIVERED = Counter("mastery_bridge_delivered", "Messages delivered to Kafka", ["topic"])  # results | dlq
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[None]:
+    """Add the time spent here to a stage."""
+    began = monotonic()
+    try:
+        yield
+    finally:
+        STAGE_SECONDS.labels(stage).observe(monotonic() - began)
+
+
+class LedgerCollector(Collector):
+    """What is counted in Redis, exactly and for all processes together, read when Prometheus asks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterable[Metric]:
+        """The counters; none while Redis is away."""
+        try:
+            counts = self._engine.ledger.counts()
+            totals = [self._engine.mastery.totals(tenant) for tenant in self._engine.mastery.tenants()]
+        except DependencyUnavailable:
+            return
+        yield CounterMetricFamily("mastery_records_accepted", "Records taken over, each once", value=counts.records)
+        events = CounterMetricFamily("mastery_events", "How events ended", labels=["outcome"])
+        for outcome in ("applied", "duplicates", "expired"):
+            events.add_metric([outcome], sum(getattr(each, outcome) for each in totals))
+        yield events
+        letters = CounterMetricFamily("mastery_dead_letters", "Dead letters", labels=["error_type"])
+        for error_type, count in counts.dead_letters.items():
+            letters.add_metric([error_type.value], count)
+        yield letters
+        yield GaugeMetricFamily("mastery_chunks_in_flight", "Chunks taken over and not yet recorded", value=counts.in_flight)
+
+
+def serve_metrics(engine: Engine, port: int) -> None:
+    """Serve ``/metrics`` on a port, in a thread of its own, until the process ends."""
+    REGISTRY.register(LedgerCollector(engine))
+    start_http_server(port, addr=engine.settings.http_host)

@@ -1,0 +1,98 @@
+"""The relay: what waits in Redis to be told goes to Kafka, dead letters to ``mastery.dlq`` and changes to ``mastery.results``.
+
+One bridge of all relays at a time; the others stand by. What is sent survives a crash of Redis, and is struck off when it has
+arrived. So changes are told at least once, in order within a student; dead letters once, since after a crash the relay looks up
+which of those that still wait have arrived.
+"""
+
+import logging
+from threading import Event as Flag
+
+from confluent_kafka import Producer
+
+from app.bootstrap import Engine
+from app.errors import DependencyUnavailable
+from app.lease import Lease
+from app.mastery.update import encode_update, updates
+from consumers.dead_letters import DeadLetterQueue
+from consumers.kafka import Content, deliver
+from consumers.metrics import DELIVERED
+
+LEASE_SECONDS = 30.0  # above what each half of a round takes when Kafka is slow to fail (FLUSH_SECONDS)
+PAUSE_SECONDS = 0.1  # between looks when nothing waits
+LETTERS = 500  # in one round
+ENTRIES = 400  # of one tenant in one round: up to 20,000 changes, some 5 MB
+
+_log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Relays until it is stopped. Not thread-safe, but for ``stop``."""
+
+    def __init__(self, engine: Engine, producer: Producer, dead_letters: DeadLetterQueue) -> None:
+        settings = engine.settings
+        self._engine = engine
+        self._producer = producer
+        self._dead_letters = dead_letters
+        self._topic = settings.results_topic
+        self._lease = Lease(engine.redis, f"{settings.key_prefix}:{{.events}}:relay", LEASE_SECONDS)
+        self._in_doubt = True  # whether some of the letters that wait may have arrived already
+        self._stopped = Flag()
+
+    def run(self) -> None:
+        """Relay until ``stop`` is called."""
+        while not self._stopped.is_set():
+            try:
+                busy = self.step()
+            except DependencyUnavailable as error:
+                _log.warning("%s; nothing is told until it is back", error, exc_info=error.__cause__)
+                self._in_doubt, busy = True, False
+            if not busy:
+                self._stopped.wait(PAUSE_SECONDS)
+        try:
+            self._lease.release()
+        except DependencyUnavailable as error:
+            _log.info("%s; the relay's lease runs out by itself", error)
+
+    def stop(self) -> None:
+        """Finish the round in hand, then stop."""
+        self._stopped.set()
+
+    def step(self) -> bool:
+        """Relay some of what waits. Returns whether there was any."""
+        if not self._lease.hold():
+            self._in_doubt = True
+            return False
+        sent = self._send_letters()
+        return self._lease.hold() and self._tell_changes() + sent > 0
+
+    def _send_letters(self) -> int:
+        ledger = self._engine.ledger
+        waiting = ledger.waiting_letters(LETTERS)
+        if not waiting:
+            return 0
+        arrived = self._dead_letters.arrived(ledger.letters_end()) if self._in_doubt else set()
+        ends = self._dead_letters.send([each for each in waiting if each.letter_id not in arrived])
+        ledger.letters_delivered(waiting[-1].letter_id, ends)
+        self._in_doubt = False
+        DELIVERED.labels("dlq").inc(len(waiting))
+        return len(waiting)
+
+    def _tell_changes(self) -> int:
+        outbox = self._engine.outbox
+        tenants = list(outbox.entries(self._engine.mastery.tenants()))
+        noted = outbox.oldest(tenants, ENTRIES) if tenants else None
+        if not noted:
+            return 0
+        messages: list[Content] = [
+            (f"{tenant}/{change.student_id}".encode(), encode_update(update), [])
+            for tenant, entries in noted.items()
+            for entry in entries
+            for change in entry.changes
+            for update in updates(tenant, change, entry.at)
+        ]
+        deliver(self._producer, self._topic, messages)
+        for tenant, entries in noted.items():
+            outbox.told(tenant, entries[-1].entry_id)
+        DELIVERED.labels("results").inc(len(messages))
+        return len(messages)

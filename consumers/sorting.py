@@ -1,0 +1,48 @@
+"""Records from Kafka, sorted out: valid ones make a chunk, the others become dead letters."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from confluent_kafka import Message
+
+from app.errors import InvalidInput
+from app.events.chunk import Chunk, SourceRecord
+from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, Letter, address, invalid_event
+from app.events.event import decode_event
+from consumers.kafka import headers_of, place
+
+LOGGED_REASONS = 5  # of each read; all of them are in the dead letters
+MAX_REPLAYS_DIGITS = 9  # of what a header claims
+
+_log = logging.getLogger(__name__)
+
+
+def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> tuple[Chunk, list[Letter]]:
+    """The chunk of the valid records, which may be empty, and the letters of the others, each judged as of now."""
+    records: list[SourceRecord] = []
+    letters: list[Letter] = []
+    for message in messages:
+        value, record = message.value(), _record(message)
+        try:
+            decode_event(value, now)
+        except InvalidInput as error:
+            if len(letters) < LOGGED_REASONS:
+                reason = str(error)[:MAX_TEXT]
+                _log.warning("partition %d offset %d is no valid event: %s", record.partition, record.offset, reason)
+            letters.append(address(invalid_event(value, error, now), topic, record, message.key()))
+        else:
+            records.append(record)
+    if letters:
+        _log.warning("to the dead letters: %d", len(letters))
+    return Chunk(topic, now, records), letters
+
+
+def _record(message: Message) -> SourceRecord:
+    _, partition, offset = place(message)
+    value, headers = message.value() or b"", headers_of(message)
+    if not headers:
+        return SourceRecord(partition, offset, value)
+    replays = headers.get(REPLAYS, "")
+    is_number = replays.isascii() and replays.isdigit() and len(replays) <= MAX_REPLAYS_DIGITS
+    return SourceRecord(partition, offset, value, int(replays) if is_number else 0, headers.get(TRACE, "")[:MAX_TEXT])

@@ -1,0 +1,81 @@
+"""The Kafka that a run is on: librdkafka's embedded one, which must last, or a real one, which is killed and comes back."""
+
+import os
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from cli.embedded import embedded
+from tests.stack import free_port
+
+TOPICS = ("mastery.events", "mastery.dlq", "mastery.results")
+PARTITIONS = 4  # as the embedded broker
+ANSWER_SECONDS = 30.0
+
+
+class Broker(Protocol):
+    """A Kafka broker."""
+
+    bootstrap_servers: str
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+
+    def start(self) -> None:
+        """Start it on what it had written, and return when it answers."""
+
+
+class LastingBroker:
+    """The embedded broker forgets everything with its process, so no fault strikes it."""
+
+    def __init__(self) -> None:
+        self._serving = ExitStack()
+        self.bootstrap_servers = ""
+
+    def start(self) -> None:
+        """Start it, empty but for the topics."""
+        self.bootstrap_servers = self._serving.enter_context(embedded("kafka", *TOPICS))
+
+    def kill(self) -> None:
+        """Not possible."""
+        raise NotImplementedError
+
+    def put_away(self) -> None:
+        """End it."""
+        self._serving.close()
+
+
+class ApacheKafka:
+    """An Apache Kafka of one node, on one folder and port for as long as the test lasts."""
+
+    def __init__(self, folder: Path, jars: Path) -> None:
+        self._folder = folder
+        self._jars = jars
+        self._port = free_port()
+        self._serving = ExitStack()
+        self.bootstrap_servers = f"127.0.0.1:{self._port}"
+        folder.mkdir()
+
+    def start(self) -> None:
+        """Start it on what it had written, and return when it answers."""
+        log = self._serving.enter_context((self._folder / "kafka.log").open("ab"))
+        self._serving.enter_context(embedded("apache-kafka", str(self._folder), str(self._port), str(self._jars), log=log))
+
+    def create_topics(self) -> None:
+        """Create the topics that it does not have yet."""
+        client = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        for created in client.create_topics([NewTopic(name, PARTITIONS, 1) for name in TOPICS]).values():
+            created.result(ANSWER_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL to the JVM; the process that started it ends then."""
+        os.kill(int((self._folder / "kafka.pid").read_text()), signal.SIGKILL)
+        self.put_away()
+
+    def put_away(self) -> None:
+        """End it, if it runs."""
+        self._serving.close()

@@ -1,0 +1,107 @@
+"""The engine's processes, each killed and started by itself. Under ``mastery up`` the death of one is the end of all."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from app.bootstrap import Engine, bootstrap
+from app.settings import load_settings
+from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
+from tests.chaos.broker import Broker
+from tests.chaos.process import Part
+from tests.chaos.valkey import Fsync, Valkey
+
+# Coverage is not measured in what is killed: it would leave half-written files. MASTERY_* of the developer's shell stay out.
+NOT_INHERITED = ("MASTERY_", "COVERAGE_", "COV_CORE_")
+
+
+class Cluster:
+    """Valkey, worker, beat and one or two bridges in a folder, on a Kafka broker that is somebody else's."""
+
+    def __init__(self, folder: Path, broker: Broker, fsync: Fsync) -> None:
+        self.fsync = fsync
+        self.broker = broker
+        self.logs = folder / "logs"
+        self.logs.mkdir(parents=True)
+        self.valkey = Valkey(folder / "valkey", fsync, self.logs)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)},
+            "MASTERY_DATA_DIR": str(folder),
+            "MASTERY_REDIS_URL": self.valkey.url,
+            "MASTERY_BROKER_URL": self.valkey.url,
+            "MASTERY_KAFKA_BOOTSTRAP": broker.bootstrap_servers,
+            "MASTERY_KEY_PREFIX": "chaos",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.settings = load_settings(environment)
+        celery = [sys.executable, "-m", "celery", "--app", "tasks.celery"]
+        queues = ",".join((EVENTS, INTERACTIVE, MAINTENANCE))
+
+        def part(name: str, *command: str) -> Part:
+            return Part(name, command, environment, self.logs)
+
+        self.worker = part("worker", *celery, "worker", "--concurrency", "2", "--queues", queues)
+        self.beat = part("beat", *celery, "beat", "--schedule", str(folder / "beat-schedule"))
+        self.bridge = part("bridge", sys.executable, "-m", "consumers")
+        self.second_bridge = part("second-bridge", sys.executable, "-m", "consumers")
+
+    def __enter__(self) -> "Cluster":
+        try:
+            self.start()
+            self.engine: Engine = bootstrap(self.settings)
+        except BaseException:
+            self._put_away()
+            raise
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.engine.redis.close()
+        self._put_away()
+
+    def start(self) -> None:
+        """Start all that one bridge needs, at once and in no order, as a machine that boots; return when Valkey answers."""
+        for part in (self.valkey, *self._clients()):
+            part.start()
+        self.valkey.wait_until_loaded()
+
+    def stop(self) -> str:
+        """SIGTERM to everything, and Valkey last, so that the others can finish what they have in hand. Tells how long it took."""
+        clients = [part for part in self.parts() if part is not self.valkey and part.is_started]
+        began = time.monotonic()
+        for part in clients:
+            part.terminate()
+        told = []
+        for part in clients:
+            part.wait()
+            told.append(f"{part.name} by {time.monotonic() - began:.1f} s")
+        self.valkey.terminate()
+        self.valkey.wait()
+        return ", ".join(told)
+
+    def kill(self) -> None:
+        """SIGKILL to everything, one right after the other."""
+        for part in self.parts():
+            if part.is_started:
+                part.kill()
+
+    def parts(self) -> Iterator[Part]:
+        """All processes, running or not."""
+        yield self.valkey
+        yield from self._clients()
+        yield self.second_bridge
+
+    def check_alive(self) -> None:
+        """Fail when a process has ended that nobody killed: no fault of another part may end one."""
+        for part in self.parts():
+            code = part.exit_code()
+            assert code is None, f"{part.name} ended by itself, with exit code {code}\n{part.tail()}"
+
+    def _clients(self) -> tuple[Part, ...]:
+        return self.worker, self.beat, self.bridge
+
+    def _put_away(self) -> None:
+        for part in self.parts():
+            part.put_away()

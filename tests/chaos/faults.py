@@ -1,0 +1,133 @@
+"""What goes wrong. Each fault strikes a running cluster, leaves it running again, and says what it did.
+
+A part that was killed comes back at once or a moment later, as supervisors do it: for that moment the others do without.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TypeAlias
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.process import Part
+
+Fault: TypeAlias = Callable[[Cluster, Random], str]
+
+SUPERVISOR_SECONDS = 1.5  # systemd waits 0.1 s before it starts a service again, a container runtime a little longer
+# How late the disk may be under `everysec`: Valkey begins to hold back writes when a second has become two.
+LATE_SECONDS = 1.5
+TOGETHER_SECONDS = 4.0  # for which two bridges work side by side; a rebalance takes about one
+
+
+def kill_worker(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of a worker's main process, with the tasks that it has fetched."""
+    return _kill_and_start(cluster.worker, rng)
+
+
+def kill_worker_child(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of one of the processes that run the tasks, as the system does when memory is short."""
+    children = cluster.worker.children()
+    if not children:
+        return "the worker has no child yet"
+    child = rng.choice(sorted(children, key=lambda each: each.pid))
+    child.kill()
+    return f"child {child.pid}"
+
+
+def kill_beat(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of the scheduler."""
+    return _kill_and_start(cluster.beat, rng)
+
+
+def kill_bridge(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of the bridge: its records come again, and its partitions stay with the dead until the group gives it up."""
+    return _kill_and_start(cluster.bridge, rng)
+
+
+def rebalance(cluster: Cluster, rng: Random) -> str:
+    """A second bridge joins, works for a while, and leaves in order or by SIGKILL."""
+    cluster.second_bridge.start()
+    seconds = _pause(rng, TOGETHER_SECONDS)
+    if rng.random() < 0.5:
+        cluster.second_bridge.kill()
+        return f"a second bridge, killed after {seconds:.1f} s"
+    cluster.second_bridge.terminate()
+    cluster.second_bridge.wait()
+    return f"a second bridge, stopped after {seconds:.1f} s"
+
+
+def kill_valkey(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of the server of state and queues: what it had written, the system still has."""
+    text = _kill_and_start(cluster.valkey, rng)
+    cluster.valkey.wait_until_loaded()
+    return text
+
+
+def crash_valkey(cluster: Cluster, rng: Random) -> str:
+    """The machine of Valkey crashes: what was not forced onto the disk is gone, though it was acknowledged."""
+    lost = _lose_writes(cluster, rng, cluster.valkey.kill)
+    seconds = _pause(rng)
+    cluster.valkey.start()
+    cluster.valkey.wait_until_loaded()
+    return f"{lost:,} bytes lost, back after {seconds:.1f} s"
+
+
+def crash_everything(cluster: Cluster, rng: Random) -> str:
+    """The one machine that everything but Kafka runs on crashes, with what was not forced onto the disk."""
+    lost = _lose_writes(cluster, rng, cluster.kill)
+    seconds = _pause(rng)
+    cluster.start()
+    return f"{lost:,} bytes lost, back after {seconds:.1f} s"
+
+
+def kill_everything(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of every process but Kafka."""
+    cluster.kill()
+    seconds = _pause(rng)
+    cluster.start()
+    return f"back after {seconds:.1f} s"
+
+
+def kill_kafka(cluster: Cluster, rng: Random) -> str:
+    """SIGKILL of the only broker."""
+    cluster.broker.kill()
+    seconds = _pause(rng)
+    cluster.broker.start()
+    return f"back after {seconds:.1f} s"
+
+
+def restart_everything(cluster: Cluster, rng: Random) -> str:
+    """SIGTERM of everything, as for an upgrade; then all of it is started again."""
+    stopped = cluster.stop()
+    seconds = _pause(rng)
+    cluster.start()
+    return f"stopped {stopped}; back after {seconds:.1f} s"
+
+
+def draw(kinds: Sequence[Fault], count: int, rng: Random) -> list[Fault]:
+    """So many faults in random order; none strikes again before all others have."""
+    drawn: list[Fault] = []
+    while len(drawn) < count:
+        drawn += rng.sample(kinds, len(kinds))
+    return drawn[:count]
+
+
+def _kill_and_start(part: Part, rng: Random) -> str:
+    part.kill()
+    seconds = _pause(rng)
+    part.start()
+    return f"back after {seconds:.1f} s"
+
+
+def _lose_writes(cluster: Cluster, rng: Random, kill: Callable[[], None]) -> int:
+    safe = cluster.valkey.lag_behind()
+    _pause(rng, LATE_SECONDS)
+    kill()
+    return cluster.valkey.lose(safe, share=rng.random())
+
+
+def _pause(rng: Random, longest: float = SUPERVISOR_SECONDS) -> float:
+    """Sleep for a random time: it is part of the fault, there is nothing to wait for."""
+    seconds = rng.uniform(0, longest)
+    time.sleep(seconds)
+    return seconds

@@ -1,0 +1,171 @@
+"""What is sent: real events of the last weeks, some too old, some sent twice, and some that are no events."""
+
+import importlib.util
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from enum import Enum, auto
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from app.mastery.store import Totals
+from cli.event_files import read_lines, records, survey
+
+# The day may change while a test runs: what is retained stays so for another day, and what is expired was so the day before.
+OLDEST_RETAINED_DAYS, YOUNGEST_EXPIRED_DAYS = 88, 91
+TAIL_EVENTS = 110_000  # the newest of the file, which is sorted by time: all that are retained, and some that are not
+
+KeyValue: TypeAlias = tuple[bytes | None, bytes]
+Student: TypeAlias = tuple[str, str]
+
+
+class Fate(Enum):
+    """What must become of a record."""
+
+    APPLIED = auto()
+    DUPLICATE = auto()
+    EXPIRED = auto()
+    DEAD_LETTER = auto()
+
+
+class Record(NamedTuple):
+    """A record of the events topic, and what must become of it. Of two equal ones it does not matter which is the duplicate."""
+
+    key: bytes | None
+    value: bytes
+    fate: Fate
+
+
+class RealEvents(NamedTuple):
+    """Events as Kafka keys and values, shifted so that the newest fall on the day before ``as_of``."""
+
+    as_of: date
+    retained: list[KeyValue]
+    expired: list[KeyValue]
+
+
+class Tally(NamedTuple):
+    """How records ended: what the engine must count, and does count."""
+
+    totals: Totals
+    dead_letters: int
+
+    @property
+    def records(self) -> int:
+        """All of them."""
+        return sum(self.totals) + self.dead_letters
+
+
+class Expected(NamedTuple):
+    """What the reference says of a student."""
+
+    cohort: str
+    components: dict[str, float | None]
+    mastery: float
+
+
+def read_events(file: Path, as_of: date, scratch: Path) -> RealEvents:
+    """The newest events of a file, by way of the same shift as ``mastery replay --shift-to-now``."""
+    tail = scratch / "tail.ndjson"
+    tail.write_bytes(b"\n".join(deque(read_lines(file), maxlen=TAIL_EVENTS)))
+    newest = survey(tail).newest
+    assert newest is not None, f"{file} has no dates"
+    oldest_retained = (as_of - timedelta(days=OLDEST_RETAINED_DAYS)).isoformat()
+    youngest_expired = (as_of - timedelta(days=YOUNGEST_EXPIRED_DAYS)).isoformat()
+    events = RealEvents(as_of, [], [])
+    for key, value in records(tail, as_of - timedelta(days=1) - newest):
+        day = msgspec.json.decode(value)["timestamp"][: len(youngest_expired)]
+        if day >= oldest_retained:
+            events.retained.append((key, value))
+        elif day <= youngest_expired:
+            events.expired.append((key, value))
+    return events
+
+
+def compose(events: RealEvents, rng: Random, *, retained: int) -> list[Record]:
+    """So many retained events, 2 % more that are too old, 2 % sent twice and 1 % that are no events; all in random order."""
+    applied = rng.sample(events.retained, retained)
+    spoilt = rng.sample(events.retained, retained // 100)
+    composed = [
+        *(Record(*each, Fate.APPLIED) for each in applied),
+        *(Record(*each, Fate.DUPLICATE) for each in rng.sample(applied, retained // 50)),
+        *(Record(*each, Fate.EXPIRED) for each in rng.sample(events.expired, retained // 50)),
+        *(Record(key, rng.choice(SPOILERS)(value), Fate.DEAD_LETTER) for key, value in spoilt),
+    ]
+    rng.shuffle(composed)
+    return composed
+
+
+def tally(sent: Sequence[Record]) -> Tally:
+    """What the engine must have counted after these records."""
+    fates = Counter(record.fate for record in sent)
+    return Tally(Totals(fates[Fate.APPLIED], fates[Fate.DUPLICATE], fates[Fate.EXPIRED]), fates[Fate.DEAD_LETTER])
+
+
+def expected_students(reference: Path, sent: Sequence[Record], as_of: date, scratch: Path) -> dict[Student, Expected]:
+    """What the reference computes from the same records, all of them in memory and undisturbed."""
+    file = scratch / "sent.ndjson"
+    file.write_bytes(b"\n".join(record.value for record in sent if record.fate is not Fate.DEAD_LETTER))
+    oracle = _module(reference)
+    students = oracle.students_on(file, as_of, 90, 0)
+    expected = {}
+    for who, facts in students.items():
+        parts = oracle.components(facts, as_of)
+        expected[who] = Expected(facts["cohort"], parts, oracle.mastery(parts)[0])
+    return expected
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _changed(value: bytes, **changes: Any) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(value) | changes)
+
+
+def _cut(value: bytes) -> bytes:
+    return value[: len(value) // 2]
+
+
+def _empty(_value: bytes) -> bytes:
+    return b""
+
+
+def _not_utf_8(value: bytes) -> bytes:
+    return b"\xff" + value
+
+
+def _of_another_type(value: bytes) -> bytes:
+    return _changed(value, event_type="quiz.performance.imagined")
+
+
+def _without_data(value: bytes) -> bytes:
+    return _changed(value, data=None)
+
+
+def _by_nobody(value: bytes) -> bytes:
+    return _changed(value, student_id="no such name")
+
+
+def _of_the_future(value: bytes) -> bytes:
+    return _changed(value, timestamp="2999-01-01T00:00:00Z")
+
+
+# How an event becomes something that can never be one.
+SPOILERS: tuple[Callable[[bytes], bytes], ...] = (
+    _cut,
+    _empty,
+    _not_utf_8,
+    _of_another_type,
+    _without_data,
+    _by_nobody,
+    _of_the_future,
+)

@@ -1,0 +1,139 @@
+"""One run: records stream while faults strike, then all must be as if nothing had happened. A failure tells the whole story."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from itertools import islice
+from random import Random
+
+import redis
+
+from app.errors import DependencyUnavailable
+from consumers.feed import Lag
+from tests.chaos.cluster import Cluster
+from tests.chaos.faults import Fault
+from tests.chaos.records import Expected, Fate, Record, Student, tally
+from tests.chaos.stream import Stream
+from tests.chaos.verdict import counted, letters, records_in, unfinished, wrong_scores, wrong_students
+
+SETTLE_SECONDS = 120.0  # what a killed worker had fetched is found again after a minute
+LOOK_SECONDS = 0.1
+PATIENCE_SECONDS = 5.0  # a stream that an earlier fault still holds up is struck again after so long
+SHOWN = 5
+
+
+class Run:
+    """A stream and the faults that strike it. Which, when and on whom follows from the seed, as far as processes obey one."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        records: Sequence[Record],
+        faults: Sequence[Fault],
+        *,
+        seed: int,
+        rate: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._records = records
+        self._faults = faults
+        self._seed = seed
+        self._rng = Random(seed)
+        self._stream = Stream(cluster.engine, records, rate)
+        self._lag = Lag(cluster.engine)
+        self._began = time.monotonic()
+        self._tell = tell
+        self._log: list[str] = []
+
+    def conduct(self) -> None:
+        """Send everything, let each fault strike at a random moment of the stream, and return when all is recorded."""
+        self._note(f"{len(self._records):,} records, {len(self._faults)} faults, seed {self._seed}")
+        try:
+            self._stream.start()
+            self._strike()
+            self._settle()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from error
+        finally:
+            self._stream.stop()
+            self._lag.close()
+
+    def check_counters(self) -> None:
+        """Each record came to the end it deserves, once: in = applied + duplicates + expired + dead-lettered."""
+        assert records_in(self._cluster.settings) == len(self._records), self.story()
+        assert counted(self._cluster.engine) == tally(self._records), self.story()
+
+    def check_dead_letters(self) -> None:
+        """Each invalid record has one dead letter, and no other has any."""
+        sources = sorted(letters(self._cluster.settings))
+        invalid = (index for index, record in enumerate(self._records) if record.fate is Fate.DEAD_LETTER)
+        assert sources == sorted(self._stream.places[index] for index in invalid), self.story()
+
+    def check_students(self, expected: Mapping[Student, Expected], as_of: date) -> None:
+        """Every student's mastery, and the score kept for rankings, is the reference's."""
+        self._check_none(wrong_students(self._cluster.engine, expected, as_of))
+        self._check_none(wrong_scores(self._cluster.engine, expected))
+
+    def story(self) -> str:
+        """What happened so far: seed, faults with their times, counters, and the ends of the logs."""
+        return "\n".join(
+            (
+                f"repeat with CHAOS_SEED={self._seed} CHAOS_FAULTS={len(self._faults)}",
+                *self._log,
+                f"now {self._situation()}",
+                f"due {tally(self._records)}",
+                f"logs in {self._cluster.logs}",
+                *(f"--- {part.name}\n{part.tail()}" for part in self._cluster.parts()),
+            )
+        )
+
+    def _strike(self) -> None:
+        moments = sorted(self._rng.randrange(len(self._records)) for _ in self._faults)
+        self._stream.allow(moments[0])
+        for fault, moment, limit in zip(self._faults, moments, [*moments[1:], len(self._records)], strict=True):
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while self._stream.produced < moment and time.monotonic() < deadline:
+                time.sleep(LOOK_SECONDS)
+            self._cluster.check_alive()
+            self._stream.allow(limit)  # it goes on while the fault strikes, up to the moment of the next one
+            self._note(f"{fault.__name__} …")
+            self._note(f"… {fault(self._cluster, self._rng)}")
+
+    def _note(self, what: str) -> None:
+        line = f"{time.monotonic() - self._began:6.1f} s, {self._stream.produced:6} records: {what}"
+        self._log.append(line)
+        self._tell(line)
+
+    def _settle(self) -> None:
+        self._wait(lambda: self._stream.is_delivered, "every record is delivered")
+        self._wait(lambda: self._lag.records() == 0, "the bridge has taken every record")
+        self._wait(lambda: counted(self._cluster.engine).records >= len(self._records), "every record is counted")
+        self._wait(lambda: unfinished(self._cluster.engine) == 0, "every chunk is done")
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while not self._holds(condition):
+            assert time.monotonic() < deadline, f"not within {SETTLE_SECONDS} s: {what}"
+            assert not self._stream.errors, self._stream.errors[:SHOWN]
+            self._cluster.check_alive()
+            time.sleep(LOOK_SECONDS)
+        self._note(what)
+
+    @staticmethod
+    def _holds(condition: Callable[[], bool]) -> bool:
+        try:
+            return condition()
+        except DependencyUnavailable:
+            return False  # a server that has just come back does not answer yet
+
+    def _situation(self) -> str:
+        try:
+            told = f"{counted(self._cluster.engine)}, {unfinished(self._cluster.engine)} unfinished"
+        except (DependencyUnavailable, redis.RedisError) as error:
+            told = f"the counters cannot be read: {error}"
+        return f"{self._stream.produced} produced, {len(self._stream.places)} delivered, {told}"
+
+    def _check_none(self, wrong: Iterable[str]) -> None:
+        first = list(islice(wrong, SHOWN))
+        assert not first, f"{first}\n{self.story()}"

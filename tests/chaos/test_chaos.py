@@ -1,0 +1,90 @@
+"""Whatever process dies, and whenever: every student's mastery is exact, and every record is accounted for, once.
+
+Real events stream from Kafka through bridge and workers into Valkey while faults strike at random moments. A run prints its
+seed; ``CHAOS_SEED`` repeats one, ``CHAOS_FAULTS`` sets the number of faults of each test. ``make chaos`` is the long run.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.chaos.broker import ApacheKafka, Broker, LastingBroker
+from tests.chaos.cluster import Cluster
+from tests.chaos.faults import (
+    Fault,
+    crash_everything,
+    crash_valkey,
+    draw,
+    kill_beat,
+    kill_bridge,
+    kill_everything,
+    kill_kafka,
+    kill_valkey,
+    kill_worker,
+    kill_worker_child,
+    rebalance,
+    restart_everything,
+)
+from tests.chaos.records import RealEvents, compose, expected_students
+from tests.chaos.run import Run
+from tests.chaos.valkey import Fsync
+
+RETAINED = 50_000
+SECONDS_A_FAULT = 2.5  # of streaming; what a fault breaks takes longer to heal than that now and then
+ANY_PROCESS = (kill_worker, kill_worker_child, kill_beat, kill_bridge, rebalance, restart_everything)
+
+
+class Laboratory:
+    """What every run has in common: where it happens, what is sent and by which seed."""
+
+    def __init__(self, folder: Path, events: RealEvents, reference: Path, seed: int, tell: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._events = events
+        self._reference = reference
+        self._seed = seed
+        self._tell = tell
+
+    def prove(self, broker: Broker, fsync: Fsync, kinds: Sequence[Fault], few: int) -> None:
+        """Let faults of these kinds strike a stream, and check that it made no difference."""
+        rng = Random(self._seed)
+        records = compose(self._events, rng, retained=RETAINED)
+        faults = draw(kinds, int(os.environ.get("CHAOS_FAULTS") or few), rng)
+        rate = len(records) / (len(faults) * SECONDS_A_FAULT)
+        expected = expected_students(self._reference, records, self._events.as_of, self._folder)
+        with Cluster(self._folder / "cluster", broker, fsync) as cluster:
+            run = Run(cluster, records, faults, seed=self._seed, rate=rate, tell=self._tell)
+            run.conduct()
+            run.check_counters()
+            run.check_dead_letters()
+            run.check_students(expected, self._events.as_of)
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, real_events: RealEvents, reference: Path, seed: int, tell: Callable[[str], None]) -> Laboratory:
+    return Laboratory(tmp_path, real_events, reference, seed, tell)
+
+
+def test_nothing_is_lost_where_every_write_is_on_the_disk(laboratory: Laboratory, lasting_broker: LastingBroker) -> None:
+    """``appendfsync always``: what Valkey acknowledged, no crash takes back."""
+    kinds = (*ANY_PROCESS, kill_valkey, kill_everything)
+    laboratory.prove(lasting_broker, Fsync.ALWAYS, kinds, few=6)
+
+
+def test_what_the_disk_lost_is_read_again(laboratory: Laboratory, lasting_broker: LastingBroker) -> None:
+    """``appendfsync everysec``: a crash of the machine takes back up to two seconds of acknowledged writes.
+
+    All of them go back together, since positions, chunks, facts and counters are in one append-only file: what is left is a
+    state that once was. The bridge commits offsets to Kafka only up to positions that are known to be on the disk. After a
+    crash it finds the positions further back than it left them, goes back to them, and reads again what was lost.
+    """
+    kinds = (crash_valkey, crash_everything, kill_valkey, kill_worker, kill_bridge)
+    laboratory.prove(lasting_broker, Fsync.EVERYSEC, kinds, few=4)
+
+
+def test_kafka_dies_like_everything_else(laboratory: Laboratory, mortal_broker: ApacheKafka) -> None:
+    """A real Kafka of one node, which keeps what it acknowledged when its process is killed."""
+    kinds = (kill_kafka, kill_worker, kill_bridge, kill_valkey, rebalance, restart_everything)
+    laboratory.prove(mortal_broker, Fsync.ALWAYS, kinds, few=4)

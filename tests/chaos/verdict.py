@@ -1,0 +1,107 @@
+"""What the engine made of the records, read from where the API reads it, and compared with what it should be."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from app.bootstrap import Engine
+from app.mastery.query_mastery import query_mastery
+from app.mastery.store import Totals
+from app.settings import Settings
+from tests.chaos.records import Expected, Student, Tally
+from tests.chaos.stream import Place
+
+TOLERANCE = 1e-6
+KAFKA_SECONDS = 10.0
+
+
+def counted(engine: Engine) -> Tally:
+    """How the engine says that records ended."""
+    every = [engine.mastery.totals(tenant) for tenant in engine.mastery.tenants()]
+    totals = Totals(*(sum(counts) for counts in zip(*every, strict=True))) if every else Totals()
+    return Tally(totals, sum(engine.ledger.counts().dead_letters.values()))
+
+
+def unfinished(engine: Engine) -> int:
+    """Chunks that are not recorded yet, and 1 for dead letters that are not delivered yet."""
+    return engine.ledger.in_flight() + (engine.ledger.waiting_letters(1) != [])
+
+
+def wrong_students(engine: Engine, expected: Mapping[Student, Expected], as_of: date) -> Iterator[str]:
+    """Every way in which a student's components, score or cohort are not what the reference says."""
+    now = datetime.now(UTC)
+    for (tenant, student), of_reference in expected.items():
+        told = query_mastery(tenant, student, store=engine.mastery, now=now, on=as_of)
+        if told.cohort_id != of_reference.cohort:
+            yield f"{tenant}/{student}: cohort {told.cohort_id}, not {of_reference.cohort}"
+        if abs(told.score - of_reference.mastery) > TOLERANCE:
+            yield f"{tenant}/{student}: mastery {told.score}, not {of_reference.mastery}"
+        for name, value in of_reference.components.items():
+            if not _equal(told.components[name], value):
+                yield f"{tenant}/{student}: {name} {told.components[name]}, not {value}"
+
+
+def wrong_scores(engine: Engine, expected: Mapping[Student, Expected]) -> Iterator[str]:
+    """Every way in which the scores kept for rankings are not what the reference says."""
+    ranked = {
+        (tenant, student, cohort): score
+        for tenant in engine.mastery.tenants()
+        for cohort in engine.mastery.cohorts(tenant)
+        for student, score in engine.mastery.ranking(tenant, cohort)
+    }
+    wanted = {(*who, of_reference.cohort): of_reference.mastery for who, of_reference in expected.items()}
+    for who in wanted.keys() | ranked.keys():
+        if not _equal(ranked.get(who), wanted.get(who)):
+            yield f"{'/'.join(who)}: ranked by {ranked.get(who)}, not {wanted.get(who)}"
+
+
+def letters(settings: Settings) -> list[Place]:
+    """The source of every dead letter on the topic, as its headers name it."""
+    with _reader(settings) as consumer:
+        return [_source(message) for message in _read_all(consumer, settings.dlq_topic)]
+
+
+def records_in(settings: Settings) -> int:
+    """How many records the events topic has taken."""
+    with _reader(settings) as consumer:
+        return sum(high for _, high in _watermarks(consumer, settings.events_topic).values())
+
+
+def _reader(settings: Settings) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "group.id": "chaos-verdict",
+            "enable.auto.commit": False,
+            "enable.partition.eof": False,
+        }
+    )
+
+
+def _watermarks(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    partitions = consumer.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
+    return {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=KAFKA_SECONDS) for each in partitions}
+
+
+def _read_all(consumer: Consumer, topic: str) -> Iterator[Message]:
+    watermarks = _watermarks(consumer, topic)
+    consumer.assign([TopicPartition(topic, partition, low) for partition, (low, _) in watermarks.items()])
+    left = sum(high - low for low, high in watermarks.values())
+    while left:
+        message = consumer.poll(KAFKA_SECONDS)
+        assert message is not None, f"{left} records of {topic} cannot be read"
+        assert message.error() is None, message.error()
+        left -= 1
+        yield message
+
+
+def _source(message: Message) -> Place:
+    headers = dict(message.headers() or [])
+    return Place(int(headers["dlq.partition"] or -1), int(headers["dlq.offset"] or -1))
+
+
+def _equal(told: float | None, value: float | None) -> bool:
+    if told is None or value is None:
+        return told is value
+    return abs(told - value) <= TOLERANCE

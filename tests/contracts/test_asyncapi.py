@@ -1,0 +1,178 @@
+"""docs/asyncapi.json says what is on the topics: no more, no less, and no other than the code."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from app.errors import InvalidInput
+from app.events.chunk import SourceRecord
+from app.events.dead_letter import LETTER_ID, DeadLetter, address, invalid_event
+from app.events.event import Event, decode_event
+from app.mastery.update import Change, Update, encode_update, updates
+from app.settings import Settings
+from consumers.asyncapi import DESCRIPTIONS, HEADERS, asyncapi, document
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+NOW = datetime(2026, 10, 28, 23, tzinfo=UTC)
+DOCUMENT = asyncapi()
+MESSAGES, SCHEMAS = DOCUMENT["components"]["messages"], DOCUMENT["components"]["schemas"]
+EVENT_TYPES = [kind.__struct_config__.tag for kind in Event.__args__]
+UPDATE_TYPES = [kind.__struct_config__.tag for kind in Update.__args__]
+
+
+def within(node: Any) -> Iterator[Any]:
+    """A JSON value and everything in it."""
+    yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from within(child)
+
+
+def resolve(reference: str) -> Any:
+    """What a reference leads to. Raises KeyError where that is nowhere."""
+    node: Any = DOCUMENT
+    for step in reference.removeprefix("#/").split("/"):
+        node = node[step.replace("~1", "/").replace("~0", "~")]
+    return node
+
+
+def example(message: str) -> Any:
+    (only,) = MESSAGES[message]["examples"]
+    return only["payload"]
+
+
+def assert_documented(value: Any, schema: dict[str, Any]) -> None:
+    """An object that the engine sends has the documented fields, all of them always, and so have the objects in it."""
+    assert list(value) == list(schema["properties"])
+    assert set(value) == set(schema["required"])
+    for name, its_schema in schema["properties"].items():
+        target = resolve(its_schema["$ref"]) if "$ref" in its_schema else {}
+        if "properties" in target:
+            assert_documented(value[name], target)
+        elif "enum" in target:
+            assert value[name] in target["enum"]
+
+
+def test_the_file_is_what_the_code_says() -> None:
+    """Whoever changes a message changes its documentation with it."""
+    assert (DOCS / "asyncapi.json").read_bytes() == document(), "docs/asyncapi.json is out of date: run `make asyncapi`"
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """Channels, operations, messages and schemas exist."""
+    references = [node["$ref"] for node in within(DOCUMENT) if isinstance(node, dict) and "$ref" in node]
+    assert references
+    for reference in references:
+        assert isinstance(resolve(reference), dict)
+
+
+def test_a_reference_stands_alone() -> None:
+    """What stands beside one is ignored by those who follow it."""
+    assert all(len(node) == 1 for node in within(DOCUMENT) if isinstance(node, dict) and "$ref" in node)
+
+
+def test_an_operation_is_about_all_messages_of_its_channel() -> None:
+    """Each channel has one operation, which names the channel's messages and nobody else's."""
+    channels = []
+    for operation in DOCUMENT["operations"].values():
+        channel = operation["channel"]["$ref"]
+        channels.append(channel)
+        expected = [f"{channel}/messages/{name}" for name in resolve(channel)["messages"]]
+        assert expected == [each["$ref"] for each in operation["messages"]]
+    assert sorted(channels) == [f"#/channels/{name}" for name in sorted(DOCUMENT["channels"])]
+
+
+def test_the_topics_are_those_of_the_settings() -> None:
+    """By default; an installation may call them otherwise."""
+    settings = Settings()
+    expected = {
+        settings.events_topic: ("receive", {*EVENT_TYPES}),
+        settings.results_topic: ("send", {*UPDATE_TYPES}),
+        settings.dlq_topic: ("send", {"DeadLetter"}),
+    }
+    found = {}
+    for operation in DOCUMENT["operations"].values():
+        channel = resolve(operation["channel"]["$ref"])
+        found[channel["address"]] = (operation["action"], {*channel["messages"]})
+    assert expected == found
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_the_example_of_an_event_is_one(event_type: str) -> None:
+    """It is taken, and all that it says is understood."""
+    value = example(event_type)
+    event, _moment = decode_event(msgspec.json.encode(value), NOW)
+    assert value == msgspec.to_builtins(event)
+
+
+@pytest.mark.parametrize("event_type", UPDATE_TYPES)
+def test_the_example_of_an_update_is_one(event_type: str) -> None:
+    """It is within the bounds that are documented, and says nothing that is not."""
+    value = example(event_type)
+    assert value == msgspec.to_builtins(msgspec.convert(value, Update))
+
+
+def test_the_example_of_a_dead_letter_is_what_its_event_makes() -> None:
+    """The payload is refused for the reason that the letter gives."""
+    value = example("DeadLetter")
+    letter = msgspec.convert(value, DeadLetter)
+    payload = msgspec.json.encode(letter.original_payload)
+    with pytest.raises(InvalidInput) as refused:
+        decode_event(payload, NOW)
+    assert letter == invalid_event(payload, refused.value, letter.failed_at)
+    assert value == msgspec.to_builtins(letter)
+
+
+@pytest.mark.parametrize("former", [-1, 0, 574_524])
+@pytest.mark.parametrize("cohort", ["", "c-1"])
+def test_updates_are_as_documented(cohort: str, former: int) -> None:
+    """Every field is always there, null where it says nothing."""
+    kinds = []
+    for update in updates("t-1", Change("s-1", cohort, 17, 20_754, 612_500, former), NOW):
+        sent = msgspec.json.decode(encode_update(update))
+        kinds.append(sent["event_type"])
+        assert_documented(sent, resolve(MESSAGES[sent["event_type"]]["payload"]["$ref"]))
+        UUID(sent["event_id"])
+    assert kinds == UPDATE_TYPES
+
+
+@pytest.mark.parametrize("value", [None, b"\xff", b"[]", b'{"event_id": "e-1", "event_type": "quiz.unknown"}'])
+def test_dead_letters_are_as_documented(value: bytes | None) -> None:
+    """Whatever came, its letter has every field; and the headers, of which the letter's id is added when it is sent."""
+    letter = invalid_event(value, InvalidInput("", "no event"), NOW)
+    assert_documented(msgspec.to_builtins(letter), SCHEMAS["DeadLetter"])
+
+    trace = HEADERS["traceparent"].example
+    for record in (SourceRecord(3, 7, value or b""), SourceRecord(3, 7, value or b"", 1, trace)):
+        sent = {name for name, _value in address(letter, "mastery.events", record, None).headers} | {LETTER_ID}
+        documented = MESSAGES["DeadLetter"]["headers"]
+        assert set(documented["required"]) <= sent <= set(documented["properties"])
+    assert sent == set(HEADERS)
+
+
+def test_the_page_shows_true_examples() -> None:
+    """docs/events.md is what most people read."""
+    blocks = re.findall("```json\n(.*?)```", (DOCS / "events.md").read_text(), re.DOTALL)
+    event, updated, reached, letter = map(msgspec.json.decode, blocks)
+    decode_event(msgspec.json.encode(event), NOW)
+    assert [updated, reached] == [example("mastery.updated"), example("mastery.threshold.reached")]
+    assert_documented(letter, SCHEMAS["DeadLetter"])
+
+
+def test_patterns_are_those_of_json_schema() -> None:
+    r"""ECMA 262 has no \Z."""
+    patterns = [node["pattern"] for node in within(DOCUMENT) if isinstance(node, dict) and isinstance(node.get("pattern"), str)]
+    assert patterns
+    assert all(pattern.startswith("^") and pattern.endswith("$") and "\\Z" not in pattern for pattern in patterns)
+
+
+def test_nothing_is_described_that_is_not_there() -> None:
+    """A field that was renamed takes its description along."""
+    fields = {field for schema in SCHEMAS.values() for field in schema.get("properties", {})}
+    qualified = {f"{name}.{field}" for name, schema in SCHEMAS.items() for field in schema.get("properties", {})}
+    assert set(DESCRIPTIONS) <= {*SCHEMAS, *fields, *qualified}

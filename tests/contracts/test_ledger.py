@@ -1,0 +1,126 @@
+"""What the ledger of records taken over promises, on every server it may run on."""
+
+import pytest
+
+from app.bootstrap import Engine
+from app.errors import InvalidInput
+from app.events.chunk import Chunk, SourceRecord
+from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
+from app.events.ledger import Accepted, Attempt, Checkpoint, Displaced, Move
+from tests.conftest import NOW
+from tests.stack import wait_for
+
+SOURCE = "cluster/group/mastery.events"
+RECORDS = [SourceRecord(0, offset, b"{}") for offset in range(3)]
+CHUNK = Chunk("mastery.events", NOW, RECORDS)
+
+
+def letter(offset: int = 3) -> Letter:
+    record = SourceRecord(0, offset, b"oops")
+    return address(invalid_event(record.value, InvalidInput("", "not JSON in UTF-8"), NOW), "mastery.events", record, b"k")
+
+
+def accept(engine: Engine, *moves: tuple[int, Move], chunk: Chunk = CHUNK, letters: tuple[Letter, ...] = ()) -> Accepted:
+    return engine.ledger.accept(chunk, letters, source=SOURCE, moves=dict(moves))
+
+
+def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None:
+    """The chunk is in flight, its letters wait, the position is behind them, all are counted."""
+    accepted = accept(engine, (0, Move(None, 4)), (1, Move(None, 9)), letters=(letter(),))
+    assert accepted == Accepted(1, 1)
+    assert engine.ledger.positions(SOURCE) == {0: 4, 1: 9}
+    assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
+    begun = engine.ledger.begin(1, Attempt("task", 0))
+    assert begun is not None
+    assert begun.chunk == CHUNK
+
+
+@pytest.mark.parametrize("believed", [None, 3, 5])
+def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: int | None) -> None:
+    """A bridge that believes the source to be elsewhere is told, and nothing changes, not even for its other partitions."""
+    accept(engine, (0, Move(None, 4)))
+    with pytest.raises(Displaced):
+        accept(engine, (1, Move(None, 2)), (0, Move(believed, 8)), letters=(letter(),))
+    assert engine.ledger.positions(SOURCE) == {0: 4}
+    assert engine.ledger.counts() == (3, {}, 1)
+
+
+def test_only_invalid_records_make_no_chunk(engine: Engine) -> None:
+    """There is no task to be sent."""
+    assert accept(engine, (0, Move(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),)) == Accepted(None, 0)
+
+
+def test_a_partition_can_begin_anew(engine: Engine) -> None:
+    """Its position is forgotten; another source's is not touched."""
+    accept(engine, (0, Move(None, 4)))
+    engine.ledger.accept(CHUNK, source="other", moves={0: Move(None, 7)})
+    engine.ledger.forget(SOURCE, 0)
+    assert engine.ledger.positions(SOURCE) == {}
+    assert engine.ledger.positions("other") == {0: 7}
+
+
+def test_a_finished_chunk_is_gone_and_cannot_be_finished_again(engine: Engine) -> None:
+    """Whoever comes second changes nothing, and counts nothing."""
+    accept(engine)
+    assert engine.ledger.finish(1) == []
+    assert engine.ledger.begin(1, Attempt("task", 0)) is None
+    assert engine.ledger.finish(1, chunks=[CHUNK], letters=[letter()]) == []
+    assert engine.ledger.counts() == (3, {}, 0)
+    assert engine.ledger.claim_overdue(0, 10) == []
+
+
+def test_what_could_not_be_recorded_goes_on(engine: Engine) -> None:
+    """As new chunks and as letters, in the step that ends the old chunk; no record is counted anew."""
+    accept(engine)
+    apart = [CHUNK._replace(records=[record]) for record in RECORDS[:2]]
+    failed = address(failed_event(b"{}", ErrorType.PROCESSING, "why", NOW, 3), "mastery.events", RECORDS[2], None)
+    assert engine.ledger.finish(1, chunks=apart, letters=[failed]) == [2, 3]
+    begun = engine.ledger.begin(3, Attempt("task", 0))
+    assert begun is not None
+    assert begun.chunk == apart[1]
+    assert engine.ledger.counts() == (3, {ErrorType.PROCESSING: 1}, 2)
+
+
+def test_attempts_that_died_are_counted(engine: Engine) -> None:
+    """A retry is an attempt that ended in order; the same attempt again, or another task's, tells of a death."""
+    accept(engine)
+    seen = [
+        engine.ledger.begin(1, attempt)
+        for attempt in (Attempt("a", 0), Attempt("a", 1), Attempt("a", 1), Attempt("a", 4), Attempt("b", 0), Attempt("b", 1))
+    ]
+    assert [begun.deaths for begun in seen if begun] == [0, 0, 1, 1, 2, 2]
+
+
+def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) -> None:
+    """The longest waiting first; an attempt counts as being seen to."""
+    for _ in range(3):
+        accept(engine)
+    assert engine.ledger.claim_overdue(60, 10) == []
+    wait_for(lambda: engine.ledger.claim_overdue(0.05, 2) == [1, 2], 5)
+    assert engine.ledger.claim_overdue(30, 10) == []
+    engine.ledger.begin(3, Attempt("task", 0))
+    assert engine.ledger.claim_overdue(0, 10)[-1] == 3
+
+
+def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
+    """Oldest first, up to the one that was delivered last; where they ended is kept for whoever relays next."""
+    accept(engine, letters=tuple(letter(offset) for offset in range(3)))
+    waiting = engine.ledger.waiting_letters(10)
+    assert waiting is not None
+    assert [each.letter for each in waiting] == [letter(offset) for offset in range(3)]
+    assert engine.ledger.waiting_letters(1) == waiting[:1]
+    assert engine.ledger.letters_waiting() == 3
+    engine.ledger.letters_delivered(waiting[1].letter_id, {2: 17})
+    assert engine.ledger.waiting_letters(10) == waiting[2:]
+    assert not engine.ledger.letters_wait(waiting[1].letter_id)
+    assert engine.ledger.letters_wait(waiting[2].letter_id)
+    assert engine.ledger.letters_end() == {2: 17}
+
+
+def test_a_checkpoint_names_positions_and_the_last_letter_before_them(engine: Engine) -> None:
+    """The positions may be committed when that letter is delivered."""
+    assert engine.ledger.checkpoint(SOURCE) == Checkpoint({}, None)
+    accept(engine, (0, Move(None, 4)), letters=(letter(),))
+    waiting = engine.ledger.waiting_letters(10)
+    assert waiting is not None
+    assert engine.ledger.checkpoint(SOURCE) == Checkpoint({0: 4}, waiting[0].letter_id)

@@ -1,0 +1,554 @@
+"""``mastery dlq`` as an operator types it, on letters that the test writes as the contract says, on each kind of broker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka import KafkaError, Message, Producer
+from msgspec.structs import replace
+
+from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable, InvalidInput, NotFound
+from app.events.dead_letter import invalid_event
+from app.events.handled_letters import Handled, HandledLetters, Place
+from app.settings import Settings
+from cli.dlq import dlq
+from cli.embedded import embedded
+from cli.main import main
+from consumers.dead_letter_topic import DeadLetterTopic
+from consumers.kafka import place as place_of
+from consumers.kafka import producer
+from consumers.record_reader import RecordReader
+from consumers.replay_letters import Fate, Replay, Sources
+from tests.conftest import make_topics
+from tests.learning_events import quiz
+from tests.stack import free_port, wait_for
+
+SECONDS = 60.0
+NOW = datetime.now(UTC)
+main.add_command(dlq)
+
+
+class Dlq:
+    """The topics of a test, the letters it writes, and the commands it types."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine: Engine = bootstrap(settings)
+        self._producer = producer(settings)
+        self.environment = {
+            "MASTERY_REDIS_URL": settings.redis_url,
+            "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+            "MASTERY_KEY_PREFIX": settings.key_prefix,
+            "MASTERY_KAFKA_GROUP": settings.kafka_group,
+            "MASTERY_EVENTS_TOPIC": settings.events_topic,
+            "MASTERY_DLQ_TOPIC": settings.dlq_topic,
+        }
+
+    def close(self) -> None:
+        self.engine.redis.close()
+
+    def produce(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: dict[str, str | bytes], partition: int = 0
+    ) -> Place:
+        """Write a record; returns where it is."""
+        places: list[Place] = []
+
+        def arrived(error: KafkaError | None, message: Message) -> None:
+            assert error is None
+            places.append(Place(*place_of(message)[1:]))
+
+        self._producer.produce(
+            topic, value=value, key=key, headers=list(headers.items()), partition=partition, on_delivery=arrived
+        )
+        assert self._producer.flush(SECONDS) == 0
+        return places[0]
+
+    def letter(
+        self,
+        payload: Any,
+        *,
+        reason: str = "processing_error",
+        ago: timedelta = timedelta(minutes=1),
+        replays: int = 0,
+        source: Place | None = None,
+        traceparent: str = "",
+        partition: int = 0,
+        key: bytes | None = b"t-1/s-1",
+    ) -> Place:
+        """Write a dead letter as design section 4 says; returns its place."""
+        fields = payload if isinstance(payload, dict) else {}
+        value = {
+            "event_id": fields.get("event_id"),
+            "original_event_type": fields.get("event_type"),
+            "original_payload": payload,
+            "error_type": reason,
+            "error_message": "went wrong",
+            "failed_at": (NOW - ago).isoformat(),
+            "retry_count": 5,
+        }
+        at = source or Place(0, 0)
+        headers: dict[str, str | bytes] = {
+            "dlq.topic": self.settings.events_topic,
+            "dlq.partition": str(at.partition),
+            "dlq.offset": str(at.offset),
+            "dlq.error_type": reason,
+            "dlq.replay_count": str(replays),
+            "dlq.id": uuid4().hex,
+            **({"traceparent": traceparent} if traceparent else {}),
+        }
+        return self.produce(self.settings.dlq_topic, json.dumps(value).encode(), key, headers, partition)
+
+    def run(self, *arguments: object, answer: str | None = None) -> Result:
+        """``mastery dlq …``, in this process."""
+        done = CliRunner().invoke(main, ["dlq", *map(str, arguments)], env=self.environment, input=answer)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        """``mastery dlq …``, as a process of its own."""
+        code = "from cli.main import main; from cli.dlq import dlq; main.add_command(dlq); main()"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, "dlq", *map(str, arguments)],
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def listed(self, *arguments: object) -> list[dict[str, Any]]:
+        """What ``list --json`` gives."""
+        return [json.loads(line) for line in self.run("list", "--json", *arguments).stdout.splitlines()]
+
+    def places(self, *arguments: object) -> set[str]:
+        """Where the letters are that ``list`` gives."""
+        return {each["place"] for each in self.listed(*arguments)}
+
+    def events(self) -> list[Message]:
+        """Every record of the events topic."""
+        return self.read(self.settings.events_topic)
+
+    def read(self, topic: str) -> list[Message]:
+        reader = RecordReader(self.settings)
+        try:
+            return list(reader.records(topic, reader.bounds(topic)))
+        finally:
+            reader.close()
+
+    def marked(self) -> int:
+        """How many letters are marked as handled."""
+        keys = self.engine.redis.keys(f"{self.settings.key_prefix}:*handled-letters*")
+        return sum(self.engine.redis.hlen(key) for key in keys)
+
+
+def own(settings: Settings, bootstrap_servers: str) -> Settings:
+    """Topics and a group of this test's own."""
+    name = uuid4().hex
+    return replace(
+        settings,
+        kafka_bootstrap=bootstrap_servers,
+        kafka_group=f"group-{name}",
+        events_topic=f"events-{name}",
+        dlq_topic=f"dlq-{name}",
+    )
+
+
+def new_dlq(settings: Settings, bootstrap_servers: str) -> Dlq:
+    made = Dlq(own(settings, bootstrap_servers))
+    make_topics(bootstrap_servers, made.settings.events_topic, made.settings.dlq_topic)
+    return made
+
+
+@pytest.fixture
+def desk(settings: Settings, any_kafka: str) -> Iterator[Dlq]:
+    made = new_dlq(settings, any_kafka)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
+    """For what no broker has a say in."""
+    made = new_dlq(settings, kafka_bootstrap)
+    yield made
+    made.close()
+
+
+def headers(message: Message) -> dict[str, Any]:
+    return dict(message.headers() or [])
+
+
+def junk(desk: Dlq) -> list[Place]:
+    """Records on the dead letter topic that are no letters."""
+    topic = desk.settings.dlq_topic
+    return [
+        desk.produce(topic, value, b"\xff", {"dlq.replay_count": b"\xff"})
+        for value in (None, b"", b"\xff\xfe", b"[]", b'{"event_id": "\x1b[2J"}')
+    ]
+
+
+class TestList:
+    """What is there."""
+
+    def test_it_is_a_table_of_the_newest_without_students(self, desk: Dlq) -> None:
+        """And says how many match in all."""
+        old = desk.letter(quiz(student_id="unmistakable"), ago=timedelta(hours=2), key=b"t-1/unmistakable")
+        new = desk.letter(quiz(student_id="unmistakable", tenant_id="t-9"), partition=1, reason="timeout_error", replays=2)
+        said = desk.run("list")
+        assert said.exit_code == 0
+        rows = [line.split() for line in said.stdout.splitlines() if "went wrong" in line]
+        assert [[row[0], *row[3:7]] for row in rows] == [
+            [str(new), "timeout_error", "t-9", "quiz.performance.submitted", "2"],
+            [str(old), "processing_error", "t-1", "quiz.performance.submitted", "0"],
+        ]
+        assert said.stdout.endswith("2 dead letters\n")
+        assert "2 dead letters; the newest 1 are shown, --limit shows more" in desk.run("list", "--limit", 1).stdout
+        for output in (said.output, desk.run("list", "--json", "--all").output):
+            assert "unmistakable" not in output
+
+    def test_an_empty_topic_and_one_that_is_not_there(self, desk: Dlq) -> None:
+        """Have no dead letters."""
+        assert desk.run("list").stdout == "0 dead letters\n"
+        desk.environment["MASTERY_DLQ_TOPIC"] = f"missing-{uuid4().hex}"
+        for command in (["list"], ["replay"], ["purge", "--yes"]):
+            said = desk.run(*command)
+            assert (said.exit_code, "0 dead letters" in said.stdout) == (0, True)
+
+    def test_filters_pick_by_reason_tenant_and_time(self, embedded_desk: Dlq) -> None:
+        """All that are given must apply."""
+        desk = embedded_desk
+        early = str(desk.letter(quiz(), reason="validation_error", ago=timedelta(days=4)))
+        late = str(desk.letter(quiz(tenant_id="t-2"), partition=1))
+        yesterday = str(desk.letter(quiz(tenant_id="t-2"), partition=2, ago=timedelta(days=1)))
+        assert desk.places() == {early, late, yesterday}
+        assert desk.places("--reason", "validation_error") == {early}
+        assert desk.places("--tenant", "t-2") == {late, yesterday}
+        assert desk.places("--since", "2h") == {late}
+        assert desk.places("--since", "3d", "--until", "2h") == {yesterday}
+        assert desk.places("--until", (NOW - timedelta(days=3)).isoformat()) == {early}
+        assert desk.places("--tenant", "t-2", "--reason", "validation_error") == set()
+
+    def test_what_is_no_letter_is_listed_as_unreadable(self, embedded_desk: Dlq) -> None:
+        """With the reason, and nothing that steers a terminal."""
+        broken = {str(each) for each in junk(embedded_desk)}
+        listed = embedded_desk.listed()
+        assert broken == {each["place"] for each in listed}
+        assert {each["reason"] for each in listed} == {"unreadable"}
+        said = embedded_desk.run("list").stdout
+        assert "it has no value" in said
+        assert "\x1b" not in said
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["list", "--since", "yesterday"], "--since: must be ISO 8601"),
+            (["list", "--reason", "bad_luck"], "'bad_luck' is not one of"),
+            (["show", "3"], "PLACE: must be partition:offset"),
+            (["replay", "--rate", "0"], "--rate"),
+        ],
+    )
+    def test_what_is_typed_wrong_is_told(self, embedded_desk: Dlq, arguments: list[str], words: str) -> None:
+        """In a message, with an exit code."""
+        said = embedded_desk.run(*arguments)
+        assert said.exit_code != 0
+        assert words in said.output
+
+
+class TestShow:
+    """One letter."""
+
+    def test_it_shows_everything_of_it(self, desk: Dlq) -> None:
+        """Personal data included: somebody asked for this one."""
+        place = desk.letter(quiz(student_id="unmistakable"), source=Place(0, 42), traceparent="00-1-2-01")
+        shown = json.loads(desk.run("show", place).stdout)
+        assert shown["letter"]["original_payload"]["student_id"] == "unmistakable"
+        assert shown["source"] == f"{desk.settings.events_topic}/0/42"
+        assert shown["headers"]["traceparent"] == "00-1-2-01"
+        assert (shown["place"], shown["key"], shown["handled"]) == (str(place), "t-1/s-1", None)
+
+    def test_it_shows_what_is_no_letter(self, embedded_desk: Dlq) -> None:
+        """As far as it goes."""
+        for place in junk(embedded_desk):
+            said = embedded_desk.run("show", place)
+            assert json.loads(said.stdout)["unreadable"]
+            assert "\x1b" not in said.stdout
+
+    @pytest.mark.parametrize("place", ["0:1", "99:0", "2147483648:0"])
+    def test_a_place_where_nothing_is(self, desk: Dlq, place: str) -> None:
+        """Is a message and an exit code, whatever is done with it."""
+        desk.letter(quiz())
+        for command in (["show"], ["replay"], ["purge", "--yes"]):
+            said = desk.run(*command, place)
+            assert (said.exit_code, f"no dead letter at {place}" in said.output) == (1, True)
+
+
+class TestReplay:
+    """Back to the events topic."""
+
+    def test_it_sends_what_the_source_sent_and_only_once(self, desk: Dlq) -> None:
+        """The event, its key, its trace, and how often it was replayed; a second run sends nothing."""
+        event = quiz(comment="é ☃ \u0000", number=1e22)
+        desk.letter(event, key=b"t-1/s-7", replays=1, traceparent="00-1-2-01")
+        desk.letter(quiz(), key=None, partition=1)
+        junk(desk)
+        said = desk.run("replay")
+        assert said.exit_code == 0
+        assert (
+            "2 dead letters replayed, 0 handled before, 0 over the limit, 5 unreadable, 0 refused, 0 not delivered"
+            in said.stdout
+        )
+        sent = {message.key(): message for message in desk.events()}
+        assert set(sent) == {b"t-1/s-7", None}
+        assert json.loads(sent[b"t-1/s-7"].value() or b"") == event
+        assert headers(sent[b"t-1/s-7"]) == {"dlq.replay_count": b"2", "traceparent": b"00-1-2-01"}
+        assert headers(sent[None]) == {"dlq.replay_count": b"1"}
+        assert "0 dead letters replayed, 2 handled before" in desk.run("replay").stdout
+        assert len(desk.events()) == 2
+        assert len(desk.places()) == 5
+        assert {each["handled"] for each in desk.listed("--all")} == {"replayed", None}
+
+    def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(self, desk: Dlq) -> None:
+        """Nor does it remember anything."""
+        mine = desk.letter(quiz())
+        desk.letter(quiz(tenant_id="t-2"), partition=1)
+        said = desk.run("replay", "--dry-run", "--tenant", "t-1")
+        assert "1 dead letter would be replayed" in said.stdout
+        assert [line.split()[0] for line in said.stdout.splitlines() if "went wrong" in line] == [str(mine)]
+        assert (desk.events(), desk.marked()) == ([], 0)
+
+    def test_filters_and_places_choose(self, desk: Dlq) -> None:
+        """The rest stays."""
+        one, two = desk.letter(quiz()), desk.letter(quiz(tenant_id="t-2"), partition=1)
+        three = desk.letter(quiz(tenant_id="t-2"), partition=2)
+        desk.run("replay", two, two)
+        assert desk.places() == {str(one), str(three)}
+        desk.run("replay", "--tenant", "t-2")
+        assert desk.places() == {str(one)}
+        assert len(desk.events()) == 2
+
+    @pytest.mark.parametrize("value", [b"\xff\\xff", b"{broken", b'"text"', b"[1, 2]", b'{"a": "' + b"x" * 200_000 + b'"}'])
+    def test_what_the_letter_may_not_hold_exactly_comes_from_the_source(self, desk: Dlq, value: bytes) -> None:
+        """Bytes that are no UTF-8, text, and what was cut: byte for byte, with the source's key."""
+        source = desk.produce(desk.settings.events_topic, value, b"k" * 300, {}, partition=1)
+        payload = invalid_event(value, InvalidInput("", "wrong"), NOW).original_payload
+        desk.letter(msgspec.to_builtins(payload), source=source, key=b"k" * 200)
+        assert desk.run("replay").exit_code == 0
+        (again,) = [message for message in desk.events() if headers(message)]
+        assert (value, b"k" * 300) == (again.value(), again.key())
+
+    def test_what_cannot_be_had_exactly_is_refused(self, desk: Dlq) -> None:
+        """One by one, each with its reason, and the rest goes on; the exit code says that something stayed."""
+        other = desk.produce(desk.settings.events_topic, b"another", None, {})
+        gone, changed = desk.letter("cut… (9 bytes in all)", source=Place(0, 7)), desk.letter("text", source=other)
+        desk.letter(quiz())
+        said = desk.run("replay")
+        assert said.exit_code == 1
+        assert f"{gone} cannot be replayed: its payload may be cut or altered, and the source record" in said.stdout
+        assert f"{changed} cannot be replayed: its payload may be cut or altered, and the record at" in said.stdout
+        assert "1 dead letter replayed, 0 handled before, 0 over the limit, 0 unreadable, 2 refused" in said.stdout
+        assert len(desk.events()) == 2
+        assert desk.places() == {str(gone), str(changed)}
+
+    def test_what_is_larger_than_kafka_takes_is_refused(self, embedded_desk: Dlq) -> None:
+        """A producer with other limits wrote it; the rest goes on."""
+        desk, large = embedded_desk, b'{"a": "' + b"x" * 1_020_000 + b'"}'
+        out = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap, "message.max.bytes": 1_040_000})
+        out.produce(desk.settings.events_topic, value=large, partition=0)
+        assert out.flush(SECONDS) == 0
+        place = desk.letter(invalid_event(large, InvalidInput("", "wrong"), NOW).original_payload)
+        desk.letter(quiz())
+        said = desk.run("replay")
+        assert said.exit_code == 1
+        assert f"{place} cannot be replayed: Kafka takes no record of {len(large):,} bytes" in said.stdout
+        assert "1 dead letter replayed" in said.stdout
+
+    def test_much_is_sent_as_long_as_the_bridge_is_not_far_behind(self, embedded_desk: Dlq) -> None:
+        """Which is looked at once a megabyte; two records are not far."""
+        for _ in range(2):
+            embedded_desk.letter(quiz(comment="x" * 600_000))
+        assert "2 dead letters replayed" in embedded_desk.run("replay").stdout
+
+    def test_letters_that_come_back_are_given_up_after_some_replays(self, embedded_desk: Dlq) -> None:
+        """The count travels with the event; the limit is the operator's."""
+        desk = embedded_desk
+        desk.letter(quiz())
+        for replays in (1, 2, 3):
+            assert "1 dead letter replayed" in desk.run("replay").stdout
+            newest = max(desk.events(), key=lambda message: headers(message)["dlq.replay_count"])
+            assert headers(newest)["dlq.replay_count"] == str(replays).encode()
+            desk.letter(json.loads(newest.value() or b""), replays=replays)  # as the bridge would
+        said = desk.run("replay")
+        assert "0 dead letters replayed, 3 handled before, 1 over the limit" in said.stdout
+        assert said.exit_code == 0
+        assert len(desk.events()) == 3
+        assert "1 dead letter replayed" in desk.run("replay", "--max-replays", 4).stdout
+
+    def test_letters_that_arrive_meanwhile_are_left_for_the_next_time(self, desk: Dlq) -> None:
+        """So a run ends, though everything that it sends comes back."""
+        first = desk.letter(quiz())
+        with DeadLetterTopic(desk.settings) as topic:
+            second = desk.letter(quiz())
+            desk.letter(quiz(), partition=1)
+            assert [each.place for each in topic.letters()] == [first]
+            assert len(topic) == 1
+            with pytest.raises(NotFound):
+                topic.letter(Place(0, 99))
+        assert str(second) in desk.places()
+
+    def test_the_rate_is_kept(self, embedded_desk: Dlq) -> None:
+        """20 letters at 20 a second take about a second."""
+        for _ in range(20):
+            embedded_desk.letter(quiz())
+        began = time.monotonic()
+        assert "20 dead letters replayed" in embedded_desk.run("replay", "--rate", 20).stdout
+        assert time.monotonic() - began > 0.5
+
+    def test_an_interrupted_run_is_continued(self, embedded_desk: Dlq) -> None:
+        """What was delivered is remembered; every letter goes, and at most a batch goes twice."""
+        desk = embedded_desk
+        for number in range(40):
+            desk.letter(quiz(quiz_id=f"q-{number}"))
+        run = desk.start("replay", "--rate", 10)  # a batch is then one letter
+        try:
+            wait_for(lambda: desk.marked() >= 3, SECONDS)
+            run.send_signal(signal.SIGINT)
+            said, _ = run.communicate(timeout=SECONDS)
+        finally:
+            run.kill()
+        assert run.returncode == 1
+        assert "Stopped early; the same command goes on from here." in said
+        before = desk.marked()
+        assert 3 <= before < 40
+        assert f"{40 - before} dead letters replayed, {before} handled before" in desk.run("replay").stdout
+        sent = [json.loads(message.value() or b"")["data"]["quiz_id"] for message in desk.events()]
+        assert set(sent) == {f"q-{number}" for number in range(40)}
+        assert len(sent) <= 41
+
+
+class TestPurge:
+    """Given up."""
+
+    def test_it_asks_first(self, desk: Dlq) -> None:
+        """No is no."""
+        desk.letter(quiz())
+        said = desk.run("purge", answer="n\n")
+        assert said.exit_code == 1
+        assert "Purge 1 dead letter? They cannot be replayed afterwards." in said.stdout
+        assert len(desk.places()) == 1
+
+    def test_a_dry_run_only_says_what_would_be(self, desk: Dlq) -> None:
+        """Nothing is hidden."""
+        desk.letter(quiz(tenant_id="t-2"))
+        desk.letter(quiz())
+        said = desk.run("purge", "--dry-run", "--tenant", "t-1")
+        assert "1 dead letter would be purged: 0 deleted from Kafka, 1 hidden" in said.stdout
+        assert len(desk.places()) == 2
+
+    def test_what_is_purged_is_neither_listed_nor_replayed(self, desk: Dlq) -> None:
+        """Unreadable letters can be purged too."""
+        stays = desk.letter(quiz(tenant_id="t-2"))
+        gone = [desk.letter(quiz()), *junk(desk)]
+        said = desk.run("purge", *gone, "--yes")
+        assert said.exit_code == 0
+        assert desk.places() == {str(stays)}
+        assert {each["handled"] for each in desk.listed("--all")} == {"purged", None}
+        assert "0 dead letters replayed, 1 handled before" in desk.run("replay", "--tenant", "t-1").stdout
+        assert "0 dead letters purged" in desk.run("purge", "--tenant", "t-1", "--yes").stdout
+
+    def test_an_apache_kafka_deletes_the_beginning_of_a_partition(self, settings: Settings, apache_kafka: str) -> None:
+        """As far as every letter was replayed or purged; what is behind is hidden, and goes when it can."""
+        desk = new_dlq(settings, apache_kafka)
+        first, second = desk.letter(quiz()), desk.letter(quiz(tenant_id="t-2"))
+        third, other = desk.letter(quiz()), desk.letter(quiz(), partition=1)
+        said = desk.run("purge", "--tenant", "t-1", "--yes")
+        assert "3 dead letters purged: 2 deleted from Kafka, 1 hidden" in said.stdout
+        assert desk.run("show", first).exit_code == desk.run("show", other).exit_code == 1
+        assert desk.run("show", third).exit_code == 0
+        desk.run("replay", second)
+        assert "0 dead letters purged" in desk.run("purge", "--tenant", "t-1", "--yes").stdout
+        assert desk.read(desk.settings.dlq_topic) == []
+        assert desk.run("list", "--all").stdout == "0 dead letters\n"
+        assert desk.marked() == 0
+        desk.close()
+
+    def test_the_embedded_broker_deletes_nothing_and_the_command_says_so(self, embedded_desk: Dlq) -> None:
+        """The letters are hidden all the same."""
+        embedded_desk.letter(quiz())
+        said = embedded_desk.run("purge", "--yes")
+        assert "1 dead letter purged: all hidden, none deleted, since this broker cannot delete records" in said.stdout
+        assert (embedded_desk.places(), len(embedded_desk.read(embedded_desk.settings.dlq_topic))) == (set(), 1)
+
+
+class TestOutage:
+    """A dependency that is away."""
+
+    def test_no_kafka_or_no_redis_is_a_message(self, embedded_desk: Dlq) -> None:
+        """With an exit code, and nothing done."""
+        embedded_desk.letter(quiz())
+        for variable, address, who in (
+            ("MASTERY_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0", "redis"),
+            ("MASTERY_KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}", "kafka"),
+        ):
+            embedded_desk.environment[variable] = address
+            said = embedded_desk.run("replay")
+            assert (said.exit_code, f"Error: {who} is unavailable" in said.output) == (1, True)
+        assert embedded_desk.events() == []
+
+    def test_a_broker_that_goes_away_ends_the_run(self, settings: Settings) -> None:
+        """Soon, with an exit code; what was delivered stays remembered."""
+        with embedded("kafka") as bootstrap_servers:
+            desk = new_dlq(settings, bootstrap_servers)
+            for _ in range(100):
+                desk.letter(quiz())
+            run = desk.start("replay", "--rate", 10)
+            wait_for(lambda: desk.marked() >= 2, SECONDS)
+        try:
+            said, _ = run.communicate(timeout=SECONDS)
+        finally:
+            run.kill()
+        assert run.returncode == 1
+        assert "Error: kafka" in said
+        assert "Stopped early; the same command goes on from here." in said
+        assert "1 not delivered" in said
+        assert "Traceback" not in said
+        assert 2 <= desk.marked() < 100
+        desk.close()
+
+    def test_a_letter_that_is_not_delivered_is_not_marked(self, embedded_desk: Dlq) -> None:
+        """And the run ends by saying so."""
+        embedded_desk.letter(quiz())
+        nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
+        marked: list[Sequence[object]] = []
+        reader = RecordReader(embedded_desk.settings)
+        run = Replay(
+            embedded_desk.settings.events_topic,
+            producer=nowhere,
+            sources=Sources(reader, embedded_desk.settings.events_topic),
+            handled=(),
+            arrived=marked.extend,
+            refused=lambda _letter, _reason: None,
+            max_replays=3,
+        )
+        with DeadLetterTopic(embedded_desk.settings) as topic, pytest.raises(DependencyUnavailable, match="kafka did not take"):
+            run.run(topic.letters())
+        reader.close()
+        assert (run.counts[Fate.UNDELIVERED], run.counts[Fate.REPLAYED], marked) == (1, 0, [])
+
+    def test_marks_of_another_cluster_hide_nothing(self, settings: Settings, kafka_bootstrap: str) -> None:
+        """An embedded broker begins at offset 0 again when it is restarted."""
+        desk = new_dlq(settings, kafka_bootstrap)
+        place = desk.letter(quiz())
+        marks = HandledLetters(desk.engine.redis, desk.settings.key_prefix)
+        marks.mark(f"another/{desk.settings.dlq_topic}", [place], Handled.REPLAYED)
+        assert desk.places() == {str(place)}
+        desk.close()

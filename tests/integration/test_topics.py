@@ -1,0 +1,122 @@
+"""``mastery topics create`` on a real Apache Kafka, on the embedded broker, and on none."""
+
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+
+from cli.main import EngineErrorsAreMessages
+from cli.topics import topics
+from tests.conftest import make_topics
+from tests.stack import free_port
+
+DAY_MS = 86_400_000
+
+
+class Cluster:
+    """A broker, and the variables that name topics of this test's own there."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        name = uuid4().hex
+        self.events, self.dlq, self.results = self.topics = [f"{kind}-{name}" for kind in ("events", "dlq", "results")]
+        self._variables = {
+            "MASTERY_KAFKA_BOOTSTRAP": bootstrap_servers,
+            "MASTERY_EVENTS_TOPIC": self.events,
+            "MASTERY_DLQ_TOPIC": self.dlq,
+            "MASTERY_RESULTS_TOPIC": self.results,
+        }
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+
+    def create(self, **variables: str) -> Result:
+        """Run the command as ``mastery`` does, its errors made messages at the same edge."""
+        mastery = EngineErrorsAreMessages(commands=[topics])
+        return CliRunner().invoke(mastery, ["topics", "create"], env=self._variables | variables, prog_name="mastery")
+
+    def shape(self, topic: str) -> tuple[int, set[int]]:
+        """Partitions, and how many replicas they have."""
+        partitions = self._admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return len(partitions), {len(each.replicas) for each in partitions.values()}
+
+    def config(self, topic: str, name: str) -> str | None:
+        """An entry of a topic's configuration."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        value: str | None = self._admin.describe_configs([resource])[resource].result(10)[name].value
+        return value
+
+
+@pytest.fixture
+def apache(apache_kafka: str) -> Cluster:
+    """A real Kafka that has none of the topics."""
+    return Cluster(apache_kafka)
+
+
+def test_topics_are_created_as_the_settings_say(apache: Cluster) -> None:
+    """Partitions, replication and retention; events are deleted by age, and the largest message fits."""
+    result = apache.create(
+        MASTERY_KAFKA_PARTITIONS="6",
+        MASTERY_EVENTS_RETENTION_DAYS="3",
+        MASTERY_DLQ_RETENTION_DAYS="40",
+        MASTERY_RESULTS_RETENTION_DAYS="2",
+    )
+    assert result.exit_code == 0, result.output
+    assert [f"created: {topic}" in result.output for topic in apache.topics] == [True] * 3
+    assert [apache.shape(topic) for topic in apache.topics] == [(6, {1})] * 3
+    assert [apache.config(topic, "retention.ms") for topic in apache.topics] == [str(days * DAY_MS) for days in (3, 40, 2)]
+    assert [apache.config(topic, "cleanup.policy") for topic in apache.topics] == ["delete"] * 3
+    assert [apache.config(topic, "max.message.bytes") for topic in apache.topics] == ["1048588"] * 3
+
+
+def test_a_second_run_changes_nothing(apache: Cluster) -> None:
+    """It says that the topics exist, and has nothing to warn of."""
+    apache.create()
+    again = apache.create()
+    assert again.exit_code == 0
+    assert again.output.splitlines() == [f"exists: {topic}" for topic in apache.topics]
+
+
+def test_what_differs_from_the_settings_is_told_and_left(apache: Cluster) -> None:
+    """In partitions and in retention, each with both values."""
+    apache.create(MASTERY_KAFKA_PARTITIONS="2", MASTERY_EVENTS_RETENTION_DAYS="1")
+    result = apache.create(MASTERY_KAFKA_PARTITIONS="3", MASTERY_EVENTS_RETENTION_DAYS="5")
+    assert result.exit_code == 0
+    assert "warning, nothing changed: partitions is 2, the settings say 3" in result.output
+    assert f"warning, nothing changed: retention.ms is {DAY_MS}, the settings say {5 * DAY_MS}" in result.output
+    assert result.output.count("partitions is") == 3
+    assert result.output.count("retention.ms is") == 1
+    assert apache.shape(apache.events) == (2, {1})
+    assert apache.config(apache.events, "retention.ms") == str(DAY_MS)
+
+
+def test_only_missing_topics_are_created(apache_kafka: str, apache: Cluster) -> None:
+    """A topic that somebody else made stays as it is, and is told to differ."""
+    make_topics(apache_kafka, apache.events)
+    result = apache.create(MASTERY_KAFKA_PARTITIONS="5")
+    assert f"exists: {apache.events}" in result.output
+    assert "partitions is 4, the settings say 5" in result.output
+    assert [apache.shape(topic)[0] for topic in apache.topics] == [4, 5, 5]
+
+
+def test_what_the_broker_refuses_is_an_error_in_its_words(apache: Cluster) -> None:
+    """More replicas than there are brokers."""
+    result = apache.create(MASTERY_KAFKA_REPLICATION="15")
+    assert result.exit_code == 1
+    assert result.output.count("refused: ") == 3
+    assert "replication 15" in result.output
+    assert "error: " in result.output
+
+
+def test_the_embedded_broker_makes_topics_in_its_own_way(kafka_bootstrap: str) -> None:
+    """They exist afterwards, and nobody is led to believe that the settings hold there."""
+    cluster = Cluster(kafka_bootstrap)
+    result = cluster.create()
+    assert result.exit_code == 0, result.output
+    assert result.output.count("the embedded broker makes topics by itself, with 4 partitions") == 3
+    assert [cluster.shape(topic)[0] for topic in cluster.topics] == [4] * 3
+
+
+def test_a_broker_that_does_not_answer_is_told() -> None:
+    """In a line, and with an exit code."""
+    result = Cluster(f"127.0.0.1:{free_port()}").create()
+    assert result.exit_code == 1
+    assert result.output == "Error: kafka is unavailable\n"

@@ -1,0 +1,106 @@
+"""What others are told of a change of mastery."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+
+from app.clock import day_number
+from app.mastery.update import Change, MasteryUpdated, ThresholdReached, Update, encode_update, updates
+
+AT = datetime(2026, 10, 28, 22, 54, 27, tzinfo=UTC)
+CHANGE = Change("s-1", "c-1", revision=17, day=day_number(AT), millionths=612_500, former=574_524)
+
+
+def told(**changes: int | str) -> list[Update]:
+    return list(updates("t-1", msgspec.structs.replace(CHANGE, **changes), AT))
+
+
+def test_both_messages_of_a_change_as_json() -> None:
+    """They say the same, each under an id of its own. The ids are fixed here: repeats after an update have them too."""
+    updated, reached = (json.loads(encode_update(each)) for each in told())
+    assert updated == {
+        "event_type": "mastery.updated",
+        "event_id": "447e658e-1bd4-58b6-bf96-712a71e36738",
+        "timestamp": "2026-10-28T22:54:27Z",
+        "tenant_id": "t-1",
+        "student_id": "s-1",
+        "cohort_id": "c-1",
+        "version": "1.0",
+        "data": {
+            "revision": 17,
+            "date": "2026-10-28",
+            "score": 0.6125,
+            "level": "competent",
+            "previous_score": 0.574524,
+            "previous_level": "developing",
+        },
+    }
+    assert reached == updated | {"event_type": "mastery.threshold.reached", "event_id": "f0662d62-b525-5535-b3ea-6a5a2063e430"}
+
+
+@pytest.mark.parametrize(
+    ("former", "millionths", "levels"),
+    [
+        (574_524, 599_999, None),
+        (599_999, 600_000, ("developing", "competent")),
+        (600_000, 599_999, ("competent", "developing")),
+        (0, 1_000_000, ("beginner", "expert")),
+        (1_000_000, 0, ("expert", "beginner")),
+        (-1, 400_000, (None, "developing")),
+        (-1, 399_999, None),
+        (-1, 0, None),
+    ],
+)
+def test_a_level_is_reached_up_or_down(former: int, millionths: int, levels: tuple[str | None, str] | None) -> None:
+    """A student without a score comes from the lowest level, as 0 is in it."""
+    first, *more = told(former=former, millionths=millionths)
+    assert isinstance(first, MasteryUpdated)
+    assert ([] if levels is None else [levels]) == [(each.data.previous_level, each.data.level) for each in more]
+    assert all(isinstance(each, ThresholdReached) for each in more)
+
+
+def test_a_first_score_has_no_previous_one() -> None:
+    """Which is another thing than a previous score of 0."""
+    (first,) = told(former=-1, millionths=100_000)
+    assert (None, None) == (first.data.previous_score, first.data.previous_level)
+    (risen,) = told(former=0, millionths=100_000)
+    assert (0.0, "beginner") == (risen.data.previous_score, risen.data.previous_level)
+
+
+def test_no_cohort_is_told_as_null() -> None:
+    """The store has no null, and notes an empty text."""
+    assert [None, None] == [each.cohort_id for each in told(cohort_id="")]
+
+
+def test_a_repeat_has_the_same_ids() -> None:
+    """Whenever and by whomever it is told, so that a reader can drop it."""
+    later = list(updates("t-1", CHANGE, AT + timedelta(hours=1)))
+    assert [each.event_id for each in told()] == [each.event_id for each in later]
+
+
+@pytest.mark.parametrize("another", [{"revision": 18}, {"day": CHANGE.day + 1}, {"student_id": "s-2"}])
+def test_another_change_has_other_ids(another: dict[str, int | str]) -> None:
+    """None of its ids is among those of this one."""
+    assert {each.event_id for each in told()}.isdisjoint(each.event_id for each in told(**another))
+
+
+def test_another_tenant_s_student_has_other_ids() -> None:
+    """Students of two tenants may have the same name."""
+    others = updates("t-2", CHANGE, AT)
+    assert {each.event_id for each in told()}.isdisjoint(each.event_id for each in others)
+
+
+def test_moments_are_told_in_utc() -> None:
+    """Wherever the clock stood."""
+    abroad = AT.astimezone(timezone(timedelta(hours=2)))
+    assert [AT.isoformat()] * 2 == [each.timestamp.isoformat() for each in updates("t-1", CHANGE, abroad)]
+
+
+def test_a_change_is_an_array_in_the_order_that_the_script_writes() -> None:
+    """``put_scores.lua`` knows no names of fields."""
+    noted = msgspec.msgpack.encode(["s-1", "", 1, 20_754, 400_000, -1])
+    assert Change("s-1", "", revision=1, day=20_754, millionths=400_000, former=-1) == msgspec.msgpack.decode(
+        noted, type=Change
+    )
