@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MASTERY := $(BIN)/mastery
+CHAOS_FAULTS ?= 30
 PORT := 9092
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench asyncapi kafka lock clean
+.PHONY: help setup demo test chaos check bench asyncapi kafka lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -25,6 +26,9 @@ demo: setup  ## the whole engine on a simulated classroom, with a summary; Ctrl-
 
 test: setup  ## all tests, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+chaos: setup  ## the long proof by fault: CHAOS_FAULTS=30 in each test, CHAOS_SEED=n repeats one
+	CHAOS_FAULTS=$(CHAOS_FAULTS) $(BIN)/python -m pytest tests/chaos --timeout=3600
 
 check: setup  ## lint, types, import contracts
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ from flask import Flask, Response
 from flask.json.provider import JSONProvider
 from flask_jwt_extended import JWTManager
 
-from api import health, mastery, task_states
+from api import health, ingest, mastery, task_states
 from api.authentication import register_authentication
 from api.bodies import WholeBody
 from api.errors import register_error_handlers
@@ -54,6 +54,6 @@ def create_app(engine: Engine | None = None) -> Flask:
     register_authentication(app)
     api = openapi(app)
     register_error_handlers(app)
-    for blueprint in (health.blueprint, mastery.blueprint, task_states.blueprint):
+    for blueprint in (health.blueprint, mastery.blueprint, ingest.blueprint, task_states.blueprint):
         api.register_blueprint(blueprint)
     return app

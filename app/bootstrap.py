@@ -8,6 +8,7 @@ from app.clock import Clock, system_clock
 from app.errors import SettingsError
 from app.events.bridges import Bridges
 from app.events.ledger import Ledger
+from app.idempotency import IdempotencyKeys
 from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
 from app.redis_client import connect
@@ -26,6 +27,7 @@ class Engine:
     ledger: Ledger
     bridges: Bridges
     task_owners: TaskOwners
+    idempotency_keys: IdempotencyKeys
     clock: Clock
 
 
@@ -43,5 +45,6 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         ledger=Ledger(client, settings.key_prefix),
         bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
+        idempotency_keys=IdempotencyKeys(client, settings.key_prefix, settings.idempotency_ttl_seconds),
         clock=clock,
     )

@@ -20,7 +20,11 @@ def configure_logging(level: str) -> None:
             },
             "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
             # A line or two for each task would bury everything else; failures are still logged.
-            "loggers": {"celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
+            "loggers": {
+                "celery.worker.strategy": {"level": "WARNING"},
+                "celery.app.trace": {"level": "WARNING"},
+                "celery.beat": {"level": "WARNING"},
+            },
             "root": {"level": level, "handlers": ["stdout"]},
         }
     )

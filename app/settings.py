@@ -49,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
     http_threads: Annotated[int, Meta(ge=1, le=256)] = 8
     http_max_body_bytes: Annotated[int, Meta(ge=1024, le=100_000_000)] = 2_000_000
     calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it is handed a 202
+    # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. 30 bytes an event.
+    idempotency_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
 
     jwt_secret: Text = DEVELOPMENT_SECRET
     token_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400

@@ -54,6 +54,8 @@ def _record_day(engine: Engine, chance: Random, students: Sequence[str], day: da
         for kind in kinds:
             events = [event(chance, student, moment, kind) for student in students[start : start + CHUNK]]
             record_events(events, store=engine.mastery, now=moment)
+    for tenant in engine.mastery.tenants():  # as the relay does: changes that are told are kept no longer
+        engine.redis.delete(f"{engine.settings.key_prefix}:{{{tenant}}}:changes")
 
 
 def _used_memory(engine: Engine) -> int:

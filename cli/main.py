@@ -15,8 +15,11 @@ from app.settings import load_settings
 from cli import demo as demo_command
 from cli import doctor as doctor_command
 from cli import replay as replay_command
+from cli.bridge import bridge
+from cli.dlq import dlq
 from cli.running_stack import settings_of_running_stack
 from cli.stack import run_stack
+from cli.topics import topics
 
 EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -83,6 +86,11 @@ def token(role: str, tenant: str, subject: str | None, cohorts: str) -> None:
 def doctor() -> None:
     """Show the settings, secrets redacted, and ping every dependency."""
     sys.exit(doctor_command.run(settings_of_running_stack(load_settings(), required=False), console=Console()))
+
+
+main.add_command(dlq)
+main.add_command(bridge)
+main.add_command(topics)
 
 
 if __name__ == "__main__":

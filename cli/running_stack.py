@@ -20,6 +20,7 @@ class RunningStack(msgspec.Struct, frozen=True):
     redis_url: str
     broker_url: str
     kafka_bootstrap: str
+    bridge_metrics_url: str
 
     def write(self, folder: Path) -> None:
         """Say so in the data folder, at once for whoever reads meanwhile."""

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import honcho.manager
 from honcho.manager import SIGNALS, Manager
@@ -77,6 +78,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
     """The servers that the settings name, or embedded ones, and ports for the rest."""
     http_port = _port("MASTERY_HTTP_PORT", settings.http_host, settings.http_port)
     flower_port = _port("MASTERY_FLOWER_PORT", settings.flower_host, settings.flower_port)
+    metrics_port = _port("MASTERY_BRIDGE_METRICS_PORT", settings.http_host, settings.bridge_metrics_port)
     with ExitStack() as exits:
         log = exits.enter_context((folder / "logs" / "servers.log").open("ab"))
         redis_url = settings.redis_url or exits.enter_context(
@@ -92,6 +94,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
             redis_url=redis_url,
             broker_url=settings.broker_url or redis_url,
             kafka_bootstrap=kafka,
+            bridge_metrics_url=f"http://{settings.http_host}:{metrics_port}/metrics",
         )
 
 
@@ -116,6 +119,7 @@ def _environment(settings: Settings, stack: RunningStack) -> dict[str, str]:
         f"{PREFIX}BROKER_URL": stack.broker_url,
         f"{PREFIX}KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         f"{PREFIX}HTTP_PORT": stack.http_url.rpartition(":")[2],
+        f"{PREFIX}BRIDGE_METRICS_PORT": str(urlsplit(stack.bridge_metrics_url).port),
         # Flower's own variable: a password on the command line would be seen by every user of the machine.
         "FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}",
         "PYTHONUNBUFFERED": "1",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import redis
 from celery.utils.time import get_exponential_backoff_interval
 from kombu.exceptions import OperationalError
 
@@ -68,7 +69,7 @@ def queued() -> int:
     try:
         with app.connection_for_write() as connection:
             channel: Any = connection.default_channel
-            declared = channel.queue_declare(EVENTS, passive=True)
-    except OperationalError as error:
+            declared = channel.queue_declare(EVENTS)  # passively it would refuse an empty one, which has no key in Redis
+    except (OperationalError, redis.ConnectionError, redis.TimeoutError) as error:  # the channel lets the driver's through
         raise DependencyUnavailable("broker") from error
     return int(declared.message_count)

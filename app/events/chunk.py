@@ -40,6 +40,8 @@ class Chunk(NamedTuple):
     records: Sequence[SourceRecord]
 
 
+UNREADABLE = (zstd.ZstdError, msgspec.DecodeError)  # what is raised for bytes that are no chunk
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[str, datetime, list[SourceRecord]])
 
@@ -64,5 +66,5 @@ def encode_chunk(chunk: Chunk) -> bytes:
 
 
 def decode_chunk(encoded: bytes) -> Chunk:
-    """The chunk that was encoded. Raises zstd.ZstdError or msgspec.DecodeError for anything else."""
+    """The chunk that was encoded. Raises one of ``UNREADABLE`` for anything else."""
     return Chunk(*_decoder.decode(zstd.decompress(encoded)))

@@ -68,7 +68,7 @@ class Cluster:
         self.valkey.wait_until_loaded()
 
     def stop(self) -> str:
-        """SIGTERM to everything, and Valkey last, so that the others can finish what they have in hand. Tells how long it took."""
+        """SIGTERM to everything, and Valkey last, so that the others can finish what is in hand. Tells how long it took."""
         clients = [part for part in self.parts() if part is not self.valkey and part.is_started]
         began = time.monotonic()
         for part in clients:
@@ -93,11 +93,21 @@ class Cluster:
         yield from self._clients()
         yield self.second_bridge
 
-    def check_alive(self) -> None:
-        """Fail when a process has ended that nobody killed: no fault of another part may end one."""
+    def supervise(self) -> str:
+        """Start a worker again that has ended by itself; returns what there is to tell. Fails when any other part has ended.
+
+        Celery counts on a supervisor where a process dies before the worker is up ("Could not start worker processes"), and
+        where the connection to the broker is lost at a bad moment (kombu restores messages over a connection it has given up).
+        """
         for part in self.parts():
             code = part.exit_code()
-            assert code is None, f"{part.name} ended by itself, with exit code {code}\n{part.tail()}"
+            if code is None:
+                continue
+            assert part is self.worker, f"{part.name} ended by itself, with exit code {code}"
+            part.put_away()
+            part.start()
+            return f"the worker ended by itself, with exit code {code}, and is started again"
+        return ""
 
     def _clients(self) -> tuple[Part, ...]:
         return self.worker, self.beat, self.bridge

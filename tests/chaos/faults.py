@@ -5,8 +5,11 @@ A part that was killed comes back at once or a moment later, as supervisors do i
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 from typing import TypeAlias
+
+import psutil
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.process import Part
@@ -16,6 +19,8 @@ Fault: TypeAlias = Callable[[Cluster, Random], str]
 SUPERVISOR_SECONDS = 1.5  # systemd waits 0.1 s before it starts a service again, a container runtime a little longer
 # How late the disk may be under `everysec`: Valkey begins to hold back writes when a second has become two.
 LATE_SECONDS = 1.5
+IDLE_SECONDS = 12.0  # the group waits ten seconds for a bridge that an earlier fault killed
+FORK_SECONDS = 5.0  # after which a worker that was just started has children
 TOGETHER_SECONDS = 4.0  # for which two bridges work side by side; a rebalance takes about one
 
 
@@ -26,11 +31,14 @@ def kill_worker(cluster: Cluster, rng: Random) -> str:
 
 def kill_worker_child(cluster: Cluster, rng: Random) -> str:
     """SIGKILL of one of the processes that run the tasks, as the system does when memory is short."""
-    children = cluster.worker.children()
+    deadline = time.monotonic() + FORK_SECONDS
+    while not (children := cluster.worker.children()) and time.monotonic() < deadline:
+        time.sleep(0.02)
     if not children:
-        return "the worker has no child yet"
+        return "the worker has no child"
     child = rng.choice(sorted(children, key=lambda each: each.pid))
-    child.kill()
+    with suppress(psutil.NoSuchProcess):  # it may have gone by itself
+        child.kill()
     return f"child {child.pid}"
 
 
@@ -104,12 +112,14 @@ def restart_everything(cluster: Cluster, rng: Random) -> str:
     return f"stopped {stopped}; back after {seconds:.1f} s"
 
 
-def draw(kinds: Sequence[Fault], count: int, rng: Random) -> list[Fault]:
-    """So many faults in random order; none strikes again before all others have."""
-    drawn: list[Fault] = []
+def draw(certain: Sequence[Fault], others: Sequence[Fault], count: int, rng: Random) -> list[Fault]:
+    """So many faults in random order: the certain ones for sure, and no kind again before each had its turn."""
+    drawn = rng.sample(certain, min(count, len(certain))) + rng.sample(others, max(0, min(count - len(certain), len(others))))
+    rng.shuffle(drawn)
+    kinds = (*certain, *others)
     while len(drawn) < count:
-        drawn += rng.sample(kinds, len(kinds))
-    return drawn[:count]
+        drawn += rng.sample(kinds, min(len(kinds), count - len(drawn)))
+    return drawn
 
 
 def _kill_and_start(part: Part, rng: Random) -> str:
@@ -120,6 +130,7 @@ def _kill_and_start(part: Part, rng: Random) -> str:
 
 
 def _lose_writes(cluster: Cluster, rng: Random, kill: Callable[[], None]) -> int:
+    cluster.valkey.wait_until_busy(IDLE_SECONDS)  # without writes there is nothing to lose
     safe = cluster.valkey.lag_behind()
     _pause(rng, LATE_SECONDS)
     kill()

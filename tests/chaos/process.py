@@ -47,7 +47,10 @@ class Part:
 
     def children(self) -> list[psutil.Process]:
         """The processes that it forked and that live."""
-        found = psutil.Process(self._running().pid).children(recursive=True)
+        try:
+            found = psutil.Process(self._running().pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []  # it has just ended
         self._children.update(found)
         return found
 
@@ -76,7 +79,8 @@ class Part:
     def put_away(self) -> None:
         """End it and every process it ever forked, whatever their state."""
         if self._process:
-            self.children() if self._process.poll() is None else None
+            if self._process.poll() is None:
+                self.children()
             self._process.kill()
             self._process.wait(KILL_SECONDS)
             self._process = None

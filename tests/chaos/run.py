@@ -1,10 +1,11 @@
 """One run: records stream while faults strike, then all must be as if nothing had happened. A failure tells the whole story."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import islice
 from random import Random
+from types import TracebackType
 
 import redis
 
@@ -46,34 +47,38 @@ class Run:
         self._tell = tell
         self._log: list[str] = []
 
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        """End the stream. Whatever went wrong takes the story along."""
+        self._stream.stop()
+        self._lag.close()
+        if error is not None:
+            error.add_note(self.story())
+
     def conduct(self) -> None:
         """Send everything, let each fault strike at a random moment of the stream, and return when all is recorded."""
         self._note(f"{len(self._records):,} records, {len(self._faults)} faults, seed {self._seed}")
-        try:
-            self._stream.start()
-            self._strike()
-            self._settle()
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.story()}") from error
-        finally:
-            self._stream.stop()
-            self._lag.close()
+        self._stream.start()
+        self._strike()
+        self._settle()
 
     def check_counters(self) -> None:
         """Each record came to the end it deserves, once: in = applied + duplicates + expired + dead-lettered."""
-        assert records_in(self._cluster.settings) == len(self._records), self.story()
-        assert counted(self._cluster.engine) == tally(self._records), self.story()
+        assert records_in(self._cluster.settings) == len(self._records)
+        assert counted(self._cluster.engine) == tally(self._records)
 
     def check_dead_letters(self) -> None:
         """Each invalid record has one dead letter, and no other has any."""
         sources = sorted(letters(self._cluster.settings))
         invalid = (index for index, record in enumerate(self._records) if record.fate is Fate.DEAD_LETTER)
-        assert sources == sorted(self._stream.places[index] for index in invalid), self.story()
+        assert sources == sorted(self._stream.places[index] for index in invalid)
 
     def check_students(self, expected: Mapping[Student, Expected], as_of: date) -> None:
         """Every student's mastery, and the score kept for rankings, is the reference's."""
-        self._check_none(wrong_students(self._cluster.engine, expected, as_of))
-        self._check_none(wrong_scores(self._cluster.engine, expected))
+        assert list(islice(wrong_students(self._cluster.engine, expected, as_of), SHOWN)) == []
+        assert list(islice(wrong_scores(self._cluster.engine, expected), SHOWN)) == []
 
     def story(self) -> str:
         """What happened so far: seed, faults with their times, counters, and the ends of the logs."""
@@ -94,11 +99,15 @@ class Run:
         for fault, moment, limit in zip(self._faults, moments, [*moments[1:], len(self._records)], strict=True):
             deadline = time.monotonic() + PATIENCE_SECONDS
             while self._stream.produced < moment and time.monotonic() < deadline:
+                self._supervise()
                 time.sleep(LOOK_SECONDS)
-            self._cluster.check_alive()
             self._stream.allow(limit)  # it goes on while the fault strikes, up to the moment of the next one
             self._note(f"{fault.__name__} …")
             self._note(f"… {fault(self._cluster, self._rng)}")
+
+    def _supervise(self) -> None:
+        if told := self._cluster.supervise():
+            self._note(told)
 
     def _note(self, what: str) -> None:
         line = f"{time.monotonic() - self._began:6.1f} s, {self._stream.produced:6} records: {what}"
@@ -116,7 +125,7 @@ class Run:
         while not self._holds(condition):
             assert time.monotonic() < deadline, f"not within {SETTLE_SECONDS} s: {what}"
             assert not self._stream.errors, self._stream.errors[:SHOWN]
-            self._cluster.check_alive()
+            self._supervise()
             time.sleep(LOOK_SECONDS)
         self._note(what)
 
@@ -133,7 +142,3 @@ class Run:
         except (DependencyUnavailable, redis.RedisError) as error:
             told = f"the counters cannot be read: {error}"
         return f"{self._stream.produced} produced, {len(self._stream.places)} delivered, {told}"
-
-    def _check_none(self, wrong: Iterable[str]) -> None:
-        first = list(islice(wrong, SHOWN))
-        assert not first, f"{first}\n{self.story()}"

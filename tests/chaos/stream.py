@@ -1,5 +1,6 @@
 """The stream: a producer that goes on through every outage until each record is known to have arrived, once."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from threading import Event as Flag
@@ -20,6 +21,8 @@ LOOK_RECORDS = 1_000  # between two looks at the lag, which take a few milliseco
 MOST_UNREAD = 6_000
 RETRY_SECONDS = 0.1
 DELIVERY_SECONDS = 300  # longer than any outage here: librdkafka repeats a record, and the broker drops the repeats, until then
+
+_log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -55,7 +58,8 @@ class Stream(Thread):
     def stop(self) -> None:
         """Stop producing, whatever is left."""
         self._stopped.set()
-        self.join()
+        if self.is_alive():
+            self.join()
 
     def run(self) -> None:
         """Produce all records, then wait for what is not delivered yet."""
@@ -66,7 +70,8 @@ class Stream(Thread):
                 "delivery.timeout.ms": DELIVERY_SECONDS * 1000,
                 "reconnect.backoff.max.ms": 1_000,
                 "linger.ms": 5,
-            }
+            },
+            logger=_log,
         )
         lag = Lag(self._engine)
         try:

@@ -1,6 +1,7 @@
 """A Valkey that is killed for real: the server's own binary on an append-only file that survives it, or most of it."""
 
 import os
+import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.chaos.process import Part
 from tests.stack import free_port, wait_for
 
 LOADED_SECONDS = 60.0
+BUSY_BYTES = 100_000  # two chunks
 
 
 class Fsync(StrEnum):
@@ -47,6 +49,12 @@ class Valkey(Part):
     def wait_until_loaded(self) -> None:
         """Return when it has read its append-only file and answers."""
         wait_for(self._answers, LOADED_SECONDS)
+
+    def wait_until_busy(self, seconds: float) -> None:
+        """Return when much is being written, or after so many seconds in which there was not."""
+        began, deadline = self._append_only_file().stat().st_size, time.monotonic() + seconds
+        while self._append_only_file().stat().st_size < began + BUSY_BYTES and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def lag_behind(self) -> int:
         """Force nothing onto the disk from now on, as when it is late. Returns how many bytes of the file may be safe.

@@ -22,7 +22,6 @@ from app.errors import DependencyUnavailable, InvalidInput, NotFound
 from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.settings import Settings
-from cli.dlq import dlq
 from cli.embedded import embedded
 from cli.main import main
 from consumers.dead_letter_topic import DeadLetterTopic
@@ -36,7 +35,6 @@ from tests.stack import free_port, wait_for
 
 SECONDS = 60.0
 NOW = datetime.now(UTC)
-main.add_command(dlq)
 
 
 class Dlq:
@@ -117,9 +115,8 @@ class Dlq:
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """``mastery dlq …``, as a process of its own."""
-        code = "from cli.main import main; from cli.dlq import dlq; main.add_command(dlq); main()"
         return subprocess.Popen(
-            [sys.executable, "-c", code, "dlq", *map(str, arguments)],
+            [sys.executable, "-m", "cli.main", "dlq", *map(str, arguments)],
             env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -39,7 +39,7 @@ def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, state_port: i
         with embedded("valkey", str(tmp_path / "state"), str(state_port)):
             wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
             assert stack.engine.mastery.totals("t") == Totals(applied=EVENTS)
-            assert stack.engine.events.dead_letters() == {}
+            assert stack.engine.ledger.counts().dead_letters == {}
             tasks = requests.get(f"{stack.running.flower_url}/api/tasks", auth=("mastery", "mastery"), timeout=10).json()
             assert {task["args"] for task in tasks.values() if task["name"] == "events.record"} == {HIDDEN}, (
                 "a retry shows them"

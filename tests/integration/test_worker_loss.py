@@ -11,10 +11,12 @@ import psutil
 import pytest
 import redis
 import requests
+from kombu import Connection
 
+from app.events.chunk import Chunk, SourceRecord
 from app.mastery.store import Totals
 from cli.embedded import embedded
-from consumers.kafka import producer
+from tasks.events import record
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for
 
@@ -45,13 +47,21 @@ def stack(tmp_path: Path, broker: redis.Redis, state: ExitStack, state_port: int
         yield running
 
 
-def produce(stack: Stack) -> None:
+def accept(stack: Stack) -> int:
+    """A chunk in flight, whose task is not sent yet."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    out = producer(stack.engine.settings)
-    for number in range(EVENTS):
-        event = activity(tenant_id="t", student_id=f"s-{number % 7}", timestamp=yesterday)
-        out.produce(stack.engine.settings.events_topic, json.dumps(event).encode())
-    assert out.flush(10) == 0
+    events = [activity(tenant_id="t", student_id=f"s-{number % 7}", timestamp=yesterday) for number in range(EVENTS)]
+    records = [SourceRecord(0, offset, json.dumps(event).encode()) for offset, event in enumerate(events)]
+    accepted = stack.engine.ledger.accept(Chunk("mastery.events", datetime.now(UTC), records))
+    assert accepted.chunk_id is not None
+    return accepted.chunk_id
+
+
+def send(stack: Stack, chunk_id: int) -> None:
+    """Send the chunk's task, as the bridge does."""
+    settings = stack.engine.settings
+    with Connection(settings.broker, transport_options={"global_keyprefix": f"{settings.key_prefix}:celery:"}) as connection:
+        record.apply_async(args=(chunk_id,), connection=connection)
 
 
 def chunks_in_hand(stack: Stack, broker: redis.Redis) -> bool:
@@ -66,8 +76,9 @@ def worker_child(stack: Stack) -> psutil.Process:
 
 def test_a_chunk_survives_the_process_that_recorded_it(stack: Stack, broker: redis.Redis) -> None:
     """SIGKILL in the middle of a chunk, as the system does when memory is short."""
+    chunk_id = accept(stack)
     stack.engine.redis.client_pause(PAUSE_MILLISECONDS)
-    produce(stack)
+    send(stack, chunk_id)
     wait_for(lambda: chunks_in_hand(stack, broker), SECONDS)
     worker_child(stack).kill()
     wait_for(lambda: stack.engine.mastery.totals("t") == Totals(applied=EVENTS), SECONDS)
@@ -77,8 +88,9 @@ def test_a_chunk_survives_a_broker_that_takes_nothing_back(
     stack: Stack, broker: redis.Redis, state: ExitStack, state_port: int, tmp_path: Path
 ) -> None:
     """The state is away, so the chunk is to be tried again; the broker is full, so it cannot be queued for that."""
+    chunk_id = accept(stack)
     state.close()
-    produce(stack)
+    send(stack, chunk_id)
     wait_for(lambda: chunks_in_hand(stack, broker), SECONDS)
     broker.config_set("maxmemory", 1)
     wait_for(lambda: "cannot be queued again yet" in stack.log(), SECONDS)

@@ -1,9 +1,8 @@
 """A chunk travels as bytes and comes out as it went in."""
 
-import msgspec
 import pytest
 
-from app.events.chunk import MAX_BYTES, Chunk, SourceRecord, decode_chunk, encode_chunk, split, zstd
+from app.events.chunk import MAX_BYTES, UNREADABLE, Chunk, SourceRecord, decode_chunk, encode_chunk, split
 from tests.conftest import NOW
 
 
@@ -17,9 +16,7 @@ def test_records_survive_the_journey() -> None:
 
 def test_anything_else_is_refused() -> None:
     """What is no chunk does not pass for one."""
-    with pytest.raises(msgspec.DecodeError):
-        decode_chunk(zstd.compress(b"\x93\x01"))
-    with pytest.raises(zstd.ZstdError):
+    with pytest.raises(UNREADABLE):
         decode_chunk(b"\x93\x01")
 
 

@@ -1,0 +1,159 @@
+"""Learning events over HTTP, for those who have no Kafka at hand: POST /mastery/ingest."""
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+from flask import Response, request
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from api.authentication import engine, principal
+from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
+from api.parsing import JsonBlueprint
+from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
+from app.events.ingest_events import Busy, Verdict, ingest_events, require_sender
+from tasks.events import enqueue_chunks
+
+MAX_EVENTS = 500  # as many as the bridge reads at once
+# Where the bridge holds back, callers may still send a few; but the backlog has an end for them too.
+MARKS_IN_FLIGHT = 2
+BUSY_SECONDS = "5"  # the workers do a chunk of 500 events in 20 to 50 ms, so some hundred chunks in that time
+
+# W3C Trace Context, section 3.2.2: a version that is not ff, a trace and a parent that are not all zeros, flags.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+P = ParamSpec("P")
+_log = logging.getLogger(__name__)
+
+blueprint = JsonBlueprint("ingest", __name__, url_prefix="/mastery", description="Learning events over HTTP")
+
+
+class EventField(fields.Raw):
+    """An event, whatever it is: it is judged as one from Kafka would be."""
+
+    def __init__(self, **options: Any) -> None:
+        description = "As on the topic `mastery.events`; `tenant_id` may be left out, and must else be the token's"
+        example = {
+            "event_id": "9b2f7c5e-3d0f-4c55-8a39-6f6f0d0b8a11",
+            "event_type": "quiz.performance.submitted",
+            "timestamp": "2026-10-28T22:54:26Z",
+            "student_id": "s-604916",
+            "cohort_id": "BBB-2013J",
+            "data": {"quiz_id": "q1", "total_questions": 10, "correct_answers": 8},
+        }
+        super().__init__(metadata={"type": "object", "description": description, "example": example}, **options)
+
+
+class EventList(fields.List[Any]):
+    """Events in a list whose length is checked before anything is done with each of them."""
+
+    def __init__(self) -> None:
+        super().__init__(EventField(), validate=validate.Length(1, MAX_EVENTS))
+
+    def _deserialize(self, value: Any, *_args: Any, **_options: Any) -> Any:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        return value
+
+
+class IngestBody(Schema):
+    """One event, or several."""
+
+    event = EventField()
+    events = EventList()
+
+    @validates_schema
+    def _one_of_them(self, data: dict[str, Any], **_: Any) -> None:
+        if len(data) != 1:
+            reasons = ["Give either event or events."]
+            raise ValidationError({"event": reasons, "events": reasons})
+
+
+class EventAnswer(Schema):
+    index = fields.Integer(required=True, metadata={"description": "Its place in the request, from 0"})
+    event_id = fields.String(required=True, allow_none=True, metadata={"description": "What it claims to be; null if nothing"})
+    status = fields.String(required=True, validate=validate.OneOf(["accepted", "rejected"]))
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={
+            "description": "What is wrong with a rejected one, by field; `event` where it is none in particular",
+            "example": {"data.total_questions": ["Expected `int` >= 1"]},
+        },
+    )
+
+
+class Ingested(Schema):
+    accepted = fields.Integer(required=True)
+    rejected = fields.Integer(required=True)
+    events = fields.List(fields.Nested(EventAnswer), required=True)
+
+
+def _senders_only(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Who may not send events learns nothing of what is wrong with theirs."""
+
+    @wraps(view)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Response:
+        require_sender(principal())
+        return view(*args, **kwargs)
+
+    return checked
+
+
+@blueprint.errorhandler(Busy)
+def busy(error: Busy) -> Response:
+    """Too many callers, or too few workers: a while later there is room."""
+    _log.warning("busy: %s, correlation id %s", error, correlation_id())
+    message = "The service is busy; try again later."
+    return failure(503, ErrorCode.SERVICE_UNAVAILABLE, message, headers={"Retry-After": BUSY_SECONDS})
+
+
+@blueprint.post("/ingest")
+@_senders_only
+@blueprint.arguments(IngestBody())
+@blueprint.response(202, envelope(Ingested), description="Taken over, those that are valid", headers=REPLAYED_HEADER)
+@blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")
+@blueprint.alt_response(503, schema=Failure, description="Busy, or a part does not answer: try again after Retry-After seconds")
+@blueprint.doc(parameters=[IDEMPOTENCY_KEY])
+@idempotent
+def ingest(body: dict[str, Any]) -> Response:
+    """Learning events; each of them is accepted or rejected by itself"""
+    elements = body.get("events", [body.get("event")])
+    verdicts = ingest_events(
+        elements,
+        tenant=principal().tenant,
+        ledger=engine().ledger,
+        enqueue=enqueue_chunks,
+        now=engine().clock(),
+        max_in_flight=MARKS_IN_FLIGHT * engine().settings.chunks_high_mark,
+        traceparent=_traceparent(),
+    )
+    rejected = sum(verdict.error is not None for verdict in verdicts)
+    if rejected == len(verdicts):
+        return failure(422, ErrorCode.VALIDATION_ERROR, "No event is valid.", _details(verdicts, is_list="events" in body))
+    outcomes = [_outcome(index, verdict) for index, verdict in enumerate(verdicts)]
+    return success({"accepted": len(verdicts) - rejected, "rejected": rejected, "events": outcomes}, 202)
+
+
+def _outcome(index: int, verdict: Verdict) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"index": index, "event_id": verdict.event_id}
+    if verdict.error is None:
+        return outcome | {"status": "accepted"}
+    return outcome | {"status": "rejected", "errors": {verdict.error.field or "event": [verdict.error.reason]}}
+
+
+def _details(verdicts: Sequence[Verdict], *, is_list: bool) -> dict[str, list[str]]:
+    """What is wrong with each event, by its place in the body: ``events.3.data.total_questions``, or ``event.data…``."""
+    return {
+        ".".join(filter(None, (f"events.{index}" if is_list else "event", verdict.error.field))): [verdict.error.reason]
+        for index, verdict in enumerate(verdicts)
+        if verdict.error is not None
+    }
+
+
+def _traceparent() -> str:
+    """The caller's, if it is one."""
+    given = request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.fullmatch(given) else ""

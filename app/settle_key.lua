@@ -1,0 +1,16 @@
+-- Settle a claimed idempotency key: note the answer, or free the key; unless the claim ran out and the key is another's by now.
+--
+-- KEYS[1]  the key: string, an entry as app/idempotency.py writes it
+-- ARGV[1]  the entry of the claim
+-- ARGV[2]  the entry that takes its place, or "" to free the key
+-- ARGV[3]  for how many seconds
+--
+-- Returns whether the claim was still there.
+
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+end
+return 1

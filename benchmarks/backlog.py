@@ -1,0 +1,122 @@
+"""Memory of the bridge and of Redis while millions of records wait in Kafka: bounded, whatever the backlog.
+
+On a real Apache Kafka, since the embedded broker keeps only the newest 5 MB of a partition; without one there is no row.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+
+import psutil
+
+from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable
+from app.settings import load_settings
+from benchmarks.stacks import PROJECT
+from benchmarks.table import Row
+from benchmarks.workload import classroom_records
+from cli.apache_kafka import fetch_jars
+from cli.embedded import embedded
+from consumers.feed import Lag
+from consumers.kafka import deliver, producer
+
+SMALL, LARGE, QUICK = 50_000, 5_000_000, 200_000
+BATCH = 50_000  # records produced at a time
+SETTLED_SECONDS = 20.0  # the high mark is reached within two
+SAMPLE_SECONDS = 0.1
+WORKING_SECONDS = 30.0  # with a worker, while the backlog is worked off
+MEGABYTE = 1_000_000
+TARGET_RATIO = 1.5
+
+
+def measure(*, quick: bool) -> list[Row]:
+    """The same with a small backlog and a large one: with no worker, so that it only grows, then with one."""
+    try:
+        jars = fetch_jars()
+    except DependencyUnavailable as error:
+        return [Row(what=f"memory with a backlog of {LARGE:,} records", measured=f"not measured: {error}")]
+    large = QUICK if quick else LARGE
+    bridge_small, redis_small = _peaks(jars, SMALL)
+    bridge_large, redis_large = _peaks(jars, large)
+    return [
+        Row(
+            what=f"memory with a backlog of {large:,} records in Kafka\nbridge (RSS) and Redis (used), peaks",
+            measured=f"{bridge_large / MEGABYTE:.0f} MB, {redis_large / MEGABYTE:.0f} MB",
+            baseline=f"{bridge_small / MEGABYTE:.0f} MB, {redis_small / MEGABYTE:.0f} MB\nbacklog of {SMALL:,}",
+            ratio=f"{bridge_large / bridge_small:.2f} ×, {redis_large / redis_small:.2f} ×",
+            target=f"bounded: bridge < {TARGET_RATIO} ×",
+            met=bridge_large < TARGET_RATIO * bridge_small,
+        )
+    ]
+
+
+def _peaks(jars: Path, backlog: int) -> tuple[int, int]:
+    """Bytes that bridge and Redis take at most, on servers of their own."""
+    with TemporaryDirectory(prefix="mastery-bench-") as folder:
+        path = Path(folder)
+        with (
+            embedded("valkey", str(path / "valkey"), "0") as url,
+            embedded("apache-kafka", str(path / "kafka"), "0", str(jars)) as bootstrap_servers,
+        ):
+            variables = {
+                "MASTERY_REDIS_URL": url,
+                "MASTERY_KAFKA_BOOTSTRAP": bootstrap_servers,
+                "MASTERY_DATA_DIR": str(path / "data"),
+            }
+            engine = bootstrap(load_settings(variables))
+            _produce(engine, backlog)
+            try:
+                return _bridge(engine, variables)
+            finally:
+                engine.redis.close()
+
+
+def _produce(engine: Engine, count: int) -> None:
+    """Fill the topic. The same events again and again: to be read, decoded and recorded they need not be new."""
+    records = classroom_records("backlog", students=6_000, days=14, seed=6)[:BATCH]
+    out = producer(engine.settings)
+    for start in range(0, count, len(records)):
+        some = records[: count - start]
+        deliver(out, engine.settings.events_topic, ((key, value, []) for key, value in some))
+
+
+def _bridge(engine: Engine, variables: dict[str, str]) -> tuple[int, int]:
+    lag = Lag(engine)
+    environment = {**os.environ, **variables}
+    with _process(environment, "consumers") as bridge:
+        alone = _watch(engine, lag, bridge, SETTLED_SECONDS)
+        with _process(environment, "celery", "--app", "tasks.celery", "worker", "--concurrency", "2"):
+            working = _watch(engine, lag, bridge, WORKING_SECONDS)
+    lag.close()
+    return max(alone[0], working[0]), max(alone[1], working[1])
+
+
+def _watch(engine: Engine, lag: Lag, bridge: psutil.Popen, seconds: float) -> tuple[int, int]:
+    """Peaks of a while, or until nothing waits any more."""
+    deadline, resident, used = monotonic() + seconds, 0, 0
+    while monotonic() < deadline and (lag.records() or engine.ledger.in_flight()):
+        resident = max(resident, bridge.memory_info().rss)
+        used = max(used, int(engine.redis.info("memory")["used_memory"]))
+        sleep(SAMPLE_SECONDS)
+    return resident, used
+
+
+@contextmanager
+def _process(environment: dict[str, str], *command: str) -> Iterator[psutil.Popen]:
+    process = psutil.Popen(
+        [sys.executable, "-m", *command],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,43 @@
+"""``mastery bridge``: what the bridges are doing, and telling halted ones to go on."""
+
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from app.bootstrap import bootstrap
+from app.errors import DependencyUnavailable
+from app.events.bridges import BridgeState
+from app.settings import load_settings
+from cli.running_stack import settings_of_running_stack
+
+
+@click.group()
+def bridge() -> None:
+    """The bridge from Kafka to the workers."""
+
+
+@bridge.command()
+def status() -> None:
+    """Show every bridge that is alive, and what is in flight."""
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    heartbeats, counts = engine.bridges.heartbeats(), engine.ledger.counts()
+    if not heartbeats:
+        raise DependencyUnavailable("no bridge", "gives a sign of life")
+    table = Table("bridge", "state", "records", "rejected", "last heard of")
+    for name, heartbeat in sorted(heartbeats.items()):
+        at = datetime.fromtimestamp(heartbeat.at, UTC).isoformat(timespec="seconds")
+        table.add_row(name, heartbeat.state, f"{heartbeat.records:,}", f"{heartbeat.rejected:,}", at)
+    Console().print(table)
+    letters = sum(counts.dead_letters.values())
+    print(f"records accepted: {counts.records:,}; dead letters: {letters:,}; chunks in flight: {counts.in_flight:,}")
+
+
+@bridge.command()
+def resume() -> None:
+    """Let bridges go on that a flood of invalid records halted: those records go to the dead letters."""
+    bridges = bootstrap(settings_of_running_stack(load_settings())).bridges
+    halted = [name for name, heartbeat in bridges.heartbeats().items() if heartbeat.state is BridgeState.HALTED]
+    bridges.resume()
+    print(f"halted bridges told to go on: {len(halted)}" if halted else "no bridge is halted")

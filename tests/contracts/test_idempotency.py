@@ -1,0 +1,97 @@
+"""What the store of idempotency keys promises, on every server it may run on."""
+
+import pytest
+
+from app.bootstrap import Engine
+from app.errors import InvalidInput
+from app.idempotency import LEASE_SECONDS, Answer, Claim, fingerprint
+from tests.stack import wait_for
+
+REQUEST = fingerprint("POST", "/mastery/ingest", b"{}")
+ANSWER = Answer(202, b'{"success": true}' * 100)
+
+
+def claim(
+    engine: Engine, key: str = "k-1", request: bytes = REQUEST, tenant: str = "t-1", identity: str = "service:tutor"
+) -> Claim | Answer | None:
+    return engine.idempotency_keys.claim(tenant, identity, key, request)
+
+
+def claimed(engine: Engine) -> Claim:
+    claimed = claim(engine)
+    assert isinstance(claimed, Claim)
+    return claimed
+
+
+def ttl(engine: Engine, mine: Claim) -> int:
+    return int(engine.redis.ttl(mine.name))
+
+
+def test_a_key_is_claimed_once_then_answered(engine: Engine) -> None:
+    """Until it is answered others hear that it is being; then they hear the answer, for a day."""
+    mine = claimed(engine)
+    assert LEASE_SECONDS - 5 <= ttl(engine, mine) <= LEASE_SECONDS
+    assert claim(engine) is None
+    engine.idempotency_keys.keep(mine, ANSWER)
+    assert claim(engine) == ANSWER
+    assert 86_395 <= ttl(engine, mine) <= 86_400
+    engine.idempotency_keys.release(mine)
+    assert claim(engine) == ANSWER
+
+
+def test_another_request_with_the_key_is_refused(engine: Engine) -> None:
+    """Before as after the answer."""
+    other = fingerprint("POST", "/mastery/ingest", b"{ }")
+    mine = claimed(engine)
+    with pytest.raises(InvalidInput, match="Idempotency-Key: was used with another body"):
+        claim(engine, request=other)
+    engine.idempotency_keys.keep(mine, ANSWER)
+    with pytest.raises(InvalidInput):
+        claim(engine, request=other)
+
+
+def test_keys_belong_to_one_caller(engine: Engine) -> None:
+    """The same key of another tenant, role or subject is another key."""
+    engine.idempotency_keys.keep(claimed(engine), ANSWER)
+    assert isinstance(claim(engine, tenant="t-2"), Claim)
+    assert isinstance(claim(engine, identity="admin:tutor"), Claim)
+    assert isinstance(claim(engine, identity="service:quiz"), Claim)
+    assert isinstance(claim(engine, key="k-2"), Claim)
+
+
+def test_a_released_key_is_free(engine: Engine) -> None:
+    """For any request."""
+    engine.idempotency_keys.release(claimed(engine))
+    assert isinstance(claim(engine, request=b"another"), Claim)
+
+
+def test_a_claim_that_ran_out_changes_nothing(engine: Engine) -> None:
+    """Whoever took the key over keeps it, and its answer."""
+    late = claimed(engine)
+    engine.redis.pexpire(late.name, 1)
+    wait_for(lambda: not engine.redis.exists(late.name), 5)
+    engine.idempotency_keys.keep(late, ANSWER)
+    assert not engine.redis.exists(late.name)
+    mine = claimed(engine)
+    engine.idempotency_keys.keep(late, ANSWER)
+    engine.idempotency_keys.release(late)
+    assert claim(engine) is None
+    other = Answer(422, b"{}")
+    engine.idempotency_keys.keep(mine, other)
+    engine.idempotency_keys.keep(late, ANSWER)
+    assert claim(engine) == other
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "\x7f", "\x00", "é", "x" * 256])
+def test_what_can_be_no_key(engine: Engine, key: str) -> None:
+    """1 to 255 visible ASCII characters, quotes and all."""
+    with pytest.raises(InvalidInput, match="must be 1 to 255 visible ASCII characters"):
+        claim(engine, key=key)
+
+
+@pytest.mark.parametrize("key", ["!", "~" * 255, '"8e03978e-40d5-43e8-bc93-6894a57f9324"', "{t-2}:*"])
+def test_what_can(engine: Engine, key: str) -> None:
+    """It is no part of the name in Redis, whatever it holds."""
+    mine = claim(engine, key=key)
+    assert isinstance(mine, Claim)
+    assert key not in mine.name.removeprefix(f"{engine.settings.key_prefix}:{{t-1}}:idempotency:")

@@ -1,0 +1,429 @@
+"""POST /mastery/ingest: events over HTTP count as those from Kafka do, and a request that is sent again is answered again."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable, InvalidInput
+from app.events.chunk import HTTP, Chunk, SourceRecord
+from app.events.event import decode_event
+from app.events.ingest_events import ingest_events
+from app.events.ledger import Attempt, Counts
+from app.idempotency import Claim, fingerprint
+from app.mastery.store import Totals
+from app.security.access import Role
+from app.security.tokens import development_token
+from app.settings import load_settings
+from cli.embedded import embedded
+from tasks.celery import app as celery_app
+from tests.conftest import NOW
+from tests.integration.conftest import FixedTimeApi, LiveApi
+from tests.learning_events import activity, completion, quality, quiz
+from tests.stack import wait_for
+
+PATH = "/mastery/ingest"
+RECORDED_SECONDS = 20.0
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+Post = Callable[..., TestResponse]
+
+
+def fresh(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """An event of now that leaves the tenant to the token."""
+    event = event | {"timestamp": datetime.now(UTC).isoformat()} | changes
+    del event["tenant_id"]
+    return event
+
+
+@pytest.fixture(autouse=True, scope="module")
+def broker(redis_url: str) -> Iterator[None]:
+    """A broker for what this process enqueues, which no worker listens to."""
+    conf = celery_app.conf
+    former = {"broker_url": conf.broker_url, "broker_transport_options": conf.broker_transport_options}
+    prefix = {"global_keyprefix": f"test-{uuid4().hex[:12]}:celery:"}
+    conf.update(broker_url=redis_url, broker_transport_options=conf.broker_transport_options | prefix)
+    yield
+    conf.update(former)
+
+
+@pytest.fixture
+def post(api: FixedTimeApi) -> Post:
+    """POST to the API whose clock stands still; no worker takes what it accepts. By a service of t-1 unless said otherwise."""
+    return poster(api.engine)
+
+
+def poster(engine: Engine) -> Post:
+    client = FixedTimeApi(engine).client
+
+    def send(
+        body: Any,
+        key: str | None = None,
+        *,
+        role: Role = Role.SERVICE,
+        tenant: str = "t-1",
+        subject: str = "tutor",
+        **headers: str,
+    ) -> TestResponse:
+        token = development_token(engine.settings, role=role, tenant=tenant, subject=subject, now=datetime.now(UTC))
+        headers |= {"Authorization": f"Bearer {token}"} | ({} if key is None else {"Idempotency-Key": key})
+        if isinstance(body, bytes):
+            return client.post(PATH, data=body, content_type="application/json", headers=headers)
+        return client.post(PATH, json=body, headers=headers)
+
+    return send
+
+
+def chunk(engine: Engine, chunk_id: int = 1) -> Chunk:
+    """A chunk in flight."""
+    begun = engine.ledger.begin(chunk_id, Attempt("test", 0))
+    assert begun is not None
+    return begun.chunk
+
+
+def taken(engine: Engine) -> Counts:
+    return engine.ledger.counts()
+
+
+def details(answer: TestResponse) -> dict[str, list[str]]:
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "VALIDATION_ERROR"), answer.text
+    told: dict[str, list[str]] = answer.get_json()["error"]["details"]
+    return told
+
+
+@pytest.mark.parametrize("role", [Role.SERVICE, Role.ADMIN])
+def test_an_event_changes_the_mastery(live_api: LiveApi, role: Role) -> None:
+    """0.3 · 8/10 = 0.24, of a student whom nobody knew."""
+    event = fresh(quiz())
+    answer = live_api.post(PATH, {"event": event}, role=role)
+    assert answer.status_code == 202, answer.text
+    outcome = {"index": 0, "event_id": event["event_id"], "status": "accepted"}
+    assert {"accepted": 1, "rejected": 0, "events": [outcome]} == answer.json()["data"]
+    wait_for(lambda: live_api.post("/mastery/query", {"student_id": "s-1"}).status_code == 200, RECORDED_SECONDS)
+    assert live_api.post("/mastery/query", {"student_id": "s-1"}).json()["data"]["score"] == 0.24
+
+
+def test_500_events_count_once(live_api: LiveApi) -> None:
+    """However often they are sent, and in whichever company."""
+    store = live_api.stack.engine.mastery
+    kinds = [quiz, activity, completion, quality]
+    events = [fresh(kinds[number % 4](), student_id=f"s-{number // 4}") for number in range(500)]
+    for sent in (events, events[:250], events[::-1]):
+        told = live_api.post(PATH, {"events": sent}, role=Role.SERVICE).json()["data"]
+        assert (told["accepted"], told["rejected"]) == (len(sent), 0)
+        assert [event["event_id"] for event in sent] == [each["event_id"] for each in told["events"]]
+    wait_for(lambda: store.totals(live_api.tenant).duplicates == 750, RECORDED_SECONDS)
+    assert Totals(applied=500, duplicates=750) == store.totals(live_api.tenant)
+    assert live_api.post("/mastery/query", {"student_id": "s-7"}).json()["data"]["coverage"] == 1.0
+
+
+def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
+    """The good ones of a request are taken over, an expired one too; what is wrong with the others is told by field."""
+    good, old = fresh(quiz()), fresh(quiz(), timestamp="2020-01-01T00:00:00Z")
+    wrong = fresh(quiz(total_questions=0))
+    others = fresh(quiz(), event_id="x" * 1000) | {"tenant_id": f"{live_api.tenant}-2"}
+    answer = live_api.post(PATH, {"events": [good, wrong, others, 5, {}, old]}, role=Role.SERVICE)
+    assert answer.status_code == 202, answer.text
+    rejected = [
+        (1, wrong["event_id"], {"data.total_questions": ["Expected `int` >= 1"]}),
+        (2, "x" * 200, {"tenant_id": ["must be the token's tenant"]}),
+        (3, None, {"event": ["Expected `object`, got `int`"]}),
+        (4, None, {"event": ["Object missing required field `event_type`"]}),
+    ]
+    expected = [
+        {"index": 0, "event_id": good["event_id"], "status": "accepted"},
+        *({"index": index, "event_id": name, "status": "rejected", "errors": errors} for index, name, errors in rejected),
+        {"index": 5, "event_id": old["event_id"], "status": "accepted"},
+    ]
+    assert {"accepted": 2, "rejected": 4, "events": expected} == answer.json()["data"]
+    store = live_api.stack.engine.mastery
+    wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=1, expired=1), RECORDED_SECONDS)
+    assert store.totals(f"{live_api.tenant}-2") == Totals()
+
+
+def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Post) -> None:
+    """What is wrong is told by its place in the body, and nothing is taken over."""
+    late = (NOW + timedelta(minutes=6)).isoformat()
+    told = details(post({"events": [quiz(timestamp=late), quiz(correct_answers=11), None, [], quiz(tenant_id=None)]}))
+    expected = {
+        "events.0.timestamp": ["lies more than 5 minutes in the future"],
+        "events.1.data": ["correct_answers must not exceed total_questions"],
+        "events.2": ["Expected `object`, got `null`"],
+        "events.3": ["Expected `object`, got `array`"],
+        "events.4.tenant_id": ["must be the token's tenant"],
+    }
+    assert expected == told
+    assert details(post({"event": quiz(total_questions=0)})) == {"event.data.total_questions": ["Expected `int` >= 1"]}
+    reason = details(post({"event": quiz(event_type="x" * 1_000_000)}))["event.event_type"][0]
+    assert len(reason) == 200
+    assert taken(api.engine) == (0, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["event", "events"]),
+        ({"event": {}, "events": [{}]}, ["event", "events"]),
+        ({"event": None}, ["event"]),
+        ({"events": None}, ["events"]),
+        ({"events": []}, ["events"]),
+        ({"events": {}}, ["events"]),
+        ({"events": "abc"}, ["events"]),
+        ({"events": [{}] * 501}, ["events"]),
+        ({"events": [0] * 900_000}, ["events"]),
+        ({"event": {}, "tenant_id": "t-1"}, ["tenant_id"]),
+        ([quiz()], ["body"]),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_bodies_that_hold_no_events(api: FixedTimeApi, post: Post, body: Any, fields: list[str]) -> None:
+    """Exactly one of ``event`` and ``events``, the latter with 1 to 500: else 422, naming what is wrong."""
+    assert fields == list(details(post(body)))
+    assert taken(api.engine) == (0, {}, 0)
+
+
+def test_who_may_not_send_events(post: Post, live_api: LiveApi) -> None:
+    """Students and teachers get 403, whatever they send; without a token it is 401."""
+    for role in (Role.STUDENT, Role.TEACHER):
+        for body in ({"event": quiz()}, {}, b"{"):
+            assert post(body, "k-1", role=role).status_code == 403
+    assert requests.post(live_api.url + PATH, json={}, timeout=30).status_code == 401
+
+
+def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
+    """The events as they came, with the tenant of the token, their places in the request, the moment, the caller's trace."""
+    events = [quiz(), quiz(total_questions=0), fresh(activity(), timestamp=1_793_000_000_000, more={"n": [1, 2.5, 10**30]})]
+    assert post({"events": events}, traceparent=TRACE).status_code == 202
+    values = [json.dumps(event, separators=(",", ":")).encode() for event in (events[0], events[2] | {"tenant_id": "t-1"})]
+    records = [SourceRecord(-1, index, value, 0, TRACE) for index, value in zip((0, 2), values, strict=True)]
+    assert Chunk(HTTP, NOW, records) == chunk(api.engine)
+    assert taken(api.engine) == (2, {}, 1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "x",
+        TRACE.upper(),
+        f"{TRACE}-00",
+        f"ff{TRACE[2:]}",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        TRACE.replace("b7ad6b7169203331", "0" * 16),
+    ],
+)
+def test_what_is_no_trace_is_dropped(api: FixedTimeApi, post: Post, given: str) -> None:
+    """It would be sent on to others; the events do not suffer."""
+    assert post({"event": quiz()}, traceparent=given).status_code == 202
+    assert chunk(api.engine).records[0].traceparent == ""
+
+
+def test_many_large_events_become_several_chunks(api: FixedTimeApi, post: Post) -> None:
+    """A chunk has at most a megabyte."""
+    assert post({"events": [quiz(comment="x" * 20_000) for _ in range(90)]}).status_code == 202
+    assert taken(api.engine) == (90, {}, 2)
+    assert list(range(90)) == [record.offset for chunk_id in (1, 2) for record in chunk(api.engine, chunk_id).records]
+
+
+NUMBERS = ["10", "0", "-0", "10.0", "1e1", "1000001", "1" * 20, "1" * 400, "true", "null", '"10"', "[]", "{}", '"\\u0000"']
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_verdict_is_that_on_a_record_from_kafka(post: Post, number: str) -> None:
+    """With the same words, however the JSON is written."""
+    raw = json.dumps(quiz(total_questions="?", correct_answers=0)).replace('"?"', number).encode()
+    try:
+        decode_event(raw, NOW)
+        expected: dict[str, list[str]] = {}
+    except InvalidInput as error:
+        expected = {f"event.{error.field}": [error.reason]}
+    answer = post(b'{"event": ' + raw + b"}")
+    assert expected == (details(answer) if answer.status_code == 422 else {})
+    assert answer.status_code == (422 if expected else 202)
+
+
+def test_deep_nesting_loses_nothing(live_api: LiveApi) -> None:
+    """Each event is refused, or accepted and recorded, up to the edge of what can be read."""
+    headers = live_api.authorization(role=Role.SERVICE) | {"Content-Type": "application/json"}
+    statuses = []
+    for depth in (*range(90, 110), *range(800, 1000, 5)):
+        event = json.dumps(fresh(quiz()))[:-1].encode()
+        body = b'{"event": ' + event + b', "more": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}}"
+        statuses.append(requests.post(live_api.url + PATH, data=body, headers=headers, timeout=30).status_code)
+    assert [202] * 11 + [422] * 9 == statuses[:20]
+    assert {422, 400} == set(statuses[20:])
+    store = live_api.stack.engine.mastery
+    wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=statuses.count(202)), RECORDED_SECONDS)
+
+
+def test_without_a_broker(api: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
+    """The ledger has the events, so they are accepted; a sweep sends what could not be sent."""
+
+    def enqueue(_: Iterable[int]) -> None:
+        raise DependencyUnavailable("broker")
+
+    with caplog.at_level(logging.WARNING):
+        verdicts = ingest_events([quiz()], tenant="t-1", ledger=api.engine.ledger, enqueue=enqueue, now=NOW, max_in_flight=1)
+    assert [verdict.error for verdict in verdicts] == [None]
+    assert "broker is unavailable; a sweep will send the chunks [1]" in caplog.text
+    assert api.engine.ledger.claim_overdue(0, 10) == [1]
+
+
+def test_busy(redis_url: str) -> None:
+    """While far more is in flight than the bridge would allow, callers are sent away; the key they used is free for later."""
+    environ = {
+        "MASTERY_REDIS_URL": redis_url,
+        "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}",
+        "MASTERY_CHUNKS_HIGH_MARK": "1",
+    }
+    engine = bootstrap(load_settings(environ), clock=lambda: NOW)
+    post = poster(engine)
+    assert [post({"event": quiz()}).status_code for _ in range(3)] == [202, 202, 202]
+    event = quiz()
+    answer = post({"event": event}, "k-1")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    expected = {"code": "SERVICE_UNAVAILABLE", "message": "The service is busy; try again later.", "details": {}}
+    assert expected == answer.get_json()["error"]
+    assert taken(engine).in_flight == 3
+    assert post({"event": {}}).status_code == 422
+    engine.ledger.finish(1)
+    assert post({"event": event}, "k-1").status_code == 202
+    engine.redis.close()
+
+
+@pytest.mark.parametrize("events", [[quiz(), quiz(total_questions=0)], [quiz(total_questions=0)]], ids=["accepted", "refused"])
+def test_a_repeated_request_gets_the_same_answer(api: FixedTimeApi, post: Post, events: list[Any]) -> None:
+    """Status, data and error are those of the first, and nothing is taken over again."""
+    first = post({"events": events}, "k-1")
+    before = taken(api.engine)
+    again = post({"events": events}, "k-1")
+    assert (first.status_code, first.get_json().get("data"), first.get_json().get("error")) == (
+        again.status_code,
+        again.get_json().get("data"),
+        again.get_json().get("error"),
+    )
+    assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
+    assert again.get_json()["meta"]["correlation_id"] == again.headers["X-Correlation-ID"]
+    assert before == taken(api.engine)
+
+
+def test_a_key_is_for_one_body(api: FixedTimeApi, post: Post) -> None:
+    """Another one under the same key is refused, be it the same events written differently."""
+    body = json.dumps({"event": quiz()}).encode()
+    assert post(body, "k-1").status_code == 202
+    for other in (body + b" ", json.dumps({"event": quiz()}).encode()):
+        assert details(post(other, "k-1")) == {"Idempotency-Key": ["was used with another body"]}
+    assert taken(api.engine).records == 1
+
+
+def test_a_key_is_for_one_caller(api: FixedTimeApi, post: Post) -> None:
+    """Whatever others use as theirs, in this tenant or another, does not matter."""
+    body = {"event": fresh(quiz(), timestamp=NOW.isoformat())}
+    for caller in ({}, {"tenant": "t-2"}, {"subject": "quiz"}, {"role": Role.ADMIN}):
+        answer = post(body, "k-1", **caller)
+        assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (202, False)
+    assert taken(api.engine).records == 4
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256])
+def test_keys_that_are_none(api: FixedTimeApi, post: Post, key: str) -> None:
+    """1 to 255 visible ASCII characters: else 422, and nothing happens."""
+    assert details(post({"event": quiz()}, key)) == {"Idempotency-Key": ["must be 1 to 255 visible ASCII characters"]}
+    assert taken(api.engine).records == 0
+
+
+def test_what_is_refused_before_leaves_the_key_free(post: Post) -> None:
+    """For its role, or as no valid body: nothing began."""
+    assert post({"event": quiz()}, "k-1", role=Role.STUDENT).status_code == 403
+    assert post({"event": quiz(), "more": 1}, "k-1").status_code == 422
+    assert post({"event": quiz()}, "k-1").status_code == 202
+
+
+def test_a_request_that_died(api: FixedTimeApi, post: Post) -> None:
+    """While it may still be alive its like get 409; once its claim has run out the next one is served."""
+    body = json.dumps({"event": quiz()}).encode()
+    died = api.engine.idempotency_keys.claim("t-1", "service:tutor", "k-1", fingerprint("POST", PATH, body))
+    assert isinstance(died, Claim)
+    answer = post(body, "k-1")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
+    expected = {"code": "CONFLICT", "message": "A request with this Idempotency-Key is being answered.", "details": {}}
+    assert expected == answer.get_json()["error"]
+    assert details(post(body + b" ", "k-1")) == {"Idempotency-Key": ["was used with another body"]}
+    api.engine.redis.pexpire(died.name, 1)
+    wait_for(lambda: not api.engine.redis.exists(died.name), 5)
+    served = post(body, "k-1")
+    assert served.status_code == 202
+    assert served.get_json()["data"] == post(body, "k-1").get_json()["data"]
+
+
+def test_a_request_that_failed_may_be_tried_again(api: FixedTimeApi, post: Post) -> None:
+    """An answer of 500 or more frees the key."""
+    body = json.dumps({"event": quiz()}).encode()
+    chunks = f"{api.engine.settings.key_prefix}:{{.events}}:chunks"
+    api.engine.redis.set(chunks, "not a hash")
+    assert post(body, "k-1").status_code == 500
+    api.engine.redis.delete(chunks)
+    answer = post(body, "k-1")
+    assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (202, False)
+
+
+def test_without_redis(state: ExitStack, state_port: int, tmp_path: Path) -> None:
+    """503, with or without a key; with Redis back the same request is served, and its answer is there still after a restart."""
+    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0"}), clock=lambda: NOW)
+    post, body = poster(engine), json.dumps({"event": quiz()}).encode()
+    answers = []
+    for _ in range(2):
+        state.close()
+        for key in (None, "k-1"):
+            answer = post(body, key)
+            assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+            assert answer.headers["Retry-After"] == "1"
+        state.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
+        answers.append(post(body, "k-1"))
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [answer.headers.get("Idempotent-Replayed") for answer in answers] == [None, "true"]
+    assert taken(engine).records == 1
+    engine.redis.close()
+
+
+def test_the_same_request_many_times_at_once(live_api: LiveApi) -> None:
+    """One is served; the others hear that it is being, or what it was told."""
+    body = {"events": [fresh(quiz()) for _ in range(500)]}
+    caller = live_api.authorization(role=Role.SERVICE) | {"Idempotency-Key": str(uuid4())}
+
+    def send(_: int) -> requests.Response:
+        return requests.post(live_api.url + PATH, json=body, headers=caller, timeout=30)
+
+    with ThreadPoolExecutor(16) as callers:
+        answers = list(callers.map(send, range(48)))
+    served = [answer for answer in answers if answer.status_code == 202]
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in served) == 1
+    again = send(0)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert all(answer.json()["data"] == again.json()["data"] for answer in served)
+    store = live_api.stack.engine.mastery
+    wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=500), RECORDED_SECONDS)
+
+
+def test_openapi_tells_of_the_key(live_api: LiveApi) -> None:
+    """The header, what a repetition is told, and the bounds of a body."""
+    document = live_api.get("/openapi.json").json()
+    operation = document["paths"][PATH]["post"]
+    assert [("header", "Idempotency-Key", 255)] == [
+        (each["in"], each["name"], each["schema"]["maxLength"]) for each in operation["parameters"]
+    ]
+    assert set(operation["responses"]) == {"202", "401", "403", "409", "422", "503", "default"}
+    assert "Idempotent-Replayed" in operation["responses"]["202"]["headers"]
+    events = document["components"]["schemas"]["IngestBody"]["properties"]["events"]
+    assert (events["minItems"], events["maxItems"], events["items"]["type"]) == (1, 500, "object")

@@ -1,0 +1,81 @@
+"""The bridge as an operator sees it: metrics for Prometheus, its state, and the word to go on."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.events.bridges import BridgeState, Heartbeat
+from app.mastery.store import Totals
+from consumers.kafka import producer
+from tests.learning_events import activity, quiz
+from tests.stack import Stack, wait_for
+
+SECONDS = 30.0
+
+
+def metrics(stack: Stack) -> dict[str, float]:
+    """Every sample by name and labels."""
+    text = requests.get(stack.running.bridge_metrics_url, timeout=10).text
+    return {
+        sample.name + "".join(f"[{value}]" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_what_becomes_of_records(stack: Stack, tenant: str) -> None:
+    """Read, taken, applied, duplicate, expired, dead-lettered; lag, chunks, the time of each stage. No ids among the labels."""
+    before = metrics(stack)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    event = activity(tenant_id=tenant, student_id="s-secret", timestamp=yesterday)
+    old = activity(tenant_id=tenant, timestamp="2020-01-01T00:00:00Z")
+    out = producer(stack.engine.settings)
+    for each in (event, event, old, quiz(tenant_id=tenant, total_questions=0)):
+        out.produce(stack.engine.settings.events_topic, json.dumps(each).encode())
+    assert out.flush(10) == 0
+    wait_for(lambda: stack.engine.mastery.totals(tenant) == Totals(1, 1, 1), SECONDS)
+
+    def grown(name: str) -> float:
+        return metrics(stack).get(name, 0.0) - before.get(name, 0.0)
+
+    wait_for(lambda: grown("mastery_bridge_delivered_total[dlq]") == 1, SECONDS)
+    for name, expected in {
+        "mastery_bridge_records_total": 4,
+        "mastery_bridge_rejected_total": 1,
+        "mastery_records_accepted_total": 4,
+        "mastery_events_total[applied]": 1,
+        "mastery_events_total[duplicates]": 1,
+        "mastery_events_total[expired]": 1,
+        "mastery_dead_letters_total[validation_error]": 1,
+    }.items():
+        assert grown(name) == expected, name
+    assert grown("mastery_bridge_chunk_records_sum") == 3
+    for stage in ("read", "sort", "accept", "enqueue"):
+        assert grown(f"mastery_bridge_stage_seconds_count[{stage}]") >= 1
+    now = metrics(stack)
+    wait_for(lambda: sum(metrics(stack)[f"mastery_bridge_lag_records[{number}]"] for number in range(4)) == 0, SECONDS)
+    assert (now["mastery_bridge_halted"], now["mastery_chunks_in_flight"]) == (0, 0)
+    assert not [name for name in now if "s-secret" in name or tenant in name]
+
+
+def test_status_shows_the_bridges_and_what_is_in_flight(stack: Stack) -> None:
+    """For whoever wonders whether it works."""
+    said = stack.mastery("bridge", "status").stdout
+    assert "running" in said
+    assert "chunks in flight: 0" in said
+
+
+def test_resume_says_whether_there_was_anything_to_resume(stack: Stack) -> None:
+    """A halted bridge is told; without one nothing is."""
+    assert stack.mastery("bridge", "resume").stdout == "no bridge is halted\n"
+    bridges = stack.engine.bridges
+    bridges.report("elsewhere-1", Heartbeat(BridgeState.HALTED, 0, 0))
+    try:
+        ready = requests.get(f"{stack.running.http_url}/ready", timeout=10)
+        assert ready.status_code == 503
+        assert "mastery bridge resume" in ready.json()["error"]["details"]["bridge"][0]
+        assert stack.mastery("bridge", "resume").stdout == "halted bridges told to go on: 1\n"
+    finally:
+        bridges.leave("elsewhere-1")

@@ -1,0 +1,167 @@
+"""A chunk is recorded whatever happens: on the real store, with records that really fail and attempts that really end early."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.bootstrap import Engine
+from app.errors import UnexpectedFailure
+from app.events.chunk import Chunk, SourceRecord
+from app.events.dead_letter import ErrorType
+from app.events.ledger import Attempt, ChunkId
+from app.events.record_chunk import MAX_DEATHS, record_chunk
+from app.mastery.store import Totals
+from tests.conftest import NOW
+from tests.learning_events import activity
+
+MAX_FAILURES = 3
+
+
+def accept(engine: Engine, *events: dict[str, Any] | bytes, source: str = "mastery.events") -> ChunkId:
+    values = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
+    records = [SourceRecord(2, offset, value, replays=1) for offset, value in enumerate(values)]
+    chunk_id = engine.ledger.accept(Chunk(source, NOW, records)).chunk_id
+    assert chunk_id is not None
+    return chunk_id
+
+
+def attempt(engine: Engine, chunk_id: ChunkId, *, failures: int = 0, task: str = "", retries: int = 0) -> list[ChunkId]:
+    return record_chunk(
+        chunk_id,
+        Attempt(task or uuid4().hex, retries),
+        ledger=engine.ledger,
+        store=engine.mastery,
+        now=engine.clock(),
+        failures=failures,
+        max_failures=MAX_FAILURES,
+    )
+
+
+def die(engine: Engine, chunk_id: ChunkId, times: int) -> None:
+    """Begin so often, and never end: what a process does that is killed."""
+    for _ in range(times):
+        engine.ledger.begin(chunk_id, Attempt(uuid4().hex, 0))
+
+
+def spoil(engine: Engine, student: str) -> None:
+    """Make a student's record one that nothing can be merged into."""
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t-1}}:student:{student}", "not a hash")
+
+
+def students(*names: str) -> list[dict[str, Any]]:
+    return [activity(student_id=name) for name in names]
+
+
+def test_a_chunk_is_recorded_and_gone(engine: Engine) -> None:
+    """Nothing of it is left but the facts."""
+    chunk_id = accept(engine, *students("s-1", "s-2"))
+    assert attempt(engine, chunk_id) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.ledger.counts() == (2, {}, 0)
+    assert not list(engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"))
+
+
+def test_a_chunk_that_comes_again_changes_nothing(engine: Engine) -> None:
+    """Its task was delivered twice."""
+    chunk_id = accept(engine, *students("s-1"))
+    attempt(engine, chunk_id)
+    assert attempt(engine, chunk_id) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=1)
+
+
+def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
+    """The others are recorded; it is tried some times more, and becomes a dead letter with the reason."""
+    spoil(engine, "s-2")
+    chunk_id = accept(engine, *students("s-1", "s-2", "s-3"))
+    (lone,) = attempt(engine, chunk_id)
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    for failures in range(MAX_FAILURES):
+        with pytest.raises(UnexpectedFailure, match="WRONGTYPE"):
+            attempt(engine, lone, failures=failures, task="t", retries=failures)
+    assert engine.ledger.counts() == (3, {}, 1)
+    assert attempt(engine, lone, failures=MAX_FAILURES, task="t", retries=MAX_FAILURES) == []
+    assert engine.ledger.counts() == (3, {ErrorType.PROCESSING: 1}, 0)
+    ((_, letter),) = engine.ledger.waiting_letters(10) or []
+    value = json.loads(letter.value)
+    assert (value["error_type"], value["retry_count"]) == ("processing_error", MAX_FAILURES)
+    assert "WRONGTYPE" in value["error_message"]
+    assert value["original_payload"]["student_id"] == "s-2"
+    assert letter.key == b"t-1/s-2"
+    assert dict(letter.headers) == {
+        "dlq.topic": "mastery.events",
+        "dlq.partition": "2",
+        "dlq.offset": "1",
+        "dlq.error_type": "processing_error",
+        "dlq.replay_count": "1",
+    }
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+
+
+def test_an_event_that_fails_for_a_while_is_recorded_in_the_end(engine: Engine) -> None:
+    """What was wrong was put right between two attempts."""
+    spoil(engine, "s-1")
+    (lone,) = attempt(engine, accept(engine, *students("s-1", "s-2")))
+    engine.redis.delete(f"{engine.settings.key_prefix}:{{t-1}}:student:s-1")
+    assert attempt(engine, lone, failures=1) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.ledger.counts() == (2, {}, 0)
+
+
+def test_bytes_that_are_no_event_do_not_stop_the_others(engine: Engine) -> None:
+    """They never should be in a chunk; a bug put them there. The reason names no content."""
+    (lone,) = attempt(engine, accept(engine, b"junk", *students("s-1")))
+    assert engine.mastery.totals("t-1") == Totals(applied=1)
+    attempt(engine, lone, failures=MAX_FAILURES)
+    ((_, letter),) = engine.ledger.waiting_letters(10) or []
+    assert json.loads(letter.value)["error_message"] == "InvalidInput; the worker's log has the cause"
+    assert letter.key is None
+
+
+def test_a_chunk_that_kills_its_process_is_taken_apart(engine: Engine) -> None:
+    """Every event goes on alone, counted once; whichever kills again becomes a dead letter."""
+    chunk_id = accept(engine, *students("s-1", "s-2"))
+    die(engine, chunk_id, MAX_DEATHS)
+    first, second = attempt(engine, chunk_id)
+    assert attempt(engine, first) == []
+    die(engine, second, MAX_DEATHS)
+    assert attempt(engine, second) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=1)
+    assert engine.ledger.counts() == (2, {ErrorType.PROCESSING: 1}, 0)
+
+
+def test_what_a_chunk_recorded_before_its_process_died_is_not_taken_apart(engine: Engine) -> None:
+    """It was recorded and counted; only its end is made up for."""
+    chunk_id = accept(engine, *students("s-1", "s-2"))
+    begun = engine.ledger.begin(chunk_id, Attempt("dying", 0))
+    assert begun is not None
+    # As far as the store is concerned the attempt was complete; then the process died, again and again.
+    copy = accept(engine, *[record.value for record in begun.chunk.records])
+    attempt(engine, copy)
+    engine.redis.setbit(f"{engine.settings.key_prefix}:{{t-1}}:chunk:{chunk_id}", 0, 1)
+    die(engine, chunk_id, MAX_DEATHS)
+    assert attempt(engine, chunk_id) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.ledger.counts().in_flight == 0
+
+
+def test_events_that_kill_whoever_looks_at_them_are_dead_lettered_unseen(engine: Engine) -> None:
+    """Even taking the chunk apart killed: its events go on alone without being decoded, and then away."""
+    chunk_id = accept(engine, *students("s-1"))
+    die(engine, chunk_id, 2 * MAX_DEATHS)
+    assert attempt(engine, chunk_id) == []
+    ((_, letter),) = engine.ledger.waiting_letters(10) or []
+    assert json.loads(letter.value)["error_message"] == f"the process that recorded it died {2 * MAX_DEATHS} times"
+    assert engine.mastery.totals("t-1") == Totals()
+
+
+def test_a_chunk_is_judged_by_the_day_it_came(engine: Engine) -> None:
+    """Its oldest retained day counts however late it is recorded; the day before never did."""
+    old = activity(student_id="s-1", timestamp="2026-07-31T12:00:00Z")
+    chunk_id = accept(engine, old, activity(student_id="s-2"))
+    assert attempt(engine, chunk_id) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    older = activity(student_id="s-3", timestamp="2026-07-30T12:00:00Z")
+    attempt(engine, accept(engine, older))
+    assert engine.mastery.totals("t-1") == Totals(applied=2, expired=1)

@@ -1,0 +1,121 @@
+"""What the engine tells others on ``mastery.results``: read from Kafka as another service reads it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from app.mastery.query_mastery import query_mastery
+from consumers.kafka import producer, reader
+from tests.learning_events import quiz
+from tests.stack import Stack, wait_for
+
+SECONDS = 30.0
+
+
+class Results:
+    """A reader of the results of one tenant."""
+
+    def __init__(self, stack: Stack, tenant: str) -> None:
+        settings = stack.engine.settings
+        self._tenant = tenant
+        self._reader: Consumer = reader(settings)
+        partitions = self._reader.list_topics(settings.results_topic, timeout=10).topics[settings.results_topic].partitions
+        self._reader.assign([TopicPartition(settings.results_topic, number, 0) for number in partitions])
+        self.messages: list[dict[str, Any]] = []
+        self.keys: list[bytes | None] = []
+
+    def wait_for(self, count: int) -> list[dict[str, Any]]:
+        wait_for(lambda: self._read() >= count, SECONDS)
+        return self.messages
+
+    def _read(self) -> int:
+        for message in self._reader.consume(500, 0.2):
+            value = json.loads(message.value() or b"{}")
+            if value.get("tenant_id") == self._tenant:
+                self.messages.append(value)
+                self.keys.append(message.key())
+        return len(self.messages)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@pytest.fixture
+def results(stack: Stack, tenant: str) -> Iterator[Results]:
+    found = Results(stack, tenant)
+    yield found
+    found.close()
+
+
+def produce(stack: Stack, *events: dict[str, Any]) -> None:
+    out = producer(stack.engine.settings)
+    for event in events:
+        key = f"{event['tenant_id']}/{event['student_id']}"
+        out.produce(stack.engine.settings.events_topic, json.dumps(event).encode(), key=key)
+    assert out.flush(10) == 0
+
+
+def now() -> str:
+    return (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+
+
+def test_a_change_is_told_with_what_was_before(stack: Stack, tenant: str, results: Results) -> None:
+    """First from nothing, then from the former score; a level that is crossed is told by itself."""
+    produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=8))
+    (first,) = results.wait_for(1)
+    produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=4))
+    _, second = results.wait_for(2)
+    assert (first["event_type"], first["student_id"], first["cohort_id"]) == ("mastery.updated", "s-1", "c-1")
+    assert first["data"] == {
+        "revision": 1,
+        "date": datetime.now(UTC).date().isoformat(),
+        "score": 0.24,
+        "level": "beginner",
+        "previous_score": None,
+        "previous_level": None,
+    }
+    assert second["data"] | {"date": ""} == {
+        "revision": 2,
+        "date": "",
+        "score": 0.18,
+        "level": "beginner",
+        "previous_score": 0.24,
+        "previous_level": "beginner",
+    }
+    assert first["event_id"] != second["event_id"]
+    assert set(results.keys) == {f"{tenant}/s-1".encode()}
+
+
+def test_what_changes_nothing_is_not_told(stack: Stack, tenant: str, results: Results) -> None:
+    """An event sent again, and one that leaves the score as it is."""
+    event = quiz(tenant_id=tenant, timestamp=now())
+    produce(stack, event)
+    results.wait_for(1)
+    produce(stack, event, quiz(tenant_id=tenant, timestamp=now()))
+    wait_for(lambda: sum(stack.engine.mastery.totals(tenant)) == 3, SECONDS)
+    produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=0))
+    assert [message["data"]["revision"] for message in results.wait_for(2)] == [1, 3]
+
+
+def test_a_student_s_changes_come_in_order(stack: Stack, tenant: str, results: Results) -> None:
+    """Whatever else goes on; the last one is what a query answers."""
+    count = 40
+    for number in range(count):
+        produce(
+            stack,
+            *(quiz(tenant_id=tenant, student_id=f"s-{k}", timestamp=now(), correct_answers=number % 11) for k in range(5)),
+        )
+    wait_for(lambda: stack.engine.mastery.totals(tenant).applied == 5 * count, SECONDS)
+    wait_for(lambda: stack.engine.outbox.entries([tenant]) == {}, SECONDS)
+    results._read()
+    for student in (f"s-{k}" for k in range(5)):
+        told = [message for message in results.messages if message["student_id"] == student]
+        revisions = [message["data"]["revision"] for message in told if message["event_type"] == "mastery.updated"]
+        assert revisions == sorted(set(revisions))
+        standing = query_mastery(tenant, student, store=stack.engine.mastery, now=datetime.now(UTC))
+        assert told[-1]["data"]["score"] == standing.score
+        assert [each["data"]["previous_score"] for each in told][1:] == [each["data"]["score"] for each in told][:-1]
