@@ -20,9 +20,9 @@ from app.settings import Settings
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
-# How long a disk may take to confirm a write before the caller is asked to come back: the append-only file is written out once
-# a second; the rest of the socket's timeout (2 s) is for the journey.
-CONFIRM_SECONDS = 1.5
+# How long, of the socket's timeout, a disk may take to confirm a write before the caller is asked to come back; the rest is
+# for the journey. The append-only file is written out once a second, and the timeout is two unless set otherwise.
+CONFIRM_SHARE = 0.75
 _log = logging.getLogger(__name__)
 
 # What ends by itself, or when an operator acts: away, slow, still loading, a replica, full.
@@ -86,7 +86,8 @@ def confirmed(client: redis.Redis, barrier: str, read: Callable[[redis.client.Pi
     pipeline = client.pipeline(transaction=False)
     read(pipeline)
     pipeline.set(barrier, "")
-    pipeline.waitaof(1, 0, round(CONFIRM_SECONDS * 1000))
+    patience = client.get_connection_kwargs()["socket_timeout"] * CONFIRM_SHARE
+    pipeline.waitaof(1, 0, round(patience * 1000))
     *replies, _written, confirmation = pipeline.execute(raise_on_error=False)
     for reply in (*replies, _written):
         if isinstance(reply, Exception):

@@ -1,6 +1,9 @@
 """Run the bridge: ``python -m consumers``. SIGTERM and SIGINT stop it after the chunk in hand."""
 
+import logging
 import signal
+import sys
+import threading
 from functools import partial
 from threading import Thread
 
@@ -14,9 +17,11 @@ from consumers.metrics import serve_metrics
 from consumers.relay import Relay
 from tasks.events import enqueue_chunks
 
+_log = logging.getLogger(__name__)
 
-def main() -> None:
-    """Bridge events, and relay what waits to be told, until told to stop."""
+
+def main() -> int:
+    """Bridge events, and relay what waits to be told, until told to stop. Returns the exit code."""
     engine = bootstrap()
     settings = engine.settings
     configure_logging(settings.log_level)
@@ -28,7 +33,16 @@ def main() -> None:
     bridge = Bridge(connect=partial(consumer, settings), engine=engine, enqueue=enqueue_chunks, checkpoints=checkpoints)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: bridge.stop())
-    # Daemons: should the bridge end by an error, the process ends, and is started again.
+    failures: list[threading.ExceptHookArgs] = []
+
+    def failed(failure: threading.ExceptHookArgs) -> None:
+        """One part alone is of no use: the process ends, and whoever supervises it starts it again."""
+        _log.critical("a part of the bridge failed", exc_info=failure.exc_value)
+        failures.append(failure)
+        bridge.stop()
+
+    threading.excepthook = failed
+    # Daemons: should the bridge end by an error, the process ends with it.
     threads = [Thread(target=relay.run, daemon=True), Thread(target=checkpoints.run, daemon=True)]
     for thread in threads:
         thread.start()
@@ -37,7 +51,8 @@ def main() -> None:
     checkpoints.stop()
     for thread in threads:
         thread.join()
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,7 @@ from app.errors import DependencyUnavailable
 from app.events.ledger import Checkpoint, Ledger, Offset, Partition
 
 POLL_SECONDS = 0.05  # between looks at whether the dead letters were delivered
-DELIVERY_SECONDS = 5.0  # then the positions are read anew
+DELIVERY_SECONDS = 2.0  # then the positions are read anew
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from app.errors import DependencyUnavailable
 from app.settings import Settings
 
-# A lost broker is noticed, and a dead bridge's partitions are given away, after this long.
-SESSION_TIMEOUT_MS = 10_000
 # The bridge polls at least every second, even while it waits for a dependency; far less than this is no sign of death.
 MAX_POLL_INTERVAL_MS = 300_000
 # How long the broker may hold back a fetch that finds nothing: it bounds the latency of the first event after a pause.
@@ -38,7 +36,7 @@ def consumer(settings: Settings, on_error: Callable[[KafkaError], None] | None =
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": SESSION_TIMEOUT_MS,
+            "session.timeout.ms": round(settings.kafka_session_seconds * 1000),
             "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.max.messages.kbytes": QUEUED_KILOBYTES,

@@ -9,9 +9,7 @@ MAINTENANCE = "maintenance"
 
 # How long a dead worker's tasks stay away. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60
-# A chunk that no attempt has begun for so long has lost its task: longer than a retry waits, and than the queue of a bridge at
-# its high mark takes; shorter than the visibility timeout, so that a dead worker's chunks need not wait for that.
-OVERDUE_SECONDS = 30
+# How often lost tasks of chunks are looked for; the setting chunk_overdue_seconds says when one counts as lost.
 SWEEP_EVERY_SECONDS = 5.0
 # The soft limit of tasks that somebody waits for: below the visibility timeout, so that none runs twice at once. A chunk's
 # task has none: what it waits for has timeouts of its own.

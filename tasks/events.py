@@ -11,7 +11,7 @@ from app.errors import DependencyUnavailable, UnexpectedFailure
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
 from tasks.celery import EngineTask, app, engine, enqueue
-from tasks.delivery import EVENTS, MAX_RETRY_SECONDS, OVERDUE_SECONDS
+from tasks.delivery import EVENTS, MAX_RETRY_SECONDS
 
 # A lone event that fails is tried three times more, over some ten seconds: what heals by itself has healed by then.
 MAX_FAILURES = 3
@@ -55,7 +55,7 @@ def sweep() -> None:
     """
     missing = engine().ledger.in_flight() - queued()
     if missing > 0:
-        enqueue_chunks(engine().ledger.claim_overdue(OVERDUE_SECONDS, min(missing, SWEEP_LIMIT)))
+        enqueue_chunks(engine().ledger.claim_overdue(engine().settings.chunk_overdue_seconds, min(missing, SWEEP_LIMIT)))
 
 
 def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:

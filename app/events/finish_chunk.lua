@@ -3,26 +3,25 @@
 -- KEYS[1]  chunks in flight: hash id -> chunk
 -- KEYS[2]  when they were last seen to: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[3]  the latest attempts: hash id -> {task, retries, deaths}
--- KEYS[4]  counters: hash records | chunks | dead-letters:<error type> -> count
+-- KEYS[4]  counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]  dead letters to be delivered: stream with the field letter
 -- ARGV[1]  id of the chunk
 -- ARGV[2]  now, in milliseconds
--- ARGV[3]  how many chunks take its place; they follow
+-- ARGV[3]  how many chunks take its place; they follow as pairs of id and chunk
 -- then pairs of error type and letter
 --
--- Returns the ids of the new chunks; none when another worker ended the chunk already, and nothing is changed then.
+-- Returns 1; or 0 when another worker ended the chunk already, and nothing is changed.
 
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return {} end
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
-local ids, chunks = {}, tonumber(ARGV[3])
-for i = 1, chunks do
-  ids[i] = redis.call('HINCRBY', KEYS[4], 'chunks', 1)
-  redis.call('HSET', KEYS[1], ids[i], ARGV[i + 3])
-  redis.call('ZADD', KEYS[2], ARGV[2], ids[i])
+local letters = 4 + 2 * tonumber(ARGV[3])
+for i = 4, letters - 1, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  redis.call('ZADD', KEYS[2], ARGV[2], ARGV[i])
 end
-for i = 4 + chunks, #ARGV, 2 do
+for i = letters, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], 'dead-letters:' .. ARGV[i], 1)
   redis.call('XADD', KEYS[5], '*', 'letter', ARGV[i + 1])
 end
-return ids
+return 1

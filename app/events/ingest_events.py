@@ -20,8 +20,8 @@ from app.security.access import Principal, Role
 
 SENDERS = frozenset({Role.SERVICE, Role.ADMIN})
 NO_PARTITION = -1
-# An event has two; fields that nobody knows may have more. How many can be read depends on how deep in calls the reader is itself
-# (Python allows a thousand in all), and the worker must be able to read what was accepted here.
+# An event has two; fields that nobody knows may have more. How many can be read depends on how deep in calls the reader is
+# itself (Python allows a thousand in all), and the worker must be able to read what was accepted here.
 MAX_LEVELS = 100
 
 _log = logging.getLogger(__name__)

@@ -4,11 +4,12 @@ A record enters it exactly once, in the same step in which the position of its s
 is recorded, and not before: the task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
+from uuid import uuid4
 
 import msgspec
 import redis
@@ -20,11 +21,10 @@ from app.redis_client import confirmed, load_script, next_id, translated_errors
 
 Partition: TypeAlias = int
 Offset: TypeAlias = int
-ChunkId: TypeAlias = int
+ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
 
 _letter = msgspec.msgpack.Decoder(Letter)
 _DEAD_LETTERS = "dead-letters:"
-_log = logging.getLogger(__name__)
 
 
 class Displaced(EngineError):
@@ -110,8 +110,9 @@ class Ledger:
         Raises Displaced, and takes nothing, where a position is not what its move says.
         """
         moves = moves or {}
+        chunk_id = uuid4().hex
         arguments: list[Any] = [_milliseconds(), len(chunk.records) + len(letters)]
-        arguments += [encode_chunk(chunk) if chunk.records else b"", len(moves)]
+        arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves)]
         for partition, (before, after) in moves.items():
             arguments += [partition, "" if before is None else before, after]
         arguments += _pairs(letters)
@@ -120,8 +121,7 @@ class Ledger:
             reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
             raise Displaced("the source was taken further by another, or its position was lost")
-        chunk_id, in_flight = reply
-        return Accepted(int(chunk_id) if chunk_id else None, in_flight)
+        return Accepted(chunk_id if chunk.records else None, reply[0])
 
     def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:
         """Begin an attempt at a chunk; None if it is done already."""
@@ -133,15 +133,17 @@ class Ledger:
     def finish(self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[Letter] = ()) -> list[ChunkId]:
         """End a chunk; what could not be recorded goes on as new chunks, whose ids are returned, or as dead letters."""
         keys = [self._chunks, self._due, self._attempts, self._counters, self._letters]
-        arguments = [chunk_id, _milliseconds(), len(chunks), *map(encode_chunk, chunks), *_pairs(letters)]
+        successors = [(uuid4().hex, encode_chunk(chunk)) for chunk in chunks]
+        arguments = [chunk_id, _milliseconds(), len(chunks), *chain.from_iterable(successors), *_pairs(letters)]
         with translated_errors():
-            return cast("list[ChunkId]", self._finish(keys, arguments))
+            is_ended = self._finish(keys, arguments)
+        return [successor for successor, _ in successors] if is_ended else []
 
     def claim_overdue(self, seconds: float, limit: int) -> list[ChunkId]:
         """Up to ``limit`` chunks that nobody has seen to for so long; each is told once in that time."""
         with translated_errors():
             ids = self._claim([self._due], [_milliseconds(), round(seconds * 1000), limit])
-        return [int(each) for each in cast("list[bytes]", ids)]
+        return [each.decode() for each in cast("list[bytes]", ids)]
 
     def in_flight(self) -> int:
         """How many chunks are taken over and not yet recorded."""

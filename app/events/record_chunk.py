@@ -44,14 +44,14 @@ def record_chunk(
     if failed and len(chunk.records) == 1:
         if failures < max_failures and deaths < MAX_DEATHS:
             raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {failed[0]}")
-        _log.error("chunk %d, a single event, goes to the dead letters: %s", chunk_id, failed[0])
+        _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, failed[0])
         ledger.finish(chunk_id, letters=[_letter(chunk, found.get(0), failed[0], now, failures + deaths)])
         successors = []
     else:
         apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed)]
         successors = ledger.finish(chunk_id, chunks=apart)
     if successors:
-        _log.warning("chunk %d: %d of %d events go on by themselves", chunk_id, len(failed), len(chunk.records))
+        _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(failed), len(chunk.records))
     store.chunk_done({each.tenant_id for each in found.values()}, chunk_id)
     return successors
 

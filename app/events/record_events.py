@@ -45,7 +45,7 @@ def record_events(events: Iterable[tuple[Event, datetime]], *, store: MasterySto
 
 
 def record_evidence(
-    found: Iterable[Evidence], *, store: MasteryStore, now: datetime, chunk_id: int | None = None, repeat_only: bool = False
+    found: Iterable[Evidence], *, store: MasteryStore, now: datetime, chunk_id: str | None = None, repeat_only: bool = False
 ) -> Outcome:
     """Record evidence as ``record_events`` does. That of a chunk is counted in the totals once, however often it is repeated.
 

@@ -92,7 +92,7 @@ class MasteryStore:
         today: Day,
         *,
         expired: int = 0,
-        chunk_id: int | None = None,
+        chunk_id: str | None = None,
         repeat_only: bool = False,
     ) -> list[Merged]:
         """Add each student's observations to the facts, each once, and roll the windows to today, all atomically per student.
@@ -126,7 +126,7 @@ class MasteryStore:
             for student, reply in zip_longest(students, batch)
         ]
 
-    def chunk_done(self, tenants: Iterable[str], chunk_id: int) -> None:
+    def chunk_done(self, tenants: Iterable[str], chunk_id: str) -> None:
         """Forget which events of a chunk were counted: it will not be merged again."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
@@ -220,7 +220,7 @@ class MasteryStore:
         return tenant_keys(self._prefix, tenant)
 
 
-def _counted(keys: str, chunk_id: int | None) -> str:
+def _counted(keys: str, chunk_id: str | None) -> str:
     return f"{keys}chunk:{chunk_id}"
 
 

@@ -34,6 +34,9 @@ class Cluster:
             "MASTERY_BROKER_URL": self.valkey.url,
             "MASTERY_KAFKA_BOOTSTRAP": broker.bootstrap_servers,
             "MASTERY_KEY_PREFIX": "chaos",
+            # What is waited for after a fault; the defaults suit a machine that is not being tortured.
+            "MASTERY_CHUNK_OVERDUE_SECONDS": "5",
+            "MASTERY_KAFKA_SESSION_SECONDS": "6",
             "PYTHONUNBUFFERED": "1",
         }
         self.settings = load_settings(environment)

@@ -1,8 +1,14 @@
 """What the store of idempotency keys promises, on every server it may run on."""
 
+import socket
+from collections.abc import Iterator
+from threading import Thread
+from urllib.parse import urlsplit
+
+import msgspec
 import pytest
 
-from app.bootstrap import Engine
+from app.bootstrap import Engine, bootstrap
 from app.errors import InvalidInput
 from app.idempotency import LEASE_SECONDS, Answer, Claim, fingerprint
 from tests.stack import wait_for
@@ -57,6 +63,38 @@ def test_keys_belong_to_one_caller(engine: Engine) -> None:
     assert isinstance(claim(engine, identity="admin:tutor"), Claim)
     assert isinstance(claim(engine, identity="service:quiz"), Claim)
     assert isinstance(claim(engine, key="k-2"), Claim)
+
+
+@pytest.fixture
+def forgetful(engine: Engine) -> Iterator[Engine]:
+    """An engine whose first connection is cut after the server has set a key, before it can say so."""
+    server = urlsplit(engine.settings.redis_url)
+
+    def relay(listener: socket.socket) -> None:
+        for is_first in (True, False):
+            client, upstream = listener.accept()[0], socket.create_connection((server.hostname, server.port))
+            with client, upstream:
+                while command := client.recv(65_536):
+                    upstream.sendall(command)
+                    reply = upstream.recv(65_536)
+                    if is_first and b"\r\nSET\r\n" in command:
+                        break
+                    client.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        relaying = Thread(target=relay, args=(listener,))
+        relaying.start()
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}{server.path}"
+        made = bootstrap(msgspec.structs.replace(engine.settings, redis_url=url))
+        yield made
+        made.redis.close()
+        relaying.join()
+
+
+def test_a_claim_whose_reply_was_lost_is_still_a_claim(engine: Engine, forgetful: Engine) -> None:
+    """The driver asks again, and is told that the key is taken: by itself."""
+    assert isinstance(claim(forgetful), Claim)
+    assert claim(engine) is None
 
 
 def test_a_released_key_is_free(engine: Engine) -> None:

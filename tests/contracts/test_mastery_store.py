@@ -296,12 +296,12 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
     """A worker that died after merging is followed by another; the totals tell what happened to the events, not how often."""
     observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in range(STUDENTS_PER_CALL + 1)}
     for _attempt in range(2):
-        engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id=7)
+        engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id="7")
     counted = Totals(applied=len(observations), duplicates=0, expired=3)
     assert engine.mastery.totals("t") == counted
-    engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id=8)
+    engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id="8")
     assert engine.mastery.totals("t") == counted._replace(duplicates=len(observations), expired=6)
-    for chunk_id in (7, 8):
+    for chunk_id in ("7", "8"):
         engine.mastery.chunk_done(["t", "u"], chunk_id)
     assert not [key for key in keys(engine) if ":chunk:" in key]
 
@@ -309,9 +309,9 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
 def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None:
     """Of a chunk that kills its process, what was merged is known, and the rest can be taken apart."""
     one, two = {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, {"s-2": [observation(2, TODAY, QUIZ, 1, 1)]}
-    engine.mastery.merge("t", one, TODAY, chunk_id=7)
-    (repeated,) = engine.mastery.merge("t", one, TODAY, chunk_id=7, repeat_only=True)
-    (skipped,) = engine.mastery.merge("t", two, TODAY, chunk_id=8, repeat_only=True)
+    engine.mastery.merge("t", one, TODAY, chunk_id="7")
+    (repeated,) = engine.mastery.merge("t", one, TODAY, chunk_id="7", repeat_only=True)
+    (skipped,) = engine.mastery.merge("t", two, TODAY, chunk_id="8", repeat_only=True)
     assert (repeated.outcomes, repeated.error) == ("0", None)
     assert skipped.error == "not merged before"
     assert engine.mastery.totals("t") == Totals(applied=1)

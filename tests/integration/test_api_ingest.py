@@ -19,7 +19,7 @@ from app.errors import DependencyUnavailable, InvalidInput
 from app.events.chunk import HTTP, Chunk, SourceRecord
 from app.events.event import decode_event
 from app.events.ingest_events import ingest_events
-from app.events.ledger import Attempt, Counts
+from app.events.ledger import Attempt, ChunkId, Counts
 from app.idempotency import Claim, fingerprint
 from app.mastery.store import Totals
 from app.security.access import Role
@@ -84,11 +84,10 @@ def poster(engine: Engine) -> Post:
     return send
 
 
-def chunk(engine: Engine, chunk_id: int = 1) -> Chunk:
-    """A chunk in flight."""
-    begun = engine.ledger.begin(chunk_id, Attempt("test", 0))
-    assert begun is not None
-    return begun.chunk
+def chunks(engine: Engine) -> list[Chunk]:
+    """The chunks in flight."""
+    begun = [engine.ledger.begin(chunk_id, Attempt("test", 0)) for chunk_id in engine.ledger.claim_overdue(0, 10)]
+    return [each.chunk for each in begun if each is not None]
 
 
 def taken(engine: Engine) -> Counts:
@@ -206,7 +205,7 @@ def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
     assert post({"events": events}, traceparent=TRACE).status_code == 202
     values = [json.dumps(event, separators=(",", ":")).encode() for event in (events[0], events[2] | {"tenant_id": "t-1"})]
     records = [SourceRecord(-1, index, value, 0, TRACE) for index, value in zip((0, 2), values, strict=True)]
-    assert Chunk(HTTP, NOW, records) == chunk(api.engine)
+    assert [Chunk(HTTP, NOW, records)] == chunks(api.engine)
     assert taken(api.engine) == (2, {}, 1)
 
 
@@ -225,14 +224,15 @@ def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
 def test_what_is_no_trace_is_dropped(api: FixedTimeApi, post: Post, given: str) -> None:
     """It would be sent on to others; the events do not suffer."""
     assert post({"event": quiz()}, traceparent=given).status_code == 202
-    assert chunk(api.engine).records[0].traceparent == ""
+    assert chunks(api.engine)[0].records[0].traceparent == ""
 
 
 def test_many_large_events_become_several_chunks(api: FixedTimeApi, post: Post) -> None:
     """A chunk has at most a megabyte."""
     assert post({"events": [quiz(comment="x" * 20_000) for _ in range(90)]}).status_code == 202
     assert taken(api.engine) == (90, {}, 2)
-    assert list(range(90)) == [record.offset for chunk_id in (1, 2) for record in chunk(api.engine, chunk_id).records]
+    first, second = chunks(api.engine)
+    assert list(range(90)) == sorted(record.offset for record in (*first.records, *second.records))
 
 
 NUMBERS = ["10", "0", "-0", "10.0", "1e1", "1000001", "1" * 20, "1" * 400, "true", "null", '"10"', "[]", "{}", '"\\u0000"']
@@ -269,14 +269,14 @@ def test_deep_nesting_loses_nothing(live_api: LiveApi) -> None:
 def test_without_a_broker(api: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
     """The ledger has the events, so they are accepted; a sweep sends what could not be sent."""
 
-    def enqueue(_: Iterable[int]) -> None:
+    def enqueue(_: Iterable[ChunkId]) -> None:
         raise DependencyUnavailable("broker")
 
     with caplog.at_level(logging.WARNING):
         verdicts = ingest_events([quiz()], tenant="t-1", ledger=api.engine.ledger, enqueue=enqueue, now=NOW, max_in_flight=1)
     assert [verdict.error for verdict in verdicts] == [None]
-    assert "broker is unavailable; a sweep will send the chunks [1]" in caplog.text
-    assert api.engine.ledger.claim_overdue(0, 10) == [1]
+    (chunk_id,) = api.engine.ledger.claim_overdue(0, 10)
+    assert f"broker is unavailable; a sweep will send the chunks ['{chunk_id}']" in caplog.text
 
 
 def test_busy(redis_url: str) -> None:
@@ -296,7 +296,7 @@ def test_busy(redis_url: str) -> None:
     assert expected == answer.get_json()["error"]
     assert taken(engine).in_flight == 3
     assert post({"event": {}}).status_code == 422
-    engine.ledger.finish(1)
+    engine.ledger.finish(engine.ledger.claim_overdue(0, 1)[0])
     assert post({"event": event}, "k-1").status_code == 202
     engine.redis.close()
 

@@ -156,7 +156,7 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 PUBLIC = {"GET /", "GET /health", "GET /ready"}
-PROTECTED = {"POST /mastery/query", "POST /mastery/calculate", "GET /tasks/{task_id}"}
+PROTECTED = {"POST /mastery/query", "POST /mastery/calculate", "POST /mastery/ingest", "GET /tasks/{task_id}"}
 
 
 def test_openapi_names_every_route(document: dict[str, Any]) -> None:

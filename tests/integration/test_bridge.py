@@ -20,6 +20,7 @@ from app.events.dead_letter import ErrorType
 from app.events.ledger import Attempt, ChunkId
 from app.health.readiness import ping_bridge
 from app.settings import Settings
+from consumers import kafka
 from consumers.bridge import Bridge
 from consumers.checkpoint import Checkpoints
 from consumers.dead_letters import DeadLetterQueue
@@ -275,6 +276,35 @@ def test_two_bridges_share_the_partitions_and_take_each_record_once(engine: Engi
         wait_until_committed(engine)
     assert sorted(first.recorded + second.recorded) == sorted(sent)
     assert engine.ledger.counts() == (400, {}, 0)
+
+
+def test_a_bridge_that_was_declared_dead_takes_and_commits_nothing_more(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hung in the middle of a step; its partitions were lost to another, which goes on where the ledger says."""
+    monkeypatch.setattr(kafka, "MAX_POLL_INTERVAL_MS", 10_000)  # no less than the session
+    hangs, goes_on = Flag(), Flag()
+
+    def enqueue(chunk_ids: Sequence[ChunkId]) -> None:
+        hangs.set()
+        goes_on.wait(SECONDS)
+        hanging.record(chunk_ids)
+
+    sent = values(200)
+    hanging = Running(engine, enqueue)
+    with hanging:
+        produce(engine.settings, *sent[:100])
+        assert hangs.wait(SECONDS)
+        with Running(engine) as other:
+            produce(engine.settings, *sent[100:])
+            wait_until_committed(engine)
+            goes_on.set()
+            wait_for(lambda: engine.ledger.in_flight() == 0, SECONDS)
+            produce(engine.settings, *sent[:10])
+            wait_for(lambda: len(hanging.recorded + other.recorded) == 210, SECONDS)
+            wait_until_committed(engine)
+    assert sorted(hanging.recorded + other.recorded) == sorted(sent + sent[:10])
+    assert engine.ledger.counts() == (210, {}, 0)
 
 
 def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine) -> None:

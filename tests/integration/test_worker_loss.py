@@ -14,6 +14,7 @@ import requests
 from kombu import Connection
 
 from app.events.chunk import Chunk, SourceRecord
+from app.events.ledger import ChunkId
 from app.mastery.store import Totals
 from cli.embedded import embedded
 from tasks.events import record
@@ -47,7 +48,7 @@ def stack(tmp_path: Path, broker: redis.Redis, state: ExitStack, state_port: int
         yield running
 
 
-def accept(stack: Stack) -> int:
+def accept(stack: Stack) -> ChunkId:
     """A chunk in flight, whose task is not sent yet."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     events = [activity(tenant_id="t", student_id=f"s-{number % 7}", timestamp=yesterday) for number in range(EVENTS)]
@@ -57,7 +58,7 @@ def accept(stack: Stack) -> int:
     return accepted.chunk_id
 
 
-def send(stack: Stack, chunk_id: int) -> None:
+def send(stack: Stack, chunk_id: ChunkId) -> None:
     """Send the chunk's task, as the bridge does."""
     settings = stack.engine.settings
     with Connection(settings.broker, transport_options={"global_keyprefix": f"{settings.key_prefix}:celery:"}) as connection:

@@ -1,0 +1,59 @@
+"""Changes wait to be told from the step in which their score was stored, on every server it may run on."""
+
+from datetime import timedelta
+
+from app.bootstrap import Engine
+from app.clock import day_number
+from app.events.observation import QUIZ, Observation
+from app.mastery.derive_scores import derive_scores
+from app.mastery.store import Score
+from app.mastery.update import Change
+from tests.conftest import NOW
+
+TODAY = day_number(NOW)
+
+
+def quiz(number: int, correct: int, cohort: str = "c-1") -> Observation:
+    return number.to_bytes(8), TODAY, QUIZ, correct, 10, TODAY * 86_400_000_000 + number, number.to_bytes(16), cohort
+
+
+def record(engine: Engine, observation: Observation, student: str = "s-1", tenant: str = "t") -> None:
+    merged = engine.mastery.merge(tenant, {student: [observation]}, TODAY)
+    derive_scores(tenant, merged, store=engine.mastery, now=NOW)
+
+
+def test_a_change_waits_with_what_was_before(engine: Engine) -> None:
+    """In the order in which they were stored, with the moment; none for a score that stayed as it was."""
+    record(engine, quiz(1, 8))
+    record(engine, quiz(1, 8))
+    record(engine, quiz(2, 8, cohort="c-2"))
+    record(engine, quiz(3, 0, cohort=""))
+    noted = (engine.outbox.oldest(["t"], 10) or {})["t"]
+    assert [each.changes for each in noted] == [
+        [Change("s-1", "c-1", 1, TODAY, 240_000, -1)],
+        [Change("s-1", "c-2", 3, TODAY, 160_000, 240_000)],
+    ]
+    assert {each.at for each in noted} == {NOW}
+
+
+def test_what_was_told_is_struck_off(engine: Engine) -> None:
+    """Up to an entry; what came later waits on. Tenants do not mix."""
+    for number in range(3):
+        record(engine, quiz(number, number))
+    record(engine, quiz(1, 8), tenant="u")
+    assert engine.outbox.entries(["t", "u", "v"]) == {"t": 3, "u": 1}
+    first, _, third = (engine.outbox.oldest(["t"], 10) or {})["t"]
+    assert (engine.outbox.oldest(["t"], 1) or {})["t"] == [first]
+    engine.outbox.told("t", first.entry_id)
+    assert engine.outbox.entries(["t", "u"]) == {"t": 2, "u": 1}
+    engine.outbox.told("t", third.entry_id)
+    assert engine.outbox.entries(["t", "u"]) == {"u": 1}
+    assert engine.outbox.oldest(["t"], 10) == {}
+
+
+def test_a_score_that_was_not_kept_changes_nothing(engine: Engine) -> None:
+    """It came too late: a newer revision was scored already."""
+    record(engine, quiz(1, 8))
+    record(engine, quiz(2, 4))
+    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW + timedelta(seconds=1))
+    assert engine.outbox.entries(["t"]) == {"t": 2}
