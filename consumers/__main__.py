@@ -14,7 +14,7 @@ from consumers.checkpoint import Checkpoints
 from consumers.dead_letters import DeadLetterQueue
 from consumers.kafka import consumer, producer
 from consumers.metrics import serve_metrics
-from consumers.relay import Relay
+from consumers.relay import DELIVERY_SECONDS, Relay
 from tasks.events import enqueue_chunks
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def main() -> int:
     if settings.bridge_metrics_port:
         serve_metrics(engine, settings.bridge_metrics_port)
     checkpoints = Checkpoints(engine.ledger)
-    out = producer(settings)
+    out = producer(settings, delivery_seconds=DELIVERY_SECONDS)
     relay = Relay(engine, out, DeadLetterQueue(out, settings))
     bridge = Bridge(connect=partial(consumer, settings), engine=engine, enqueue=enqueue_chunks, checkpoints=checkpoints)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,8 +16,8 @@ MAX_POLL_INTERVAL_MS = 300_000
 FETCH_WAIT_MS = 20
 # What is read ahead is memory: 16 MB is a second of events at full speed.
 QUEUED_KILOBYTES = 16_384
-DELIVERY_TIMEOUT_MS = 10_000  # then whoever sent it hears, and sends it again
-FLUSH_SECONDS = 12.0  # above the delivery timeout, after which every message has its report
+DELIVERY_SECONDS = 10.0  # then whoever sent it hears, and sends it again
+FLUSH_SECONDS = 12.0  # above that: every message has its report by then
 LINGER_MS = 5
 
 # Key, value and headers of a message.
@@ -46,14 +46,14 @@ def consumer(settings: Settings, on_error: Callable[[KafkaError], None] | None =
     )
 
 
-def producer(settings: Settings) -> Producer:
+def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS) -> Producer:
     """A producer whose messages arrive once and in order, or whose delivery report says that they did not."""
     return Producer(
         {
             **_common(settings),
             "enable.idempotence": True,
             "linger.ms": LINGER_MS,
-            "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+            "delivery.timeout.ms": round(delivery_seconds * 1000),
         },
         logger=_log,
     )

@@ -18,7 +18,10 @@ from consumers.dead_letters import DeadLetterQueue
 from consumers.kafka import Content, deliver
 from consumers.metrics import DELIVERED
 
-LEASE_SECONDS = 30.0  # above what each half of a round takes when Kafka is slow to fail (FLUSH_SECONDS)
+# Kafka has this long to take a message, then it is sent again in another round. The lease is longer: what its former holder
+# sent has arrived, or never will, when another takes over.
+DELIVERY_SECONDS = 5.0
+LEASE_SECONDS = 8.0
 PAUSE_SECONDS = 0.1  # between looks when nothing waits
 LETTERS = 500  # in one round
 ENTRIES = 400  # of one tenant in one round: up to 20,000 changes, some 5 MB
