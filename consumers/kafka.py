@@ -106,7 +106,6 @@ def _produce(producer: Producer, topic: str, key: bytes | None, value: bytes | N
         except BufferError:  # the producer's queue is full: each message has its report within the delivery timeout
             producer.poll(1)
         else:
-            producer.poll(0)
             return
 
 
