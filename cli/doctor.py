@@ -19,6 +19,8 @@ from tasks.celery import app as celery
 from tasks.health import ping_broker, ping_worker
 
 ANSWER_SECONDS = 5.0
+# What an empty value means, where it is not that a server is embedded.
+UNSET = {"MASTERY_BRIDGE_HEARTBEAT_FILE": "bridge.heartbeat in the data folder"}
 
 
 def run(settings: Settings, *, console: Console) -> int:
@@ -41,7 +43,7 @@ def _settings_table(settings: Settings) -> Table:
     table.add_column("variable", no_wrap=True)
     table.add_column("value", overflow="fold")
     for name, value in redacted(settings).items():
-        table.add_row(name, value or "[dim]embedded by `mastery up`[/dim]")
+        table.add_row(name, value or f"[dim]{UNSET.get(name, 'embedded by `mastery up`')}[/dim]")
     return table
 
 
