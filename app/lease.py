@@ -1,5 +1,7 @@
 """The right to do something alone, for some seconds at a time, among processes that share a Redis."""
 
+import time
+
 import redis
 from redis.exceptions import LockError
 
@@ -7,15 +9,22 @@ from app.redis_client import translated_errors
 
 
 class Lease:
-    """Held by at most one process, and by none for up to ``seconds`` after its holder died."""
+    """Held by at most one process, and by none for up to ``seconds`` after its holder died. Not thread-safe."""
 
     def __init__(self, client: redis.Redis, key: str, seconds: float) -> None:
         # Not thread-local: whichever thread of the process asks, it is the same holder.
         self._lock = client.lock(key, timeout=seconds, blocking=False, thread_local=False)
         self._seconds = seconds
+        self._sure_until = 0.0
 
-    def hold(self) -> bool:
-        """Take the lease or prolong it; False while someone else holds it. Raises DependencyUnavailable."""
+    def hold(self, seconds: float) -> bool:
+        """Hold the lease for at least so many seconds; False while someone else holds it. Raises DependencyUnavailable."""
+        now = time.monotonic()
+        if now + seconds > self._sure_until:
+            self._sure_until = now + self._seconds if self._take() else 0.0
+        return self._sure_until > 0
+
+    def _take(self) -> bool:
         with translated_errors():
             try:
                 return bool(self._lock.reacquire())
@@ -24,6 +33,7 @@ class Lease:
 
     def release(self) -> None:
         """Give it up, if it is held. Raises DependencyUnavailable."""
+        self._sure_until = 0.0
         with translated_errors():
             try:
                 self._lock.release()

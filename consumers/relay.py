@@ -63,11 +63,11 @@ class Relay:
 
     def step(self) -> bool:
         """Relay some of what waits. Returns whether there was any."""
-        if not self._lease.hold():
+        if not self._lease.hold(DELIVERY_SECONDS):
             self._in_doubt = True
             return False
         sent = self._send_letters()
-        return self._lease.hold() and self._tell_changes() + sent > 0
+        return self._lease.hold(DELIVERY_SECONDS) and self._tell_changes() + sent > 0
 
     def _send_letters(self) -> int:
         ledger = self._engine.ledger
