@@ -21,8 +21,24 @@ class Lease:
         """Hold the lease for at least so many seconds; False while someone else holds it. Raises DependencyUnavailable."""
         now = time.monotonic()
         if now + seconds > self._sure_until:
-            self._sure_until = now + self._seconds if self._take() else 0.0
-        return self._sure_until > 0
+            self._sure_until = 0.0
+            if not self._take():
+                return False
+            self._sure_until = now + self._seconds
+        return True
+
+    def prolong(self, seconds: float) -> bool:
+        """Hold it on for at least so many seconds; False if it was lost meanwhile. Raises DependencyUnavailable."""
+        now = time.monotonic()
+        if now + seconds > self._sure_until:
+            self._sure_until = 0.0
+            with translated_errors():
+                try:
+                    self._lock.reacquire()
+                except LockError:
+                    return False
+            self._sure_until = now + self._seconds
+        return True
 
     def _take(self) -> bool:
         with translated_errors():

@@ -3,6 +3,12 @@
 import logging
 import logging.config
 import time
+import traceback
+
+
+def frames(error: BaseException) -> str:
+    """Where an error comes from, for a log; not its own words, which may quote what somebody sent."""
+    return type(error).__name__ + "\n" + "".join(traceback.format_tb(error.__traceback__))
 
 
 def configure_logging(level: str) -> None:

@@ -1,11 +1,8 @@
 """The one way to make a Redis client, and the one place where its errors become the engine's."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -20,10 +17,6 @@ from app.settings import Settings
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
-# How long, of the socket's timeout, a disk may take to confirm a write before the caller is asked to come back; the rest is
-# for the journey. The append-only file is written out once a second, and the timeout is two unless set otherwise.
-CONFIRM_SHARE = 0.75
-_log = logging.getLogger(__name__)
 
 # What ends by itself, or when an operator acts: away, slow, still loading, a replica, full.
 NOT_NOW = (
@@ -49,7 +42,14 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 # The same, of errors that the driver has no class for: disk full, too few replicas, a cluster or a script in the way.
-NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "READONLY", "LOADING")
+
+
+def raise_if_not_now(errors: Iterable[str]) -> None:
+    """Raise DependencyUnavailable if one of the errors that a script caught means "not now"."""
+    for error in errors:
+        if error.startswith(NOT_NOW_WORDS):
+            raise DependencyUnavailable("redis") from redis.ResponseError(error)
 
 
 @contextmanager
@@ -74,30 +74,3 @@ def next_id(entry_id: str) -> str:
     """The smallest id that an entry of a stream after this one may have."""
     milliseconds, _, sequence = entry_id.partition("-")
     return f"{milliseconds}-{int(sequence) + 1}"
-
-
-def confirmed(client: redis.Redis, barrier: str, read: Callable[[redis.client.Pipeline], Any]) -> list[Any] | None:
-    """What the commands that ``read`` queues reply, once everything they saw is in the append-only file on the server's disk.
-
-    None when the disk did not confirm in time. The ``barrier`` is a key to be written to: WAITAOF waits for the writes of its
-    own connection, and this one comes after all that was read. A server that cannot confirm (Redis before 7.2, or no
-    append-only file) is taken at its word, and the log says so once.
-    """
-    pipeline = client.pipeline(transaction=False)
-    read(pipeline)
-    pipeline.set(barrier, "")
-    patience = client.get_connection_kwargs()["socket_timeout"] * CONFIRM_SHARE
-    pipeline.waitaof(1, 0, round(patience * 1000))
-    *replies, _written, confirmation = pipeline.execute(raise_on_error=False)
-    for reply in (*replies, _written):
-        if isinstance(reply, Exception):
-            raise reply
-    if isinstance(confirmation, redis.ResponseError):
-        _log_unconfirmed(str(confirmation))
-        return replies
-    return replies if confirmation[0] else None
-
-
-@cache
-def _log_unconfirmed(reason: str) -> None:
-    _log.warning("Redis does not confirm that writes are on its disk, so a crash of its machine may lose some: %s", reason)

@@ -10,8 +10,6 @@ from threading import Thread
 from app.bootstrap import bootstrap
 from app.logs import configure_logging
 from consumers.bridge import Bridge
-from consumers.checkpoint import Checkpoints
-from consumers.dead_letters import DeadLetterQueue
 from consumers.kafka import consumer, producer
 from consumers.metrics import serve_metrics
 from consumers.relay import DELIVERY_SECONDS, Relay
@@ -27,10 +25,9 @@ def main() -> int:
     configure_logging(settings.log_level)
     if settings.bridge_metrics_port:
         serve_metrics(engine, settings.bridge_metrics_port)
-    checkpoints = Checkpoints(engine.ledger)
     out = producer(settings, delivery_seconds=DELIVERY_SECONDS)
-    relay = Relay(engine, out, DeadLetterQueue(out, settings))
-    bridge = Bridge(connect=partial(consumer, settings), engine=engine, enqueue=enqueue_chunks, checkpoints=checkpoints)
+    relay = Relay(engine, out)
+    bridge = Bridge(connect=partial(consumer, settings), engine=engine, enqueue=enqueue_chunks)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: bridge.stop())
     failures: list[threading.ExceptHookArgs] = []
@@ -42,15 +39,12 @@ def main() -> int:
         bridge.stop()
 
     threading.excepthook = failed
-    # Daemons: should the bridge end by an error, the process ends with it.
-    threads = [Thread(target=relay.run, daemon=True), Thread(target=checkpoints.run, daemon=True)]
-    for thread in threads:
-        thread.start()
+    # A daemon: should the bridge end by an error, the process ends with it.
+    relaying = Thread(target=relay.run, daemon=True)
+    relaying.start()
     bridge.run()
     relay.stop()
-    checkpoints.stop()
-    for thread in threads:
-        thread.join()
+    relaying.join()
     return 1 if failures else 0
 
 

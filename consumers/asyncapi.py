@@ -64,7 +64,7 @@ HEADERS: Mapping[str, Header] = {
     OFFSET: Header("Its offset", "10452"),
     ERROR_TYPE: Header("`error_type` of the value", "validation_error"),
     REPLAYS: Header("How often it was sent again from the dead letters", "0"),
-    LETTER_ID: Header("Identifies the letter", "1793229600000-0"),
+    LETTER_ID: Header("Identifies the letter: the same for the same source record", "6c1f6b0c2f0f4d6f9d1b7a3e5c8d9e0f"),
     TRACE: Header("W3C trace context of the record, if it had one", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 }
 ALWAYS = tuple(name for name in HEADERS if name != TRACE)  # what every dead letter has

@@ -5,7 +5,7 @@ One step of it, in the order that makes a crash at any point harmless:
 1. read some records, and decode and validate every one of them;
 2. hand them over to the ledger, all at once: the valid ones as a chunk, the others as dead letters, with the new positions;
 3. send the task of the chunk; a lost one is sent again by a sweep;
-4. commit the offsets, as soon as the positions are safe (``checkpoint.py``), which is soon, but later.
+4. commit the offsets, once the dead letters are delivered.
 
 The positions in the ledger say what was taken, not the committed offsets. So each record is taken once, whichever bridge reads
 it; and when Redis loses what it was told last, the bridge reads that again. While Redis or Kafka is away the step in hand is
@@ -27,7 +27,6 @@ from app.events.bridges import BridgeState
 from app.events.chunk import split
 from app.events.flood_guard import FloodGuard
 from app.events.ledger import Accepted, ChunkId, Displaced
-from consumers.checkpoint import Checkpoints
 from consumers.kafka import place, size
 from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
 from consumers.partitions import Partitions
@@ -49,7 +48,6 @@ class Bridge:
         connect: Callable[[Callable[[KafkaError], None]], Consumer],
         engine: Engine,
         enqueue: Callable[[Sequence[ChunkId]], None],
-        checkpoints: Checkpoints,
     ) -> None:
         settings = engine.settings
         self._engine = engine
@@ -57,7 +55,7 @@ class Bridge:
         self._topic = settings.events_topic
         self._enqueue = enqueue
         self._consumer = connect(self.kafka_failed)
-        self._partitions = Partitions(self._consumer, self._topic, settings.kafka_group, engine.ledger, checkpoints)
+        self._partitions = Partitions(self._consumer, self._topic, settings.kafka_group, engine.ledger)
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
         self._signs = VitalSigns(engine)
         self._stopped = Flag()
@@ -108,7 +106,9 @@ class Bridge:
         with timed("sort"):
             chunk, letters = sort_out(messages, self._topic, self._engine.clock())
         REJECTED.inc(len(letters))
-        if self._guard.trips(len(messages), len(letters)) and not self._halt():
+        if self._guard.trips(len(messages), len(letters)):
+            self._halt()
+            self._partitions.rewind()  # meanwhile partitions may have come and gone: the records are read again
             return False
         source, moves = self._partitions.source, self._partitions.moves(messages)
         accepted: Accepted | None = None
@@ -123,7 +123,7 @@ class Bridge:
                 return False
         except Displaced as error:
             _log.warning("%s; reading on from where the ledger says", error)
-            self._partitions.unknown |= set(self._partitions.positions)
+            self._partitions.rewind()
             return False
         self._partitions.moved(moves)
         self._signs.count(len(messages), len(letters))
@@ -181,29 +181,31 @@ class Bridge:
                     return True
         return False
 
-    def _halt(self) -> bool:
-        """Take nothing more until an operator says so. False if the bridge was stopped before."""
+    def _halt(self) -> None:
+        """Take nothing more until an operator says so, or the bridge is stopped."""
         _log.error("halted: %s; none of the last read was taken. To dead-letter them: mastery bridge resume", self._guard)
-        since = time.time()
+        resumed = self._resumptions()
         HALTED.set(1)
         try:
             with self._paused("flood"):
                 while not self._stopped.is_set():
                     self._wait(RETRY_SECONDS, BridgeState.HALTED)
-                    if self._is_resumed(since):
+                    now = self._resumptions()
+                    if resumed is not None and now is not None and now != resumed:
                         _log.warning("resumed by an operator")
                         self._guard.disarm()
-                        return True
+                        return
+                    resumed = now if resumed is None else resumed
         finally:
             HALTED.set(0)
-        return False
 
-    def _is_resumed(self, since: float) -> bool:
+    def _resumptions(self) -> int | None:
+        """How often an operator has resumed halted bridges; None while Redis does not answer."""
         try:
-            return self._engine.bridges.resumed_at() > since
+            return self._engine.bridges.resumptions()
         except DependencyUnavailable as error:
             _log.warning("%s; trying again", error)
-            return False
+            return None
 
     @contextmanager
     def _paused(self, reason: str) -> Iterator[None]:
@@ -225,7 +227,7 @@ class Bridge:
                 # Of a partition assigned meanwhile, which is not paused yet: it is read on from its position later.
                 topic, partition, _ = place(message)
                 self._consumer.pause([TopicPartition(topic, partition)])
-                self._partitions.unknown.add(partition)
+                self._partitions.add([TopicPartition(topic, partition)])
 
     def kafka_failed(self, error: KafkaError) -> None:
         """What the consumer has to say of its brokers; called from within a read."""

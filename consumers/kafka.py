@@ -59,8 +59,8 @@ def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS) 
     )
 
 
-def reader(settings: Settings) -> Consumer:
-    """A consumer of partitions that it is given: it joins no group and commits nothing."""
+def reader(settings: Settings, *, tell_ends: bool = False) -> Consumer:
+    """A consumer of partitions that it is given, in no group. ``tell_ends``: an error tells when one is read to its end."""
     return Consumer(
         {
             **_common(settings),
@@ -68,6 +68,7 @@ def reader(settings: Settings) -> Consumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": FETCH_WAIT_MS,
+            "enable.partition.eof": tell_ends,
         },
         logger=_log,
     )
@@ -94,6 +95,8 @@ def deliver(
         if producer.flush(FLUSH_SECONDS):
             raise DependencyUnavailable("kafka", "does not confirm what it was sent")
     except KafkaException as error:
+        if error.args[0].fatal():
+            raise  # this producer will never send again; the next process's will
         raise DependencyUnavailable("kafka") from error
     if errors:
         raise DependencyUnavailable("kafka") from KafkaException(errors[0])
@@ -128,8 +131,11 @@ def size(message: Message) -> int:
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """A record's headers that have a value, as text; of those with the same name the last."""
-    headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    """A record's headers that have a value, as text; of those with the same name the last. None where a name is not UTF-8."""
+    try:
+        headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    except (SystemError, UnicodeDecodeError):  # what the client makes of such a name
+        return {}
     return {name: str(value, "utf-8", "replace") for name, value in headers or () if value is not None}
 
 

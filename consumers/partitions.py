@@ -8,12 +8,14 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Message, T
 
 from app.errors import DependencyUnavailable
 from app.events.ledger import Ledger, Move, Offset, Partition
-from consumers.checkpoint import Checkpoints
 from consumers.kafka import place, source_name
 from consumers.metrics import timed
 
 COMMIT_SECONDS = 0.2  # between commits: what is committed is only where to look first after a restart
-ANSWER_SECONDS = 5.0  # of a broker that is asked
+DELIVERY_SECONDS = 2.0  # for the relay to deliver what waits, before partitions are given up
+POLL_SECONDS = 0.05
+ANSWER_SECONDS = 2.0  # of a broker that is asked
+FIND_SECONDS = 5.0  # until a partition is tried again whose broker does not answer
 
 _log = logging.getLogger(__name__)
 
@@ -21,14 +23,15 @@ _log = logging.getLogger(__name__)
 class Partitions:
     """Of one consumer and its topic. Not thread-safe."""
 
-    def __init__(self, consumer: Consumer, topic: str, group: str, ledger: Ledger, checkpoints: Checkpoints) -> None:
+    def __init__(self, consumer: Consumer, topic: str, group: str, ledger: Ledger) -> None:
         self._consumer = consumer
         self._topic = topic
         self._group = group
         self._ledger = ledger
-        self._checkpoints = checkpoints
         self._committed: dict[Partition, Offset] = {}
-        self._next_commit = 0.0
+        # Positions that are to be committed, once the dead letter with this id is delivered.
+        self._due: tuple[dict[Partition, Offset], str | None] | None = None
+        self._next_commit = self._next_find = 0.0
         self.source = ""
         self.positions: dict[Partition, Offset | None] = {}  # None: nothing was taken yet
         self.unknown: set[Partition] = set()  # those whose position is to be found before they are read on
@@ -37,6 +40,7 @@ class Partitions:
         """These are ours now."""
         self.positions |= {each.partition: None for each in partitions}
         self.unknown |= {each.partition for each in partitions}
+        self._next_find = 0.0
 
     def remove(self, partitions: Iterable[TopicPartition]) -> None:
         """These are another's now: it learns from the ledger what was taken."""
@@ -63,24 +67,34 @@ class Partitions:
         """The ledger took the records."""
         for partition in moves.keys() & self.positions.keys():  # some may have gone to another bridge meanwhile
             self.positions[partition] = moves[partition].after
-        self._checkpoints.moved(self.source)
 
     def find(self) -> None:
-        """Learn from the ledger where the unknown ones are, and read on from there. Raises DependencyUnavailable."""
+        """Learn from the ledger where the unknown ones are, and read on from there.
+
+        One whose broker is away stays unknown for a while; the others go on. Raises DependencyUnavailable when none can.
+        """
+        if time.monotonic() < self._next_find:
+            return
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
-            self.source = source_name(metadata.cluster_id, self._group, self._topic)
-            stored = self._ledger.positions(self.source)
             wanted = [TopicPartition(self._topic, partition) for partition in self.unknown]
-            for committed in self._consumer.committed(wanted, timeout=ANSWER_SECONDS):
-                self._begin(committed, stored.get(committed.partition))
+            committed = self._consumer.committed(wanted, timeout=ANSWER_SECONDS)
         except KafkaException as error:
             raise DependencyUnavailable("kafka") from error
-        self._checkpoints.moved(self.source)  # what was taken before may not have been committed
+        self.source = source_name(metadata.cluster_id, self._group, self._topic)
+        stored = self._ledger.positions(self.source)
+        for each in committed:
+            try:
+                self._begin(each, stored.get(each.partition))
+            except KafkaException as error:
+                _log.warning("partition %d cannot be read yet: %s", each.partition, error)
+                self._next_find = time.monotonic() + FIND_SECONDS
 
     def _begin(self, committed: TopicPartition, stored: Offset | None) -> None:
         """Read a partition on from its position, or from its beginning where there is none."""
         partition = committed.partition
+        if committed.error is not None:
+            raise KafkaException(committed.error)
         low, high = self._consumer.get_watermark_offsets(committed, timeout=ANSWER_SECONDS)
         if stored is not None and (committed.offset == OFFSET_INVALID or stored > high):
             # A topic that was made anew has no committed offsets: what is stored is of the former one.
@@ -96,31 +110,52 @@ class Partitions:
         self.unknown.discard(partition)
 
     def commit(self) -> None:
-        """Commit what is safe. What the broker does not take now, during a rebalance, is tried again."""
+        """Commit what was taken, once the dead letters of it are delivered.
+
+        What the broker does not take now, during a rebalance, is tried again, and so is everything when Redis is away.
+        """
         if time.monotonic() < self._next_commit:
             return
         self._next_commit = time.monotonic() + COMMIT_SECONDS
-        safe = self._checkpoints.safe(self.source)
-        offsets = [
-            TopicPartition(self._topic, partition, safe[partition])
-            for partition in self.positions.keys() & safe.keys()
-            if safe[partition] != self._committed.get(partition)
-        ]
-        if not offsets:
-            return
         try:
+            self._commit_delivered()
+        except (KafkaException, DependencyUnavailable) as error:
+            _log.info("offsets not committed yet: %s", error)
+
+    def _commit_delivered(self) -> None:
+        if self._due is None:
+            taken = {
+                number: offset for number, offset in self.positions.items() if offset is not None and number not in self.unknown
+            }
+            if all(self._committed.get(partition) == offset for partition, offset in taken.items()):
+                return
+            self._due = taken, self._ledger.last_letter()
+        positions, letter = self._due
+        if letter is not None and self._ledger.letters_wait(letter):
+            return
+        offsets = [
+            TopicPartition(self._topic, partition, offset)
+            for partition, offset in positions.items()
+            if partition in self.positions and self._committed.get(partition) != offset
+        ]
+        if offsets:
             with timed("commit"):
                 results = self._consumer.commit(offsets=offsets, asynchronous=False) or []
-        except KafkaException as error:
-            _log.info("offsets not committed yet: %s", error)
-            return
-        self._committed |= {each.partition: each.offset for each in results if each.error is None}
+            self._committed |= {each.partition: each.offset for each in results if each.error is None}
+        self._due = None
 
     def commit_now(self) -> None:
-        """Commit everything that was taken, unless a dependency is away: it is only looked at again then."""
-        try:
-            self._checkpoints.refresh(self.source)
-        except DependencyUnavailable as error:
-            _log.info("%s; the last offsets are not committed", error)
-        self._next_commit = 0.0
-        self.commit()
+        """Commit everything that was taken, if its dead letters are delivered within a moment; else it is looked at again."""
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        for _ in range(2):  # what is due already, then the rest
+            self._next_commit = 0.0
+            self.commit()
+            while self._due is not None and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+                self._next_commit = 0.0
+                self.commit()
+
+    def rewind(self) -> None:
+        """Find out anew where all of them are."""
+        self.unknown |= set(self.positions)
+        self._next_find = 0.0

@@ -1,17 +1,18 @@
 """The relay: what waits in Redis to be told goes to Kafka, dead letters to ``mastery.dlq`` and changes to ``mastery.results``.
 
-One bridge of all relays at a time; the others stand by. What is sent survives a crash of Redis, and is struck off when it has
-arrived. So changes are told at least once, in order within a student; dead letters once, since after a crash the relay looks up
-which of those that still wait have arrived.
+One bridge of all relays at a time; the others stand by. What was sent is struck off when it has arrived. So changes are told at
+least once, in order within a student; and dead letters once, since the relay looks up which of them arrived before.
 """
 
 import logging
+from collections.abc import Callable
 from threading import Event as Flag
 
 from confluent_kafka import Producer
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
+from app.events.dead_letter import LETTER_ID
 from app.lease import Lease
 from app.mastery.update import encode_update, updates
 from consumers.dead_letters import DeadLetterQueue
@@ -32,61 +33,57 @@ _log = logging.getLogger(__name__)
 class Relay:
     """Relays until it is stopped. Not thread-safe, but for ``stop``."""
 
-    def __init__(self, engine: Engine, producer: Producer, dead_letters: DeadLetterQueue) -> None:
+    def __init__(self, engine: Engine, producer: Producer) -> None:
         settings = engine.settings
         self._engine = engine
         self._producer = producer
-        self._dead_letters = dead_letters
+        self._dead_letters = DeadLetterQueue(producer, settings)
         self._topic = settings.results_topic
         self._lease = Lease(engine.redis, f"{settings.key_prefix}:{{.events}}:relay", LEASE_SECONDS)
-        self._in_doubt = True  # whether some of the letters that wait may have arrived already
         self._stopped = Flag()
 
     def run(self) -> None:
         """Relay until ``stop`` is called."""
         while not self._stopped.is_set():
-            try:
-                busy = self.step()
-            except DependencyUnavailable as error:
-                _log.warning("%s; nothing is told until it is back", error, exc_info=error.__cause__)
-                self._in_doubt, busy = True, False
-            if not busy:
+            if not self.step():
                 self._stopped.wait(PAUSE_SECONDS)
         try:
             self._lease.release()
         except DependencyUnavailable as error:
             _log.info("%s; the relay's lease runs out by itself", error)
+        self._dead_letters.close()
 
     def stop(self) -> None:
         """Finish the round in hand, then stop."""
         self._stopped.set()
 
     def step(self) -> bool:
-        """Relay some of what waits. Returns whether there was any."""
-        if not self._lease.hold(DELIVERY_SECONDS):
-            self._in_doubt = True
+        """Relay some of what waits. Returns whether there was any that went."""
+        return any([self._try(self._send_letters), self._try(self._tell_changes)])  # one's trouble is not the other's
+
+    def _try(self, half: Callable[[], int]) -> bool:
+        try:
+            return self._lease.hold(DELIVERY_SECONDS) and half() > 0
+        except DependencyUnavailable as error:
+            _log.warning("%s; what waits is told later", error, exc_info=error.__cause__)
             return False
-        sent = self._send_letters()
-        return self._lease.hold(DELIVERY_SECONDS) and self._tell_changes() + sent > 0
 
     def _send_letters(self) -> int:
         ledger = self._engine.ledger
         waiting = ledger.waiting_letters(LETTERS)
         if not waiting:
             return 0
-        arrived = self._dead_letters.arrived(ledger.letters_end()) if self._in_doubt else set()
-        ends = self._dead_letters.send([each for each in waiting if each.letter_id not in arrived])
-        ledger.letters_delivered(waiting[-1].letter_id, ends)
-        self._in_doubt = False
+        arrived = self._dead_letters.arrived(ledger.letters_end())
+        if not self._lease.prolong(DELIVERY_SECONDS):
+            return 0  # another has taken over while this one looked
+        ends = self._dead_letters.send([each for each in waiting if dict(each.letter.headers)[LETTER_ID] not in arrived])
+        ledger.letters_delivered(waiting[-1].entry_id, ends)
         DELIVERED.labels("dlq").inc(len(waiting))
         return len(waiting)
 
     def _tell_changes(self) -> int:
         outbox = self._engine.outbox
-        tenants = list(outbox.entries(self._engine.mastery.tenants()))
-        noted = outbox.oldest(tenants, ENTRIES) if tenants else None
-        if not noted:
-            return 0
+        noted = outbox.oldest(list(outbox.entries(self._engine.mastery.tenants())), ENTRIES)
         messages: list[Content] = [
             (f"{tenant}/{change.student_id}".encode(), encode_update(update), [])
             for tenant, entries in noted.items()

@@ -8,8 +8,9 @@ from confluent_kafka import Message
 
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
-from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, Letter, address, invalid_event
+from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, Letter, address, failed_event, invalid_event
 from app.events.event import decode_event
+from app.logs import frames
 from consumers.kafka import headers_of, place
 
 LOGGED_REASONS = 5  # of each read; all of them are in the dead letters
@@ -27,10 +28,16 @@ def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> tuple[Ch
         try:
             decode_event(value, now)
         except InvalidInput as error:
-            if len(letters) < LOGGED_REASONS:
-                reason = str(error)[:MAX_TEXT]
-                _log.warning("partition %d offset %d is no valid event: %s", record.partition, record.offset, reason)
+            if len(letters) < LOGGED_REASONS:  # and not what was found there, which may be anything
+                _log.warning(
+                    "partition %d offset %d is no valid event: %s", record.partition, record.offset, error.field or "all"
+                )
             letters.append(address(invalid_event(value, error, now), topic, record, message.key()))
+        except Exception as error:  # noqa: BLE001 - one record must not stop its partition for ever
+            _log.error("partition %d offset %d cannot be judged: %s", record.partition, record.offset, frames(error))
+            reason = f"{type(error).__name__}; the bridge's log has the cause"
+            letter = failed_event(value or b"", ErrorType.PROCESSING, reason, now, retry_count=0)
+            letters.append(address(letter, topic, record, message.key()))
         else:
             records.append(record)
     if letters:

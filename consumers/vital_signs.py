@@ -32,6 +32,7 @@ class VitalSigns:
         self._file = Path(settings.bridge_heartbeat_file or settings.data_path / "bridge.heartbeat")
         self._records = self._rejected = 0
         self._next = 0.0
+        self._measured: set[Partition] = set()
         self.state = BridgeState.JOINING
         self.kafka_is_away = False
         self.is_choked = False  # so much waits to be delivered to Kafka that no more should be made
@@ -61,6 +62,9 @@ class VitalSigns:
 
     def measure_lag(self, consumer: Consumer, topic: str, positions: Mapping[Partition, Offset | None]) -> None:
         """Tell Prometheus how far each of our partitions is behind, as far as the consumer knows."""
+        for gone in self._measured - positions.keys():
+            LAG.remove(str(gone))
+        self._measured = set(positions)
         for partition, position in positions.items():
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             LAG.labels(str(partition)).set(max(0, high - max(low, position or 0)))

@@ -5,31 +5,32 @@
 -- KEYS[3]       when they were last seen to: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[4]       counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]       dead letters to be delivered: stream with the field letter
--- ARGV[1]       now, in milliseconds
--- ARGV[2]       how many records are taken
--- ARGV[3]       the chunk, or "" where no record is valid
--- ARGV[4]       its id
--- ARGV[5]       how many partitions follow: 0 for records that come from no topic
--- ARGV[3i+3]    i-th partition
--- ARGV[3i+4]    where the caller believes the source to be, "" for nowhere yet
--- ARGV[3i+5]    where it is afterwards
+-- ARGV[1]       how many records are taken
+-- ARGV[2]       the chunk, or "" where no record is valid
+-- ARGV[3]       its id
+-- ARGV[4]       how many partitions follow: 0 for records that come from no topic
+-- ARGV[3i+2]    i-th partition
+-- ARGV[3i+3]    where the caller believes the source to be, "" for nowhere yet
+-- ARGV[3i+4]    where it is afterwards
 -- then pairs    error type, letter
 --
 -- Returns {chunks in flight}; or {} where a position is not what the caller believes, and nothing is taken:
 -- another bridge took the records, or the server lost what it was told last.
 
-local partitions = tonumber(ARGV[5])
-for i = 6, 5 + 3 * partitions, 3 do
+local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local partitions = tonumber(ARGV[4])
+for i = 5, 4 + 3 * partitions, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[i]) or '') ~= ARGV[i + 1] then return {} end
 end
-for i = 6, 5 + 3 * partitions, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
+for i = 5, 4 + 3 * partitions, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
 
-redis.call('HINCRBY', KEYS[4], 'records', ARGV[2])
-if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[2], ARGV[4], ARGV[3])
-  redis.call('ZADD', KEYS[3], ARGV[1], ARGV[4])
+redis.call('HINCRBY', KEYS[4], 'records', ARGV[1])
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[2], ARGV[3], ARGV[2])
+  redis.call('ZADD', KEYS[3], now, ARGV[3])
 end
-for i = 6 + 3 * partitions, #ARGV, 2 do
+for i = 5 + 3 * partitions, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], 'dead-letters:' .. ARGV[i], 1)
   redis.call('XADD', KEYS[5], '*', 'letter', ARGV[i + 1])
 end

@@ -2,25 +2,32 @@
 --
 -- KEYS[1]  chunks in flight: hash id -> chunk
 -- KEYS[2]  when they were last seen to: sorted set id -> milliseconds since 1970-01-01
--- KEYS[3]  the latest attempts: hash id -> {task, retries, deaths}
+-- KEYS[3]  attempts: hash id -> {deaths, latest attempt, the one before, ...}, an attempt being "<task id>:<retries>"
 -- ARGV[1]  id of the chunk
--- ARGV[2]  now, in milliseconds
--- ARGV[3]  id of the task
--- ARGV[4]  how often this task was retried before
+-- ARGV[2]  id of the task
+-- ARGV[3]  how often this task was retried before
 --
--- An attempt that ended in order is followed by a retry of the same task, with a higher count. Any other successor means that the
--- process of the earlier one died, or lost its connection to the broker.
+-- An attempt that ended in order is followed by a retry of its task, which has a higher count, or by another task. The very same
+-- attempt comes again when the process that made it died (or lost its connection to the broker).
 -- Returns {chunk, deaths}, or {} when the chunk is done.
 
+local KEPT = 16  -- attempts: more tasks of one chunk are not about at once
+
+local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local chunk = redis.call('HGET', KEYS[1], ARGV[1])
 if not chunk then return {} end
-local task, retries, deaths = ARGV[3], tonumber(ARGV[4]), 0
+local attempt = ARGV[2] .. ':' .. ARGV[3]
 local held = redis.call('HGET', KEYS[3], ARGV[1])
-if held then
-  local former = cmsgpack.unpack(held)
-  deaths = former[3]
-  if former[1] ~= task or former[2] >= retries then deaths = deaths + 1 end
+local attempts = held and cmsgpack.unpack(held) or {0}
+local is_known = false
+for i = 2, #attempts do is_known = is_known or attempts[i] == attempt end
+if is_known then
+  attempts[1] = attempts[1] + 1
+else
+  table.insert(attempts, 2, attempt)
+  attempts[KEPT + 2] = nil
 end
-redis.call('HSET', KEYS[3], ARGV[1], cmsgpack.pack({task, retries, deaths}))
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-return {chunk, deaths}
+redis.call('HSET', KEYS[3], ARGV[1], cmsgpack.pack(attempts))
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+return {chunk, attempts[1]}

@@ -10,7 +10,7 @@ import redis
 from app.redis_client import translated_errors
 
 # A bridge reports every second; one that has not for so long does not work.
-SILENT_SECONDS = 10.0
+SILENT_SECONDS = 10
 
 
 class BridgeState(StrEnum):
@@ -36,37 +36,44 @@ class Bridges:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._heartbeats = f"{key_prefix}:{{.events}}:bridges"
+        self._names = f"{key_prefix}:{{.events}}:bridges"
         self._resumed = f"{key_prefix}:{{.events}}:resumed"
 
     def report(self, name: str, heartbeat: Heartbeat) -> None:
         """Say that a bridge is alive."""
         with translated_errors():
-            self._redis.hset(self._heartbeats, name, msgspec.json.encode(heartbeat))
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.sadd(self._names, name)
+            pipeline.set(self._key(name), msgspec.json.encode(heartbeat), ex=SILENT_SECONDS)
+            pipeline.execute()
 
     def leave(self, name: str) -> None:
         """Say that a bridge has ended in order."""
         with translated_errors():
-            self._redis.hdel(self._heartbeats, name)
+            self._redis.delete(self._key(name))
+            self._redis.srem(self._names, name)
 
     def heartbeats(self) -> dict[str, Heartbeat]:
         """What each living bridge last said; those that fell silent are forgotten."""
         with translated_errors():
-            reports = cast("dict[bytes, bytes]", self._redis.hgetall(self._heartbeats))
-            told = {name.decode(): msgspec.json.decode(report, type=Heartbeat) for name, report in reports.items()}
-            oldest = time.time() - SILENT_SECONDS
-            silent = [name for name, heartbeat in told.items() if heartbeat.at < oldest]
+            names = [name.decode() for name in cast("set[bytes]", self._redis.smembers(self._names))]
+            reports = cast("list[bytes | None]", self._redis.mget(map(self._key, names))) if names else []
+            silent = [name for name, report in zip(names, reports, strict=True) if report is None]
             if silent:
-                self._redis.hdel(self._heartbeats, *silent)
-        return {name: heartbeat for name, heartbeat in told.items() if heartbeat.at >= oldest}
+                self._redis.srem(self._names, *silent)
+        return {
+            name: msgspec.json.decode(report, type=Heartbeat) for name, report in zip(names, reports, strict=True) if report
+        }
 
     def resume(self) -> None:
         """Tell halted bridges to go on."""
         with translated_errors():
-            self._redis.set(self._resumed, time.time())
+            self._redis.incr(self._resumed)
 
-    def resumed_at(self) -> float:
-        """When halted bridges were last told to go on, in seconds since 1970-01-01; 0: never."""
+    def resumptions(self) -> int:
+        """How often halted bridges were told to go on."""
         with translated_errors():
-            told = cast("bytes | None", self._redis.get(self._resumed))
-        return float(told) if told else 0.0
+            return int(cast("bytes | None", self._redis.get(self._resumed)) or 0)
+
+    def _key(self, name: str) -> str:
+        return f"{self._names}:{name}"

@@ -1,12 +1,13 @@
 -- Find chunks in flight that nobody has seen to for long: their tasks were lost. Each is found once per period.
 --
 -- KEYS[1]  when the chunks in flight were last seen to: sorted set id -> milliseconds since 1970-01-01
--- ARGV[1]  now, in milliseconds
--- ARGV[2]  how long is long, in milliseconds
--- ARGV[3]  how many to find at most
+-- ARGV[1]  how long is long, in milliseconds
+-- ARGV[2]  how many to find at most
 --
 -- Returns their ids, the longest waiting first.
 
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] - ARGV[2], 'LIMIT', 0, ARGV[3])
-for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], ARGV[1], id) end
+local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], now, id) end
 return ids

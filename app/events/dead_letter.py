@@ -2,13 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 
 import msgspec
 
 from app.errors import InvalidInput
 from app.events.chunk import SourceRecord
 
-# A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to five characters each when written out.
+# A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to six characters each.
 MAX_PAYLOAD_BYTES = 150_000
 MAX_TEXT = 200  # of what an event claims as its id or type, and of a message about it
 # tenant_id/student_id are 101 bytes; a longer key is no such, and with the letter might not fit into a message.
@@ -70,10 +71,17 @@ def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | N
         (OFFSET, str(record.offset)),
         (ERROR_TYPE, letter.error_type.value),
         (REPLAYS, str(record.replays)),
+        (LETTER_ID, _letter_id(topic, record)),
     ]
     if record.traceparent:
         headers.append((TRACE, record.traceparent))
     return Letter(letter.error_type, key[:MAX_KEY_BYTES] if key else key, msgspec.json.encode(letter), headers)
+
+
+def _letter_id(topic: str, record: SourceRecord) -> str:
+    """The same for the same source record, however often it is taken: a letter that was delivered is known by it."""
+    place = f"{topic}/{record.partition}/{record.offset}/".encode()
+    return blake2b(place + record.value, digest_size=16).hexdigest()
 
 
 def _dead_letter(value: bytes | None, error_type: ErrorType, message: str, failed_at: datetime, retry_count: int) -> DeadLetter:

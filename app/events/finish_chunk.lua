@@ -2,12 +2,11 @@
 --
 -- KEYS[1]  chunks in flight: hash id -> chunk
 -- KEYS[2]  when they were last seen to: sorted set id -> milliseconds since 1970-01-01
--- KEYS[3]  the latest attempts: hash id -> {task, retries, deaths}
+-- KEYS[3]  attempts: hash id -> described in begin_chunk.lua
 -- KEYS[4]  counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]  dead letters to be delivered: stream with the field letter
 -- ARGV[1]  id of the chunk
--- ARGV[2]  now, in milliseconds
--- ARGV[3]  how many chunks take its place; they follow as pairs of id and chunk
+-- ARGV[2]  how many chunks take its place; they follow as pairs of id and chunk
 -- then pairs of error type and letter
 --
 -- Returns 1; or 0 when another worker ended the chunk already, and nothing is changed.
@@ -15,10 +14,12 @@
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
-local letters = 4 + 2 * tonumber(ARGV[3])
-for i = 4, letters - 1, 2 do
+local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local letters = 3 + 2 * tonumber(ARGV[2])
+for i = 3, letters - 1, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-  redis.call('ZADD', KEYS[2], ARGV[2], ARGV[i])
+  redis.call('ZADD', KEYS[2], now, ARGV[i])
 end
 for i = letters, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], 'dead-letters:' .. ARGV[i], 1)

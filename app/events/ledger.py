@@ -4,7 +4,6 @@ A record enters it exactly once, in the same step in which the position of its s
 is recorded, and not before: the task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,7 @@ import redis
 from app.errors import EngineError
 from app.events.chunk import Chunk, decode_chunk, encode_chunk
 from app.events.dead_letter import ErrorType, Letter
-from app.redis_client import confirmed, load_script, next_id, translated_errors
+from app.redis_client import load_script, next_id, translated_errors
 
 Partition: TypeAlias = int
 Offset: TypeAlias = int
@@ -60,17 +59,10 @@ class Begun(NamedTuple):
 
 
 class WaitingLetter(NamedTuple):
-    """A dead letter that waits to be delivered, and its id."""
+    """A dead letter that waits to be delivered, and the id of its entry."""
 
-    letter_id: str
+    entry_id: str
     letter: Letter
-
-
-class Checkpoint(NamedTuple):
-    """Positions that survive a crash of the server, and the last dead letter that waited when they were read, if any."""
-
-    positions: dict[Partition, Offset]
-    last_letter: str | None
 
 
 class Counts(NamedTuple):
@@ -89,7 +81,7 @@ class Ledger:
         keys = f"{key_prefix}:{{.events}}:"  # no tenant has a dot in its name
         self._positions = keys + "positions:"
         self._chunks, self._due, self._attempts = keys + "chunks", keys + "due", keys + "attempts"
-        self._counters, self._letters, self._barrier = keys + "counters", keys + "letters", keys + "barrier"
+        self._counters, self._letters = keys + "counters", keys + "letters"
         self._delivered = keys + "letters-delivered"
         folder = Path(__file__).parent
         self._accept = load_script(client, folder / "accept_chunk.lua")
@@ -111,7 +103,7 @@ class Ledger:
         """
         moves = moves or {}
         chunk_id = uuid4().hex
-        arguments: list[Any] = [_milliseconds(), len(chunk.records) + len(letters)]
+        arguments: list[Any] = [len(chunk.records) + len(letters)]
         arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves)]
         for partition, (before, after) in moves.items():
             arguments += [partition, "" if before is None else before, after]
@@ -127,14 +119,14 @@ class Ledger:
         """Begin an attempt at a chunk; None if it is done already."""
         keys = [self._chunks, self._due, self._attempts]
         with translated_errors():
-            reply = cast("list[Any]", self._begin(keys, [chunk_id, _milliseconds(), *attempt]))
+            reply = cast("list[Any]", self._begin(keys, [chunk_id, *attempt]))
         return Begun(decode_chunk(reply[0]), reply[1]) if reply else None
 
     def finish(self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[Letter] = ()) -> list[ChunkId]:
         """End a chunk; what could not be recorded goes on as new chunks, whose ids are returned, or as dead letters."""
         keys = [self._chunks, self._due, self._attempts, self._counters, self._letters]
         successors = [(uuid4().hex, encode_chunk(chunk)) for chunk in chunks]
-        arguments = [chunk_id, _milliseconds(), len(chunks), *chain.from_iterable(successors), *_pairs(letters)]
+        arguments = [chunk_id, len(chunks), *chain.from_iterable(successors), *_pairs(letters)]
         with translated_errors():
             is_ended = self._finish(keys, arguments)
         return [successor for successor, _ in successors] if is_ended else []
@@ -142,7 +134,7 @@ class Ledger:
     def claim_overdue(self, seconds: float, limit: int) -> list[ChunkId]:
         """Up to ``limit`` chunks that nobody has seen to for so long; each is told once in that time."""
         with translated_errors():
-            ids = self._claim([self._due], [_milliseconds(), round(seconds * 1000), limit])
+            ids = self._claim([self._due], [round(seconds * 1000), limit])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
     def in_flight(self) -> int:
@@ -175,19 +167,11 @@ class Ledger:
         with translated_errors():
             self._redis.hdel(self._positions + source, str(partition))
 
-    def checkpoint(self, source: str) -> Checkpoint | None:
-        """The positions of a source, once a crash of the server cannot take them back; None if that takes too long."""
-
-        def read(pipeline: redis.client.Pipeline) -> None:
-            pipeline.hgetall(self._positions + source)
-            pipeline.xrevrange(self._letters, count=1)
-
+    def last_letter(self) -> str | None:
+        """The youngest dead letter that waits to be delivered, if any."""
         with translated_errors():
-            replies = confirmed(self._redis, self._barrier, read)
-        if replies is None:
-            return None
-        positions, last = replies
-        return Checkpoint(_offsets(positions), last[0][0].decode() if last else None)
+            last = cast("list[tuple[bytes, object]]", self._redis.xrevrange(self._letters, count=1))
+        return last[0][0].decode() if last else None
 
     def letters_wait(self, until: str) -> bool:
         """Whether a dead letter that is not younger than the given one still waits to be delivered."""
@@ -199,15 +183,11 @@ class Ledger:
         with translated_errors():
             return self._redis.xlen(self._letters)
 
-    def waiting_letters(self, limit: int) -> list[WaitingLetter] | None:
-        """The oldest dead letters that wait to be delivered, once a crash of the server cannot take them back; else None."""
-        if not self.letters_waiting():
-            return []
+    def waiting_letters(self, limit: int) -> list[WaitingLetter]:
+        """The oldest dead letters that wait to be delivered."""
         with translated_errors():
-            replies = confirmed(self._redis, self._barrier, lambda pipeline: pipeline.xrange(self._letters, count=limit))
-        if replies is None:
-            return None
-        return [WaitingLetter(letter_id.decode(), _letter.decode(fields[b"letter"])) for letter_id, fields in replies[0]]
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._letters, count=limit))
+        return [WaitingLetter(entry_id.decode(), _letter.decode(fields[b"letter"])) for entry_id, fields in entries]
 
     def letters_delivered(self, until: str, ends: Mapping[Partition, Offset]) -> None:
         """Strike off letters up to an id, and note where the dead letter topic's partitions ended after them."""
@@ -222,11 +202,6 @@ class Ledger:
         """Where the dead letter topic's partitions ended after the last letters that were struck off."""
         with translated_errors():
             return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._delivered)))
-
-
-def _milliseconds() -> int:
-    # Of the real clock, whatever time the events are judged by: it only measures how long a chunk has been waiting.
-    return round(time.time() * 1000)
 
 
 def _pairs(letters: Sequence[Letter]) -> list[Any]:

@@ -16,6 +16,7 @@ from app.events.dead_letter import ErrorType, Letter, address, failed_event
 from app.events.event import decode_event
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, evidence, record_evidence
+from app.logs import frames
 from app.mastery.store import MasteryStore
 
 # A process may die of something else than the chunk in its hands, a deployment for instance; three times is no accident.
@@ -68,7 +69,7 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
         try:
             found[index] = evidence(*decode_event(record.value, chunk.accepted_at), first_day)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one event must not stop the others
-            _log.warning("an event of partition %d, offset %d fails", record.partition, record.offset, exc_info=error)
+            _log.warning("an event of partition %d, offset %d fails: %s", record.partition, record.offset, frames(error))
             failed[index] = f"{type(error).__name__}; the worker's log has the cause"
     return found, failed
 

@@ -211,7 +211,7 @@ if is_counted then return replies end
 if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
 if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
 if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
-if call >= 0 then
+if call >= 0 and applied + duplicates + expired > 0 then
   redis.call('SETBIT', KEYS[3], call, 1)
   redis.call('EXPIRE', KEYS[3], ARGV[6])
 end

@@ -9,7 +9,7 @@ import redis
 
 from app.mastery.store import tenant_keys
 from app.mastery.update import Change
-from app.redis_client import confirmed, next_id, translated_errors
+from app.redis_client import next_id, translated_errors
 
 _changes = msgspec.msgpack.Decoder(list[Change])
 
@@ -28,7 +28,6 @@ class Outbox:
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._prefix = key_prefix
-        self._barrier = f"{key_prefix}:{{.events}}:barrier"
 
     def entries(self, tenants: Sequence[str]) -> dict[str, int]:
         """How many entries wait of each tenant that has any."""
@@ -38,21 +37,13 @@ class Outbox:
                 pipeline.xlen(self._key(tenant))
             return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
 
-    def oldest(self, tenants: Sequence[str], limit: int) -> dict[str, list[Noted]] | None:
-        """Up to ``limit`` entries of each tenant that has any, once a crash of the server cannot take them back.
-
-        None if that takes too long. Told too early, a revision could come again with another score, and readers would drop it
-        as a repeat.
-        """
-
-        def read(pipeline: redis.client.Pipeline) -> None:
+    def oldest(self, tenants: Sequence[str], limit: int) -> dict[str, list[Noted]]:
+        """Up to ``limit`` entries of each tenant that has any."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
             for tenant in tenants:
                 pipeline.xrange(self._key(tenant), count=limit)
-
-        with translated_errors():
-            replies = confirmed(self._redis, self._barrier, read)
-        if replies is None:
-            return None
+            replies = pipeline.execute()
         return {tenant: list(map(_noted, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
 
     def told(self, tenant: str, until: str) -> None:

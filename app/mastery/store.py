@@ -18,13 +18,14 @@ from app.clock import Day
 from app.errors import NotFound
 from app.events.observation import MILLIONTHS, Observation
 from app.mastery.facts import DayFacts, Window
-from app.redis_client import load_script, translated_errors
+from app.redis_client import load_script, raise_if_not_now, translated_errors
 
 # Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
 # answers queries in between.
 STUDENTS_PER_CALL = 50
 # A chunk that is not done after a week never will be. Its bitmap only keeps the totals exact should it be repeated.
 COUNTED_SECONDS = 7 * 86_400
+DONE_SECONDS = 300  # far longer than two attempts may overlap
 
 T = TypeVar("T")
 _day_facts = msgspec.msgpack.Decoder(DayFacts)
@@ -120,18 +121,20 @@ class MasteryStore:
         with translated_errors():
             self._redis.sadd(f"{self._prefix}:tenants", tenant)
             replies = _run(self._redis, self._merge, calls)[1 if expired else 0 :]
-        return [
+        merged = [
             _merged(student, reply)
             for students, batch in zip(_slices(observations, STUDENTS_PER_CALL), replies, strict=True)
             for student, reply in zip_longest(students, batch)
         ]
+        raise_if_not_now(each.error for each in merged if each.error is not None)
+        return merged
 
     def chunk_done(self, tenants: Iterable[str], chunk_id: str) -> None:
-        """Forget which events of a chunk were counted: it will not be merged again."""
+        """Forget soon which events of a chunk were counted: only an attempt that still runs may merge it again."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for tenant in tenants:
-                pipeline.unlink(_counted(self._tenant_keys(tenant), chunk_id))
+                pipeline.expire(_counted(self._tenant_keys(tenant), chunk_id), DONE_SECONDS)
             pipeline.execute()
 
     def put_scores(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
@@ -148,8 +151,10 @@ class MasteryStore:
                 arguments += (student, revision, day, round(mastery * MILLIONTHS))
             calls.append(([*shared_keys, *(f"{keys}student:{each.student_id}" for each in some)], arguments))
         with translated_errors():
-            errors = _run(self._redis, self._put, calls)
-        return [error.decode() for some_errors in errors for error in some_errors]
+            replies = _run(self._redis, self._put, calls)
+        errors = [error.decode() for some_errors in replies for error in some_errors]
+        raise_if_not_now(errors)
+        return errors
 
     def postpone(self, tenant: str, students: Iterable[str], day: Day) -> None:
         """Treat students as scored on a day though they are not: whoever looks for stale ones would find them for ever."""

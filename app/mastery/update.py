@@ -1,7 +1,8 @@
 """What the engine tells others: a student's mastery changed. JSON on ``mastery.results``. Source: design section 4.
 
 Both messages of one change derive from its ``Change``, which is stored with the score in one step. Their ids derive from
-student, revision and day, so a reader can drop repeats; within a student they come in the order of their revisions.
+student, revision, day and the moment it was stored, so a reader can drop repeats; within a student they come in the order of
+their revisions. (The moment, because a crash of Redis may take a revision back, and another change may get its number.)
 """
 
 from collections.abc import Iterator
@@ -81,11 +82,12 @@ def updates(tenant: str, change: Change, at: datetime) -> Iterator[Update]:
         previous_score=previous,
         previous_level=None if previous is None else previous_level,
     )
+    moment = round(at.timestamp() * 1000)
     kinds: list[type[MasteryUpdated] | type[ThresholdReached]] = [MasteryUpdated]
     if level is not previous_level:
         kinds.append(ThresholdReached)
     for kind in kinds:
-        name = f"{tenant}/{change.student_id}/{change.day}/{change.revision}/{kind.__struct_config__.tag}"
+        name = f"{tenant}/{change.student_id}/{change.day}/{change.revision}/{moment}/{kind.__struct_config__.tag}"
         yield kind(
             event_id=uuid5(_NAMESPACE, name),
             timestamp=at.astimezone(UTC),

@@ -38,3 +38,13 @@ def test_holding_it_on_costs_nothing_while_it_lasts_long_enough(engine: Engine) 
     assert held.hold(5)
     assert lease(engine).hold(5)
     assert not held.hold(30)
+
+
+def test_prolonging_does_not_take_it_back(engine: Engine) -> None:
+    """Who lost it meanwhile is told, even when nobody else has it."""
+    held = lease(engine, 30)
+    assert held.hold(5)
+    assert held.prolong(30)
+    engine.redis.delete(f"{engine.settings.key_prefix}:lease")
+    assert not held.prolong(30)
+    assert held.hold(5)

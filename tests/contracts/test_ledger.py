@@ -8,7 +8,7 @@ from app.bootstrap import Engine
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
-from app.events.ledger import Accepted, Attempt, Checkpoint, Displaced, Move
+from app.events.ledger import Accepted, Attempt, Displaced, Move
 from tests.conftest import NOW
 from tests.stack import wait_for
 
@@ -84,13 +84,16 @@ def test_what_could_not_be_recorded_goes_on(engine: Engine) -> None:
 
 
 def test_attempts_that_died_are_counted(engine: Engine) -> None:
-    """A retry is an attempt that ended in order; the same attempt again, or another task's, tells of a death."""
+    """The very same attempt again tells of a death; a retry does not, nor do other tasks of the chunk, in whatever order."""
     chunk_id = str(accept(engine).chunk_id)
-    seen = [
-        engine.ledger.begin(chunk_id, attempt)
-        for attempt in (Attempt("a", 0), Attempt("a", 1), Attempt("a", 1), Attempt("a", 4), Attempt("b", 0), Attempt("b", 1))
-    ]
-    assert [begun.deaths for begun in seen if begun] == [0, 0, 1, 1, 2, 2]
+
+    def deaths(*attempts: Attempt) -> list[int]:
+        begun = [engine.ledger.begin(chunk_id, attempt) for attempt in attempts]
+        return [each.deaths for each in begun if each]
+
+    assert deaths(Attempt("a", 0), Attempt("b", 0), Attempt("a", 1), Attempt("b", 1), Attempt("a", 2)) == [0] * 5
+    assert deaths(Attempt("a", 2), Attempt("a", 3), Attempt("b", 1)) == [1, 1, 2]
+    assert deaths(*(Attempt("c", retries) for retries in range(40))) == [2] * 40
 
 
 def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) -> None:
@@ -101,7 +104,7 @@ def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) ->
         time.sleep(0.002)  # their order is that of milliseconds
     assert engine.ledger.claim_overdue(60, 10) == []
     found: list[str] = []
-    wait_for(lambda: len(found.extend(engine.ledger.claim_overdue(0.05, 2)) or found) == 2, 5)  # type: ignore[func-returns-value]
+    wait_for(lambda: len(found.extend(engine.ledger.claim_overdue(0.05, 1)) or found) == 2, 5)  # type: ignore[func-returns-value]
     assert found == chunk_ids[:2]
     assert engine.ledger.claim_overdue(30, 10) == []
     time.sleep(0.002)
@@ -113,21 +116,18 @@ def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
     """Oldest first, up to the one that was delivered last; where they ended is kept for whoever relays next."""
     accept(engine, letters=tuple(letter(offset) for offset in range(3)))
     waiting = engine.ledger.waiting_letters(10)
-    assert waiting is not None
     assert [each.letter for each in waiting] == [letter(offset) for offset in range(3)]
     assert engine.ledger.waiting_letters(1) == waiting[:1]
     assert engine.ledger.letters_waiting() == 3
-    engine.ledger.letters_delivered(waiting[1].letter_id, {2: 17})
+    engine.ledger.letters_delivered(waiting[1].entry_id, {2: 17})
     assert engine.ledger.waiting_letters(10) == waiting[2:]
-    assert not engine.ledger.letters_wait(waiting[1].letter_id)
-    assert engine.ledger.letters_wait(waiting[2].letter_id)
+    assert not engine.ledger.letters_wait(waiting[1].entry_id)
+    assert engine.ledger.letters_wait(waiting[2].entry_id)
     assert engine.ledger.letters_end() == {2: 17}
 
 
-def test_a_checkpoint_names_positions_and_the_last_letter_before_them(engine: Engine) -> None:
-    """The positions may be committed when that letter is delivered."""
-    assert engine.ledger.checkpoint(SOURCE) == Checkpoint({}, None)
-    accept(engine, (0, Move(None, 4)), letters=(letter(),))
-    waiting = engine.ledger.waiting_letters(10)
-    assert waiting is not None
-    assert engine.ledger.checkpoint(SOURCE) == Checkpoint({0: 4}, waiting[0].letter_id)
+def test_the_last_letter_is_told(engine: Engine) -> None:
+    """What was taken before it may be committed when it is delivered."""
+    assert engine.ledger.last_letter() is None
+    accept(engine, (0, Move(None, 4)), letters=(letter(1), letter(2)))
+    assert engine.ledger.last_letter() == engine.ledger.waiting_letters(10)[-1].entry_id

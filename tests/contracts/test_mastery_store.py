@@ -13,7 +13,7 @@ from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import derive_scores, refresh_scores
 from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import Weights
-from app.mastery.store import STUDENTS_PER_CALL, Score, Totals
+from app.mastery.store import DONE_SECONDS, STUDENTS_PER_CALL, Score, Totals
 from tests.conftest import NOW
 
 TODAY = day_number(NOW)
@@ -303,7 +303,9 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
     assert engine.mastery.totals("t") == counted._replace(duplicates=len(observations), expired=6)
     for chunk_id in ("7", "8"):
         engine.mastery.chunk_done(["t", "u"], chunk_id)
-    assert not [key for key in keys(engine) if ":chunk:" in key]
+    left = list(engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"))
+    assert len(left) == 2
+    assert all(0 < engine.redis.ttl(key) <= DONE_SECONDS for key in left)
 
 
 def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None:

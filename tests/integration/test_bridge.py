@@ -22,7 +22,6 @@ from app.health.readiness import ping_bridge
 from app.settings import Settings
 from consumers import kafka
 from consumers.bridge import Bridge
-from consumers.checkpoint import Checkpoints
 from consumers.dead_letters import DeadLetterQueue
 from consumers.kafka import consumer, headers_of, producer, reader, source_name
 from consumers.relay import Relay
@@ -68,12 +67,9 @@ class Running:
         self._engine = engine
         self.recorded: list[bytes] = []
         out = producer(settings)
-        self._checkpoints = Checkpoints(engine.ledger)
-        self._relay = Relay(engine, out, DeadLetterQueue(out, settings))
-        self._bridge = Bridge(
-            connect=self._connect, engine=engine, enqueue=enqueue or self.record, checkpoints=self._checkpoints
-        )
-        self._threads = [Thread(target=part.run) for part in (self._relay, self._checkpoints, self._bridge)]
+        self._relay = Relay(engine, out)
+        self._bridge = Bridge(connect=self._connect, engine=engine, enqueue=enqueue or self.record)
+        self._threads = [Thread(target=part.run) for part in (self._relay, self._bridge)]
 
     def __enter__(self) -> "Running":
         for thread in self._threads:
@@ -81,7 +77,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for part in (self._bridge, self._relay, self._checkpoints):
+        for part in (self._bridge, self._relay):
             part.stop()
         for thread in self._threads:
             thread.join(SECONDS)
@@ -192,7 +188,7 @@ def test_invalid_records_become_dead_letters_and_the_rest_goes_on(engine: Engine
 
 def test_nothing_is_committed_before_its_dead_letters_are_delivered(engine: Engine) -> None:
     """While another holds the relay's lease and does not deliver, the offsets stay where they are."""
-    relay = Relay(engine, producer(engine.settings), DeadLetterQueue(producer(engine.settings), engine.settings))
+    relay = Relay(engine, producer(engine.settings))
     assert not relay.step()  # takes the lease; there is nothing to send
     produce(engine.settings, VALID, INVALID)
     with Running(engine) as bridge:
@@ -410,6 +406,8 @@ def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
         with pytest.raises(DependencyUnavailable, match=r"is halted: too many invalid records.*mastery bridge resume"):
             ping_bridge(engine.bridges)
         assert "mastery bridge resume" in caplog.text
+        with Running(engine, bridge.record):  # which takes some partitions over, halts itself, and gives them back
+            wait_for(lambda: len(bridge.partitions()) == 2, SECONDS)
         engine.bridges.resume()
         wait_for(lambda: engine.ledger.counts().dead_letters == {ErrorType.VALIDATION: 300}, SECONDS)
         produce(engine.settings, *values(10))

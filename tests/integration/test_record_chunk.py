@@ -1,22 +1,38 @@
 """A chunk is recorded whatever happens: on the real store, with records that really fail and attempts that really end early."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from app.bootstrap import Engine
-from app.errors import UnexpectedFailure
+from app.bootstrap import Engine, bootstrap
+from app.clock import day_number
+from app.errors import DependencyUnavailable, UnexpectedFailure
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType
+from app.events.event import decode_event
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import MAX_DEATHS, record_chunk
-from app.mastery.store import Totals
+from app.events.record_events import evidence, record_evidence
+from app.mastery.store import DONE_SECONDS, Score, Totals
+from app.settings import load_settings
+from cli.embedded import embedded
 from tests.conftest import NOW
 from tests.learning_events import activity
 
 MAX_FAILURES = 3
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Engine]:
+    """An engine on a Valkey of its own, which may be put into trouble."""
+    with embedded("valkey", str(tmp_path), "0") as url:
+        engine = bootstrap(load_settings({"MASTERY_REDIS_URL": url}), clock=lambda: NOW)
+        yield engine
+        engine.redis.close()
 
 
 def accept(engine: Engine, *events: dict[str, Any] | bytes, source: str = "mastery.events") -> ChunkId:
@@ -40,9 +56,9 @@ def attempt(engine: Engine, chunk_id: ChunkId, *, failures: int = 0, task: str =
 
 
 def die(engine: Engine, chunk_id: ChunkId, times: int) -> None:
-    """Begin so often, and never end: what a process does that is killed."""
-    for _ in range(times):
-        engine.ledger.begin(chunk_id, Attempt(uuid4().hex, 0))
+    """Begin the same attempt so often after the first, and never end: what a process does that is killed."""
+    for _ in range(times + 1):
+        engine.ledger.begin(chunk_id, Attempt("dying", 0))
 
 
 def spoil(engine: Engine, student: str) -> None:
@@ -60,7 +76,8 @@ def test_a_chunk_is_recorded_and_gone(engine: Engine) -> None:
     assert attempt(engine, chunk_id) == []
     assert engine.mastery.totals("t-1") == Totals(applied=2)
     assert engine.ledger.counts() == (2, {}, 0)
-    assert not list(engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"))
+    for key in engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"):
+        assert engine.redis.ttl(key) <= DONE_SECONDS
 
 
 def test_a_chunk_that_comes_again_changes_nothing(engine: Engine) -> None:
@@ -83,7 +100,7 @@ def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
     assert engine.ledger.counts() == (3, {}, 1)
     assert attempt(engine, lone, failures=MAX_FAILURES, task="t", retries=MAX_FAILURES) == []
     assert engine.ledger.counts() == (3, {ErrorType.PROCESSING: 1}, 0)
-    ((_, letter),) = engine.ledger.waiting_letters(10) or []
+    ((_, letter),) = engine.ledger.waiting_letters(10)
     value = json.loads(letter.value)
     assert (value["error_type"], value["retry_count"]) == ("processing_error", MAX_FAILURES)
     assert "WRONGTYPE" in value["error_message"]
@@ -95,6 +112,7 @@ def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
         "dlq.offset": "1",
         "dlq.error_type": "processing_error",
         "dlq.replay_count": "1",
+        "dlq.id": dict(letter.headers)["dlq.id"],
     }
     assert engine.mastery.totals("t-1") == Totals(applied=2)
 
@@ -109,12 +127,52 @@ def test_an_event_that_fails_for_a_while_is_recorded_in_the_end(engine: Engine) 
     assert engine.ledger.counts() == (2, {}, 0)
 
 
+def test_a_lone_event_that_heals_is_counted(engine: Engine) -> None:
+    """Nothing was counted of the attempt that failed."""
+    spoil(engine, "s-1")
+    chunk_id = accept(engine, *students("s-1"))
+    with pytest.raises(UnexpectedFailure):
+        attempt(engine, chunk_id)
+    engine.redis.delete(f"{engine.settings.key_prefix}:{{t-1}}:student:s-1")
+    assert attempt(engine, chunk_id, failures=1) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=1)
+
+
+def test_a_second_task_of_a_chunk_does_not_count_again(engine: Engine) -> None:
+    """One stalled after it began, another recorded the chunk and ended it, then the first one went on."""
+    chunk_id = accept(engine, *students("s-1", "s-2"))
+    begun = engine.ledger.begin(chunk_id, Attempt("stalled", 0))
+    assert begun is not None
+    attempt(engine, chunk_id)
+    first_day = day_number(NOW) - engine.mastery.retention_days + 1
+    found = [evidence(*decode_event(record.value, NOW), first_day) for record in begun.chunk.records]
+    record_evidence(found, store=engine.mastery, now=NOW, chunk_id=chunk_id)
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+
+
+def test_a_full_redis_is_an_outage(own_redis: Engine) -> None:
+    """Between facts and scores the memory was full: the attempt fails as a whole, and the next one heals it."""
+    engine = own_redis
+    chunk_id = accept(engine, *students("s-1"))
+    found = evidence(*decode_event(json.dumps(activity(student_id="s-2")).encode(), NOW), 0)
+    assert found.observation is not None
+    engine.mastery.merge("t-1", {"s-2": [found.observation]}, day_number(NOW))
+    engine.redis.config_set("maxmemory", 1)
+    with pytest.raises(DependencyUnavailable):
+        engine.mastery.put_scores("t-1", [Score("s-2", 1, day_number(NOW), 0.5)], NOW)
+    with pytest.raises(DependencyUnavailable):
+        attempt(engine, chunk_id)
+    engine.redis.config_set("maxmemory", 0)
+    assert attempt(engine, chunk_id) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=2)
+
+
 def test_bytes_that_are_no_event_do_not_stop_the_others(engine: Engine) -> None:
     """They never should be in a chunk; a bug put them there. The reason names no content."""
     (lone,) = attempt(engine, accept(engine, b"junk", *students("s-1")))
     assert engine.mastery.totals("t-1") == Totals(applied=1)
     attempt(engine, lone, failures=MAX_FAILURES)
-    ((_, letter),) = engine.ledger.waiting_letters(10) or []
+    ((_, letter),) = engine.ledger.waiting_letters(10)
     assert json.loads(letter.value)["error_message"] == "InvalidInput; the worker's log has the cause"
     assert letter.key is None
 
@@ -134,7 +192,7 @@ def test_a_chunk_that_kills_its_process_is_taken_apart(engine: Engine) -> None:
 def test_what_a_chunk_recorded_before_its_process_died_is_not_taken_apart(engine: Engine) -> None:
     """It was recorded and counted; only its end is made up for."""
     chunk_id = accept(engine, *students("s-1", "s-2"))
-    begun = engine.ledger.begin(chunk_id, Attempt("dying", 0))
+    begun = engine.ledger.begin(chunk_id, Attempt("first", 0))
     assert begun is not None
     # As far as the store is concerned the attempt was complete; then the process died, again and again.
     copy = accept(engine, *[record.value for record in begun.chunk.records])
@@ -151,7 +209,7 @@ def test_events_that_kill_whoever_looks_at_them_are_dead_lettered_unseen(engine:
     chunk_id = accept(engine, *students("s-1"))
     die(engine, chunk_id, 2 * MAX_DEATHS)
     assert attempt(engine, chunk_id) == []
-    ((_, letter),) = engine.ledger.waiting_letters(10) or []
+    ((_, letter),) = engine.ledger.waiting_letters(10)
     assert json.loads(letter.value)["error_message"] == f"the process that recorded it died {2 * MAX_DEATHS} times"
     assert engine.mastery.totals("t-1") == Totals()
 

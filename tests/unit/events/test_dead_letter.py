@@ -71,6 +71,7 @@ def test_its_headers_name_the_source_record() -> None:
         "dlq.offset": "17",
         "dlq.error_type": "validation_error",
         "dlq.replay_count": "2",
+        "dlq.id": dict(addressed.headers)["dlq.id"],
         "traceparent": trace,
     }
     assert addressed.key == b"k" * 200
@@ -82,3 +83,14 @@ def test_a_valid_event_that_failed_says_how_often_it_was_tried() -> None:
     """With the reason, and nothing invented."""
     letter = failed_event(json.dumps(quiz()).encode(), ErrorType.PROCESSING, "ValueError", NOW, 3)
     assert (letter.error_type, letter.error_message, letter.retry_count) == (ErrorType.PROCESSING, "ValueError", 3)
+
+
+def test_its_id_is_that_of_its_source_record() -> None:
+    """However often the record is taken, the letter is the same one; another record's is another."""
+
+    def letter_id(offset: int, value: bytes, at: datetime = NOW) -> str:
+        record = SourceRecord(3, offset, value)
+        return dict(address(invalid_event(value, ERROR, at), "mastery.events", record, None).headers)["dlq.id"]
+
+    assert letter_id(17, b"{}") == letter_id(17, b"{}", datetime.now(UTC))
+    assert len({letter_id(17, b"{}"), letter_id(18, b"{}"), letter_id(17, b"{")}) == 3
