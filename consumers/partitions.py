@@ -105,7 +105,9 @@ class Partitions:
             self._consumer.commit(offsets=[TopicPartition(self._topic, partition, low)], asynchronous=False)
         if stored is not None and stored < low:
             _log.error("partition %d: records %d to %d are gone from Kafka, and were never taken", partition, stored, low - 1)
-        self._consumer.seek(TopicPartition(self._topic, partition, low if stored is None else max(stored, low)))
+        here = TopicPartition(self._topic, partition, low if stored is None else max(stored, low))
+        self._consumer.seek(here)
+        self._consumer.resume([here])  # one that was given away while it was paused comes back paused
         self.positions[partition] = stored
         self.unknown.discard(partition)
 
