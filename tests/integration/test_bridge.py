@@ -17,7 +17,9 @@ from app.bootstrap import Engine, bootstrap
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.dead_letter import ErrorType
+from app.events.event import decode_event
 from app.events.ledger import Attempt, ChunkId
+from app.events.record_events import record_events
 from app.health.readiness import ping_bridge
 from app.settings import Settings
 from consumers import kafka
@@ -449,3 +451,18 @@ def test_dead_letters_that_do_not_arrive_are_an_outage(engine: Engine) -> None:
     with pytest.raises(DependencyUnavailable, match="kafka"):
         DeadLetterQueue(nowhere, engine.settings).send(engine.ledger.waiting_letters(1) or [])
     assert engine.ledger.letters_waiting() == 1
+
+
+def test_changes_that_do_not_arrive_wait_and_are_told_later(engine: Engine) -> None:
+    """They are struck off only when Kafka has confirmed them."""
+    nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
+    record_events([decode_event(VALID, NOW)], store=engine.mastery, now=NOW)
+    relay = Relay(engine, nowhere)
+    assert not relay.step()
+    assert engine.outbox.entries(["t-1"]) == {"t-1": 1}
+    relay.stop()
+    relay.run()  # gives its lease back
+    assert Relay(engine, producer(engine.settings)).step()
+    assert engine.outbox.entries(["t-1"]) == {}
+    (told,) = read_all(engine.settings, engine.settings.results_topic, 1)
+    assert told.key() == b"t-1/s-1"

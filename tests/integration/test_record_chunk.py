@@ -76,6 +76,7 @@ def test_a_chunk_is_recorded_and_gone(engine: Engine) -> None:
     assert attempt(engine, chunk_id) == []
     assert engine.mastery.totals("t-1") == Totals(applied=2)
     assert engine.ledger.counts() == (2, {}, 0)
+    assert not engine.redis.exists(f"{engine.settings.key_prefix}:{{.events}}:attempts")
     for key in engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"):
         assert engine.redis.ttl(key) <= DONE_SECONDS
 
