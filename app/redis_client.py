@@ -41,8 +41,9 @@ def connect(settings: Settings) -> redis.Redis:
     )
 
 
-# The same, of errors that the driver has no class for: disk full, too few replicas, a cluster or a script in the way.
-NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "READONLY", "LOADING")
+# The same, of errors that the driver has no class for: disk full, too few replicas, a cluster or a script in the way, and
+# (from merge_evidence.lua) a chunk that a crash of the server took back.
+NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "READONLY", "LOADING", "GONE")
 
 
 def raise_if_not_now(errors: Iterable[str]) -> None:

@@ -22,8 +22,8 @@ from benchmarks.table import Row
 from benchmarks.workload import classroom_records
 from cli.apache_kafka import fetch_jars
 from cli.embedded import embedded
-from consumers.feed import Lag
 from consumers.kafka import deliver, producer
+from consumers.lag import Lag
 
 SMALL, LARGE, QUICK = 50_000, 5_000_000, 200_000
 BATCH = 50_000  # records produced at a time

@@ -241,8 +241,6 @@ class Bridge:
         self._signs.report(state)
         if self._signs.kafka_is_away:
             self._look_for_kafka()
-        else:
-            self._signs.measure_lag(self._consumer, self._topic, self._partitions.positions)
 
     def _look_for_kafka(self) -> None:
         try:

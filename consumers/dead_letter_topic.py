@@ -4,14 +4,14 @@ What arrives later is left for the next time, so nothing that a replay brings ba
 """
 
 from collections.abc import Iterator
-from types import TracebackType
+from contextlib import ExitStack, closing
 
 from confluent_kafka import Message
 
 from app.errors import NotFound
 from app.events.handled_letters import Place
 from app.settings import Settings
-from consumers.kafka import place
+from consumers.kafka import headers_of, place
 from consumers.record_reader import RecordReader
 from consumers.stored_letter import StoredLetter, read_letter
 
@@ -24,19 +24,17 @@ class DeadLetterTopic:
 
     def __init__(self, settings: Settings) -> None:
         self.name = settings.dlq_topic
-        self._reader = RecordReader(settings)
-        try:
+        with ExitStack() as exits:
+            self._reader = exits.enter_context(closing(RecordReader(settings)))
             self.log = f"{self._reader.cluster_id()}/{self.name}"
             self.bounds = self._reader.bounds(self.name)
-        except BaseException:
-            self._reader.close()
-            raise
+            self._exits = exits.pop_all()
 
     def __enter__(self) -> "DeadLetterTopic":
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        self._reader.close()
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
 
     def __len__(self) -> int:
         """How many records there are, at most: a broker that removes some from the middle keeps counting them."""
@@ -60,7 +58,7 @@ class DeadLetterTopic:
 
 def _stored(message: Message) -> StoredLetter:
     _, partition, offset = place(message)
-    headers = {name: _bytes(value) for name, value in dict(message.headers() or []).items()}
+    headers: dict[str, bytes | None] = {name: value.encode() for name, value in headers_of(message).items()}
     return read_letter(Place(partition, offset), _bytes(message.key()), _bytes(message.value()), headers)
 
 

@@ -6,11 +6,12 @@ The embedded broker keeps only the newest 5 MB of a partition, so whoever produc
 import time
 from collections.abc import Callable, Iterable
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from consumers.kafka import producer, reader, source_name
+from consumers.kafka import producer
+from consumers.lag import Lag
 
 # Half of what the embedded broker keeps of one partition, in case all events share one.
 MAX_UNREAD_BYTES = 2_500_000
@@ -19,35 +20,6 @@ CHECKS_A_SECOND = 10  # with a rate: so evenly are its events spread over each s
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 10.0
 STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
-
-
-class Lag:
-    """How far the bridge is behind the end of the events topic, as the broker and the ledger say."""
-
-    def __init__(self, engine: Engine) -> None:
-        settings = engine.settings
-        self._ledger = engine.ledger
-        self._topic = settings.events_topic
-        self._group = settings.kafka_group
-        self._consumer = reader(settings)
-
-    def records(self) -> int:
-        """Records produced and not yet taken over by the bridge. Raises DependencyUnavailable."""
-        try:
-            metadata = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
-            positions = self._ledger.positions(source_name(metadata.cluster_id, self._group, self._topic))
-            partitions = metadata.topics[self._topic].partitions
-            return sum(self._behind(partition, positions.get(partition, 0)) for partition in partitions)
-        except KafkaException as error:
-            raise DependencyUnavailable("kafka") from error
-
-    def close(self) -> None:
-        """Let the connection go."""
-        self._consumer.close()
-
-    def _behind(self, partition: int, position: int) -> int:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=ANSWER_SECONDS)
-        return high - max(position, low)
 
 
 def feed(

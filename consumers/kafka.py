@@ -59,16 +59,17 @@ def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS) 
     )
 
 
-def reader(settings: Settings, *, tell_ends: bool = False) -> Consumer:
-    """A consumer of partitions that it is given, in no group. ``tell_ends``: an error tells when one is read to its end."""
+def reader(settings: Settings) -> Consumer:
+    """A consumer of partitions that it is given, in no group; a message with an error tells when one is read to its end."""
     return Consumer(
         {
             **_common(settings),
             "group.id": f"{settings.kafka_group}-reader-{uuid4()}",  # required, though it is never used
             "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "earliest",  # where the retention overtakes a slow reader, it goes on with what is left
             "fetch.wait.max.ms": FETCH_WAIT_MS,
-            "enable.partition.eof": tell_ends,
+            "enable.partition.eof": True,
+            "allow.auto.create.topics": False,  # to ask about a topic must not make it
         },
         logger=_log,
     )

@@ -10,6 +10,7 @@ from prometheus_client.registry import REGISTRY, Collector
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
+from consumers.lag import Lag
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
 REJECTED = Counter("mastery_bridge_rejected", "Records read that are no valid events")
@@ -24,7 +25,6 @@ STAGE_SECONDS = Histogram(
 )
 PAUSES = Counter("mastery_bridge_pauses", "How often reading was paused", ["reason"])  # backlog | dependency | flood
 HALTED = Gauge("mastery_bridge_halted", "1 while a flood of invalid records holds the bridge")
-LAG = Gauge("mastery_bridge_lag_records", "Records of a partition that are not taken over yet", ["partition"])
 DELIVERED = Counter("mastery_bridge_delivered", "Messages delivered to Kafka", ["topic"])  # results | dlq
 
 
@@ -38,14 +38,31 @@ def timed(stage: str) -> Iterator[None]:
         STAGE_SECONDS.labels(stage).observe(monotonic() - began)
 
 
-class LedgerCollector(Collector):
-    """What is counted in Redis, exactly and for all processes together, read when Prometheus asks."""
+class EngineCollector(Collector):
+    """What is known of all bridges and workers together, exactly, looked up when Prometheus asks.
+
+    Every bridge tells the same: add nothing up over them.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._lag = Lag(engine)
 
     def collect(self) -> Iterable[Metric]:
-        """The counters; none while Redis is away."""
+        """The counters, and the lag; neither while Redis is away, and no lag while Kafka is."""
+        yield from self._counters()
+        try:
+            by_partition = self._lag.by_partition()
+        except DependencyUnavailable:
+            return
+        lag = GaugeMetricFamily(
+            "mastery_lag_records", "Records of a partition that are not taken over yet", labels=["partition"]
+        )
+        for partition, records in by_partition.items():
+            lag.add_metric([str(partition)], records)
+        yield lag
+
+    def _counters(self) -> Iterator[Metric]:
         try:
             counts = self._engine.ledger.counts()
             totals = [self._engine.mastery.totals(tenant) for tenant in self._engine.mastery.tenants()]
@@ -65,5 +82,5 @@ class LedgerCollector(Collector):
 
 def serve_metrics(engine: Engine, port: int) -> None:
     """Serve ``/metrics`` on a port, in a thread of its own, until the process ends."""
-    REGISTRY.register(LedgerCollector(engine))
+    REGISTRY.register(EngineCollector(engine))
     start_http_server(port, addr=engine.settings.http_host)

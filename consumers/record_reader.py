@@ -1,21 +1,19 @@
 """Reading records of a topic by their place: without a consumer group, so that nothing is committed and nobody disturbed."""
 
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from app.errors import DependencyUnavailable
 from app.settings import Settings
+from consumers.kafka import reader
 
 ANSWER_SECONDS = 10.0
 READ_AT_ONCE = 500
 POLL_SECONDS = 0.1
-
-_log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
@@ -29,19 +27,7 @@ class RecordReader:
     """A consumer that is told what to read. Raises DependencyUnavailable when Kafka does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "client.id": "mastery",
-                "group.id": "mastery-dead-letter-tools",  # the client wants one; who subscribes to nothing never joins it
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",  # where the retention overtakes a slow reader, it goes on with what is left
-                "enable.partition.eof": True,
-                "allow.auto.create.topics": False,
-            },
-            logger=_log,
-        )
+        self._consumer = reader(settings)
 
     def cluster_id(self) -> str:
         """The id of the Kafka cluster; an embedded broker has a new one at each start."""

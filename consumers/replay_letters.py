@@ -22,8 +22,9 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable, EngineError, InvalidInput
 from app.events.dead_letter import REPLAYS, TRACE, invalid_event
 from app.events.handled_letters import Place
-from consumers.feed import CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, Lag, until
+from consumers.feed import CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, until
 from consumers.kafka import FLUSH_SECONDS
+from consumers.lag import Lag
 from consumers.record_reader import RecordReader
 from consumers.stored_letter import Contents, StoredLetter
 

@@ -1,19 +1,14 @@
-"""How the bridge shows that it lives and what it does: its heartbeat in Redis and as a file, and its lag."""
+"""How the bridge shows that it lives and what it does: its heartbeat, in Redis and as a file."""
 
 import logging
 import socket
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
-
-from confluent_kafka import Consumer, TopicPartition
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState, Heartbeat
-from app.events.ledger import Offset, Partition
-from consumers.metrics import LAG
 
 HEARTBEAT_SECONDS = 1.0
 # Entries (of up to 50 changes each) and dead letters that wait for Kafka: some 15 MB of Redis. Making more can wait.
@@ -32,7 +27,6 @@ class VitalSigns:
         self._file = Path(settings.bridge_heartbeat_file or settings.data_path / "bridge.heartbeat")
         self._records = self._rejected = 0
         self._next = 0.0
-        self._measured: set[Partition] = set()
         self.state = BridgeState.JOINING
         self.kafka_is_away = False
         self.is_choked = False  # so much waits to be delivered to Kafka that no more should be made
@@ -59,15 +53,6 @@ class VitalSigns:
             _log.warning("%s; no heartbeat", error)
         else:
             self.is_choked = waiting > WAITING_MARK
-
-    def measure_lag(self, consumer: Consumer, topic: str, positions: Mapping[Partition, Offset | None]) -> None:
-        """Tell Prometheus how far each of our partitions is behind, as far as the consumer knows."""
-        for gone in self._measured - positions.keys():
-            LAG.remove(str(gone))
-        self._measured = set(positions)
-        for partition, position in positions.items():
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            LAG.labels(str(partition)).set(max(0, high - max(low, position or 0)))
 
     def cease(self) -> None:
         """Say that the bridge has ended in order."""

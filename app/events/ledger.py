@@ -137,6 +137,11 @@ class Ledger:
             ids = self._claim([self._due], [round(seconds * 1000), limit])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
+    def has(self, chunk_id: ChunkId) -> bool:
+        """Whether a chunk is in flight."""
+        with translated_errors():
+            return bool(self._redis.hexists(self._chunks, chunk_id))
+
     def in_flight(self) -> int:
         """How many chunks are taken over and not yet recorded."""
         with translated_errors():

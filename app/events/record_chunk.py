@@ -38,6 +38,12 @@ def record_chunk(
         return []
     chunk, deaths = begun
     found, failed = _evidence(begun, store.retention_days)
+    tenants = {each.tenant_id for each in found.values()}
+    store.begin_chunk(tenants, chunk_id)
+    if not ledger.has(
+        chunk_id
+    ):  # asked in this order: whatever crash of Redis takes the chunk back now takes its beginning, too
+        return []
     outcome = record_evidence(found.values(), store=store, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
     for index, (tenant, student, observation) in found.items():
         if observation is not None and (tenant, student) in outcome.errors:
@@ -53,7 +59,7 @@ def record_chunk(
         successors = ledger.finish(chunk_id, chunks=apart)
     if successors:
         _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(failed), len(chunk.records))
-    store.chunk_done({each.tenant_id for each in found.values()}, chunk_id)
+    store.chunk_done(tenants, chunk_id)
     return successors
 
 

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]       totals of the tenant: hash applied | duplicates | expired -> count
 -- KEYS[2]       students of the tenant: sorted set student_id -> day of its score
--- KEYS[3]       which calls of the chunk were counted in the totals: bitmap; gone when the chunk is done
+-- KEYS[3]       which calls of the chunk were counted in the totals: bitmap, made when the chunk is begun
 -- KEYS[2i+2]    record of the i-th student: hash, described below
 -- KEYS[2i+3]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
 -- ARGV[1]       today, as a day number (days since 1970-01-01)
@@ -11,10 +11,9 @@
 -- ARGV[3]       how many events the caller found expired, to be counted with the others
 -- ARGV[4]       prefix of the keys of the cohorts' rankings
 -- ARGV[5]       which call of the chunk this is: its events are counted once, however often the chunk is repeated; -1: no chunk's
--- ARGV[6]       seconds to keep KEYS[3], should the chunk never be done
--- ARGV[7]       "1": do nothing unless this call was counted before
--- ARGV[2i+6]    id of the i-th student
--- ARGV[2i+7]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
+-- ARGV[6]       "1": do nothing unless this call was counted before
+-- ARGV[2i+5]    id of the i-th student
+-- ARGV[2i+6]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
 --
 -- A record has the fields window, cohort, cohort_at, score, ranked and one for each day with evidence, named by its number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
@@ -28,7 +27,8 @@
 -- one that the window has passed already (a worker's clock may lag); and the two fields as stored. Or {outcomes} alone when no
 -- evidence is left and the student was removed. Or {false, error} where the student's record cannot be merged into: the others' can,
 -- and its events are not counted. A new student is entered in KEYS[2] as due, until its score is written.
--- Returns nothing at all where ARGV[7] forbids to.
+-- Returns nothing at all where ARGV[6] forbids to. Fails with GONE when the chunk's KEYS[3] is not there: a crash of the server took
+-- the chunk back, it will be read again as another, and would be counted twice.
 
 local COMPLETION, QUIZ, QUALITY, ACTIVITY = 0, 1, 2, 3
 local CONSISTENCY_DAYS = 14
@@ -39,8 +39,9 @@ local today = tonumber(ARGV[1])
 local retention = tonumber(ARGV[2])
 local ranking_prefix = ARGV[4]
 local call = tonumber(ARGV[5])
+if call >= 0 and redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_reply('GONE the chunk') end
 local is_counted = call >= 0 and redis.call('GETBIT', KEYS[3], call) == 1
-if ARGV[7] == '1' and not is_counted then return {} end
+if ARGV[6] == '1' and not is_counted then return {} end
 
 local function bytes_greater(a, b)  -- Lua's own < asks the locale
   for i = 1, #a do
@@ -198,8 +199,8 @@ end
 
 local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
 for i = 1, (#KEYS - 3) / 2 do
-  local observations = cmsgpack.unpack(ARGV[2 * i + 7])
-  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 2], KEYS[2 * i + 3], observations)
+  local observations = cmsgpack.unpack(ARGV[2 * i + 6])
+  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 5], KEYS[2 * i + 2], KEYS[2 * i + 3], observations)
   if merged then
     replies[i] = reply
     applied, expired, duplicates = applied + count, expired + passed, duplicates + #observations - count - passed
@@ -213,6 +214,5 @@ if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) 
 if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
 if call >= 0 and applied + duplicates + expired > 0 then
   redis.call('SETBIT', KEYS[3], call, 1)
-  redis.call('EXPIRE', KEYS[3], ARGV[6])
 end
 return replies

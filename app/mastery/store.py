@@ -99,8 +99,8 @@ class MasteryStore:
         """Add each student's observations to the facts, each once, and roll the windows to today, all atomically per student.
 
         A student without observations is only rolled. ``expired`` events are counted in the totals. Those of a chunk are
-        counted once, however often it is merged, as long as it stays the same; with ``repeat_only`` just what was merged before
-        is merged again.
+        counted once, however often it is merged after ``begin_chunk``, as long as it stays the same; with ``repeat_only`` just
+        what was merged before is merged again.
         """
         keys = self._tenant_keys(tenant)
         shared_keys = [keys + "totals", keys + "students", _counted(keys, chunk_id)]
@@ -108,7 +108,7 @@ class MasteryStore:
 
         def arguments(expired: int, *, repeat_only: bool) -> list[Any]:
             call = -1 if chunk_id is None else len(calls)
-            return [today, self.retention_days, expired, keys + "ranking:", call, COUNTED_SECONDS, int(repeat_only)]
+            return [today, self.retention_days, expired, keys + "ranking:", call, int(repeat_only)]
 
         if expired:
             calls.append((shared_keys, arguments(expired, repeat_only=False)))
@@ -119,7 +119,8 @@ class MasteryStore:
                 call_arguments += (student, msgpack.packb(observations[student], use_bin_type=False))
             calls.append((call_keys, call_arguments))
         with translated_errors():
-            self._redis.sadd(f"{self._prefix}:tenants", tenant)
+            if chunk_id is None:
+                self._redis.sadd(f"{self._prefix}:tenants", tenant)
             replies = _run(self._redis, self._merge, calls)[1 if expired else 0 :]
         merged = [
             _merged(student, reply)
@@ -128,6 +129,15 @@ class MasteryStore:
         ]
         raise_if_not_now(each.error for each in merged if each.error is not None)
         return merged
+
+    def begin_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
+        """Say that a chunk with events of these tenants will be merged; to say it again changes nothing."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for tenant in tenants:
+                pipeline.sadd(f"{self._prefix}:tenants", tenant)
+                pipeline.set(_counted(self._tenant_keys(tenant), chunk_id), "", nx=True, ex=COUNTED_SECONDS)
+            pipeline.execute()
 
     def chunk_done(self, tenants: Iterable[str], chunk_id: str) -> None:
         """Forget soon which events of a chunk were counted: only an attempt that still runs may merge it again."""

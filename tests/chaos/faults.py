@@ -19,9 +19,6 @@ Fault: TypeAlias = Callable[[Cluster, Random], str]
 SUPERVISOR_SECONDS = 1.5  # systemd waits 0.1 s before it starts a service again, a container runtime a little longer
 # How late the disk may be under `everysec`: Valkey begins to hold back writes when a second has become two.
 LATE_SECONDS = 1.5
-# A machine takes longer to boot. Sooner than a client's retries take (150 ms) it would not even be missed: a worker in the
-# middle of a chunk that was lost would count it, and it would be counted again when it is read (docs/decisions/0008, Limits).
-BOOT_SECONDS = 3.0
 IDLE_SECONDS = 12.0  # the group waits ten seconds for a bridge that an earlier fault killed
 FORK_SECONDS = 5.0  # after which a worker that was just started has children
 TOGETHER_SECONDS = 4.0  # for which two bridges work side by side; a rebalance takes about one
@@ -77,8 +74,7 @@ def kill_valkey(cluster: Cluster, rng: Random) -> str:
 def crash_valkey(cluster: Cluster, rng: Random) -> str:
     """The machine of Valkey crashes: what was not forced onto the disk is gone, though it was acknowledged."""
     lost = _lose_writes(cluster, rng, cluster.valkey.kill)
-    time.sleep(BOOT_SECONDS)
-    seconds = BOOT_SECONDS + _pause(rng)
+    seconds = _pause(rng)
     cluster.valkey.start()
     cluster.valkey.wait_until_loaded()
     return f"{lost:,} bytes lost, back after {seconds:.1f} s"

@@ -7,7 +7,7 @@ import pytest
 
 from app.bootstrap import Engine
 from app.clock import day_number
-from app.errors import NotFound
+from app.errors import DependencyUnavailable, NotFound
 from app.events.observation import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import derive_scores, refresh_scores
@@ -296,9 +296,11 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
     """A worker that died after merging is followed by another; the totals tell what happened to the events, not how often."""
     observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in range(STUDENTS_PER_CALL + 1)}
     for _attempt in range(2):
+        engine.mastery.begin_chunk(["t"], "7")
         engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id="7")
     counted = Totals(applied=len(observations), duplicates=0, expired=3)
     assert engine.mastery.totals("t") == counted
+    engine.mastery.begin_chunk(["t"], "8")
     engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id="8")
     assert engine.mastery.totals("t") == counted._replace(duplicates=len(observations), expired=6)
     for chunk_id in ("7", "8"):
@@ -308,9 +310,20 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
     assert all(0 < engine.redis.ttl(key) <= DONE_SECONDS for key in left)
 
 
+def test_a_chunk_that_a_crash_took_back_is_not_merged(engine: Engine) -> None:
+    """Its records are read again, as another chunk: a worker that still has the old one must not count them."""
+    with pytest.raises(DependencyUnavailable):
+        engine.mastery.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY, expired=1, chunk_id="7")
+    assert engine.mastery.totals("t") == Totals()
+    with pytest.raises(NotFound):
+        engine.mastery.read("t", "s-1", TODAY)
+
+
 def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None:
     """Of a chunk that kills its process, what was merged is known, and the rest can be taken apart."""
     one, two = {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, {"s-2": [observation(2, TODAY, QUIZ, 1, 1)]}
+    engine.mastery.begin_chunk(["t"], "7")
+    engine.mastery.begin_chunk(["t"], "8")
     engine.mastery.merge("t", one, TODAY, chunk_id="7")
     (repeated,) = engine.mastery.merge("t", one, TODAY, chunk_id="7", repeat_only=True)
     (skipped,) = engine.mastery.merge("t", two, TODAY, chunk_id="8", repeat_only=True)

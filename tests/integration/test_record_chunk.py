@@ -1,7 +1,7 @@
 """A chunk is recorded whatever happens: on the real store, with records that really fail and attempts that really end early."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from app.events.event import decode_event
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import MAX_DEATHS, record_chunk
 from app.events.record_events import evidence, record_evidence
-from app.mastery.store import DONE_SECONDS, Score, Totals
+from app.mastery.store import DONE_SECONDS, MasteryStore, Score, Totals
 from app.settings import load_settings
 from cli.embedded import embedded
 from tests.conftest import NOW
@@ -168,6 +168,26 @@ def test_a_full_redis_is_an_outage(own_redis: Engine) -> None:
     assert engine.mastery.totals("t-1") == Totals(applied=2)
 
 
+def test_a_chunk_that_was_lost_after_it_was_begun_is_left_alone(engine: Engine) -> None:
+    """Redis crashed and is back before anybody missed it; the bridge takes the records again."""
+    chunk_id = accept(engine, *students("s-1"))
+    begin = engine.mastery.begin_chunk
+
+    class Lossy(MasteryStore):
+        def begin_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
+            begin(tenants, chunk_id)
+            engine.redis.delete(*engine.redis.scan_iter(f"{engine.settings.key_prefix}:*"))
+
+    store = Lossy(engine.redis, engine.settings.key_prefix, engine.mastery.retention_days)
+    assert (
+        record_chunk(
+            chunk_id, Attempt("t", 0), ledger=engine.ledger, store=store, now=NOW, failures=0, max_failures=MAX_FAILURES
+        )
+        == []
+    )
+    assert engine.mastery.totals("t-1") == Totals()
+
+
 def test_bytes_that_are_no_event_do_not_stop_the_others(engine: Engine) -> None:
     """They never should be in a chunk; a bug put them there. The reason names no content."""
     (lone,) = attempt(engine, accept(engine, b"junk", *students("s-1")))
@@ -198,6 +218,7 @@ def test_what_a_chunk_recorded_before_its_process_died_is_not_taken_apart(engine
     # As far as the store is concerned the attempt was complete; then the process died, again and again.
     copy = accept(engine, *[record.value for record in begun.chunk.records])
     attempt(engine, copy)
+    engine.mastery.begin_chunk(["t-1"], chunk_id)
     engine.redis.setbit(f"{engine.settings.key_prefix}:{{t-1}}:chunk:{chunk_id}", 0, 1)
     die(engine, chunk_id, MAX_DEATHS)
     assert attempt(engine, chunk_id) == []

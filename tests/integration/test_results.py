@@ -43,7 +43,7 @@ class Results:
 
     def _read(self) -> int:
         for message in self._reader.consume(500, 0.2):
-            value = json.loads(message.value() or b"{}")
+            value = json.loads(message.value() or b"{}") if message.error() is None else {}
             if value.get("tenant_id") == self._tenant:
                 self.messages.append(value)
                 self.keys.append(message.key())
