@@ -8,6 +8,7 @@ from flask.json.provider import JSONProvider
 from flask_jwt_extended import JWTManager
 
 from api import health, ingest, mastery, task_states
+from api.access import check_routes, register_access
 from api.authentication import register_authentication
 from api.bodies import WholeBody
 from api.errors import register_error_handlers
@@ -52,8 +53,10 @@ def create_app(engine: Engine | None = None) -> Flask:
     JWTManager(app)
     register_correlation(app)
     register_authentication(app)
+    register_access(app)
     api = openapi(app)
     register_error_handlers(app)
     for blueprint in (health.blueprint, mastery.blueprint, ingest.blueprint, task_states.blueprint):
         api.register_blueprint(blueprint)
+    check_routes(app)
     return app

@@ -3,7 +3,7 @@
 from typing import cast
 
 import msgspec
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, current_app, g, request
 from flask_jwt_extended import verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
@@ -12,18 +12,6 @@ from app.bootstrap import Engine
 from app.errors import EngineError
 from app.identifiers import Identifier
 from app.security.access import Principal, Role
-
-# Routes that anyone may call; every other one needs a token.
-PUBLIC_ENDPOINTS = frozenset(
-    {
-        "health.info",
-        "health.alive",
-        "health.ready",
-        "api-docs.openapi_json",
-        "api-docs.openapi_swagger_ui",
-        "docs-assets.static",
-    }
-)
 
 
 class AuthenticationFailed(EngineError):
@@ -40,13 +28,28 @@ class _Claims(msgspec.Struct):
 
 
 def register_authentication(app: Flask) -> None:
-    """Let no request through without a token, except to what is public."""
+    """Find out who calls, before anything else is done; whether that is needed is decided by ``api/access.py``."""
 
     @app.before_request
-    def authenticate() -> Response | None:
-        if request.endpoint is not None and request.endpoint not in PUBLIC_ENDPOINTS:
+    def identify() -> None:
+        if request.method == "OPTIONS":
+            return  # a browser asks without a token whether it may ask; Flask answers
+        try:
             g.principal = _principal()
-        return None
+        except AuthenticationFailed as error:
+            g.authentication_error = error
+
+
+def caller() -> Principal | None:
+    """Whoever has sent a valid token with this request, or None."""
+    return cast("Principal | None", g.get("principal"))
+
+
+def require_token() -> Principal:
+    """The caller of this request. Raises AuthenticationFailed without a valid token."""
+    if "authentication_error" in g:
+        raise cast("AuthenticationFailed", g.authentication_error)
+    return principal()
 
 
 def principal() -> Principal:

@@ -2,18 +2,19 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, ParamSpec
+from collections.abc import Sequence
+from typing import Any
 
 from flask import Response, request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from api.access import performs
 from api.authentication import engine, principal
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
 from api.parsing import JsonBlueprint
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
-from app.events.ingest_events import Busy, Verdict, ingest_events, require_sender
+from app.events.ingest_events import Busy, Verdict, ingest_events
+from app.security.access import Action
 from tasks.events import enqueue_chunks
 
 MAX_EVENTS = 500  # as many as the bridge reads at once
@@ -24,7 +25,6 @@ BUSY_SECONDS = "5"  # the workers do a chunk of 500 events in 20 to 50 ms, so so
 # W3C Trace Context, section 3.2.2: a version that is not ff, a trace and a parent that are not all zeros, flags.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
-P = ParamSpec("P")
 _log = logging.getLogger(__name__)
 
 blueprint = JsonBlueprint("ingest", __name__, url_prefix="/mastery", description="Learning events over HTTP")
@@ -91,17 +91,6 @@ class Ingested(Schema):
     events = fields.List(fields.Nested(EventAnswer), required=True)
 
 
-def _senders_only(view: Callable[P, Response]) -> Callable[P, Response]:
-    """Who may not send events learns nothing of what is wrong with theirs."""
-
-    @wraps(view)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> Response:
-        require_sender(principal())
-        return view(*args, **kwargs)
-
-    return checked
-
-
 @blueprint.errorhandler(Busy)
 def busy(error: Busy) -> Response:
     """Too many callers, or too few workers: a while later there is room."""
@@ -111,7 +100,7 @@ def busy(error: Busy) -> Response:
 
 
 @blueprint.post("/ingest")
-@_senders_only
+@performs(Action.INGEST_EVENTS)
 @blueprint.arguments(IngestBody())
 @blueprint.response(202, envelope(Ingested), description="Taken over, those that are valid", headers=REPLAYED_HEADER)
 @blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")

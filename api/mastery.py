@@ -6,6 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields, validate
 from msgspec import to_builtins
 
+from api.access import performs, require_student
 from api.authentication import engine, principal
 from api.parsing import Flag, Fraction, JsonBlueprint, StudentBody
 from api.responses import envelope, success
@@ -13,7 +14,7 @@ from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
 from app.mastery.query_mastery import calculate, query_mastery
 from app.mastery.trend import Trend
-from app.security.access import require_student_access
+from app.security.access import Action
 from tasks.mastery import calculate as calculate_task
 
 blueprint = JsonBlueprint("mastery", __name__, url_prefix="/mastery", description="Where a student stands")
@@ -79,13 +80,14 @@ CalculationAnswer = envelope(Calculation)
 
 
 @blueprint.post("/query")
+@performs(Action.QUERY_MASTERY)
 @blueprint.arguments(MasteryQuery())
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
 def query(body: dict[str, Any]) -> Response:
     """A student's mastery, today or on an earlier day"""
     student_id = body["student_id"]
-    _require_access(student_id)
+    require_student(student_id)
     standing = to_builtins(
         query_mastery(principal().tenant, student_id, store=engine().mastery, now=engine().clock(), on=body.get("date"))
     )
@@ -95,6 +97,7 @@ def query(body: dict[str, Any]) -> Response:
 
 
 @blueprint.post("/calculate")
+@performs(Action.CALCULATE_MASTERY)
 @blueprint.arguments(MasteryCalculation())
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location", headers=TASK_HEADERS)
@@ -103,16 +106,11 @@ def query(body: dict[str, Any]) -> Response:
 def calculate_mastery(body: dict[str, Any]) -> Response:
     """Mastery from given components, or recomputed from the student's facts and stored"""
     student_id = body["student_id"]
+    require_student(student_id)
     weights = check_weights(Weights(**{**DEFAULT_WEIGHTS._asdict(), **body.get("weights", {})}))
-    _require_access(student_id)
     if "components" in body:
         calculation = calculate(Components(**body["components"]), weights)
         return success({"student_id": student_id, **to_builtins(calculation)})
     tenant = principal().tenant
     engine().mastery.require_student(tenant, student_id)
     return answer_of(calculate_task, tenant, student_id, list(weights))
-
-
-def _require_access(student_id: str) -> None:
-    caller = principal()
-    require_student_access(caller, student_id, lambda: engine().mastery.cohort_of(caller.tenant, student_id))

@@ -7,10 +7,11 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 from werkzeug.http import parse_set_header
 
+from api.access import performs
 from api.authentication import engine, principal
 from api.responses import envelope, success
 from app.errors import NotFound
-from app.security.access import require_owner
+from app.security.access import Action, require_owner
 from tasks.celery import enqueue
 from tasks.delivery import RESULTS_KEPT
 from tasks.results import TaskState, TaskStatus, await_task, task_state
@@ -43,12 +44,13 @@ TaskAnswer = envelope(Task)
 
 
 @blueprint.get("/<uuid:task_id>")
+@performs(Action.READ_TASK)
 @blueprint.response(200, TaskAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
 def get_task(task_id: Any) -> Response:
     """What became of a task; for whoever asked for it, and admins"""
     caller = principal()
-    require_owner(caller, engine().task_owners.owner(caller.tenant, str(task_id)))
+    require_owner(caller, Action.READ_TASK, engine().task_owners.owner(caller.tenant, str(task_id)))
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     if state.status is TaskStatus.SUCCEEDED:

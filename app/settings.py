@@ -4,7 +4,9 @@ Each has a default that suits development, a type and bounds; a wrong value is r
 """
 
 import os
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -16,13 +18,24 @@ from app.errors import SettingsError
 from app.identifiers import Identifier
 
 PREFIX = "MASTERY_"
-DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105 - refused in production below
-SECRET_FIELDS = frozenset({"jwt_secret", "flower_password"})
+# Refused in production: app/production.py.
+DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105
+DEVELOPMENT_AUDIT_KEY = "development-audit-key-never-use-in-production"
+DEVELOPMENT_FLOWER_PASSWORD = "mastery"  # noqa: S105
+SECRET_FIELDS = frozenset({"jwt_secret", "audit_key", "flower_password", "kafka_password"})
+# Both kinds of keys: a shared secret (RFC 7518 section 3.2), and those of an identity provider (sections 3.3 and 3.4).
+SECRET_ALGORITHMS = frozenset({"HS256"})
+KEY_ALGORITHMS = frozenset({"RS256", "ES256"})
 MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as its hash
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # RFC 6454 section 6.2: no path, no final slash
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000)]
+Switch: TypeAlias = Literal["on", "off"]
+# "50/minute", or "50/minute, admin=600/minute": how often each caller may ask, and how often those of a role.
+_RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
+RateLimits: TypeAlias = Annotated[str, Meta(pattern=rf"^{_RATE}(, *(student|teacher|admin|service)={_RATE})*\Z")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PREFIX + name.upper()):
@@ -38,6 +51,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
     kafka_bootstrap: str = ""
     key_prefix: Identifier = "mastery"
 
+    # TLS to Redis where its URL says rediss://, and to Kafka. Empty: the system's authorities, and no client certificate.
+    redis_ca_file: str = ""
+    redis_cert_file: str = ""
+    redis_key_file: str = ""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: str = ""
+    kafka_ca_file: str = ""
+    kafka_cert_file: str = ""
+    kafka_key_file: str = ""
+
     # Redis state. Two seconds are long for a command that takes microseconds, and short for a caller who waits.
     redis_timeout_seconds: Seconds = 2.0
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
@@ -51,9 +76,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
     calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it is handed a 202
     # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. 30 bytes an event.
     idempotency_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
+    http_cert_file: str = ""  # with the key file: the API speaks HTTPS
+    http_key_file: str = ""
+    http_trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0  # how many proxies in front add X-Forwarded-For and -Proto
+    cors_origins: str = ""  # origins whose pages may call the API, separated by commas
 
+    # Tokens: signed with the secret, or with a key of the identity provider that the JWKS URL names.
     jwt_secret: Text = DEVELOPMENT_SECRET
-    token_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
+    jwt_jwks_url: str = ""
+    jwt_algorithms: str = ""  # separated by commas; empty: HS256, or with a JWKS URL RS256,ES256
+    jwt_issuer: str = ""  # what `iss` must be; empty: not looked at
+    jwt_audience: str = ""  # what `aud` must be or contain; empty: a token may not have any
+    jwt_leeway_seconds: Annotated[int, Meta(ge=0, le=300)] = 10  # by how much the provider's clock may be off
+    # A token that lives longer is refused: so long a revocation must be kept, and a stolen token be feared.
+    jwt_max_seconds: Annotated[int, Meta(ge=60, le=366 * 86400)] = 30 * 86_400
+    token_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400  # of development tokens
+
+    # How often each caller may ask, by area; moving windows.
+    ratelimit_enabled: Switch = "on"
+    ratelimit_mastery: RateLimits = "50/minute"
+    ratelimit_ingest: RateLimits = "600/minute"  # of up to 500 events: as many as one worker records
+    ratelimit_default: RateLimits = "120/minute"
+    ratelimit_anonymous: RateLimits = "300/minute"  # for each address: public routes, and calls without a valid token
+
+    # The audit trail: the key makes pseudonyms and chains entries; an entry takes about 0.4 KB of Redis.
+    audit_key: Text = DEVELOPMENT_AUDIT_KEY
+    audit_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
     # Domain. The oracle and the privacy notice both say 90 days.
     retention_days: Annotated[int, Meta(ge=14, le=3650)] = 90
@@ -91,7 +139,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
     flower_host: Text = "127.0.0.1"
     flower_port: Port = 0  # 0: a free one
     flower_user: Text = "mastery"
-    flower_password: Text = "mastery"  # noqa: S105 - refused in production below
+    flower_password: Text = DEVELOPMENT_FLOWER_PASSWORD
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The algorithms that a token may be signed with."""
+        return listed(self.jwt_algorithms or ("RS256,ES256" if self.jwt_jwks_url else "HS256"))
 
     @property
     def broker(self) -> str:
@@ -107,18 +160,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings that the environment (``os.environ`` unless given) names.
 
-    Raises SettingsError for a value of the wrong type or out of bounds, or a development secret in production.
+    Raises SettingsError for a value of the wrong type or out of bounds, for values that do not go together, and in
+    production for what is only good for development: a line for each.
     """
     source = os.environ if environ is None else environ
     try:
         settings = msgspec.convert(dict(source), Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_readable(str(error))) from error
-    for name in ("redis_url", "broker_url"):
-        _check_redis_url(PREFIX + name.upper(), getattr(settings, name))
+    problems = _contradictions(settings)
     if settings.env == "production":
-        _refuse_development_values(settings)
+        problems += _unfit_for_production(settings, source)
+    if problems:
+        raise SettingsError("\n".join(problems))
     return settings
+
+
+def settings_or_exit() -> Settings:
+    """The settings of a process whose outermost edge is in gunicorn or Celery: wrong ones end it, with a line for each."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        sys.exit(str(error))
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a setting that is a list, separated by commas."""
+    return [part for part in (each.strip() for each in text.split(",")) if part]
 
 
 def _readable(message: str) -> str:
@@ -126,27 +194,84 @@ def _readable(message: str) -> str:
     return f"{path.rstrip('`')}: {reason}" if path else reason
 
 
-def _check_redis_url(variable: str, url: str) -> None:
+def _contradictions(settings: Settings) -> list[str]:
+    """What is wrong with each by itself, or does not go together."""
+    unknown = set(settings.algorithms) - SECRET_ALGORITHMS - KEY_ALGORITHMS
+    known = ", ".join(sorted(SECRET_ALGORITHMS | KEY_ALGORITHMS))
+    needs_keys = KEY_ALGORITHMS & set(settings.algorithms)
+    jwks_scheme = urlsplit(settings.jwt_jwks_url).scheme
+    no_origins = [each for each in listed(settings.cors_origins) if each != "*" and not _ORIGIN.fullmatch(each)]
+    url = "must be redis://host:port/db, rediss:// or unix://"
+    wrong = {
+        f"MASTERY_REDIS_URL: {url}": not _is_redis_url(settings.redis_url),
+        f"MASTERY_BROKER_URL: {url}": not _is_redis_url(settings.broker_url),
+        f"MASTERY_JWT_ALGORITHMS: {', '.join(sorted(unknown))} is refused; there are {known}": unknown,
+        f"MASTERY_JWT_ALGORITHMS: names none of {known}": not settings.algorithms,
+        "MASTERY_JWT_ALGORITHMS: RS256 and ES256 need MASTERY_JWT_JWKS_URL": needs_keys and not settings.jwt_jwks_url,
+        "MASTERY_JWT_JWKS_URL: must be https://…": settings.jwt_jwks_url and jwks_scheme not in {"http", "https"},
+        "MASTERY_TOKEN_TTL_SECONDS: is above MASTERY_JWT_MAX_SECONDS": settings.token_ttl_seconds > settings.jwt_max_seconds,
+        f"MASTERY_CORS_ORIGINS: {', '.join(no_origins)} is no origin, as in https://school.example": no_origins,
+    }
+    return [message for message, is_so in wrong.items() if is_so] + [*_unusable_files(settings)]
+
+
+def _unusable_files(settings: Settings) -> Iterator[str]:
+    """Certificates and keys that are not there, or one without the other."""
+    for field in msgspec.structs.fields(Settings):
+        path = getattr(settings, field.name)
+        if not path or not field.name.endswith(("_ca_file", "_cert_file", "_key_file")):
+            continue
+        if not os.access(path, os.R_OK):
+            yield f"{field.encode_name}: {path} cannot be read"
+        stem, kind, _ = field.name.rsplit("_", 2)
+        other = {"cert": f"{stem}_key_file", "key": f"{stem}_cert_file"}.get(kind)
+        if other and not getattr(settings, other):
+            yield f"{field.encode_name}: needs {PREFIX}{other.upper()}"
+
+
+def _is_redis_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        usable = not url or (parts.scheme in {"redis", "rediss", "unix"} and parts.port != 0)
+        port = parts.port
     except ValueError:
-        usable = False
-    if not usable:
-        raise SettingsError(f"{variable}: must be redis://host:port/db, rediss:// or unix://")
+        return False
+    return not url or (parts.scheme in {"redis", "rediss", "unix"} and port != 0)
 
 
-def _refuse_development_values(settings: Settings) -> None:
-    if settings.jwt_secret == DEVELOPMENT_SECRET:
-        raise SettingsError("MASTERY_JWT_SECRET: the development secret is refused in production")
-    if len(settings.jwt_secret.encode()) < MIN_SECRET_BYTES:
-        raise SettingsError(f"MASTERY_JWT_SECRET: needs at least {MIN_SECRET_BYTES} bytes in production")
-    if settings.flower_password == "mastery":  # noqa: S105 - compares with the development default
-        raise SettingsError("MASTERY_FLOWER_PASSWORD: the development password is refused in production")
-    if not (settings.redis_url and settings.kafka_bootstrap):
-        raise SettingsError(
-            "MASTERY_REDIS_URL and MASTERY_KAFKA_BOOTSTRAP must be set in production: nothing is embedded there"
-        )
+def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """What only development may have."""
+    unfit = {
+        "MASTERY_FLOWER_PASSWORD: the development password is refused in production": (
+            settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD
+        ),
+        "FLOWER_UNAUTHENTICATED_API: is refused in production, where Flower needs its password": (
+            _is_on(environ.get("FLOWER_UNAUTHENTICATED_API", ""))
+        ),
+        "MASTERY_LOG_LEVEL: DEBUG is refused in production, since libraries log what they handle": settings.log_level
+        == "DEBUG",
+        "FLASK_DEBUG: is refused in production": _is_on(environ.get("FLASK_DEBUG", "")),
+        "MASTERY_CORS_ORIGINS: * is refused in production; name the origins": "*" in listed(settings.cors_origins),
+        "MASTERY_JWT_JWKS_URL: must be https:// in production": urlsplit(settings.jwt_jwks_url).scheme == "http",
+        "MASTERY_REDIS_URL: must be set in production, where nothing is embedded": not settings.redis_url,
+        "MASTERY_KAFKA_BOOTSTRAP: must be set in production, where nothing is embedded": not settings.kafka_bootstrap,
+    }
+    return [*_weak_secrets(settings), *(message for message, is_so in unfit.items() if is_so)]
+
+
+def _weak_secrets(settings: Settings) -> Iterator[str]:
+    secrets = {"jwt_secret": DEVELOPMENT_SECRET, "audit_key": DEVELOPMENT_AUDIT_KEY}
+    if SECRET_ALGORITHMS.isdisjoint(settings.algorithms):
+        del secrets["jwt_secret"]  # which nothing uses
+    for name, development in secrets.items():
+        secret = getattr(settings, name)
+        if secret == development:
+            yield f"{PREFIX}{name.upper()}: the development secret is refused in production"
+        elif len(secret.encode()) < MIN_SECRET_BYTES:
+            yield f"{PREFIX}{name.upper()}: needs at least {MIN_SECRET_BYTES} bytes in production"
+
+
+def _is_on(value: str) -> bool:
+    return value.lower() not in {"", "0", "false", "no", "off"}
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:

@@ -11,14 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.errors import AccessDenied, DependencyUnavailable, EngineError, InvalidInput
+from app.errors import DependencyUnavailable, EngineError, InvalidInput
 from app.events.chunk import HTTP, Chunk, SourceRecord, split
 from app.events.dead_letter import MAX_TEXT
 from app.events.event import decode_event
 from app.events.ledger import ChunkId, Ledger
-from app.security.access import Principal, Role
 
-SENDERS = frozenset({Role.SERVICE, Role.ADMIN})
 NO_PARTITION = -1
 # An event has two; fields that nobody knows may have more. How many can be read depends on how deep in calls the reader is
 # itself (Python allows a thousand in all), and the worker must be able to read what was accepted here.
@@ -36,12 +34,6 @@ class Verdict(NamedTuple):
 
     event_id: str | None
     error: InvalidInput | None
-
-
-def require_sender(principal: Principal) -> None:
-    """Raise AccessDenied unless the caller may send events: services, and admins."""
-    if principal.role not in SENDERS:
-        raise AccessDenied("you may not send events")
 
 
 def ingest_events(

@@ -122,7 +122,8 @@ def test_who_may_not(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> No
     """Anyone else gets 403, with the same words for a student who exists as for one who does not."""
     known, unknown = api.post(path, STUDENT, **caller), api.post(path, {"student_id": "s-nobody"}, **caller)
     assert [known.status_code, unknown.status_code] == [403, 403]
-    assert known.get_json()["error"] == {"code": "FORBIDDEN", "message": "You may not see this student.", "details": {}}
+    message = "A service may not do this." if caller["role"] == Role.SERVICE else "You may not see this student."
+    assert known.get_json()["error"] == {"code": "FORBIDDEN", "message": message, "details": {}}
     assert known.get_json()["error"] == unknown.get_json()["error"]
 
 

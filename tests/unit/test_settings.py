@@ -8,6 +8,7 @@ from app.settings import load_settings, redacted, unknown_settings
 PRODUCTION = {
     "MASTERY_ENV": "production",
     "MASTERY_JWT_SECRET": "a-real-secret-of-at-least-32-bytes",
+    "MASTERY_AUDIT_KEY": "another-real-secret-of-32-bytes-too",
     "MASTERY_FLOWER_PASSWORD": "another",
     "MASTERY_REDIS_URL": "rediss://user:pass@redis:6379/0",
     "MASTERY_KAFKA_BOOTSTRAP": "kafka:9092",

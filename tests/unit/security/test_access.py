@@ -1,23 +1,61 @@
-"""Who may see whose mastery: the whole decision table."""
+"""Who may do what: the whole decision table."""
+
+from itertools import product
 
 import pytest
 
 from app.errors import AccessDenied
-from app.security.access import Principal, Role, require_owner, require_student_access
+from app.security.access import Action, Principal, Role, Scope, require_owner, require_role, require_student_access
 
 COHORTS = frozenset({"c-1", "c-2"})
 
+# Each action, and how far the right of student, teacher, admin and service reaches: O own, C cohorts, T tenant, - not at all.
+TABLE = {
+    Action.QUERY_MASTERY: "OCT-",
+    Action.CALCULATE_MASTERY: "OCT-",
+    Action.INGEST_EVENTS: "--TT",
+    Action.PROCESS: "---T",
+    Action.READ_TASK: "OOT-",
+    Action.REVOKE_OWN: "OOOO",
+    Action.REVOKE_ANY: "--T-",
+    Action.READ_AUDIT: "--T-",
+}
+ROLES = (Role.STUDENT, Role.TEACHER, Role.ADMIN, Role.SERVICE)
+ROWS = [(action, role, reach) for action, reaches in TABLE.items() for role, reach in zip(ROLES, reaches, strict=True)]
+STUDENT_ACTIONS = [Action.QUERY_MASTERY, Action.CALCULATE_MASTERY]
 
+
+def test_the_table_is_whole() -> None:
+    """Every action and every role is decided."""
+    assert {(action, role) for action, role, _ in ROWS} == set(product(Action, Role))
+
+
+@pytest.mark.parametrize(("action", "role", "reach"), ROWS)
+def test_how_far_each_role_reaches(action: Action, role: Role, reach: str) -> None:
+    """A role has the scope of the table, or is denied the action."""
+    principal = Principal("p-1", role, "tenant", COHORTS)
+    if reach == "-":
+        with pytest.raises(AccessDenied, match=f"{role} may not do this"):
+            require_role(principal, action)
+    else:
+        assert require_role(principal, action) is {"O": Scope.OWN, "C": Scope.COHORTS, "T": Scope.TENANT}[reach]
+
+
+@pytest.mark.parametrize("action", STUDENT_ACTIONS)
 @pytest.mark.parametrize(
     ("role", "subject", "cohorts", "student_cohort", "allowed"),
     [
         (Role.STUDENT, "s-1", frozenset(), "c-1", True),
+        (Role.STUDENT, "s-1", frozenset(), None, True),
         (Role.STUDENT, "s-2", frozenset(), "c-1", False),
         (Role.STUDENT, "s-2", COHORTS, "c-1", False),
+        (Role.STUDENT, "S-1", frozenset(), "c-1", False),
         (Role.TEACHER, "t-1", COHORTS, "c-1", True),
+        (Role.TEACHER, "t-1", COHORTS, "c-2", True),
         (Role.TEACHER, "t-1", COHORTS, "c-3", False),
         (Role.TEACHER, "t-1", COHORTS, None, False),
         (Role.TEACHER, "t-1", frozenset(), "c-1", False),
+        (Role.TEACHER, "t-1", frozenset(), None, False),
         (Role.TEACHER, "s-1", frozenset(), "c-1", False),
         (Role.ADMIN, "a-1", frozenset(), "c-1", True),
         (Role.ADMIN, "a-1", frozenset(), None, True),
@@ -25,15 +63,15 @@ COHORTS = frozenset({"c-1", "c-2"})
     ],
 )
 def test_access_to_student_s_1(
-    role: Role, subject: str, cohorts: frozenset[str], student_cohort: str | None, *, allowed: bool
+    action: Action, role: Role, subject: str, cohorts: frozenset[str], student_cohort: str | None, *, allowed: bool
 ) -> None:
     """Students see themselves, teachers their cohorts, admins their tenant, services nobody."""
     principal = Principal(subject, role, "tenant", cohorts)
     if allowed:
-        require_student_access(principal, "s-1", lambda: student_cohort)
+        require_student_access(principal, action, "s-1", lambda: student_cohort)
     else:
         with pytest.raises(AccessDenied):
-            require_student_access(principal, "s-1", lambda: student_cohort)
+            require_student_access(principal, action, "s-1", lambda: student_cohort)
 
 
 def test_the_denial_is_the_same_whether_the_student_exists_or_not() -> None:
@@ -42,20 +80,26 @@ def test_the_denial_is_the_same_whether_the_student_exists_or_not() -> None:
     messages = set()
     for cohort in ("c-3", None):
         with pytest.raises(AccessDenied) as denied:
-            require_student_access(teacher, "s-1", lambda cohort=cohort: cohort)  # type: ignore[misc]
+            require_student_access(teacher, Action.QUERY_MASTERY, "s-1", lambda cohort=cohort: cohort)  # type: ignore[misc]
         messages.add(str(denied.value))
     assert len(messages) == 1
 
 
 @pytest.mark.parametrize(
     ("role", "subject", "allowed"),
-    [(Role.STUDENT, "me", True), (Role.STUDENT, "you", False), (Role.TEACHER, "me", False), (Role.ADMIN, "you", True)],
+    [
+        (Role.STUDENT, "me", True),
+        (Role.STUDENT, "you", False),
+        (Role.TEACHER, "me", False),
+        (Role.ADMIN, "you", True),
+        (Role.SERVICE, "me", False),
+    ],
 )
-def test_access_to_what_belongs_to_me(role: Role, subject: str, *, allowed: bool) -> None:
-    """Owners and admins."""
+def test_access_to_a_task_of_student_me(role: Role, subject: str, *, allowed: bool) -> None:
+    """Owners and admins; the same subject in another role is someone else."""
     principal = Principal(subject, role, "tenant")
     if allowed:
-        require_owner(principal, "student:me")
+        require_owner(principal, Action.READ_TASK, "student:me")
     else:
         with pytest.raises(AccessDenied):
-            require_owner(principal, "student:me")
+            require_owner(principal, Action.READ_TASK, "student:me")

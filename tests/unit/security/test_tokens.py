@@ -34,6 +34,7 @@ def test_production_has_none() -> None:
         {
             "MASTERY_ENV": "production",
             "MASTERY_JWT_SECRET": "x" * 32,
+            "MASTERY_AUDIT_KEY": "y" * 32,
             "MASTERY_FLOWER_PASSWORD": "y",
             "MASTERY_REDIS_URL": "redis://redis/0",
             "MASTERY_KAFKA_BOOTSTRAP": "kafka:9092",

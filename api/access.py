@@ -1,0 +1,67 @@
+"""What each route does, and whether its caller may: the table itself is ``app/security/access.py``."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import Flask, current_app, g, request
+
+from api.authentication import engine, principal, require_token
+from app.security.access import Action, require_role, require_student_access
+
+# Routes that anyone may call; every other one performs an action, and needs a token.
+PUBLIC_ENDPOINTS = frozenset(
+    {
+        "health.info",
+        "health.alive",
+        "health.ready",
+        "api-docs.openapi_json",
+        "api-docs.openapi_swagger_ui",
+        "docs-assets.static",
+    }
+)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def performs(action: Action) -> Callable[[View], View]:
+    """Mark a view with its action. Nobody reaches the view, or learns what is wrong with a body, without a right to it."""
+
+    def mark(view: View) -> View:
+        view.action = action  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def register_access(app: Flask) -> None:
+    """Let a request through only to what is public, or to what its caller's role may do at all."""
+
+    @app.before_request
+    def authorize() -> None:
+        if request.endpoint is None or request.endpoint in PUBLIC_ENDPOINTS or request.method == "OPTIONS":
+            return
+        g.action = _action(request.endpoint)
+        require_role(require_token(), g.action)
+
+
+def action() -> Action | None:
+    """What this request is about to do; None for a public route, or none at all."""
+    return cast("Action | None", g.get("action"))
+
+
+def require_student(student_id: str) -> None:
+    """Raise AccessDenied unless the caller may do this with the student's data."""
+    who = principal()
+    require_student_access(who, g.action, student_id, lambda: engine().mastery.cohort_of(who.tenant, student_id))
+
+
+def check_routes(app: Flask) -> None:
+    """Every route is public or says what it does: a mistake is found when the application is made."""
+    for endpoint, view in app.view_functions.items():
+        if (endpoint in PUBLIC_ENDPOINTS) == hasattr(view, "action"):
+            raise AssertionError(f"{endpoint} must either be public or perform an action")
+
+
+def _action(endpoint: str) -> Action:
+    view: Any = current_app.view_functions[endpoint]
+    return cast("Action", view.action)
