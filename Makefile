@@ -6,7 +6,7 @@ CHAOS_FAULTS ?= 30
 PORT := 9092
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos check bench asyncapi kafka lock clean
+.PHONY: help setup demo test chaos check audit bench asyncapi kafka lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -35,6 +35,9 @@ check: setup  ## lint, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: setup  ## vulnerable dependencies, insecure code, secrets in the repository
+	$(BIN)/python .ci/audit.py
 
 bench: setup  ## the performance table, against baselines in the same run
 	$(BIN)/python -m benchmarks

@@ -3,7 +3,7 @@
 from celery.schedules import crontab
 from kombu import Queue
 
-from app.settings import load_settings
+from app.settings import settings_or_exit
 from tasks.delivery import (
     EVENTS,
     INTERACTIVE,
@@ -13,7 +13,7 @@ from tasks.delivery import (
     VISIBILITY_TIMEOUT_SECONDS,
 )
 
-_settings = load_settings()
+_settings = settings_or_exit()
 
 broker_url = _settings.broker
 result_backend = _settings.broker

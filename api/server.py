@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.logs import configure_logging
-from app.settings import load_settings
+from app.settings import settings_or_exit
 
-_settings = load_settings()
+_settings = settings_or_exit()
 
 wsgi_app = "api.application:create_app()"
 bind = f"{_settings.http_host}:{_settings.http_port}"

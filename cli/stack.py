@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,8 +39,8 @@ def run_stack(settings: Settings) -> int:
         exits.enter_context(_sole_user_of(folder))
         stack = exits.enter_context(_servers(settings, folder))
         manager = Manager()
-        for name, command in _processes(settings, stack).items():
-            manager.add_process(name, f"exec {command}", env=_environment(settings, stack))
+        for name, command in _processes(settings).items():
+            manager.add_process(name, f"exec {command}", env=_environment(stack))
         stack.write(folder)
         exits.callback((folder / FILE_NAME).unlink, missing_ok=True)
         honcho.manager.KILL_WAIT = STOP_SECONDS
@@ -98,30 +99,36 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
         )
 
 
-def _processes(settings: Settings, stack: RunningStack) -> dict[str, str]:
+def _processes(settings: Settings) -> dict[str, str]:
     python = shlex.quote(sys.executable)
     celery = f"{python} -m celery --app tasks.celery"
     schedule = shlex.quote(str(settings.data_path / "beat-schedule"))
-    flower_port = stack.flower_url.rpartition(":")[2]
     return {
         "api": f"{python} -m gunicorn --config python:api.server",
         "worker": f"{celery} worker --concurrency {settings.worker_concurrency} --queues {EVENTS},{INTERACTIVE},{MAINTENANCE}",
         "beat": f"{celery} beat --schedule {schedule}",
         "bridge": f"{python} -m consumers",
-        "flower": f"{celery} flower --address={settings.flower_host} --port={flower_port}",
+        "flower": f"{celery} flower --conf={shlex.quote(_flower_settings())}",
     }
 
 
-def _environment(settings: Settings, stack: RunningStack) -> dict[str, str]:
+def _flower_settings() -> str:
+    """Where ``flowerconfig.py`` is: without it Flower would ask nobody for a password."""
+    spec = find_spec("flowerconfig")
+    if spec is None or spec.origin is None:
+        raise AssertionError("flowerconfig.py is a part of the engine")
+    return spec.origin
+
+
+def _environment(stack: RunningStack) -> dict[str, str]:
     return {
         **os.environ,
         f"{PREFIX}REDIS_URL": stack.redis_url,
         f"{PREFIX}BROKER_URL": stack.broker_url,
         f"{PREFIX}KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         f"{PREFIX}HTTP_PORT": stack.http_url.rpartition(":")[2],
+        f"{PREFIX}FLOWER_PORT": str(urlsplit(stack.flower_url).port),
         f"{PREFIX}BRIDGE_METRICS_PORT": str(urlsplit(stack.bridge_metrics_url).port),
-        # Flower's own variable: a password on the command line would be seen by every user of the machine.
-        "FLOWER_BASIC_AUTH": f"{settings.flower_user}:{settings.flower_password}",
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -8,6 +8,7 @@ from functools import partial
 from threading import Thread
 
 from app.bootstrap import bootstrap
+from app.errors import SettingsError
 from app.logs import configure_logging
 from consumers.bridge import Bridge
 from consumers.kafka import consumer, producer
@@ -20,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 def main() -> int:
     """Bridge events, and relay what waits to be told, until told to stop. Returns the exit code."""
-    engine = bootstrap()
+    try:
+        engine = bootstrap()
+    except SettingsError as error:
+        sys.exit(str(error))
     settings = engine.settings
     configure_logging(settings.log_level)
     if settings.bridge_metrics_port:

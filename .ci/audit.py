@@ -1,0 +1,69 @@
+"""``make audit``: known vulnerabilities of what we depend on, insecure code of our own, secrets in the repository.
+
+Ends with 1 if one of them is found. Where the data on vulnerabilities cannot be reached, it says so and checks the rest.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ["app", "api", "cli", "consumers", "tasks", "celeryconfig.py", "flowerconfig.py"]
+LOCK_FILE = "requirements.lock"
+BASELINE = ".secrets.baseline"  # what looks like a secret and is none, by its hash
+ANSWER_SECONDS = 300
+
+
+def main() -> int:
+    """Run the three of them; returns the exit code."""
+    return max(_dependencies(), _code(), _secrets())
+
+
+def _dependencies() -> int:
+    ended = _run(
+        "pip_audit", "--require-hashes", "--disable-pip", "--requirement", LOCK_FILE, "--format=json", "--progress-spinner=off"
+    )
+    try:
+        dependencies: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
+    except ValueError:
+        print(f"pip-audit: NOT CHECKED, its data is not reached from here: {ended.stderr.strip().splitlines()[-1:]}")
+        return 0
+    vulnerable = [each for each in dependencies if each.get("vulns")]
+    unknown = [each["name"] for each in dependencies if "skip_reason" in each]
+    for each in vulnerable:
+        for found in each["vulns"]:
+            print(
+                f"pip-audit: {each['name']} {each['version']}: {found['id']}, fixed in {found['fix_versions'] or 'no version'}"
+            )
+    if len(unknown) == len(dependencies):
+        print("pip-audit: NOT CHECKED, its data is not reached from here: it knows none of the packages")
+    else:
+        print(
+            f"pip-audit: {len(dependencies) - len(unknown)} packages checked, {len(vulnerable)} vulnerable; unknown: {unknown}"
+        )
+    return int(bool(vulnerable))
+
+
+def _code() -> int:
+    ended = _run("bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", *CODE)
+    print(ended.stdout or "bandit: nothing found")
+    return ended.returncode
+
+
+def _secrets() -> int:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [name for name in tracked.split("\0") if name and name not in {LOCK_FILE, BASELINE}]
+    ended = _run("detect_secrets.pre_commit_hook", "--baseline", BASELINE, *files)
+    print(ended.stdout or f"detect-secrets: none in {len(files)} files")
+    return ended.returncode
+
+
+def _run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
