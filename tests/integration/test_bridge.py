@@ -2,15 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Event as Flag
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
@@ -18,20 +18,20 @@ from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.dead_letter import ErrorType
 from app.events.event import decode_event
-from app.events.ledger import Attempt, ChunkId
+from app.events.ledger import ChunkId
 from app.events.record_events import record_events
 from app.health.readiness import ping_bridge
 from app.settings import Settings
-from consumers import kafka
-from consumers.bridge import Bridge
+from consumers import kafka, vital_signs
 from consumers.dead_letters import DeadLetterQueue
-from consumers.kafka import consumer, headers_of, producer, reader, source_name
-from consumers.relay import Relay
+from consumers.kafka import headers_of, producer, reader, source_name
+from consumers.lag import Lag
+from consumers.relay import DELIVERY_SECONDS, Relay
 from tests.conftest import NOW, make_topics
+from tests.integration.running_bridge import SECONDS, Running
 from tests.learning_events import activity, quiz
 from tests.stack import wait_for
 
-SECONDS = 30.0
 VALID, INVALID = json.dumps(activity()).encode(), json.dumps(quiz(total_questions=0)).encode()
 
 
@@ -59,48 +59,6 @@ def engine(settings: Settings) -> Iterator[Engine]:
     made = bootstrap(settings, clock=lambda: NOW)
     yield made
     made.redis.close()
-
-
-class Running:
-    """A bridge with its relay in threads, and a worker that only notes the values of the chunks."""
-
-    def __init__(self, engine: Engine, enqueue: Callable[[Sequence[ChunkId]], None] | None = None) -> None:
-        settings = self._settings = engine.settings
-        self._engine = engine
-        self.recorded: list[bytes] = []
-        out = producer(settings)
-        self._relay = Relay(engine, out)
-        self._bridge = Bridge(connect=self._connect, engine=engine, enqueue=enqueue or self.record)
-        self._threads = [Thread(target=part.run) for part in (self._relay, self._bridge)]
-
-    def __enter__(self) -> "Running":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for part in (self._bridge, self._relay):
-            part.stop()
-        for thread in self._threads:
-            thread.join(SECONDS)
-            assert not thread.is_alive()
-
-    def record(self, chunk_ids: Sequence[ChunkId]) -> None:
-        """What a worker does, but for the mastery."""
-        for chunk_id in chunk_ids:
-            begun = self._engine.ledger.begin(chunk_id, Attempt("worker", 0))
-            assert begun is not None
-            assert len(begun.chunk.records) <= self._settings.chunk_events
-            self.recorded += [record.value for record in begun.chunk.records]
-            self._engine.ledger.finish(chunk_id)
-
-    def _connect(self, on_error: Callable[[KafkaError], None]) -> Consumer:
-        self._consumer = consumer(self._settings, on_error)
-        return self._consumer
-
-    def partitions(self) -> list[TopicPartition]:
-        """Those that it owns now."""
-        return self._consumer.assignment()
 
 
 def produce(settings: Settings, *values: bytes | None) -> None:
@@ -195,15 +153,13 @@ def test_invalid_records_become_dead_letters_and_the_rest_goes_on(engine: Engine
 
 
 def test_nothing_is_committed_before_its_dead_letters_are_delivered(engine: Engine) -> None:
-    """While another holds the relay's lease and does not deliver, the offsets stay where they are."""
-    relay = Relay(engine, producer(engine.settings))
-    assert not relay.step()  # takes the lease; there is nothing to send
+    """While no relay delivers, the offsets stay where they are."""
     produce(engine.settings, VALID, INVALID)
-    with Running(engine) as bridge:
+    with Running(engine, relays=False) as bridge:
         wait_for(lambda: bridge.recorded == [VALID] and engine.ledger.letters_waiting() == 1, SECONDS)
         wait_for(lambda: state(engine) == BridgeState.RUNNING, SECONDS)
         assert uncommitted(engine.settings) == 2
-        assert relay.step()
+        assert Relay(engine, producer(engine.settings)).step()
         wait_until_committed(engine)
     assert len(read_all(engine.settings, engine.settings.dlq_topic, 1)) == 1
 
@@ -215,8 +171,7 @@ def test_a_dead_letter_is_delivered_once_though_its_relay_crashed(engine: Engine
         wait_until_committed(engine)
     produce(engine.settings, INVALID)
     crashed = DeadLetterQueue(producer(engine.settings), engine.settings)
-    with Running(engine, lambda _ids: None) as bridge:
-        bridge._relay.stop()  # of this one only the taking is wanted
+    with Running(engine, lambda _ids: None, relays=False):
         wait_for(lambda: engine.ledger.counts().dead_letters == {ErrorType.VALIDATION: 3}, SECONDS)
         waiting = engine.ledger.waiting_letters(10) or []
         crashed.send(waiting)
@@ -387,19 +342,37 @@ def test_it_holds_back_while_the_workers_are_behind(engine: Engine) -> None:
     engine = bootstrap(replace(engine.settings, chunks_high_mark=3, chunks_low_mark=1, chunk_events=5), clock=engine.clock)
     queued: list[ChunkId] = []
     sent = values(200)
-    with Running(engine, queued.extend) as bridge:
-        produce(engine.settings, *sent)
+    produce(engine.settings, *sent)
+    with closing(Lag(engine)) as lag, Running(engine, queued.extend) as bridge:
         wait_for(lambda: engine.ledger.in_flight() == 3, SECONDS)
         time.sleep(1)  # that nothing happens can only be seen by waiting
         assert engine.ledger.in_flight() == 3
+        assert lag.records() == len(sent) - engine.ledger.counts().records > 0
+        assert len(lag.by_partition()) == 4
         assert state(engine) == BridgeState.RUNNING
         while len(bridge.recorded) < len(sent):
             wait_for(lambda: bool(queued), SECONDS)
             bridge.record([queued.pop(0)])
             assert engine.ledger.in_flight() <= 3
         wait_until_committed(engine)
+        assert lag.records() == 0
     assert sorted(bridge.recorded) == sorted(sent)
     engine.redis.close()
+
+
+def test_it_holds_back_while_kafka_takes_no_dead_letters(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits to be told is bounded: nothing more is taken until the relay has caught up."""
+    monkeypatch.setattr(vital_signs, "WAITING_MARK", 3)
+    with Running(engine, relays=False) as bridge:
+        produce(engine.settings, *[INVALID] * 4)  # it is one too many only with the last, so none is left for later
+        wait_for(bridge.is_choked, SECONDS)
+        produce(engine.settings, VALID)  # the read in hand is taken, then it holds
+        wait_for(lambda: bridge.recorded == [VALID], SECONDS)
+        produce(engine.settings, *values(10))
+        time.sleep(1.5)  # that nothing happens can only be seen by waiting
+        assert bridge.recorded == [VALID]
+        assert Relay(engine, producer(engine.settings)).step()
+        wait_for(lambda: len(bridge.recorded) == 11, SECONDS)
 
 
 def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
@@ -444,8 +417,7 @@ def test_readiness_follows_the_heartbeat(engine: Engine) -> None:
 def test_dead_letters_that_do_not_arrive_are_an_outage(engine: Engine) -> None:
     """The queue says so, and they wait."""
     produce(engine.settings, INVALID)
-    with Running(engine) as bridge:
-        bridge._relay.stop()
+    with Running(engine, relays=False):
         wait_for(lambda: engine.ledger.letters_waiting() == 1, SECONDS)
     nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
     with pytest.raises(DependencyUnavailable, match="kafka"):
@@ -466,3 +438,26 @@ def test_changes_that_do_not_arrive_wait_and_are_told_later(engine: Engine) -> N
     assert engine.outbox.entries(["t-1"]) == {}
     (told,) = read_all(engine.settings, engine.settings.results_topic, 1)
     assert told.key() == b"t-1/s-1"
+
+
+def test_a_relay_that_lost_its_lease_while_it_looked_sends_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another may have sent the letters meanwhile; it stands by while that one holds the lease."""
+    produce(engine.settings, INVALID)
+    with Running(engine, relays=False):
+        wait_for(lambda: engine.ledger.letters_waiting() == 1, SECONDS)
+    relay, other = (Relay(engine, producer(engine.settings)) for _ in range(2))
+
+    def look(_since: object) -> set[str]:
+        engine.redis.delete(f"{engine.settings.key_prefix}:{{.events}}:relay")
+        relay._lease._sure_until = 0.0  # so much time has passed
+        assert other._lease.hold(DELIVERY_SECONDS)
+        return set()
+
+    with monkeypatch.context() as looking:
+        looking.setattr(relay._dead_letters, "arrived", look)
+        assert not relay.step()
+    assert engine.ledger.letters_waiting() == 1
+    assert not relay.step()
+    assert engine.ledger.letters_waiting() == 1
+    assert other.step()
+    assert engine.ledger.letters_waiting() == 0
