@@ -1,0 +1,23 @@
+-- Count a request in its caller's moving window, if the window has room for it.
+--
+-- KEYS[1]  the requests counted in the window: list of milliseconds since 1970-01-01, the latest first
+-- KEYS[2…] strings that the caller wants to know as well, which saves a round trip
+-- ARGV[1]  how many requests a window may hold
+-- ARGV[2]  the length of the window in milliseconds
+--
+-- Returns how many more it may hold now, or -1 when it is full and nothing was counted; in how many milliseconds the oldest
+-- request leaves it; and, unless it is full, the strings. A request is popped once: whatever the limit, a call costs what one request costs, on average.
+
+local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local room, length = tonumber(ARGV[1]), tonumber(ARGV[2])
+local oldest = tonumber(redis.call('LINDEX', KEYS[1], -1) or now)
+while oldest <= now - length do
+  redis.call('RPOP', KEYS[1])
+  oldest = tonumber(redis.call('LINDEX', KEYS[1], -1) or now)
+end
+room = room - redis.call('LLEN', KEYS[1])
+if room <= 0 then return {-1, oldest + length - now} end
+redis.call('LPUSH', KEYS[1], now)
+redis.call('PEXPIRE', KEYS[1], length)
+return {room - 1, oldest + length - now, #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}}

@@ -1,0 +1,158 @@
+"""How often a caller may ask: a moving window of requests, counted in Redis for all processes, or alone while that is away.
+
+In no period as long as the window, wherever it begins, are more requests granted than the limit says; those that are refused
+do not count.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, cast
+
+import redis
+
+from app.errors import DependencyUnavailable
+from app.redis_client import load_script, translated_errors
+from app.security.access import Role
+from app.settings import listed
+
+# From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
+# attempt waits for as long as the client does; everybody else is answered at once.
+PAUSE_SECONDS = 1.0
+# An attempt that has not ended by then is not waited for. With the usual timeout a Redis that is silent costs 18 s: each of
+# three attempts connects three times.
+ATTEMPT_SECONDS = 30.0
+# Callers that a process remembers while it counts alone; beyond, those who have not asked for longest are forgotten. With the
+# usual limits a caller takes 1 to 20 KB.
+LOCAL_CALLERS = 10_000
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_log = logging.getLogger(__name__)
+
+
+class RateLimit(NamedTuple):
+    """So many requests in any period of this name: second, minute, hour or day."""
+
+    requests: int
+    period: str
+
+    @property
+    def seconds(self) -> int:
+        return _SECONDS[self.period]
+
+
+class Allowance(NamedTuple):
+    """Whether a request is granted, how many more would be, and in how many seconds the oldest one that counts leaves.
+
+    ``values`` are those of the keys that were to be read along; None when they were not.
+    """
+
+    granted: bool
+    remaining: int
+    reset_seconds: float
+    values: Sequence[bytes | None] | None = None
+
+
+def rate_limits(text: str) -> Mapping[Role | None, RateLimit]:
+    """What a setting like ``50/minute, admin=600/minute`` says of each role, and of callers without one (None)."""
+    general, *special = listed(text)
+    limits: dict[Role | None, RateLimit] = dict.fromkeys([None, *Role], _rate_limit(general))
+    for each in special:
+        role, _, limit = each.partition("=")
+        limits[Role(role)] = _rate_limit(limit)
+    return limits
+
+
+def _rate_limit(text: str) -> RateLimit:
+    requests, _, period = text.partition("/")
+    return RateLimit(int(requests), period)
+
+
+class SharedWindows:
+    """The windows of all callers in Redis, where each takes 11 bytes a request and ends by itself.
+
+    Raises DependencyUnavailable when Redis does not answer.
+    """
+
+    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._prefix = key_prefix
+        self._count = load_script(client, Path(__file__).with_name("count_request.lua"))
+
+    def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = ()) -> Allowance:
+        """Count a request of the caller, unless the limit is reached, and read keys of the tenant along. One round trip."""
+        window = f"{self._prefix}:{{{tenant}}}:rate:{caller}"
+        with translated_errors():
+            remaining, reset, *values = cast("list[Any]", self._count([window, *keys], [limit.requests, limit.seconds * 1000]))
+        return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values[0] if values else None)
+
+
+class LocalWindows:
+    """The windows of the latest callers of this process, in its memory. Thread-safe; ``clock`` counts seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._windows: dict[tuple[str, str], deque[float]] = {}  # whoever asked last comes last
+
+    def count(self, tenant: str, caller: str, limit: RateLimit) -> Allowance:
+        """Count a request of the caller, unless the limit is reached."""
+        with self._lock:
+            now = self._clock()
+            window = self._windows[tenant, caller] = self._windows.pop((tenant, caller), deque())
+            if len(self._windows) > LOCAL_CALLERS:
+                del self._windows[next(iter(self._windows))]
+            while window and window[0] <= now - limit.seconds:
+                window.popleft()
+            granted = len(window) < limit.requests
+            if granted:
+                window.append(now)
+            return Allowance(granted, max(0, limit.requests - len(window)), window[0] + limit.seconds - now)
+
+
+class RateLimiter:
+    """Counts in the shared windows; while they cannot be reached, in this process's own, by the same limits. Thread-safe."""
+
+    def __init__(self, shared: SharedWindows, local: LocalWindows, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared = shared
+        self._local = local
+        self._clock = clock
+        self._lock = Lock()
+        self._next_attempt: float | None = None  # None: Redis answers
+
+    def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = ()) -> Allowance:
+        """Count a request of the caller, unless the limit is reached, and read keys of the tenant along if Redis answers."""
+        if self._may_attempt():
+            try:
+                allowance = self._shared.count(tenant, caller, limit, keys)
+            except DependencyUnavailable as error:
+                self._fall_back(error)
+            else:
+                self._recover()
+                return allowance
+        return self._local.count(tenant, caller, limit)
+
+    def _may_attempt(self) -> bool:
+        """Always while Redis answers; while it is away, one request in a pause."""
+        with self._lock:
+            if self._next_attempt is None:
+                return True
+            if self._clock() < self._next_attempt:
+                return False
+            self._next_attempt = self._clock() + ATTEMPT_SECONDS
+            return True
+
+    def _fall_back(self, error: DependencyUnavailable) -> None:
+        with self._lock:
+            if self._next_attempt is None:
+                _log.warning("%s: this process counts requests alone", error)
+            self._next_attempt = self._clock() + PAUSE_SECONDS
+
+    def _recover(self) -> None:
+        with self._lock:
+            if self._next_attempt is None:
+                return
+            self._next_attempt = None
+        _log.warning("requests are counted for all processes again")

@@ -1,0 +1,95 @@
+"""What the store of revoked tokens promises, on every server it may run on."""
+
+import pytest
+
+from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable
+from app.settings import load_settings
+from tests.stack import free_port, wait_for
+
+ISSUED = 1_800_000_000
+HOUR = 3600
+
+
+def is_revoked(
+    engine: Engine, jti: str = "j-1", subject: str = "s-1", tenant: str = "t-1", issued_at: float | None = ISSUED
+) -> bool:
+    return engine.revocations.is_revoked(tenant, subject, jti, issued_at)
+
+
+def ttl(engine: Engine) -> int:
+    [key] = engine.redis.keys(f"{engine.settings.key_prefix}:*")
+    return int(engine.redis.ttl(key))
+
+
+def test_one_token(engine: Engine) -> None:
+    """The token of this id and tenant, and no other; for as long as was said."""
+    assert not is_revoked(engine)
+    engine.revocations.revoke_token("t-1", "j-1", HOUR)
+    assert is_revoked(engine)
+    assert is_revoked(engine, issued_at=None)
+    assert not is_revoked(engine, jti="j-2")
+    assert not is_revoked(engine, tenant="t-2")
+    assert HOUR - 5 <= ttl(engine) <= HOUR
+
+
+@pytest.mark.parametrize("jti", ["a:b}{c", "\x00\n ", "ü🎓" * 100, "*"])
+def test_ids_are_the_issuers(engine: Engine, jti: str) -> None:
+    """Whatever they are, keys are safe and short."""
+    engine.revocations.revoke_token("t-1", jti, HOUR)
+    assert is_revoked(engine, jti=jti)
+    [key] = engine.redis.keys(f"{engine.settings.key_prefix}:*")
+    assert key.startswith(f"{engine.settings.key_prefix}:{{t-1}}:revoked-token:".encode())  # type: ignore[arg-type]
+    assert len(key) < 100
+
+
+def test_revoking_again_never_shortens(engine: Engine) -> None:
+    """The longer of two times counts, whichever comes first."""
+    engine.revocations.revoke_token("t-1", "j-1", HOUR)
+    engine.revocations.revoke_token("t-1", "j-1", 60)
+    assert ttl(engine) > HOUR - 5
+    engine.revocations.revoke_token("t-1", "j-1", 2 * HOUR)
+    assert ttl(engine) > 2 * HOUR - 5
+
+
+def test_an_entry_ends_by_itself(engine: Engine) -> None:
+    """Nothing stays of a token that has expired."""
+    engine.revocations.revoke_token("t-1", "j-1", 1)
+    engine.revocations.revoke_subject("t-1", "s-1", ISSUED, 1)
+    assert is_revoked(engine)
+    wait_for(lambda: not is_revoked(engine), 5)
+    assert engine.redis.keys(f"{engine.settings.key_prefix}:*") == []
+
+
+def test_all_of_a_subject(engine: Engine) -> None:
+    """Those issued up to that second, or without a date; later ones are good, and so are those of others."""
+    engine.revocations.revoke_subject("t-1", "s-1", ISSUED + 0.2, HOUR)
+    assert HOUR - 5 <= ttl(engine) <= HOUR
+    for issued_at in (0, ISSUED - 1, ISSUED, ISSUED + 0.7, None):
+        assert is_revoked(engine, jti="any", issued_at=issued_at), issued_at
+    assert not is_revoked(engine, issued_at=ISSUED + 1)
+    assert not is_revoked(engine, subject="s-2")
+    assert not is_revoked(engine, tenant="t-2")
+    engine.revocations.revoke_subject("t-1", "s-1", ISSUED + 5, HOUR)
+    assert is_revoked(engine, issued_at=ISSUED + 5)
+
+
+def test_asking_is_one_round_trip(engine: Engine) -> None:
+    """Each request asks it."""
+    is_revoked(engine)  # connects, and says hello
+    before = engine.redis.info("stats")["total_commands_processed"]
+    for _ in range(10):
+        is_revoked(engine)
+    assert engine.redis.info("stats")["total_commands_processed"] - before <= 11  # the first INFO counts itself
+
+
+def test_without_redis() -> None:
+    """Whether a token was revoked cannot be told then, nor can it be noted."""
+    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})).revocations
+    for call in (
+        lambda: away.is_revoked("t-1", "s-1", "j-1", ISSUED),
+        lambda: away.revoke_token("t-1", "j-1", HOUR),
+        lambda: away.revoke_subject("t-1", "s-1", ISSUED, HOUR),
+    ):
+        with pytest.raises(DependencyUnavailable):
+            call()

@@ -1,0 +1,97 @@
+"""An identity provider as the engine meets it: a web server with a JWK Set, and tokens that its keys sign."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, TypeAlias
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, bits)
+
+
+def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(curve or ec.SECP256R1())
+
+
+def jwk(key: PrivateKey, kid: str, **more: Any) -> dict[str, Any]:
+    """The public part of a key, as it is published."""
+    public = key.public_key()
+    algorithm: Any = RSAAlgorithm if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm
+    return {**algorithm.to_jwk(public, as_dict=True), "kid": kid, **more}
+
+
+def signed(key: PrivateKey, kid: str | None, claims: Mapping[str, Any], **header: Any) -> str:
+    """A token that the key signs by its own algorithm."""
+    algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+    return jwt.encode(dict(claims), key, algorithm=algorithm, headers=header | ({"kid": kid} if kid else {}))
+
+
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def forged(header: Any, payload: Any, sign: Callable[[bytes], bytes] = lambda _: b"") -> str:
+    """A token of any parts, given as JSON or as bytes."""
+    parts = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload))
+    signing_input = ".".join(encoded(part) for part in parts)
+    return f"{signing_input}.{encoded(sign(signing_input.encode()))}"
+
+
+class IdentityProvider:
+    """Serves what is in ``keys``, or ``body`` if that is set, with ``status`` after ``delay`` seconds; counts the requests."""
+
+    def __init__(self) -> None:
+        self.keys: list[dict[str, Any]] = []
+        self.body: bytes | None = None
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.delay = 0.0
+        self.trickle = 0.0  # seconds from byte to byte
+        self.requests: list[str] = []
+        self.start()
+
+    def start(self, port: int = 0) -> None:
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.requests.append(self.path)
+                time.sleep(provider.delay)
+                body = json.dumps({"keys": provider.keys}).encode() if provider.body is None else provider.body
+                self.send_response(provider.status)
+                for name, value in {"Content-Length": str(len(body)), **provider.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                try:
+                    for byte in body if provider.trickle else ():
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(provider.trickle)
+                    self.wfile.write(b"" if provider.trickle else body)
+                except OSError:
+                    return  # who asked has waited long enough
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/keys"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Refuse connections from now on; ``start(port)`` is its return."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,37 @@
+"""A provider of keys on a real web server, and time that passes when a test says so."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.security.signing_keys import SigningKeys
+from tests.identity_provider import IdentityProvider, ec_key, jwk, rsa_key
+
+RSA, EC = rsa_key(), ec_key()
+
+
+class Time:
+    """Seconds that pass when the test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def provider() -> Iterator[IdentityProvider]:
+    running = IdentityProvider()
+    running.keys = [jwk(RSA, "rsa-1"), jwk(EC, "ec-1")]
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def keys(provider: IdentityProvider, clock: Time) -> SigningKeys:
+    return SigningKeys(provider.url, clock)

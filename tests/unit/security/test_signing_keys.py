@@ -1,0 +1,233 @@
+"""When a provider of keys is asked, and what happens while it is slow, away or wrong. On a real web server."""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from app.errors import DependencyUnavailable
+from app.security.signing_keys import (
+    LIFESPAN_SECONDS,
+    MAX_BYTES,
+    PAUSE_SECONDS,
+    TIMEOUT_SECONDS,
+    SigningKeys,
+)
+from app.security.tokens import InvalidToken
+from tests.identity_provider import IdentityProvider, jwk
+from tests.stack import wait_for
+from tests.unit.security.conftest import EC, RSA, Time
+
+MANY = 100
+
+
+def unknown(keys: SigningKeys, kid: str = "unknown") -> None:
+    with pytest.raises(InvalidToken, match=r"^The token's key is not known\.$"):
+        keys.key(kid, "RS256")
+
+
+def unavailable(keys: SigningKeys, kid: str = "rsa-1") -> None:
+    with pytest.raises(DependencyUnavailable, match=r"^identity provider is unavailable$"):
+        keys.key(kid, "RS256")
+
+
+def at_once(count: int, ask: Callable[[int], object]) -> list[object]:
+    """What so many threads get that ask at the same time."""
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(ask, range(count)))
+
+
+def test_keys_are_fetched_once_and_found_by_kid_and_algorithm(provider: IdentityProvider, keys: SigningKeys) -> None:
+    """Not before the first token; then a key has its own algorithm, and no other."""
+    assert provider.requests == []
+    for _ in range(3):
+        assert keys.key("rsa-1", "RS256").algorithm_name == "RS256"
+        assert keys.key("ec-1", "ES256").algorithm_name == "ES256"
+    assert provider.requests == ["/keys"]
+    for kid, algorithm in (("rsa-1", "ES256"), ("ec-1", "RS256"), ("rsa-1", "HS256")):
+        with pytest.raises(InvalidToken):
+            keys.key(kid, algorithm)
+
+
+def test_many_first_tokens_cause_one_fetch(provider: IdentityProvider, keys: SigningKeys) -> None:
+    """All that come while it goes on wait for it."""
+    provider.delay = 0.2
+    found = at_once(MANY, lambda _: keys.key("rsa-1", "RS256").key_id)
+    assert found == ["rsa-1"] * MANY
+    assert len(provider.requests) == 1
+
+
+def test_rotation(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
+    """A new key is found 30 s after the last fetch; one that the provider took away is known no longer."""
+    keys.key("rsa-1", "RS256")
+    provider.keys = [jwk(RSA, "rsa-2")]
+    clock.now += PAUSE_SECONDS - 0.1
+    unknown(keys, "rsa-2")
+    clock.now += 0.1
+    assert keys.key("rsa-2", "RS256").key_id == "rsa-2"
+    assert len(provider.requests) == 2
+    unknown(keys, "rsa-1")
+
+
+def test_random_kids_cause_one_fetch_each_30_seconds(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
+    """However many callers send them, one after the other or at once; known keys work all the while."""
+    keys.key("rsa-1", "RS256")
+
+    def attack(_: int) -> None:
+        unknown(keys, str(uuid4()))
+
+    for fetches in (1, 2, 3):
+        at_once(MANY, attack)
+        attack(0)
+        assert len(provider.requests) == fetches
+        assert keys.key("rsa-1", "RS256")
+        clock.now += PAUSE_SECONDS
+
+
+def test_known_keys_are_refreshed_while_they_are_used(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
+    """After five minutes one thread fetches them anew; nobody waits for it, and what was taken away is refused afterwards."""
+    keys.key("rsa-1", "RS256")
+    provider.keys, provider.delay = [jwk(EC, "ec-1")], 1.0
+    clock.now += LIFESPAN_SECONDS - 0.1
+    keys.key("rsa-1", "RS256")
+    assert len(provider.requests) == 1
+    clock.now += 0.1
+    began = time.monotonic()
+    at_once(MANY, lambda _: keys.key("rsa-1", "RS256"))
+    assert time.monotonic() - began < provider.delay
+    wait_for(lambda: refused(keys, "rsa-1"), 5)
+    assert len(provider.requests) == 2
+
+
+def test_a_refresh_that_takes_long_is_the_only_one(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
+    """However much time goes by meanwhile."""
+    keys.key("rsa-1", "RS256")
+    provider.delay = 1.0
+    for _ in range(5):
+        clock.now += LIFESPAN_SECONDS
+        keys.key("rsa-1", "RS256")
+    wait_for(lambda: len(provider.requests) > 1, 5)
+    assert len(provider.requests) == 2
+
+
+def refused(keys: SigningKeys, kid: str) -> bool:
+    try:
+        keys.key(kid, "RS256")
+    except InvalidToken:
+        return True
+    return False
+
+
+def test_known_keys_work_without_the_provider(
+    provider: IdentityProvider, keys: SigningKeys, clock: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long it is away; whether an unknown one exists cannot be told then. It is asked every 30 s, and found again."""
+    keys.key("rsa-1", "RS256")
+    provider.stop()
+    for attempts in (1, 2):
+        clock.now += LIFESPAN_SECONDS * 100 if attempts == 1 else PAUSE_SECONDS
+        at_once(MANY, lambda _: keys.key("rsa-1", "RS256"))
+        unavailable(keys, "rsa-2")
+        assert len(failures(caplog)) == attempts
+    provider.keys = [jwk(RSA, "rsa-2")]
+    provider.start(provider.port)
+    clock.now += PAUSE_SECONDS - 0.1
+    unavailable(keys, "rsa-2")
+    clock.now += 0.1
+    assert keys.key("rsa-2", "RS256")
+    assert len(provider.requests) == 2
+
+
+def test_after_a_failure_known_keys_are_refreshed_soon(
+    provider: IdentityProvider, keys: SigningKeys, clock: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a minute later, not five: what was taken away meanwhile is to be refused."""
+    keys.key("rsa-1", "RS256")
+    provider.status, provider.keys = 500, [jwk(EC, "ec-1")]
+    clock.now += LIFESPAN_SECONDS
+    keys.key("rsa-1", "RS256")
+    wait_for(lambda: bool(failures(caplog)), 5)
+    provider.status = 200
+    clock.now += PAUSE_SECONDS
+    wait_for(lambda: refused(keys, "rsa-1"), 5)
+
+
+def failures(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_provider_that_never_answered(provider: IdentityProvider, clock: Time, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing can be told; that is logged once, without what the URL's query or credentials say."""
+    provider.stop()
+    keys = SigningKeys(f"http://127.0.0.1:{provider.port}/keys?key=secret", clock)
+    at_once(10, lambda _: unavailable(keys))
+    [failure] = failures(caplog)
+    assert failure.startswith("identity provider cannot be reached: ")
+    assert failure.endswith(" (keys of http://127.0.0.1/keys)")
+    with pytest.raises(DependencyUnavailable):
+        SigningKeys("http://user:secret@127.0.0.1/keys", clock).key("rsa-1", "RS256")
+    assert "secret" not in caplog.text
+
+
+def test_a_slow_provider(provider: IdentityProvider, keys: SigningKeys, caplog: pytest.LogCaptureFixture) -> None:
+    """Callers wait two seconds, then it is given up."""
+    provider.delay = TIMEOUT_SECONDS * 2
+    began = time.monotonic()
+    at_once(10, lambda _: unavailable(keys))
+    assert TIMEOUT_SECONDS * 0.9 < time.monotonic() - began < TIMEOUT_SECONDS * 1.5
+    wait_for(lambda: bool(failures(caplog)), TIMEOUT_SECONDS / 2)
+
+
+def test_a_body_that_trickles(provider: IdentityProvider, clock: Time, caplog: pytest.LogCaptureFixture) -> None:
+    """What does not end in time is given up, although each part of it comes in time."""
+    provider.trickle = TIMEOUT_SECONDS / 4
+    keys = SigningKeys(provider.url, clock)
+    unavailable(keys)
+    wait_for(lambda: bool(failures(caplog)), TIMEOUT_SECONDS * 2)
+    assert "does not answer with keys: OSError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (500, b"{}", "answers 500"),
+        (404, b"", "answers 404"),
+        (204, b"", "does not answer with keys: DecodeError"),
+        (200, b"<html>", "does not answer with keys: DecodeError"),
+        (200, b"\xff", "does not answer with keys: DecodeError"),
+        (200, b'{"keys": [{"x": ' + b"[" * 100_000, "does not answer with keys: RecursionError"),
+        (200, b"[]", "does not answer with keys: ValidationError"),
+        (200, b'{"keys": {}}', "does not answer with keys: ValidationError"),
+        (200, b'{"keys": [5]}', "does not answer with keys: ValidationError"),
+        (200, b'{"keys": []}', "answers with no key that can be used"),
+        (200, b" " * (MAX_BYTES + 1), "does not answer with keys: OSError"),
+    ],
+    ids=[*range(11)],
+)
+def test_an_answer_without_keys(
+    provider: IdentityProvider,
+    keys: SigningKeys,
+    clock: Time,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    body: bytes,
+    reason: str,
+) -> None:
+    """Is like none: known keys go on working, and the log says what came."""
+    keys.key("rsa-1", "RS256")
+    provider.status, provider.body = status, body
+    clock.now += LIFESPAN_SECONDS
+    unavailable(keys, "rsa-2")
+    keys.key("rsa-1", "RS256")
+    assert failures(caplog) == [f"identity provider {reason} (keys of http://127.0.0.1/keys)"]
+
+
+def test_redirects_are_not_followed(provider: IdentityProvider, keys: SigningKeys, caplog: pytest.LogCaptureFixture) -> None:
+    """The settings say where the keys are; whoever could redirect could name their own."""
+    provider.status, provider.headers = 302, {"Location": "/elsewhere"}
+    unavailable(keys)
+    assert provider.requests == ["/keys"]
+    assert failures(caplog) == ["identity provider answers 302 (keys of http://127.0.0.1/keys)"]
