@@ -1,7 +1,7 @@
 """Facts changed or a day passed: derive the students' scores and keep them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from app.clock import day_number
@@ -27,14 +27,22 @@ def derive_scores(tenant: str, merged: Iterable[Merged], *, store: MasteryStore,
         _log.error("scores that cannot be kept: %d, the first because of: %s", len(errors), errors[0])
 
 
-def refresh_scores(*, store: MasteryStore, now: datetime, batch: int, limit: int) -> int:
+def refresh_scores(
+    *,
+    store: MasteryStore,
+    now: datetime,
+    batch: int,
+    limit: int,
+    refreshed: Callable[[str, int], None] = lambda _tenant, _students: None,
+) -> int:
     """Bring scores of an earlier day up to today, and remove students whose last evidence expired.
 
     Handles ``batch`` students at a time and stops after ``limit``. Returns how many it handled: fewer means that none is left.
-    A student that cannot be brought up to date is left for tomorrow.
+    A student that cannot be brought up to date is left for tomorrow. ``refreshed`` is told of each tenant with how many.
     """
     handled, today = 0, day_number(now)
     for tenant in store.tenants():
+        before = handled
         while handled < limit and (students := store.stale_students(tenant, today, min(batch, limit - handled))):
             merged = store.merge(tenant, {student: [] for student in students}, today)
             derive_scores(tenant, merged, store=store, now=now)
@@ -42,4 +50,6 @@ def refresh_scores(*, store: MasteryStore, now: datetime, batch: int, limit: int
             if left := set(students) & set(store.stale_students(tenant, today, batch)):
                 _log.error("students whose scores cannot be brought up to date: %d", len(left))
                 store.postpone(tenant, left, today)
+        if handled > before:
+            refreshed(tenant, handled - before)
     return handled

@@ -1,0 +1,128 @@
+"""Where audit trails live in Redis: a stream for each tenant, the head it must end with, and the anchor it begins after."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, cast
+
+import redis
+
+from app.audit.chain import Chain, Head, derive_keys, parse_head
+from app.audit.entry import Entry
+from app.audit.pseudonyms import Pseudonyms
+from app.audit.writer import TrailWriter, audited_key, trail_keys
+from app.redis_client import load_script, next_id, translated_errors
+
+PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
+
+Fields: TypeAlias = Mapping[bytes, bytes]
+Record: TypeAlias = tuple[str, Fields]
+
+
+class Ends(NamedTuple):
+    """How a trail stood at one moment; None where what is stored is none of the engine's.
+
+    ``anchor`` is the last entry that was trimmed, ``head`` the last that was written; ``last_id`` that of the stream's last
+    record, "" if it has none.
+    """
+
+    anchor: Head | None
+    head: Head | None
+    last_id: str
+
+
+class AuditTrail:
+    """The trails of all tenants, and that of the operators. Raises DependencyUnavailable when Redis does not answer.
+
+    A trail is added to by ``append`` and shortened by ``trim``, and in no other way.
+    """
+
+    def __init__(self, client: redis.Redis, key_prefix: str, secret: str) -> None:
+        self._redis = client
+        self._prefix = key_prefix
+        self._keys = derive_keys(secret)
+        self._writer = TrailWriter(client, key_prefix, self._keys)
+        self._trim = load_script(client, Path(__file__).with_name("trim_entries.lua"))
+        self._pseudonyms = Pseudonyms(self._keys.pseudonyms)
+
+    def append(self, trail: str, *entries: Entry) -> None:
+        """Store entries, one after the other; returns when they are. Raises DependencyUnavailable when that cannot be said."""
+        if entries:
+            self._writer.append(trail, entries)
+
+    def pseudonym(self, tenant: str, student_id: str) -> str:
+        """What a student is called in the tenant's trail."""
+        return self._pseudonyms.of(tenant, student_id)
+
+    def chain(self, trail: str) -> Chain:
+        """What judges the records of a trail."""
+        return Chain(self._keys, trail)
+
+    def trails(self) -> list[str]:
+        """Every trail that there is or was, sorted."""
+        with translated_errors():
+            names = cast("set[bytes]", self._redis.smembers(audited_key(self._prefix)))
+        return sorted(name.decode(errors="backslashreplace") for name in names)
+
+    def ends(self, trail: str) -> Ends:
+        """How a trail stands now."""
+        stream, head, anchor = trail_keys(self._prefix, trail)
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hgetall(anchor)
+            pipeline.hmget(head, "sequence", "mac")
+            pipeline.xrevrange(stream, count=1)
+            noted, written, last = (
+                None if isinstance(each, redis.ResponseError) else each for each in pipeline.execute(raise_on_error=False)
+            )
+        return Ends(
+            anchor=None if noted is None else self.chain(trail).open_anchor(noted),
+            head=None if written is None else parse_head(*written),
+            last_id=last[0][0].decode() if last else "",
+        )
+
+    def oldest_first(self, trail: str, until: str = "+") -> Iterator[Record]:
+        """The records of a trail up to an id, read a page at a time."""
+        stream, *_ = trail_keys(self._prefix, trail)
+        start = "-"
+        while page := self._page(stream, start, until):
+            yield from page
+            last = page[-1][0]
+            if len(page) < PAGE or last == until:
+                return
+            start = f"({last}"
+
+    def newest_first(self, trail: str, before: str, limit: int) -> list[Record]:
+        """Up to ``limit`` records that are older than an id ("": the newest), the newest first."""
+        stream, *_ = trail_keys(self._prefix, trail)
+        with translated_errors():
+            records = self._redis.xrevrange(stream, max=f"({before}" if before else "+", count=limit)
+        return _records(records)
+
+    def trim(self, trail: str, believed: Head, removed: Head, removed_id: str) -> bool:
+        """Remove the records up to an id, that of the entry ``removed``. False if the anchor is not as it is believed to be."""
+        stream, _, anchor = trail_keys(self._prefix, trail)
+        fields = self.chain(trail).anchor_fields(removed)
+        arguments = [believed.sequence or "", next_id(removed_id), *(fields[name] for name in (b"sequence", b"mac", b"seal"))]
+        with translated_errors():
+            return self._trim([stream, anchor], arguments) is not None
+
+    def last_summary(self, tenant: str) -> bytes:
+        """What was kept by ``keep_summary``, or nothing."""
+        with translated_errors():
+            return cast("bytes | None", self._redis.get(self._summary_key(tenant))) or b""
+
+    def keep_summary(self, tenant: str, text: str) -> None:
+        """Remember what was last said about the tenant's events, so that it is not said again."""
+        with translated_errors():
+            self._redis.set(self._summary_key(tenant), text)
+
+    def _summary_key(self, tenant: str) -> str:
+        return f"{trail_keys(self._prefix, tenant)[0]}-summary"
+
+    def _page(self, stream: str, start: str, until: str) -> list[Record]:
+        with translated_errors():
+            return _records(self._redis.xrange(stream, min=start, max=until, count=PAGE))
+
+
+def _records(reply: Any) -> list[Record]:
+    return [(entry_id.decode(), fields) for entry_id, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", reply)]

@@ -1,0 +1,154 @@
+"""Appends to trails, for many threads and processes at once.
+
+Among the threads of a process whoever has the lock writes what all of them want to say, in one round trip; the others find
+theirs written when they get it. (Databases call that group commit.) Among processes the first wins: an append names the end
+that it follows, and is sealed anew when another process was faster.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import redis
+
+from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
+from app.audit.entry import Entry
+from app.errors import DependencyUnavailable
+from app.redis_client import load_script, translated_errors
+
+# With three processes that write to one trail all the time, an attempt fails two times in three: (2/3)^100 is never.
+ATTEMPTS = 100
+MAX_HEADS = 10_000  # trails whose end is remembered: 2 MB; of others it is asked for
+
+
+class _Order:
+    """Entries that one caller wants in a trail, and what became of them."""
+
+    def __init__(self, trail: str, entries: Sequence[Entry]) -> None:
+        self.trail = trail
+        self.entries = entries
+        self.stored = False
+        self.error: Exception | None = None
+
+
+class TrailWriter:
+    """The one writer of entries. Thread-safe; not to be shared across a fork."""
+
+    def __init__(self, client: redis.Redis, key_prefix: str, keys: Keys) -> None:
+        self._redis = client
+        self._prefix = key_prefix
+        self._keys = keys
+        self._append = load_script(client, Path(__file__).with_name("append_entries.lua"))
+        self._waiting: deque[_Order] = deque()
+        self._writing = Lock()
+        self._heads: dict[str, Head] = {}
+
+    def append(self, trail: str, entries: Sequence[Entry]) -> None:
+        """Store entries at the end of a trail, one after the other; returns when all of them are stored.
+
+        Raises DependencyUnavailable when that cannot be said. They may be stored all the same, even twice if a reply was lost.
+        """
+        order = _Order(trail, entries)
+        self._waiting.append(order)
+        with self._writing:
+            if not order.stored and order.error is None:
+                self._write(self._take())
+        if not order.stored:
+            raise DependencyUnavailable("audit trail", "cannot be written") from order.error
+
+    def _take(self) -> list[_Order]:
+        taken = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._waiting.popleft())
+        return taken
+
+    def _write(self, orders: Iterable[_Order]) -> None:
+        """Write what was ordered; whatever goes wrong is in the orders afterwards."""
+        by_trail: dict[str, list[_Order]] = {}
+        for order in orders:
+            by_trail.setdefault(order.trail, []).append(order)
+        try:
+            with translated_errors():
+                for _attempt in range(ATTEMPTS):
+                    by_trail = self._attempt(by_trail)
+                    if not by_trail:
+                        return
+            error: Exception = DependencyUnavailable("audit trail", f"changed {ATTEMPTS} times meanwhile")
+        except (DependencyUnavailable, redis.RedisError) as raised:
+            error = raised
+        for some in by_trail.values():
+            _fail(some, error)
+
+    def _attempt(self, by_trail: dict[str, list[_Order]]) -> dict[str, list[_Order]]:
+        """One round trip, a script call for each trail. Returns the orders of those that end elsewhere than was believed."""
+        sealed = {trail: self._sealed(trail, some) for trail, some in by_trail.items()}
+        unknown = [trail for trail in by_trail if trail not in self._heads]
+        pipeline = self._redis.pipeline(transaction=False)
+        for trail, entries in sealed.items():
+            pipeline.evalsha(self._append.sha, 2, *trail_keys(self._prefix, trail)[:2], *_arguments(entries))
+        if unknown:  # after its entries, so that no trail is named that is not there
+            pipeline.sadd(audited_key(self._prefix), *unknown)
+        replies = pipeline.execute(raise_on_error=False)
+        if unknown and isinstance(named := replies.pop(), Exception):
+            raise DependencyUnavailable("audit trail", "cannot be named") from named
+        if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):  # the server was restarted
+            self._redis.script_load(self._append.script)
+        return {
+            trail: some
+            for (trail, some), reply in zip(by_trail.items(), replies, strict=True)
+            if not self._settle(some, sealed[trail], reply)
+        }
+
+    def _settle(self, orders: list[_Order], sealed: Sequence[Sealed], reply: Any) -> bool:
+        """Note what became of the orders of a trail. False if another attempt may succeed."""
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            return False
+        if isinstance(reply, Exception):
+            _fail(orders, reply)
+            return True
+        head = parse_head(*reply) if reply else sealed[-1].head
+        if head is None:
+            _fail(orders, DependencyUnavailable("audit trail", "has a damaged head"))
+            return True
+        self._remember(orders[0].trail, head)
+        for order in orders:
+            order.stored = not reply
+        return not reply
+
+    def _remember(self, trail: str, head: Head) -> None:
+        if len(self._heads) >= MAX_HEADS:
+            self._heads.clear()
+        if head.sequence:
+            self._heads[trail] = head
+        else:
+            self._heads.pop(trail, None)  # it is not there any more, and begins anew
+
+    def _sealed(self, trail: str, orders: Iterable[_Order]) -> list[Sealed]:
+        entries = (entry for order in orders for entry in order.entries)
+        return Chain(self._keys, trail).seal(self._heads.get(trail, Head()), *entries)
+
+
+def audited_key(key_prefix: str) -> str:
+    """The set of all trails."""
+    return f"{key_prefix}:audited"
+
+
+def trail_keys(key_prefix: str, trail: str) -> tuple[str, str, str]:
+    """The stream of a trail, its head and its anchor; all on one shard."""
+    stream = f"{key_prefix}:{{{trail}}}:audit"
+    return stream, f"{stream}-head", f"{stream}-anchor"
+
+
+def _arguments(sealed: Sequence[Sealed]) -> list[Any]:
+    before, last = sealed[0], sealed[-1]
+    pairs = [part for each in sealed for part in (each.text, each.mac)]
+    return [before.entry.sequence - 1, before.previous, last.entry.sequence, *pairs]
+
+
+def _fail(orders: Iterable[_Order], error: Exception) -> None:
+    for order in orders:
+        order.error = error

@@ -1,0 +1,113 @@
+"""Seals, anchors and heads: what the engine made is recognised, and nothing else."""
+
+import hmac
+
+import pytest
+
+from app.audit.chain import ENTRY, GENESIS, SEAL_BYTES, Chain, Head, derive_keys, parse_head
+from app.audit.entry import decode
+from tests.unit.audit.records import KEYS, TRAIL, fields, sealed
+
+CHAIN = Chain(KEYS, TRAIL)
+
+
+def test_entries_are_numbered_and_linked() -> None:
+    """From the head on; the first of all links to zeros."""
+    first, second = sealed(2)
+    assert [each.entry.sequence for each in (first, second)] == [1, 2]
+    assert [first.previous, second.previous] == [GENESIS, first.mac]
+    (third,) = sealed(1, after=second.head)
+    assert (third.entry.sequence, third.previous) == (3, second.mac)
+
+
+def test_the_seal_is_the_hmac_that_the_documentation_says() -> None:
+    """So that an auditor can compute it without this code."""
+    chain_key = hmac.digest(b"a secret that only the engine has", b"mastery audit chain\x01", "sha256")
+    first, second = sealed(2)
+    assert second.mac == hmac.digest(chain_key, first.mac + b"t-1\0" + second.text, "sha256")
+
+
+def test_the_anchors_seal_has_a_key_of_its_own() -> None:
+    """So that no entry, whatever is in it, has the seal of an anchor."""
+    anchor_key = hmac.digest(b"a secret that only the engine has", b"mastery audit anchor\x01", "sha256")
+    removed = sealed(3)[-1].head
+    assert CHAIN.anchor_fields(removed)[b"seal"] == hmac.digest(anchor_key, b"t-1\x003:" + removed.mac, "sha256")
+
+
+def test_what_was_sealed_opens_again() -> None:
+    """For its own trail and key only."""
+    (each,) = sealed(1)
+    assert CHAIN.open(fields(each)) == each
+    assert Chain(KEYS, "t-2").open(fields(each)) is None
+    assert Chain(derive_keys("another"), TRAIL).open(fields(each)) is None
+
+
+def test_what_was_sealed_and_is_no_entry_does_not_open() -> None:
+    """An engine of a later version may have written it: it is not guessed at."""
+    (each,) = sealed(1)
+    text = each.text.replace(b'"api"', b'"owl"')
+    assert decode(text) is None
+    made = fields(each) | {ENTRY: text, b"mac": CHAIN._mac(each.previous, text)}
+    assert CHAIN.open(made) is None
+
+
+def test_keys_differ_by_purpose_and_secret() -> None:
+    """What one makes is good for no other."""
+    assert len({*derive_keys("a"), *derive_keys("b")}) == 6
+
+
+def test_an_anchor_is_recognised() -> None:
+    """The one that was made for this trail; none at all is an anchor before the first entry."""
+    removed = sealed(3)[-1].head
+    noted = CHAIN.anchor_fields(removed)
+    assert CHAIN.open_anchor(noted) == removed
+    assert CHAIN.open_anchor({}) == Head()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {b"sequence": b"2"},
+        {b"sequence": b"x"},
+        {b"mac": bytes(SEAL_BYTES)},
+        {b"mac": b""},
+        {b"seal": bytes(SEAL_BYTES)},
+        {b"seal": b""},
+    ],
+)
+def test_a_forged_anchor_is_not(change: dict[bytes, bytes]) -> None:
+    """Whichever of its fields was altered, or left out, or made for another trail."""
+    noted = CHAIN.anchor_fields(sealed(3)[-1].head)
+    assert CHAIN.open_anchor(noted | change) is None
+    assert CHAIN.open_anchor({name: value for name, value in noted.items() if name not in change}) is None
+    assert Chain(KEYS, "t-2").open_anchor(noted) is None
+
+
+def test_an_entrys_seal_is_no_anchors() -> None:
+    """Whoever knows the seals of all entries cannot make an anchor of them."""
+    last = sealed(3)[-1]
+    assert CHAIN.open_anchor(CHAIN.anchor_fields(last.head) | {b"seal": last.mac}) is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ((None, None), Head()),
+        ((b"12", b"m" * 32), Head(12, b"m" * 32)),
+        ((b"12", None), None),
+        ((None, b"m" * 32), None),
+        ((b"12", b"m" * 31), None),
+        ((b"-1", b"m" * 32), None),
+        ((b"", b"m" * 32), None),
+        ((b"1e3", b"m" * 32), None),
+        ((b"9" * 16, b"m" * 32), None),
+    ],
+)
+def test_heads_are_read_strictly(stored: tuple[bytes | None, bytes | None], expected: Head | None) -> None:
+    """Whatever somebody put there."""
+    assert parse_head(*stored) == expected
+
+
+def test_a_head_is_written_as_expect_takes_it() -> None:
+    """A number, a colon, hexadecimal digits."""
+    assert str(Head(12, b"\xab" * 32)) == "12:" + "ab" * 32

@@ -1,0 +1,55 @@
+"""Entries and pseudonyms."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from app.audit.entry import OPERATORS, decode, encode, timestamp
+from app.audit.pseudonyms import Pseudonyms
+from app.errors import InvalidInput
+from app.identifiers import require_identifier
+from tests.unit.audit.records import query
+
+HERE = timezone(timedelta(hours=5, minutes=30))
+
+
+def test_an_entry_is_readable_json() -> None:
+    """In the order in which one reads it, without what is empty."""
+    expected = (
+        '{"sequence":0,"at":"2026-10-28T12:00:07.000Z","channel":"api","role":"admin","who":"kim","action":"mastery.query",'
+        '"whose":["abababababababababababab"],"outcome":"done","correlation_id":"c-7"}'
+    )
+    assert encode(query(7)).decode().replace("{", '{"sequence":0,', 1) == expected
+    assert decode(encode(query(7))) == query(7)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 10, 28, 12, tzinfo=UTC), "2026-10-28T12:00:00.000Z"),
+        (datetime(2026, 10, 28, 12, 0, 0, 999_999, tzinfo=UTC), "2026-10-28T12:00:00.999Z"),
+        (datetime(2026, 10, 28, 3, tzinfo=HERE), "2026-10-27T21:30:00.000Z"),
+        (datetime(7, 1, 1, tzinfo=UTC), "0007-01-01T00:00:00.000Z"),
+    ],
+)
+def test_moments_are_utc_to_the_millisecond(moment: datetime, expected: str) -> None:
+    """All of the same length, so that text compares as time does."""
+    assert timestamp(moment) == expected
+
+
+def test_no_tenant_is_called_like_the_operators_trail() -> None:
+    """Else it could read what operators do, or write there."""
+    with pytest.raises(InvalidInput):
+        require_identifier("tenant", OPERATORS)
+
+
+def test_a_pseudonym_is_a_students_own() -> None:
+    """Always the same, and different for another student, tenant or key; no part of the id is in it."""
+    pseudonyms = Pseudonyms(b"key")
+    mine = pseudonyms.of("t-1", "s-1")
+    assert mine == pseudonyms.of("t-1", "s-1") == Pseudonyms(b"key").of("t-1", "s-1")
+    others = [pseudonyms.of("t-1", "s-2"), pseudonyms.of("t-2", "s-1"), Pseudonyms(b"other").of("t-1", "s-1")]
+    assert len({mine, *others}) == 4
+    assert len(mine) == 24
+    assert set(mine) <= set("0123456789abcdef")
+    assert mine == "495140a5a987ee1a2c4b9258"  # the beginning of HMAC-SHA256(key, tenant, zero byte, student)
