@@ -19,7 +19,8 @@ MAX_CLOCK_SKEW = timedelta(minutes=5)  # a producer's clock may run ahead by thi
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Total: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-Label: TypeAlias = Annotated[str, Meta(max_length=50)]
+# Free text in any script, for people to read: it moves no cursor and ends no line (Unicode's C0 and C1 control characters).
+Label: TypeAlias = Annotated[str, Meta(max_length=50, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 
 
 class ExerciseCompletion(Struct, frozen=True):
