@@ -5,17 +5,20 @@ from typing import Any
 import msgspec
 from flask import Flask, Response
 from flask.json.provider import JSONProvider
-from flask_jwt_extended import JWTManager
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import health, ingest, mastery, task_states
+from api import audit, auth, health, ingest, mastery, task_states
 from api.access import check_routes, register_access
+from api.audit_trail import register_audit
 from api.authentication import register_authentication
 from api.bodies import WholeBody
 from api.errors import register_error_handlers
+from api.headers import register_cors, register_headers
 from api.openapi import openapi
+from api.rate_limits import register_rate_limits
 from api.responses import register_correlation
 from app.bootstrap import Engine, bootstrap
-from app.security.tokens import ALGORITHM
+from app.settings import listed
 
 
 class StrictJson(JSONProvider):
@@ -43,20 +46,29 @@ def create_app(engine: Engine | None = None) -> Flask:
     app.extensions["engine"] = engine
     app.config.update(
         MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
-        PROVIDE_AUTOMATIC_OPTIONS=False,  # the API is not called from pages of other origins
-        JWT_SECRET_KEY=settings.jwt_secret,
-        JWT_ALGORITHM=ALGORITHM,
-        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # so browsers ask on behalf of another origin's page
     )
     app.url_map.merge_slashes = False  # a route has one spelling; there are no redirects
     app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
-    JWTManager(app)
+    if proxies := settings.http_trusted_proxies:  # without any, callers could choose their address
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     register_correlation(app)
+    register_headers(app, settings)
     register_authentication(app)
+    register_rate_limits(app)
     register_access(app)
     api = openapi(app)
     register_error_handlers(app)
-    for blueprint in (health.blueprint, mastery.blueprint, ingest.blueprint, task_states.blueprint):
+    for blueprint in (
+        health.blueprint,
+        mastery.blueprint,
+        ingest.blueprint,
+        task_states.blueprint,
+        auth.blueprint,
+        audit.blueprint,
+    ):
         api.register_blueprint(blueprint)
+    register_cors(app, settings)
     check_routes(app)
+    register_audit(app)
     return app

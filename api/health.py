@@ -14,19 +14,19 @@ blueprint = Blueprint("health", __name__, description="Service information and h
 
 
 class Info(Schema):
-    service = fields.String()
-    version = fields.String()
-    docs = fields.String()
-    openapi = fields.String()
+    service = fields.String(required=True)
+    version = fields.String(required=True)
+    docs = fields.String(required=True)
+    openapi = fields.String(required=True)
 
 
 class Alive(Schema):
-    status = fields.String(metadata={"example": "alive"})
+    status = fields.String(required=True, metadata={"example": "alive"})
 
 
 class Ready(Schema):
-    status = fields.String(metadata={"example": "ready"})
-    dependencies = fields.Dict(keys=fields.String(), values=fields.String(metadata={"example": "ok"}))
+    status = fields.String(required=True, metadata={"example": "ready"})
+    dependencies = fields.Dict(keys=fields.String(), values=fields.String(metadata={"example": "ok"}), required=True)
 
 
 @blueprint.get("/")

@@ -2,13 +2,14 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask import Response, request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.access import performs
+from api.audit_trail import concerns
 from api.authentication import engine, principal
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
 from api.parsing import JsonBlueprint
@@ -22,8 +23,18 @@ MAX_EVENTS = 500  # as many as the bridge reads at once
 MARKS_IN_FLIGHT = 2
 BUSY_SECONDS = "5"  # the workers do a chunk of 500 events in 20 to 50 ms, so some hundred chunks in that time
 
+ACCEPTED, REJECTED = "accepted", "rejected"
+
 # W3C Trace Context, section 3.2.2: a version that is not ff, a trace and a parent that are not all zeros, flags.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+# For the OpenAPI document.
+TRACEPARENT = {
+    "in": "header",
+    "name": "traceparent",
+    "schema": {"type": "string"},
+    "description": "Goes on with the events (W3C Trace Context); left out if it is none",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +85,7 @@ class IngestBody(Schema):
 class EventAnswer(Schema):
     index = fields.Integer(required=True, metadata={"description": "Its place in the request, from 0"})
     event_id = fields.String(required=True, allow_none=True, metadata={"description": "What it claims to be; null if nothing"})
-    status = fields.String(required=True, validate=validate.OneOf(["accepted", "rejected"]))
+    status = fields.String(required=True, validate=validate.OneOf([ACCEPTED, REJECTED]))
     errors = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),
@@ -105,11 +116,20 @@ def busy(error: Busy) -> Response:
 @blueprint.response(202, envelope(Ingested), description="Taken over, those that are valid", headers=REPLAYED_HEADER)
 @blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")
 @blueprint.alt_response(503, schema=Failure, description="Busy, or a part does not answer: try again after Retry-After seconds")
-@blueprint.doc(parameters=[IDEMPOTENCY_KEY])
-@idempotent
+@blueprint.doc(parameters=[IDEMPOTENCY_KEY, TRACEPARENT])
 def ingest(body: dict[str, Any]) -> Response:
     """Learning events; each of them is accepted or rejected by itself"""
     elements = body.get("events", [body.get("event")])
+    concerns(*_students(elements))  # if this fails, some of them may have been taken over
+    answer = _take_over(elements, is_list="events" in body)
+    if answer.status_code == 202:
+        outcomes = answer.get_json()["data"]["events"]  # which an answer that was kept has, too
+        concerns(*_students(elements[each["index"]] for each in outcomes if each["status"] == ACCEPTED))
+    return answer
+
+
+@idempotent
+def _take_over(elements: Sequence[Any], *, is_list: bool) -> Response:
     verdicts = ingest_events(
         elements,
         tenant=principal().tenant,
@@ -121,16 +141,22 @@ def ingest(body: dict[str, Any]) -> Response:
     )
     rejected = sum(verdict.error is not None for verdict in verdicts)
     if rejected == len(verdicts):
-        return failure(422, ErrorCode.VALIDATION_ERROR, "No event is valid.", _details(verdicts, is_list="events" in body))
+        return failure(422, ErrorCode.VALIDATION_ERROR, "No event is valid.", _details(verdicts, is_list=is_list))
     outcomes = [_outcome(index, verdict) for index, verdict in enumerate(verdicts)]
     return success({"accepted": len(verdicts) - rejected, "rejected": rejected, "events": outcomes}, 202)
+
+
+def _students(elements: Iterable[Any]) -> list[str]:
+    """Whom events are about, where they say so."""
+    named = (element.get("student_id") for element in elements if isinstance(element, dict))
+    return [each for each in named if isinstance(each, str)]
 
 
 def _outcome(index: int, verdict: Verdict) -> dict[str, Any]:
     outcome: dict[str, Any] = {"index": index, "event_id": verdict.event_id}
     if verdict.error is None:
-        return outcome | {"status": "accepted"}
-    return outcome | {"status": "rejected", "errors": {verdict.error.field or "event": [verdict.error.reason]}}
+        return outcome | {"status": ACCEPTED}
+    return outcome | {"status": REJECTED, "errors": {verdict.error.field or "event": [verdict.error.reason]}}
 
 
 def _details(verdicts: Sequence[Verdict], *, is_list: bool) -> dict[str, list[str]]:

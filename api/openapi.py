@@ -1,20 +1,40 @@
 """The OpenAPI document at /openapi.json, and a page for it at /docs that needs nothing from elsewhere."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import flask_swagger_ui
 from apispec import BasePlugin
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response, send_from_directory
 from flask_smorest import Api
 
-from api.responses import VERSION, Failure
+from api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
+from api.responses import CORRELATION_HEADER, SAFE_ID, VERSION, Failure
 
 DOCS_PATH = "/docs"
+DOCS_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint; the page itself is templates/swagger_ui.html
 
 
-class _Refusals(BasePlugin):
-    """Says of every route that needs a token how it may be refused."""
+_CORRELATION_ID = "CorrelationId"
+# Of the caller's rate limit; neither on /health, which has none, nor where limits are off.
+_RATE_LIMIT = {
+    LIMIT_HEADER: ("RateLimit", "How many requests the caller may make in a second, a minute, an hour or a day"),
+    REMAINING_HEADER: ("RateLimitRemaining", "How many more now"),
+    RESET_HEADER: ("RateLimitReset", "Unix time at which the oldest request that counts does not any more"),
+}
+_COMMON_HEADERS = {CORRELATION_HEADER: _CORRELATION_ID} | {name: part for name, (part, _) in _RATE_LIMIT.items()}
+_WAIT = {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "Seconds to wait before trying again"}}
+_FAILURE_HEADERS: dict[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer` (RFC 6750)"}},
+    HTTPStatus.CONFLICT: _WAIT,
+    HTTPStatus.TOO_MANY_REQUESTS: _WAIT,
+    HTTPStatus.SERVICE_UNAVAILABLE: _WAIT,
+}
+
+
+class _CommonAnswers(BasePlugin):
+    """Says of every route how it may be refused or fail, beside what it says itself, and which headers all have."""
 
     def operation_helper(
         self,
@@ -23,14 +43,30 @@ class _Refusals(BasePlugin):
         **_: Any,
     ) -> None:
         for operation in (operations or {}).values():
-            refusals = {} if operation.get("security") == [] else {401: "UNAUTHORIZED", 403: "FORBIDDEN"}
-            operation["responses"] = dict(sorted({**refusals, **operation["responses"]}.items(), key=lambda each: str(each[0])))
+            answers = {str(status): answer for status, answer in operation["responses"].items()}
+            failures = {str(status.value): status.name for status in _failures(operation)}
+            operation["responses"] = dict(sorted({**failures, **answers}.items()))
+            for answer in answers.values():
+                if isinstance(answer, dict):
+                    answer["headers"] = {**_COMMON_HEADERS, **answer.get("headers", {})}
+            operation["parameters"] = [*operation.get("parameters", []), _CORRELATION_ID]
+
+
+def _failures(operation: dict[str, Any]) -> set[HTTPStatus]:
+    """The failures that a route may answer because of what it takes."""
+    failures = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR}
+    if operation.get("security") != []:
+        failures |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
+    if "requestBody" in operation:
+        failures |= {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+    return failures
 
 
 class EnvelopeApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest's registry of blueprints; every failure it documents is the envelope's."""
 
     ERROR_SCHEMA = Failure
+    DEFAULT_ERROR_RESPONSE_NAME = None  # each route names its failures
 
 
 def openapi(app: Flask) -> EnvelopeApi:
@@ -43,10 +79,6 @@ def openapi(app: Flask) -> EnvelopeApi:
         OPENAPI_JSON_PATH="openapi.json",
         OPENAPI_SWAGGER_UI_PATH=DOCS_PATH,
         OPENAPI_SWAGGER_UI_URL=f"{DOCS_PATH}/assets/",
-        OPENAPI_SWAGGER_UI_CONFIG={
-            "validatorUrl": None,  # else the page shows the document to swagger.io
-            "defaultModelsExpandDepth": 0,  # the routes show their schemas; the list of them all stays folded
-        },
         API_SPEC_OPTIONS={
             "info": {"description": "Where does a student stand? Mastery from learning events, in real time."},
             "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
@@ -54,10 +86,35 @@ def openapi(app: Flask) -> EnvelopeApi:
         },
     )
     app.register_blueprint(_docs_assets())
-    return EnvelopeApi(app, spec_kwargs={"extra_plugins": [_Refusals()]})
+    api = EnvelopeApi(app, spec_kwargs={"extra_plugins": [_CommonAnswers()]})
+    _describe_common_parts(api)
+    return api
+
+
+def _describe_common_parts(api: EnvelopeApi) -> None:
+    """What many routes refer to: the failures by their HTTP names, and the headers that all have."""
+    parts = api.spec.components
+    in_answers = {"schema": {"type": "string", "pattern": SAFE_ID}, "description": "Finds the request in the logs"}
+    in_requests = "Yours, if it is 1 to 64 letters, digits, `.`, `_` or `-`; anything else is replaced"
+    parts.header(_CORRELATION_ID, in_answers)
+    parts.parameter(
+        _CORRELATION_ID, "header", {"name": CORRELATION_HEADER, "schema": {"type": "string"}, "description": in_requests}
+    )
+    for part, meaning in _RATE_LIMIT.values():
+        parts.header(part, {"schema": {"type": "integer", "minimum": 0}, "description": meaning})
+    for status in (each for each in HTTPStatus if each >= 400):
+        headers = {**_COMMON_HEADERS, **_FAILURE_HEADERS.get(status, {})}
+        content = {"application/json": {"schema": Failure}}
+        parts.response(status.name, {"description": status.phrase, "content": content, "headers": headers}, lazy=True)
 
 
 def _docs_assets() -> Blueprint:
-    """Swagger UI's own files."""
+    """Swagger UI's own files, and the script that starts it."""
     folder = Path(flask_swagger_ui.__file__).with_name("dist")
-    return Blueprint("docs-assets", "api", static_folder=folder, static_url_path="/assets", url_prefix=DOCS_PATH)
+    assets = Blueprint("docs-assets", "api", static_folder=folder, static_url_path="/assets", url_prefix=DOCS_PATH)
+
+    @assets.get("/start.js")
+    def start() -> Response:
+        return send_from_directory("static", "start-docs.js")
+
+    return assets

@@ -1,5 +1,6 @@
 """Request bodies: JSON objects, decoded strictly, then checked by a marshmallow schema that refuses what it does not know."""
 
+import re
 from typing import Any
 
 from flask import Request
@@ -12,6 +13,7 @@ from app.identifiers import IDENTIFIER_PATTERN
 
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
 _OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
+_FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class StrictParser(FlaskParser):
@@ -51,6 +53,15 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return value
+
+
+class Day(fields.Date):
+    """A day as in 2026-10-28 (RFC 3339, full-date); not the other forms that ISO 8601 has."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        if not (isinstance(value, str) and _FULL_DATE.fullmatch(value)):
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
+        return super()._deserialize(value, *args, **options)
 
 
 class IdentifierField(fields.String):

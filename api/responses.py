@@ -15,7 +15,7 @@ CORRELATION_HEADER = "X-Correlation-ID"
 VERSION = version("mastery-engine")
 
 # A caller's own id is used if it is safe to log; anything else is replaced, not refused.
-_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SAFE_ID = r"^[A-Za-z0-9._-]{1,64}$"
 
 
 class ErrorCode(StrEnum):
@@ -94,7 +94,7 @@ def correlation_id() -> str:
     """The id of this request: the caller's, or a new one."""
     if "correlation_id" not in g:
         given = request.headers.get(CORRELATION_HEADER, "")
-        g.correlation_id = given if _SAFE_ID.fullmatch(given) else str(uuid4())
+        g.correlation_id = given if re.fullmatch(SAFE_ID, given) else str(uuid4())
     return str(g.correlation_id)
 
 

@@ -1,14 +1,25 @@
 """gunicorn's settings: ``gunicorn -c python:api.server``."""
 
+import ssl
+from collections.abc import Callable
 from typing import Any
+
+import gunicorn
+from gunicorn.glogging import Logger
 
 from app.logs import configure_logging
 from app.settings import settings_or_exit
 
 _settings = settings_or_exit()
 
+# Answers do not say what serves them. gunicorn has no setting for it: each answer has this name of its own, which is read after
+# this file is.
+gunicorn.SERVER = "mastery"
+
 wsgi_app = "api.application:create_app()"
 bind = f"{_settings.http_host}:{_settings.http_port}"
+certfile = _settings.http_cert_file or None  # read for each connection: a renewed one counts at once
+keyfile = _settings.http_key_file or None
 # Threads, since a request mostly waits for Redis, and callers of /mastery/calculate for a task.
 worker_class = "gthread"
 workers = _settings.http_workers
@@ -23,8 +34,22 @@ limit_request_field_size = 8190
 control_socket_disable = True  # nobody uses it, and two stacks side by side would share its path
 errorlog = "-"
 loglevel = _settings.log_level.lower()
+forwarded_allow_ips = ""  # which proxies are believed is a setting of the engine
 
 
-def post_worker_init(_worker: Any) -> None:
-    """Log as the other processes do."""
-    configure_logging(_settings.log_level)
+class OwnLog(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """What gunicorn says quotes what clients sent: it has our format. Requests are not logged, since paths name persons."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        configure_logging(_settings.log_level)
+
+
+logger_class = OwnLog
+
+
+def ssl_context(_config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """What TLS is like, where there is a certificate."""
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: those before are broken
+    return context

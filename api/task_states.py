@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 from werkzeug.http import parse_set_header
 
 from api.access import performs
+from api.audit_trail import concerns
 from api.authentication import engine, principal
 from api.responses import envelope, success
 from app.errors import NotFound
@@ -23,6 +24,7 @@ PREFER = {
     "in": "header",
     "name": "Prefer",
     "schema": {"type": "string"},
+    "example": "respond-async",
     "description": "`respond-async` asks for 202 at once (RFC 7240)",
 }
 TASK_HEADERS = {
@@ -55,6 +57,7 @@ def get_task(task_id: Any) -> Response:
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     if state.status is TaskStatus.SUCCEEDED:
         body["result"] = state.result
+        concerns(state.result["student_id"])
     if state.status is TaskStatus.FAILED:
         body["reason"] = _reason(state)
     return success(body)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import redis
 
+from app.audit.trail import AuditTrail
 from app.clock import Clock, system_clock
 from app.errors import SettingsError
 from app.events.bridges import Bridges
@@ -12,6 +13,8 @@ from app.idempotency import IdempotencyKeys
 from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
 from app.redis_client import connect
+from app.security.revocations import Revocations
+from app.security.signing_keys import SigningKeys
 from app.security.task_owners import TaskOwners
 from app.settings import Settings, load_settings
 
@@ -27,7 +30,10 @@ class Engine:
     ledger: Ledger
     bridges: Bridges
     task_owners: TaskOwners
+    audit: AuditTrail
     idempotency_keys: IdempotencyKeys
+    signing_keys: SigningKeys
+    revocations: Revocations
     clock: Clock
 
 
@@ -45,6 +51,9 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         ledger=Ledger(client, settings.key_prefix),
         bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
+        audit=AuditTrail(client, settings.key_prefix, settings.audit_key),
         idempotency_keys=IdempotencyKeys(client, settings.key_prefix, settings.idempotency_ttl_seconds),
+        signing_keys=SigningKeys(settings.jwt_jwks_url),
+        revocations=Revocations(client, settings.key_prefix),
         clock=clock,
     )

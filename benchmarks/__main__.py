@@ -7,7 +7,7 @@ from typing import Protocol
 import click
 from rich.console import Console
 
-from benchmarks import backlog, latency, memory, pipeline_scale, query, scale, throughput
+from benchmarks import audit, backlog, latency, memory, pipeline_scale, query, scale, throughput
 from benchmarks.table import Row, print_table
 
 LOG_WIDTH = 130  # where there is no terminal: a table broken to 80 columns reads badly
@@ -23,6 +23,7 @@ MEASURES: dict[str, Measure] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
     "query": query.measure,
+    "audit": audit.measure,
     "memory": memory.measure,
     "scale": scale.measure,
     "pipeline-scale": pipeline_scale.measure,

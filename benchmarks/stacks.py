@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @contextmanager
 def fresh_stack() -> Iterator[Stack]:
-    """A stack that knows no students, with the default settings."""
+    """A stack that knows no students, with the default settings, except that nobody asks too often."""
     with TemporaryDirectory(prefix="mastery-bench-") as folder, Stack(Path(folder) / "data") as stack:
         yield stack
 

@@ -1,15 +1,18 @@
 """``mastery bridge``: what the bridges are doing, and telling halted ones to go on."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from app.audit.entry import Deed
 from app.bootstrap import bootstrap
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.settings import load_settings
+from cli.audit_notes import note
 from cli.running_stack import settings_of_running_stack
 
 
@@ -37,7 +40,9 @@ def status() -> None:
 @bridge.command()
 def resume() -> None:
     """Let bridges go on that a flood of invalid records halted: those records go to the dead letters."""
-    bridges = bootstrap(settings_of_running_stack(load_settings())).bridges
-    halted = [name for name, heartbeat in bridges.heartbeats().items() if heartbeat.state is BridgeState.HALTED]
-    bridges.resume()
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    with closing(engine.redis):
+        halted = [name for name, heartbeat in engine.bridges.heartbeats().items() if heartbeat.state is BridgeState.HALTED]
+        note(engine, Deed.RESUME_BRIDGES, details={"halted": len(halted)})
+        engine.bridges.resume()
     print(f"halted bridges told to go on: {len(halted)}" if halted else "no bridge is halted")

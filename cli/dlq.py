@@ -2,8 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,10 +13,12 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from app.audit.entry import Deed
 from app.bootstrap import Engine, bootstrap
 from app.events.dead_letter import ErrorType
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.settings import Settings, load_settings
+from cli.audit_notes import note, note_letter, note_letters
 from cli.letters_view import Newest, everything, printable, table
 from cli.running_stack import settings_of_running_stack
 from consumers.dead_letter_topic import DeadLetterTopic
@@ -94,7 +96,8 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str 
             handled = desk.handled.get(letter.place)
             if with_handled or handled is None:
                 newest.add(letter, handled)
-    rows = newest.rows()
+        rows = newest.rows()
+        note_letters(desk.engine, Deed.LIST_LETTERS, (row.tenant for row in rows))
     if as_json:
         for each in rows:
             click.echo(msgspec.json.encode(each))
@@ -113,7 +116,9 @@ def show(place: str) -> None:
     """
     wanted = parse_place(place)
     with _desk() as desk:
-        click.echo(everything(desk.topic.letter(wanted), desk.handled.get(wanted)))
+        letter = desk.topic.letter(wanted)
+        note_letter(desk.engine, Deed.SHOW_LETTER, letter)
+        click.echo(everything(letter, desk.handled.get(wanted)))
 
 
 @dlq.command()
@@ -135,13 +140,14 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
     after an interruption. What fails again becomes a new letter.
     """
     console, would_go = _console(), Newest(SHOWN)
+    sent: list[str | None] = []  # the tenants of the letters that were
     with _desk() as desk, closing(RecordReader(desk.settings)) as reader, closing(AsTheBridgeReads(desk.engine)) as restraint:
         run = Replay(
             desk.settings.events_topic,
             producer=None if dry_run else producer(desk.settings),
             sources=Sources(reader, desk.settings.events_topic),
             handled=desk.handled,
-            arrived=partial(_add_all, would_go) if dry_run else partial(_mark_replayed, desk),
+            arrived=partial(_add_all, would_go) if dry_run else partial(_mark_replayed, desk, sent),
             refused=partial(_say_refused, console),
             max_replays=max_replays,
             rate=rate,
@@ -150,14 +156,18 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
         meant = _meant(desk, **which)
         letters = [desk.topic.letter(each) for each in _parsed(places)] if places else desk.topic.letters()
         total = len(places) or len(desk.topic)
+        note(desk.engine, Deed.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
         try:
-            with Progress(*PROGRESS, console=console) as progress:
-                run.run(filter(meant.matches, progress.track(letters, total=total, description="dead letters read")))
-        except BaseException:
-            _say(console, "Stopped early; the same command goes on from here.")
-            raise
+            with ExitStack() as stopped_early:
+                stopped_early.callback(_say, console, "Stopped early; the same command goes on from here.")
+                with Progress(*PROGRESS, console=console) as progress:
+                    run.run(filter(meant.matches, progress.track(letters, total=total, description="dead letters read")))
+                stopped_early.pop_all()
         finally:
+            if sent:
+                note_letters(desk.engine, Deed.REPLAY_LETTERS, sent, {"state": "ended"})
             if would_go.count:
+                note_letters(desk.engine, Deed.LIST_LETTERS, (row.tenant for row in would_go.rows()))
                 console.print(table(would_go.rows(), handled=False))
             _say(console, _summary(run.counts, dry_run=dry_run))
     sys.exit(1 if run.counts[Fate.REFUSED] else 0)
@@ -179,13 +189,15 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
         for place in wanted:
             desk.topic.letter(place)  # which raises NotFound before anything is purged
         meant = _meant(desk, **which)._replace(places=frozenset(wanted))
-        plan = plan_purge(desk.topic.letters(), desk.topic.bounds, desk.handled, meant)
+        tenants: dict[Place, str | None] = {}
+        plan = plan_purge(_noting(tenants, desk.topic.letters()), desk.topic.bounds, desk.handled, meant)
         split = f"{plan.deleted():,} deleted from Kafka, {len(plan.places) - plan.deleted():,} hidden"
         if dry_run:
             click.echo(f"{_letters(len(plan.places))} would be purged: {split} (all hidden where the broker cannot delete)")
             return
         if plan.places and not yes:
             click.confirm(f"Purge {_letters(len(plan.places))}? They cannot be replayed afterwards.", abort=True)
+        note_letters(desk.engine, Deed.PURGE_LETTERS, (tenants[place] for place in plan.places))
         desk.mark(plan.places, Handled.PURGED)
         if not delete_beginnings(desk.settings, plan.ends):
             split = "all hidden, none deleted, since this broker cannot delete records"
@@ -212,7 +224,14 @@ def _add_all(newest: Newest, letters: Sequence[StoredLetter]) -> None:
         newest.add(letter)
 
 
-def _mark_replayed(desk: Desk, letters: Sequence[StoredLetter]) -> None:
+def _noting(tenants: dict[Place, str | None], letters: Iterable[StoredLetter]) -> Iterator[StoredLetter]:
+    for letter in letters:
+        tenants[letter.place] = letter.tenant
+        yield letter
+
+
+def _mark_replayed(desk: Desk, tenants: list[str | None], letters: Sequence[StoredLetter]) -> None:
+    tenants += (letter.tenant for letter in letters)
     desk.mark([letter.place for letter in letters], Handled.REPLAYED)
 
 

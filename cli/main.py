@@ -15,6 +15,7 @@ from app.settings import load_settings
 from cli import demo as demo_command
 from cli import doctor as doctor_command
 from cli import replay as replay_command
+from cli.audit import audit
 from cli.bridge import bridge
 from cli.dlq import dlq
 from cli.running_stack import settings_of_running_stack
@@ -89,6 +90,7 @@ def doctor() -> None:
 
 
 main.add_command(dlq)
+main.add_command(audit)
 main.add_command(bridge)
 main.add_command(topics)
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from app.audit.entry import Deed
 from app.bootstrap import Engine, bootstrap
 from app.settings import Settings
+from cli.audit_notes import note
 from cli.event_files import records, survey
 from consumers.feed import feed, recorded, until
 
@@ -46,6 +48,7 @@ def stream(
     engine: Engine, events: Iterable[tuple[bytes | None, bytes]], *, total: int, rate: int | None, console: Console
 ) -> Outcome:
     """Feed records and wait until every one of them is recorded."""
+    note(engine, Deed.REPLAY_EVENTS, details={"events": total})
     before, ended, began = _counts(engine), recorded(engine), monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

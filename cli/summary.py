@@ -1,9 +1,13 @@
 """What the demo prints at its end: counts, levels per cohort, who most needs help, and how to ask for more."""
 
+import shlex
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from app.audit.entry import Deed
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.mastery.formula import Level
@@ -11,6 +15,7 @@ from app.mastery.overview import cohort_levels, most_in_need
 from app.mastery.query_mastery import Standing
 from app.security.access import Role
 from app.security.tokens import development_token
+from cli.audit_notes import note
 from cli.replay import Outcome
 from cli.running_stack import RunningStack
 
@@ -18,12 +23,15 @@ IN_NEED = 10
 
 
 def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
-    """The counts of a run and the state it left."""
+    """The counts of a run and the state it left, which names students: each tenant's trail says so."""
+    in_need = most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED)
+    for tenant in engine.mastery.tenants():
+        note(engine, Deed.READ_SUMMARY, trail=tenant, students=[each.student_id for of, each in in_need if of == tenant])
     console.print(_counts(outcome))
     if outcome.duplicates:
         console.print("Duplicates were here already, from an earlier run for instance: each event counts once.")
     console.print(_levels(engine))
-    console.print(_in_need(engine))
+    console.print(_in_need(in_need))
 
 
 def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> None:
@@ -37,12 +45,18 @@ def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> 
     console.print(f"\nAsk the engine yourself (the token is an admin's of {tenant}, good for {hours} h):\n", style="bold")
     lines = (
         f"TOKEN={token}",
-        f"curl -s {stack.http_url}/mastery/query -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\",
+        f'{_curl(stack)} {stack.http_url}/mastery/query -H "Authorization: Bearer $TOKEN" \\',
+        "     -H 'Content-Type: application/json' \\",
         f'     -d \'{{"student_id": "{student_id}"}}\'',
     )
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
     login = f"user {engine.settings.flower_user}, password {engine.settings.flower_password}"
     console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} ({login})", soft_wrap=True)
+
+
+def _curl(stack: RunningStack) -> str:
+    """For a shell; a certificate of one's own has no authority that the system knows."""
+    return f"curl -s --cacert {shlex.quote(stack.http_cert_file)}" if stack.http_cert_file else "curl -s"
 
 
 def _any_student(engine: Engine) -> tuple[str, str] | None:
@@ -75,14 +89,14 @@ def _levels(engine: Engine) -> Table:
     return table
 
 
-def _in_need(engine: Engine) -> Table:
+def _in_need(students: Sequence[tuple[str, Standing]]) -> Table:
     table = Table(title="Who most needs help", box=SIMPLE_HEAD)
     table.add_column("student", no_wrap=True)
     table.add_column("cohort")
     table.add_column("mastery", justify="right")
     for heading in ("trend", "weakest"):
         table.add_column(heading)
-    for tenant, standing in most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED):
+    for tenant, standing in students:
         table.add_row(
             standing.student_id,
             f"{tenant}/{standing.cohort_id or '-'}",

@@ -40,7 +40,7 @@ class EngineTask(Task[Any, Any]):
                 time.sleep(REQUEUE_SECONDS)
 
 
-app = Celery("mastery", task_cls=EngineTask, include=["tasks.events", "tasks.mastery"])
+app = Celery("mastery", task_cls=EngineTask, include=["tasks.audit", "tasks.events", "tasks.mastery"])
 app.config_from_object("celeryconfig")
 
 

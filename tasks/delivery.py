@@ -11,6 +11,8 @@ MAINTENANCE = "maintenance"
 VISIBILITY_TIMEOUT_SECONDS = 60
 # How often lost tasks of chunks are looked for; the setting chunk_overdue_seconds says when one counts as lost.
 SWEEP_EVERY_SECONDS = 5.0
+# How often the audit trail is told what the workers recorded: 288 entries a day of a tenant that is always busy, 0.1 MB.
+SUMMARIZE_EVERY_SECONDS = 300.0
 # The soft limit of tasks that somebody waits for: below the visibility timeout, so that none runs twice at once. A chunk's
 # task has none: what it waits for has timeouts of its own.
 TASK_SECONDS = 30

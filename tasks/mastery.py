@@ -1,13 +1,17 @@
 """Tasks that compute mastery."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 
+from app.audit.entry import WORKER
 from app.errors import DependencyUnavailable, NotFound
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
 from app.mastery.formula import Weights
+from app.security.access import Action
+from tasks.audit import audited, note_refresh
 from tasks.celery import app, engine, enqueue
 from tasks.delivery import MAX_RETRY_SECONDS, TASK_SECONDS
 
@@ -26,9 +30,14 @@ REFRESH_LIMIT = 20_000
     retry_backoff_max=MAX_RETRY_SECONDS,
     soft_time_limit=TASK_SECONDS,
 )
-def calculate(tenant: str, student_id: str, weights: list[float]) -> dict[str, Any]:
-    """Recompute one student's mastery from the facts and keep it."""
-    standing = calculate_mastery(tenant, student_id, store=engine().mastery, now=engine().clock(), weights=Weights(*weights))
+def calculate(
+    tenant: str, student_id: str, weights: list[float], asked_by: Sequence[str] = WORKER, correlation_id: str = ""
+) -> dict[str, Any]:
+    """Recompute one student's mastery from the facts and keep it; ``asked_by`` is the role and the name for the audit trail."""
+    with audited(tenant, Action.CALCULATE_MASTERY, asked_by, student_id, correlation_id):
+        standing = calculate_mastery(
+            tenant, student_id, store=engine().mastery, now=engine().clock(), weights=Weights(*weights)
+        )
     return cast("dict[str, Any]", msgspec.to_builtins(standing))
 
 
@@ -46,5 +55,8 @@ def refresh() -> None:
 
     What does not fit in one run is left to another, queued at once.
     """
-    if refresh_scores(store=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT) == REFRESH_LIMIT:
+    handled = refresh_scores(
+        store=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT, refreshed=note_refresh
+    )
+    if handled == REFRESH_LIMIT:
         enqueue(refresh)

@@ -111,7 +111,7 @@ def test_student_ids(live_api: LiveApi, path: str, student_id: Any) -> None:
 
 WRONG_VALUES: dict[tuple[str, str], list[Any]] = {
     ("/mastery/query", "include_components"): ["true", 1, 0, None, "yes", []],
-    ("/mastery/query", "date"): [20261028, 0, True, [], "28.10.2026"],
+    ("/mastery/query", "date"): [20261028, 0, True, [], "28.10.2026", "20261028", "2026-W44-3", "2026-10-28\n"],
     ("/mastery/calculate", "components"): [None, [], 1, "quiz", True],
     ("/mastery/calculate", "components.quiz"): ["0.5", "", True, [], {}, -0.1, 1.1, 1e308, 10**19, 10**30],
     ("/mastery/calculate", "components.grit"): [0.5, None],

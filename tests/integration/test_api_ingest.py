@@ -420,10 +420,10 @@ def test_openapi_tells_of_the_key(live_api: LiveApi) -> None:
     """The header, what a repetition is told, and the bounds of a body."""
     document = live_api.get("/openapi.json").json()
     operation = document["paths"][PATH]["post"]
-    assert [("header", "Idempotency-Key", 255)] == [
-        (each["in"], each["name"], each["schema"]["maxLength"]) for each in operation["parameters"]
+    assert ("header", "Idempotency-Key", 255) in [
+        (each["in"], each["name"], each["schema"].get("maxLength")) for each in operation["parameters"] if "in" in each
     ]
-    assert set(operation["responses"]) == {"202", "401", "403", "409", "422", "503", "default"}
+    assert set(operation["responses"]) == {str(status) for status in (202, 400, 401, 403, 409, 413, 415, 422, 429, 500, 503)}
     assert "Idempotent-Replayed" in operation["responses"]["202"]["headers"]
     events = document["components"]["schemas"]["IngestBody"]["properties"]["events"]
     assert (events["minItems"], events["maxItems"], events["items"]["type"]) == (1, 500, "object")

@@ -1,169 +1,28 @@
 """``mastery dlq`` as an operator types it, on letters that the test writes as the contract says, on each kind of broker."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
-from confluent_kafka import KafkaError, Message, Producer
-from msgspec.structs import replace
+from confluent_kafka import Message, Producer
 
-from app.bootstrap import Engine, bootstrap
 from app.errors import DependencyUnavailable, InvalidInput, NotFound
 from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.settings import Settings
 from cli.embedded import embedded
-from cli.main import main
 from consumers.dead_letter_topic import DeadLetterTopic
-from consumers.kafka import place as place_of
-from consumers.kafka import producer
 from consumers.record_reader import RecordReader
 from consumers.replay_letters import Fate, Replay, Sources
-from tests.conftest import make_topics
+from tests.integration.dead_letter_desk import NOW, SECONDS, Dlq, junk, new_dlq
 from tests.learning_events import quiz
 from tests.stack import free_port, wait_for
-
-SECONDS = 60.0
-NOW = datetime.now(UTC)
-
-
-class Dlq:
-    """The topics of a test, the letters it writes, and the commands it types."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.engine: Engine = bootstrap(settings)
-        self._producer = producer(settings)
-        self.environment = {
-            "MASTERY_REDIS_URL": settings.redis_url,
-            "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
-            "MASTERY_KEY_PREFIX": settings.key_prefix,
-            "MASTERY_KAFKA_GROUP": settings.kafka_group,
-            "MASTERY_EVENTS_TOPIC": settings.events_topic,
-            "MASTERY_DLQ_TOPIC": settings.dlq_topic,
-        }
-
-    def close(self) -> None:
-        self.engine.redis.close()
-
-    def produce(
-        self, topic: str, value: bytes | None, key: bytes | None, headers: dict[str, str | bytes], partition: int = 0
-    ) -> Place:
-        """Write a record; returns where it is."""
-        places: list[Place] = []
-
-        def arrived(error: KafkaError | None, message: Message) -> None:
-            assert error is None
-            places.append(Place(*place_of(message)[1:]))
-
-        self._producer.produce(
-            topic, value=value, key=key, headers=list(headers.items()), partition=partition, on_delivery=arrived
-        )
-        assert self._producer.flush(SECONDS) == 0
-        return places[0]
-
-    def letter(
-        self,
-        payload: Any,
-        *,
-        reason: str = "processing_error",
-        ago: timedelta = timedelta(minutes=1),
-        replays: int = 0,
-        source: Place | None = None,
-        traceparent: str = "",
-        partition: int = 0,
-        key: bytes | None = b"t-1/s-1",
-    ) -> Place:
-        """Write a dead letter as design section 4 says; returns its place."""
-        fields = payload if isinstance(payload, dict) else {}
-        value = {
-            "event_id": fields.get("event_id"),
-            "original_event_type": fields.get("event_type"),
-            "original_payload": payload,
-            "error_type": reason,
-            "error_message": "went wrong",
-            "failed_at": (NOW - ago).isoformat(),
-            "retry_count": 5,
-        }
-        at = source or Place(0, 0)
-        headers: dict[str, str | bytes] = {
-            "dlq.topic": self.settings.events_topic,
-            "dlq.partition": str(at.partition),
-            "dlq.offset": str(at.offset),
-            "dlq.error_type": reason,
-            "dlq.replay_count": str(replays),
-            "dlq.id": uuid4().hex,
-            **({"traceparent": traceparent} if traceparent else {}),
-        }
-        return self.produce(self.settings.dlq_topic, json.dumps(value).encode(), key, headers, partition)
-
-    def run(self, *arguments: object, answer: str | None = None) -> Result:
-        """``mastery dlq …``, in this process."""
-        done = CliRunner().invoke(main, ["dlq", *map(str, arguments)], env=self.environment, input=answer)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done
-
-    def start(self, *arguments: object) -> "subprocess.Popen[str]":
-        """``mastery dlq …``, as a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "dlq", *map(str, arguments)],
-            env={**os.environ, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def listed(self, *arguments: object) -> list[dict[str, Any]]:
-        """What ``list --json`` gives."""
-        return [json.loads(line) for line in self.run("list", "--json", *arguments).stdout.splitlines()]
-
-    def places(self, *arguments: object) -> set[str]:
-        """Where the letters are that ``list`` gives."""
-        return {each["place"] for each in self.listed(*arguments)}
-
-    def events(self) -> list[Message]:
-        """Every record of the events topic."""
-        return self.read(self.settings.events_topic)
-
-    def read(self, topic: str) -> list[Message]:
-        reader = RecordReader(self.settings)
-        try:
-            return list(reader.records(topic, reader.bounds(topic)))
-        finally:
-            reader.close()
-
-    def marked(self) -> int:
-        """How many letters are marked as handled."""
-        keys = self.engine.redis.keys(f"{self.settings.key_prefix}:*handled-letters*")
-        return sum(self.engine.redis.hlen(key) for key in keys)
-
-
-def own(settings: Settings, bootstrap_servers: str) -> Settings:
-    """Topics and a group of this test's own."""
-    name = uuid4().hex
-    return replace(
-        settings,
-        kafka_bootstrap=bootstrap_servers,
-        kafka_group=f"group-{name}",
-        events_topic=f"events-{name}",
-        dlq_topic=f"dlq-{name}",
-    )
-
-
-def new_dlq(settings: Settings, bootstrap_servers: str) -> Dlq:
-    made = Dlq(own(settings, bootstrap_servers))
-    make_topics(bootstrap_servers, made.settings.events_topic, made.settings.dlq_topic)
-    return made
 
 
 @pytest.fixture
@@ -183,15 +42,6 @@ def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
 
 def headers(message: Message) -> dict[str, Any]:
     return dict(message.headers() or [])
-
-
-def junk(desk: Dlq) -> list[Place]:
-    """Records on the dead letter topic that are no letters."""
-    topic = desk.settings.dlq_topic
-    return [
-        desk.produce(topic, value, b"\xff", {"dlq.replay_count": b"\xff"})
-        for value in (None, b"", b"\xff\xfe", b"[]", b'{"event_id": "\x1b[2J"}')
-    ]
 
 
 class TestList:

@@ -1,0 +1,67 @@
+"""No answer leaves before the audit trail says to whom: who asked for what, about whom, and what came of it."""
+
+import logging
+
+from flask import Flask, Response, current_app, g
+
+from api.access import action
+from api.authentication import caller, engine
+from api.responses import correlation_id
+from app.audit.entry import Actor, Channel, Outcome, entry
+from app.errors import DependencyUnavailable
+from app.security.access import Principal, Role
+
+_REFUSED = {401: Outcome.DENIED, 403: Outcome.DENIED, 404: Outcome.NOT_FOUND}
+
+_log = logging.getLogger(__name__)
+
+
+def register_audit(app: Flask) -> None:
+    """Write an entry for each request of a known caller that did something, or was not allowed to.
+
+    Registered after all others, this is called before them, so that they see the answer that really leaves. If the entry cannot
+    be written, that is 503 instead of the data.
+    """
+
+    @app.after_request
+    def record(response: Response) -> Response:
+        who, what, outcome = caller(), action(), _outcome(response.status_code)
+        if who is None or what is None or outcome is None:
+            return response
+        whose = [engine().audit.pseudonym(who.tenant, student_id) for student_id in g.get("whose", ())]
+        made = entry(
+            engine().clock(),
+            Channel.API,
+            actor(who),
+            what,
+            whose=whose,
+            outcome=outcome,
+            correlation_id=correlation_id(),
+        )
+        try:
+            engine().audit.append(who.tenant, made)
+        except DependencyUnavailable as error:
+            if outcome is Outcome.FAILED:  # it says no more than that
+                _log.error("%s, correlation id %s", error, correlation_id())
+                return response
+            return current_app.make_response(current_app.handle_user_exception(error))
+        return response
+
+
+def concerns(*student_ids: str) -> None:
+    """Say, in a view, whose data the request is about."""
+    g.whose = list(dict.fromkeys(student_ids))
+
+
+def actor(who: Principal) -> Actor:
+    """What a caller is called in the trail of their tenant."""
+    if who.role is Role.STUDENT:  # whose id in clear would undo the pseudonym beside it
+        return Actor(who.role, engine().audit.pseudonym(who.tenant, who.subject))
+    return Actor(who.role, who.subject)
+
+
+def _outcome(status: int) -> Outcome | None:
+    """None for what touched nobody's data: a form that is wrong, a conflict, too many requests."""
+    if status < 400:
+        return Outcome.ACCEPTED if status == 202 else Outcome.DONE
+    return Outcome.FAILED if status >= 500 else _REFUSED.get(status)

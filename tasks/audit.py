@@ -1,0 +1,76 @@
+"""Tasks of the audit trail, and what other tasks write into it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from app.audit.entry import WORKER, Actor, Channel, Deed, Outcome, entry
+from app.audit.summarize_events import summarize_events
+from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
+from app.errors import DependencyUnavailable, NotFound
+from tasks.celery import app, engine
+from tasks.delivery import MAX_RETRY_SECONDS, TASK_SECONDS
+
+_log = logging.getLogger(__name__)
+
+
+@app.task(name="audit.summarize", ignore_result=True, throws=(DependencyUnavailable,))
+def summarize() -> None:
+    """Note how many events of each tenant were recorded so far; beat sends this every five minutes."""
+    summarize_events(trails=engine().audit, store=engine().mastery, now=engine().clock())
+
+
+@app.task(
+    name="audit.trim",
+    ignore_result=True,
+    autoretry_for=(DependencyUnavailable,),
+    max_retries=10,  # some minutes; beat sends another the next day
+    retry_backoff=True,
+    retry_backoff_max=MAX_RETRY_SECONDS,
+    soft_time_limit=TASK_SECONDS,  # some millions of entries; the next day goes on
+)
+def trim() -> None:
+    """Remove entries that are older than the settings say; beat sends this every day. A damaged trail is left as it is."""
+    trails, now = engine().audit, engine().clock()
+    limit = now - timedelta(days=engine().settings.audit_retention_days)
+    for trail in trails.trails():
+        try:
+            while trim_trail(trail, limit, trails=trails, now=now) == TRIM_AT_ONCE:
+                pass
+        except TrailDamaged as error:
+            _log.error("%s; `mastery audit verify --tenant %s` finds where", error, trail)
+
+
+@contextmanager
+def audited(tenant: str, action: str, asked_by: Sequence[str], student_id: str, correlation_id: str) -> Iterator[None]:
+    """Write an entry about what is done within; its failure if it fails. What is not in the trail is not done.
+
+    Raises DependencyUnavailable when the entry cannot be written.
+    """
+    outcome = Outcome.FAILED
+    try:
+        yield
+        outcome = Outcome.DONE
+    except NotFound:
+        outcome = Outcome.NOT_FOUND
+        raise
+    finally:
+        trails = engine().audit
+        whose = [trails.pseudonym(tenant, student_id)]
+        made = entry(
+            engine().clock(),
+            Channel.TASK,
+            Actor(*asked_by),
+            action,
+            outcome=outcome,
+            whose=whose,
+            correlation_id=correlation_id,
+        )
+        trails.append(tenant, made)
+
+
+def note_refresh(tenant: str, students: int) -> None:
+    """Write an entry about scores that were brought up to date, and evidence that expired meanwhile."""
+    made = entry(engine().clock(), Channel.TASK, WORKER, Deed.REFRESH_MASTERY, details={"students": students})
+    engine().audit.append(tenant, made)

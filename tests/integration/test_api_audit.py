@@ -1,0 +1,276 @@
+"""What callers do is in the audit trail before they have their answer, and admins can read there who did what."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from app.audit.verify_trail import verify_trail
+from app.security.access import Role
+from app.security.tokens import development_token
+from tests.integration.audit_calls import QUERY, call, trail
+from tests.integration.conftest import FixedTimeApi, LiveApi
+from tests.learning_events import quiz
+from tests.stack import wait_for
+
+TASK_SECONDS = 20.0
+
+
+class TestEntries:
+    """Each request of a known caller that did something, or was not allowed to."""
+
+    def test_a_query_says_who_asked_about_whom(self, api: FixedTimeApi) -> None:
+        """With the moment, the action, what came of it, and the id that the answer has."""
+        api.record(quiz())
+        answer = api.post("/mastery/query", QUERY)
+        assert trail(api) == [
+            {
+                "sequence": 1,
+                "at": "2026-10-28T12:00:00.000Z",
+                "channel": "api",
+                "role": "admin",
+                "who": "tester",
+                "action": "mastery.query",
+                "whose": [api.engine.audit.pseudonym("t-1", "s-1")],
+                "outcome": "done",
+                "correlation_id": answer.headers["X-Correlation-ID"],
+            }
+        ]
+
+    @pytest.mark.parametrize(
+        ("path", "body", "caller", "status", "expected"),
+        [
+            ("/mastery/query", QUERY, {}, 200, ("mastery.query", "done", ["s-1"])),
+            ("/mastery/query", {"student_id": "s-none"}, {}, 404, ("mastery.query", "not_found", ["s-none"])),
+            (
+                "/mastery/query",
+                QUERY,
+                {"role": Role.TEACHER, "cohorts": ("other",)},
+                403,
+                ("mastery.query", "denied", ["s-1"]),
+            ),
+            ("/mastery/query", QUERY, {"role": Role.STUDENT, "subject": "s-2"}, 403, ("mastery.query", "denied", ["s-1"])),
+            ("/mastery/query", QUERY, {"role": Role.SERVICE}, 403, ("mastery.query", "denied", [])),
+            (
+                "/mastery/calculate",
+                QUERY | {"components": {"quiz": 1}},
+                {},
+                200,
+                ("mastery.calculate", "done", ["s-1"]),
+            ),
+            ("/mastery/calculate", {"student_id": "s-none"}, {}, 404, ("mastery.calculate", "not_found", ["s-none"])),
+            ("/mastery/ingest", {"event": {}}, {"role": Role.TEACHER}, 403, ("mastery.ingest", "denied", [])),
+            ("/audit", None, {}, 200, ("audit.read", "done", [])),
+            ("/audit?student_id=s-1", None, {}, 200, ("audit.read", "done", ["s-1"])),
+            ("/audit", None, {"role": Role.TEACHER}, 403, ("audit.read", "denied", [])),
+            ("/audit", None, {"role": Role.STUDENT, "subject": "s-1"}, 403, ("audit.read", "denied", [])),
+            ("/audit", None, {"role": Role.SERVICE}, 403, ("audit.read", "denied", [])),
+            (f"/tasks/{'0' * 8}-0000-4000-8000-{'0' * 12}", None, {}, 404, ("task.read", "not_found", [])),
+            ("/auth/revoke", {}, {"subject": "leaver"}, 200, ("auth.revoke-own", "done", [])),
+            ("/auth/revoke", {"subject": "s-9"}, {}, 200, ("auth.revoke", "done", ["s-9"])),
+            ("/auth/revoke", {"subject": "s-9"}, {"role": Role.TEACHER}, 403, ("auth.revoke", "denied", ["s-9"])),
+        ],
+    )
+    def test_every_route_leaves_one(
+        self, api: FixedTimeApi, path: str, body: Any, caller: dict[str, Any], status: int, expected: tuple[str, str, list[str]]
+    ) -> None:
+        """What was done, what was denied, what was not there."""
+        api.record(quiz())
+        assert call(api, path, body, method="GET" if body is None else "POST", **caller).status_code == status
+        action, outcome, students = expected
+        (entry,) = trail(api)
+        assert (entry["action"], entry["outcome"]) == (action, outcome)
+        assert entry.get("whose", []) == [api.engine.audit.pseudonym("t-1", student) for student in students]
+        assert entry["role"] == caller.get("role", Role.ADMIN)
+
+    def test_a_student_who_asks_has_their_pseudonym(self, api: FixedTimeApi) -> None:
+        """In clear, their id would undo the pseudonym beside it."""
+        api.record(quiz())
+        assert api.post("/mastery/query", QUERY, role=Role.STUDENT, subject="s-1").status_code == 200
+        (entry,) = trail(api)
+        assert [entry["who"]] == entry["whose"] == [api.engine.audit.pseudonym("t-1", "s-1")]
+
+    def test_events_say_whom_they_are_about(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each student once, and only those whose events were accepted."""
+        monkeypatch.setattr("api.ingest.enqueue_chunks", list)
+        events = [
+            quiz(student_id="s-7"),
+            quiz(student_id="s-8"),
+            quiz(student_id="s-7"),
+            {"student_id": "s-9"},
+            {"student_id": 5},
+        ]
+        assert api.post("/mastery/ingest", {"events": [*events, 7]}, role=Role.SERVICE).status_code == 202
+        (entry,) = trail(api)
+        assert (entry["action"], entry["outcome"], entry["role"]) == ("mastery.ingest", "accepted", "service")
+        assert entry["whose"] == [api.engine.audit.pseudonym("t-1", student) for student in ("s-7", "s-8")]
+
+    def test_a_repeated_request_says_it_too(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Though its answer was kept, and no view ran."""
+        monkeypatch.setattr("api.ingest.enqueue_chunks", list)
+        body = {"events": [quiz(student_id="s-7"), {"student_id": "s-9"}]}
+        answers = [call(api, "/mastery/ingest", body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+        assert answers[1].headers["Idempotent-Replayed"] == "true"
+        first, second = trail(api)
+        assert first["whose"] == second["whose"] == [api.engine.audit.pseudonym("t-1", "s-7")]
+
+    def test_a_revoked_token_is_denied(self, api: FixedTimeApi) -> None:
+        """Its bearer is known, and so is what they tried."""
+        token = development_token(api.engine.settings, role=Role.ADMIN, tenant="t-1", subject="leaver", now=datetime.now(UTC))
+        headers = {"Authorization": f"Bearer {token}"}
+        assert api.client.post("/auth/revoke", json={}, headers=headers).status_code == 200
+        assert api.client.post("/mastery/query", json=QUERY, headers=headers).status_code == 401
+        assert [(entry["action"], entry["outcome"], entry["who"]) for entry in trail(api)] == [
+            ("auth.revoke-own", "done", "leaver"),
+            ("mastery.query", "denied", "leaver"),
+        ]
+
+    def test_what_failed_is_there(self, api: FixedTimeApi) -> None:
+        """An error of the engine's: somebody tried, and may have seen nothing."""
+        api.engine.redis.set(f"{api.engine.settings.key_prefix}:{{t-1}}:student:s-1", "no record")
+        assert api.post("/mastery/query", QUERY).status_code == 500
+        assert [(entry["outcome"], len(entry["whose"])) for entry in trail(api)] == [("failed", 1)]
+
+    @pytest.mark.parametrize(
+        "send",
+        [
+            lambda api: api.client.post("/mastery/query", json=QUERY),
+            lambda api: api.client.post("/mastery/query", json=QUERY, headers={"Authorization": "Bearer x"}),
+            lambda api: api.client.get("/health"),
+            lambda api: api.client.get("/nowhere"),
+            lambda api: call(api, "/nowhere"),
+            lambda api: call(api, "/mastery/query", method="GET"),
+            lambda api: call(api, "/mastery/query", {"student_id": "/"}),
+            lambda api: call(api, "/mastery/query", QUERY | {"date": "2030-01-01"}),
+            lambda api: call(api, "/mastery/ingest", {"events": [{"student_id": "s-1"}]}),
+            lambda api: call(api, "/audit?limit=0", method="GET"),
+        ],
+    )
+    def test_what_touched_nobodys_data_leaves_none(
+        self, api: FixedTimeApi, send: Callable[[FixedTimeApi], TestResponse]
+    ) -> None:
+        """Nobody known, no such route, a form that is wrong."""
+        api.record(quiz())
+        assert send(api).status_code in {200, 401, 404, 405, 422}
+        assert trail(api) == []
+
+    def test_no_students_id_is_in_clear(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever is done, and whoever does it, none is in a key or a value of the trail."""
+        monkeypatch.setattr("api.ingest.enqueue_chunks", list)
+        name = "unmistakable-student"
+        about = {"student_id": name}
+        api.record(quiz(**about))
+        own: dict[str, Any] = {"role": Role.STUDENT, "subject": name}
+        callers: list[dict[str, Any]] = [
+            {},
+            own,
+            {"role": Role.TEACHER, "cohorts": ("c-1",)},
+            {"role": Role.STUDENT, "subject": "s-2"},
+        ]
+        for caller in callers:
+            for path, body in (
+                ("/mastery/query", about),
+                ("/mastery/calculate", about | {"components": {}}),
+                ("/mastery/ingest", {"event": quiz(**about)}),
+                ("/mastery/ingest", {"event": about}),
+                ("/auth/revoke", {"subject": name}),
+            ):
+                call(api, path, body, **caller)
+            call(api, f"/audit?student_id={name}", method="GET", **caller)
+        call(api, "/auth/revoke", {}, **own)
+        assert len(trail(api)) > 10
+        for key in api.engine.redis.keys(f"{api.engine.settings.key_prefix}:*audit*"):
+            assert name not in str(key)
+            assert name.encode() not in (api.engine.redis.dump(key) or b"")
+        assert name not in str(list(api.engine.audit.oldest_first("t-1")))
+
+    def test_the_entry_of_one_tenant_is_not_in_the_trail_of_another(self, api: FixedTimeApi) -> None:
+        """The token's tenant has it."""
+        api.post("/mastery/query", QUERY, tenant="t-2")
+        assert (len(trail(api, "t-2")), trail(api)) == (1, [])
+
+
+@pytest.fixture
+def blocked(api: FixedTimeApi) -> FixedTimeApi:
+    """Data that can be read, and a trail that cannot be written."""
+    api.record(quiz())
+    api.engine.redis.set(f"{api.engine.settings.key_prefix}:{{t-1}}:audit", "in the way")
+    return api
+
+
+class TestNoEntryNoAnswer:
+    """What cannot be noted is not told."""
+
+    @pytest.mark.parametrize(
+        ("path", "body", "caller"),
+        [
+            ("/mastery/query", QUERY, {}),
+            ("/mastery/query", {"student_id": "s-none"}, {}),
+            ("/mastery/query", QUERY, {"role": Role.SERVICE}),
+            ("/mastery/calculate", QUERY | {"components": {}}, {}),
+        ],
+    )
+    def test_nobody_gets_anything(
+        self, blocked: FixedTimeApi, path: str, body: Any, caller: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Neither data nor whether there is any: 503 in the envelope, and the log says why, by the correlation id."""
+        answer = call(blocked, path, body, **caller)
+        assert answer.status_code == 503
+        assert answer.get_json()["error"] == {
+            "code": "SERVICE_UNAVAILABLE",
+            "message": "A part of the service does not answer; try again.",
+            "details": {},
+        }
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        correlation_id = answer.headers["X-Correlation-ID"]
+        assert f"audit trail cannot be written, correlation id {correlation_id}" in caplog.text
+        assert "WRONGTYPE" in caplog.text
+        assert "s-1" not in caplog.text
+
+    def test_others_are_not_affected(self, blocked: FixedTimeApi) -> None:
+        """Another tenant's trail is another's."""
+        assert blocked.post("/mastery/query", QUERY, tenant="t-2").status_code == 404
+
+    def test_a_failure_stays_what_it_was(self, blocked: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
+        """There is nothing to hold back; the log says that the entry is missing."""
+        blocked.engine.redis.set(f"{blocked.engine.settings.key_prefix}:{{t-1}}:student:s-1", "no record")
+        answer = blocked.post("/mastery/query", QUERY)
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (500, "INTERNAL_ERROR")
+        assert f"audit trail cannot be written, correlation id {answer.headers['X-Correlation-ID']}" in caplog.text
+
+    def test_a_mistake_in_writing_gives_nothing_away(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What nobody foresaw is a 500 in the envelope, without the data."""
+        api.record(quiz())
+        monkeypatch.setattr("api.audit_trail.actor", lambda _who: 1 / 0)
+        answer = api.post("/mastery/query", QUERY)
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (500, "INTERNAL_ERROR")
+        assert "score" not in answer.text
+
+
+def test_a_task_leaves_an_entry_of_its_own(live_api: LiveApi) -> None:
+    """Who asked, under which correlation id, and whose mastery was computed; whoever fetches the result is there, too."""
+    event = quiz(tenant_id=live_api.tenant, timestamp=(datetime.now(UTC) - timedelta(days=1)).isoformat())
+    engine = live_api.stack.engine
+    assert live_api.post("/mastery/ingest", {"event": event}).status_code == 202
+    wait_for(lambda: live_api.post("/mastery/query", QUERY).status_code == 200, TASK_SECONDS)
+    headers = {"X-Correlation-ID": "the-one", "Prefer": "respond-async"}
+    student = {"role": Role.STUDENT, "subject": "s-1"}
+    accepted = live_api.post("/mastery/calculate", QUERY, headers, **student)
+    location = accepted.headers["Location"]
+    wait_for(lambda: live_api.get(location, **student).json()["data"]["status"] == "succeeded", TASK_SECONDS)
+
+    def entries(query: str) -> list[tuple[Any, ...]]:
+        told = live_api.get(f"/audit?{query}").json()["data"]["entries"]
+        return [(each["channel"], each["role"], each["action"], each["outcome"], each["who"], each["whose"]) for each in told]
+
+    me = engine.audit.pseudonym(live_api.tenant, "s-1")
+    assert sorted(entries("correlation_id=the-one")) == [
+        ("api", "student", "mastery.calculate", "accepted", me, [me]),
+        ("task", "student", "mastery.calculate", "done", me, [me]),
+    ]
+    assert entries("action=task.read&limit=1") == [("api", "student", "task.read", "done", me, [me])]
+    assert entries("action=mastery.ingest") == [("api", "admin", "mastery.ingest", "accepted", "tester", [me])]
+    assert verify_trail(live_api.tenant, trails=engine.audit).findings == []

@@ -1,0 +1,111 @@
+"""The API is as its OpenAPI document says, whatever it is asked: schemathesis makes requests from it, good ones and bad.
+
+This file is also what schemathesis loads, in its own process, to learn who calls.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import schemathesis
+from schemathesis import AuthContext, Case
+
+from app.security.access import Role
+from app.security.tokens import development_token
+from app.settings import load_settings
+from tests.integration.conftest import LiveApi
+from tests.integration.test_api_service import resolved
+
+TENANT_VARIABLE = "CONTRACT_TENANT"
+SEED = "604916"  # the same requests each time, so that a failure is found again
+EXAMPLES = "60"  # for each route in the fuzzing phase: 20 seconds in all
+# All checks but one: data that fits the document may still be refused (a date in the future, an event of another tenant).
+NOT_CHECKED = "positive_data_acceptance"
+PHASES = "examples,coverage,fuzzing,stateful"
+
+
+@schemathesis.auth(refresh_interval=None)
+class Admin:
+    """An admin with a token for each request: POST /auth/revoke makes the one it is called with useless."""
+
+    def get(self, _case: Case[Any], _context: AuthContext) -> str:
+        settings, tenant = load_settings(), os.environ[TENANT_VARIABLE]
+        return development_token(settings, role=Role.ADMIN, tenant=tenant, subject=f"a-{uuid4()}", now=datetime.now(UTC))
+
+    def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+def unbounded(document: dict[str, Any], schema: dict[str, Any], name: str) -> Iterator[str]:
+    """What in a request's schema has no bound: text of any length, lists and numbers of any size, objects with any field."""
+    schema = resolved(document, schema)
+    if name in {"/mastery/ingest.event", "/mastery/ingest.events[]"}:
+        return  # judged as events from Kafka: their schema is in docs/asyncapi.json
+    types: str | list[str] = schema.get("type", "any")
+    bounds = {
+        "string": {"maxLength", "enum", "format"} & schema.keys() or re.search(r"\{\d,\d+\}\$$", schema.get("pattern", "")),
+        "number": {"minimum", "maximum"} <= schema.keys(),
+        "integer": {"minimum", "maximum"} <= schema.keys(),
+        "array": "maxItems" in schema,
+        "object": schema.get("additionalProperties") is False,
+        "any": False,
+    }
+    if not all(bounds.get(type_, True) for type_ in ([types] if isinstance(types, str) else types)):
+        yield name
+    for inner, described in schema.get("properties", {}).items():
+        yield from unbounded(document, described, f"{name}.{inner}")
+    if "items" in schema:
+        yield from unbounded(document, schema["items"], f"{name}[]")
+
+
+# Not refused but replaced or left out, if they are not what they should be; the server bounds their length.
+FREE_HEADERS = {"X-Correlation-ID", "Prefer", "traceparent"}
+
+
+def test_every_input_is_bounded(live_api: LiveApi) -> None:
+    """Every field of a body and every parameter has a length or a range, and no body takes fields that it does not name."""
+    document = live_api.get("/openapi.json").json()
+    found: list[str] = []
+    for path, methods in document["paths"].items():
+        for operation in (methods[method] for method in methods.keys() - {"parameters"}):
+            for parameter in (
+                resolved(document, each) for each in [*methods.get("parameters", []), *operation.get("parameters", [])]
+            ):
+                if parameter["name"] not in FREE_HEADERS:
+                    found += unbounded(document, parameter["schema"], f"{path} {parameter['name']}")
+            if "requestBody" in operation:
+                found += unbounded(document, operation["requestBody"]["content"]["application/json"]["schema"], path)
+    assert found == []
+
+
+def test_answers_are_as_documented(live_api: LiveApi, tmp_path: Path) -> None:
+    """No 5xx; only statuses, headers, content types and bodies that the document names; nothing that it forbids is accepted."""
+    document = live_api.get("/openapi.json").json()
+    example = document["components"]["schemas"]["IngestBody"]["properties"]["event"]["example"]
+    event = {**example, "timestamp": datetime.now(UTC).isoformat()}
+    assert live_api.post("/mastery/ingest", {"event": event}).status_code == 202  # so that the example's student is known
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run", f"{live_api.url}/openapi.json"),
+            *("--phases", PHASES, "--max-examples", EXAMPLES, "--seed", SEED, "--exclude-checks", NOT_CHECKED),
+            *("--generation-database", "none", "--continue-on-failure"),
+        ],
+        env=live_api.stack.environment
+        | {TENANT_VARIABLE: live_api.tenant, "SCHEMATHESIS_HOOKS": __name__, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,  # it leaves notes where it runs
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    tested = re.search(r"Selected: (\d+)/(\d+)\n  Tested: (\d+)", ended.stdout)
+    routes = sum(len(methods.keys() - {"parameters"}) for methods in document["paths"].values())
+    assert tested is not None, ended.stdout
+    assert {int(number) for number in tested.groups()} == {routes}, ended.stdout

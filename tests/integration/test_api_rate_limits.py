@@ -1,0 +1,390 @@
+"""How often a caller may call: the limit, its headers, whom it counts for, across processes and without Redis."""
+
+import logging
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import requests
+from flask import request
+from werkzeug.test import TestResponse
+
+from app.bootstrap import Engine, bootstrap
+from app.security.access import Role
+from app.security.rate_limits import PAUSE_SECONDS
+from app.security.tokens import development_token
+from app.settings import Settings, load_settings
+from cli.embedded import embedded
+from tests.conftest import NOW
+from tests.integration.conftest import FixedTimeApi
+from tests.learning_events import quiz
+from tests.stack import free_port, wait_for
+
+QUERY = {"student_id": "s-1"}
+HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+NAMES = {"Retry-After", *HEADERS}
+
+
+@contextmanager
+def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
+    """The API in this process with other settings."""
+    engine = bootstrap(msgspec.structs.replace(settings, **changes), clock=lambda: NOW)
+    yield FixedTimeApi(engine)
+    engine.redis.close()
+
+
+def left(answer: Any) -> int:
+    """How many more requests the caller may make, as the answer says."""
+    return int(answer.headers["X-RateLimit-Remaining"])
+
+
+def get(api: FixedTimeApi, path: str = "/", address: str = "127.0.0.1", **headers: str) -> TestResponse:
+    """GET without a token, from an address."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return api.client.get(path, headers=names, environ_base={"REMOTE_ADDR": address})
+
+
+def assert_refused(answer: Any, limit: str) -> None:
+    """429 in the envelope, with the limit, and when to try again in the message and the header."""
+    assert answer.status_code == 429
+    seconds = int(answer.headers["Retry-After"])
+    told = answer.get_json() if isinstance(answer, TestResponse) else answer.json()
+    assert told["success"] is False
+    assert told["error"] == {
+        "code": "RATE_LIMITED",
+        "message": f"Too many requests: at most {limit}; try again after {seconds} s.",
+        "details": {},
+    }
+    assert left(answer) == 0
+
+
+def test_fifty_a_minute(api: FixedTimeApi) -> None:
+    """50 requests are answered, each saying how many are left; the 51st is refused, and says when to try again."""
+    api.record(quiz())
+    for remaining in reversed(range(50)):
+        answer = api.post("/mastery/query", QUERY)
+        assert answer.status_code == 200
+        assert (answer.headers["X-RateLimit-Limit"], left(answer)) == ("50", remaining)
+        assert NOW.timestamp() + 30 < int(answer.headers["X-RateLimit-Reset"]) <= NOW.timestamp() + 60
+        assert "Retry-After" not in answer.headers
+    refused = api.post("/mastery/query", QUERY)
+    assert_refused(refused, "50 per minute")
+    assert refused.headers["X-RateLimit-Limit"] == "50"
+    seconds = int(refused.headers["Retry-After"])
+    assert 30 < seconds <= 60
+    assert int(refused.headers["X-RateLimit-Reset"]) == NOW.timestamp() + seconds
+    assert all(len(refused.headers.getlist(name)) == 1 for name in NAMES)
+
+
+def test_the_window_moves(settings: Settings) -> None:
+    """The limit is for every period of its length: when the first request has left it, one is granted, and no more."""
+    with api_with(settings, ratelimit_mastery="2/second") as api:
+        began = time.monotonic()
+        assert api.post("/mastery/query", QUERY).status_code == 404
+        wait_for(lambda: time.monotonic() > began + 0.6, 2)
+        assert api.post("/mastery/query", QUERY).status_code == 404
+        refused = api.post("/mastery/query", QUERY)
+        assert_refused(refused, "2 per second")
+        assert refused.headers["Retry-After"] == "1"
+        wait_for(lambda: api.post("/mastery/query", QUERY).status_code == 404, 2)
+        assert time.monotonic() - began > 0.99
+        assert_refused(api.post("/mastery/query", QUERY), "2 per second")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"subject": "another"},
+        {"tenant": "t-2"},
+        {"role": Role.TEACHER},
+        {"role": Role.ADMIN},
+        {"role": Role.SERVICE},
+    ],
+)
+def test_each_identity_and_role(settings: Settings, other: dict[str, Any]) -> None:
+    """Subject, role and tenant are who is counted: where one of them differs it is another caller, whatever the token."""
+    caller: dict[str, Any] = {"role": Role.STUDENT, "tenant": "t-1", "subject": "s-1"}
+    with api_with(settings, ratelimit_mastery="1/minute") as api:
+        assert api.post("/mastery/query", QUERY, **caller).status_code == 404
+        assert_refused(api.post("/mastery/query", QUERY, **caller), "1 per minute")
+        assert api.post("/mastery/query", QUERY, **{**caller, **other}).status_code in (403, 404)
+        assert_refused(api.post("/mastery/query", QUERY, **{**caller, **other}), "1 per minute")
+
+
+def test_a_role_s_own_limit(settings: Settings) -> None:
+    """A limit that a role has of its own counts in place of the one for all."""
+    with api_with(settings, ratelimit_mastery="1/minute, admin=3/hour") as api:
+        assert [left(api.post("/mastery/query", QUERY)) for _ in range(3)] == [2, 1, 0]
+        assert_refused(api.post("/mastery/query", QUERY), "3 per hour")
+        assert left(api.post("/mastery/query", QUERY, role=Role.STUDENT)) == 0
+
+
+def test_areas(settings: Settings) -> None:
+    """The mastery routes share a limit, ingestion has its own, and so have all others."""
+    changes = {"ratelimit_mastery": "20/minute", "ratelimit_ingest": "30/minute", "ratelimit_default": "40/minute"}
+    with api_with(settings, **changes) as api:
+        assert left(api.post("/mastery/query", QUERY)) == 19
+        assert left(api.post("/mastery/calculate", QUERY | {"components": {}})) == 18
+        assert left(api.post("/mastery/ingest", {"events": []})) == 29
+        assert left(api.post("/auth/revoke", {})) == 39
+        assert left(api.post("/mastery/query", QUERY)) == 17
+        headers = {"Authorization": f"Bearer {token(settings)}"}
+        task = api.client.get("/tasks/5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10", headers=headers)
+        assert (task.status_code, left(task)) == (404, 38)
+
+
+def token(settings: Settings, **caller: Any) -> str:
+    caller = {"role": Role.ADMIN, "tenant": "t-1", "subject": "tester", **caller}
+    return development_token(settings, **caller, now=datetime.now(UTC))
+
+
+def test_a_refused_request_does_nothing(settings: Settings) -> None:
+    """It is refused before its body is looked at, nothing of it is stored or noted, and it does not count."""
+    with api_with(settings, ratelimit_ingest="1/minute") as api:
+        assert api.post("/mastery/ingest", {"events": [{}]}).status_code == 422
+        before = {key: api.engine.redis.dump(key) for key in api.engine.redis.keys(f"{settings.key_prefix}:*")}
+        bodies: tuple[Any, ...] = ({"event": quiz()}, {}, {"unknown": 1}, [])
+        for body in bodies:
+            assert_refused(api.post("/mastery/ingest", body), "1 per minute")
+        after = {key: api.engine.redis.dump(key) for key in api.engine.redis.keys(f"{settings.key_prefix}:*")}
+        assert after == before
+
+
+def test_failures_count(settings: Settings) -> None:
+    """What is wrong, forbidden or not found was asked for as well."""
+    with api_with(settings, ratelimit_mastery="3/minute") as api:
+        bodies: tuple[Any, ...] = ({}, [], QUERY, QUERY)
+        assert [api.post("/mastery/query", body).status_code for body in bodies] == [422, 422, 404, 429]
+        codes = [api.post("/mastery/query", QUERY, role=Role.SERVICE).status_code for _ in range(4)]
+        assert codes == [403, 403, 403, 429]
+
+
+def test_guessing_tokens(settings: Settings) -> None:
+    """Calls without a valid token count for their address, whatever they ask for; callers who have one are not touched."""
+    with api_with(settings, ratelimit_anonymous="4/minute") as api:
+        answers = [
+            api.client.post("/mastery/query", json=QUERY),
+            api.client.post("/mastery/ingest", json={}, headers={"Authorization": "Bearer guess"}),
+            get(api, "/nowhere"),
+            get(api, "/"),
+        ]
+        assert [(answer.status_code, left(answer)) for answer in answers] == [(401, 3), (401, 2), (404, 1), (200, 0)]
+        assert_refused(api.client.post("/mastery/query", json=QUERY), "4 per minute")
+        assert_refused(get(api, "/docs"), "4 per minute")
+        assert api.post("/mastery/query", QUERY).status_code == 404
+        assert get(api, address="127.0.0.2").status_code == 200
+        headers = {"Authorization": f"Bearer {token(settings)}"}
+        assert_refused(api.client.get("/", headers=headers), "4 per minute")  # where a token does not matter
+
+
+def test_probes(settings: Settings) -> None:
+    """/health has no limit; /ready, which asks every worker, one of its own for each address."""
+    with api_with(settings, ratelimit_anonymous="1/minute") as api:
+        for _ in range(3):
+            answer = get(api, "/health")
+            assert answer.status_code == 200
+            assert not NAMES & set(answer.headers.keys())
+        assert [get(api).status_code for _ in range(2)] == [200, 429]
+        assert [get(api, "/ready").status_code for _ in range(2)] == [503, 429]  # there is no worker
+
+
+def test_a_preflight_counts_for_its_address(settings: Settings) -> None:
+    """What a browser asks first comes without a token."""
+    with api_with(settings, ratelimit_anonymous="1/minute", cors_origins="https://school.example") as api:
+        headers = {"Origin": "https://school.example", "Access-Control-Request-Method": "POST"}
+        assert [api.client.options("/mastery/query", headers=headers).status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),  # a host chooses the second half
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),  # as a socket for both kinds says it
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("", "unix:", True),
+    ],
+)
+def test_addresses(settings: Settings, one: str, other: str, is_same: bool) -> None:
+    """An address is counted by itself; those of an IPv6 network, and those that are none, together."""
+    with api_with(settings, ratelimit_anonymous="2/minute") as api:
+        assert left(get(api, "/", one)) == 1
+        assert left(get(api, "/", other)) == (0 if is_same else 1)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "counted"),
+    [
+        (0, "192.0.2.9", "127.0.0.1"),
+        (1, "192.0.2.9", "192.0.2.9"),
+        (1, "203.0.113.66, 192.0.2.9", "192.0.2.9"),  # the first one is what the client says of itself
+        (2, "203.0.113.66, 192.0.2.9, 10.0.0.1", "192.0.2.9"),
+        (2, "192.0.2.9", "127.0.0.1"),  # came past a proxy
+    ],
+)
+def test_trusted_proxies(settings: Settings, proxies: int, forwarded: str, counted: str) -> None:
+    """As many proxies are believed as the settings say, counted from the engine; a client cannot choose its address."""
+    with api_with(settings, ratelimit_anonymous="1/minute", http_trusted_proxies=proxies) as api:
+        assert get(api, X_Forwarded_For=forwarded).status_code == 200
+        assert [key.decode().rpartition("rate:")[2] for key in windows(api.engine)] == [counted]
+        assert_refused(get(api, X_Forwarded_For=forwarded), "1 per minute")
+        assert get(api, X_Forwarded_For=forwarded, address="127.0.0.9").status_code == (429 if counted == "192.0.2.9" else 200)
+
+
+def windows(engine: Engine) -> list[Any]:
+    return list(engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:rate:*"))
+
+
+def test_proxies_do_not_choose_the_host(settings: Settings) -> None:
+    """Of what a trusted proxy adds, the scheme is believed as well, but not the host."""
+    with api_with(settings, http_trusted_proxies=1) as api:
+        seen = []
+        api.client.application.before_request_funcs[None].append(lambda: seen.append(request.url))
+        get(api, X_Forwarded_Proto="https", X_Forwarded_Host="evil.example")
+    assert seen == ["https://localhost/"]
+
+
+def test_off(settings: Settings) -> None:
+    """Switched off, nothing is counted, refused or said."""
+    with api_with(settings, ratelimit_enabled="off", ratelimit_mastery="1/minute") as api:
+        answers = [api.post("/mastery/query", QUERY) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [404] * 3
+        assert not any(NAMES & set(answer.headers.keys()) for answer in answers)
+        assert windows(api.engine) == []
+
+
+@contextmanager
+def served(settings: Settings, folder: Path, **variables: str) -> Iterator[str]:
+    """The API as it is deployed, in a process of its own; gives its URL."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "MASTERY_REDIS_URL": settings.redis_url,
+        "MASTERY_KEY_PREFIX": settings.key_prefix,
+        "MASTERY_HTTP_PORT": str(port),
+        **variables,
+    }
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server"]
+    with (folder / f"api-{port}.log").open("ab") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: _lives(url), 30)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        finally:
+            process.kill()
+
+
+def _lives(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/health", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def test_processes_count_together(settings: Settings, tmp_path: Path) -> None:
+    """Two API processes grant a caller as much as one would."""
+    headers = {"Authorization": f"Bearer {token(settings)}"}
+    with served(settings, tmp_path) as one, served(settings, tmp_path) as other:
+        answers = [
+            requests.post(f"{url}/mastery/query", json=QUERY, headers=headers, timeout=10)
+            for _ in range(26)
+            for url in (one, other)
+        ]
+    assert [answer.status_code for answer in answers] == [404] * 50 + [429] * 2
+    assert [left(answer) for answer in answers] == [*reversed(range(50)), 0, 0]
+    assert_refused(answers[-1], "50 per minute")
+
+
+def test_a_deployed_process_behind_a_proxy(settings: Settings, tmp_path: Path) -> None:
+    """What the settings say of proxies and limits is what gunicorn's process does."""
+    variables = {"MASTERY_HTTP_TRUSTED_PROXIES": "1", "MASTERY_RATELIMIT_ANONYMOUS": "1/minute"}
+    with served(settings, tmp_path, **variables) as url:
+        codes = [
+            requests.get(url, headers={"X-Forwarded-For": address}, timeout=10).status_code
+            for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")
+        ]
+    assert codes == [200, 429, 200]
+
+
+def test_without_redis_and_with_it_again(
+    state: ExitStack, state_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While Redis is away each process counts alone by the same limits; soon after it is back, together as before."""
+    settings = load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0"})
+    caplog.set_level(logging.INFO, "app.security.rate_limits")
+    with (
+        api_with(settings, ratelimit_anonymous="4/hour", ratelimit_mastery="3/minute") as one,
+        api_with(settings, ratelimit_anonymous="4/hour") as other,
+    ):
+        assert [left(get(one)), left(get(other))] == [3, 2]
+        state.close()
+        for api in (one, other):
+            answers = [get(api) for _ in range(5)]
+            assert [(answer.status_code, left(answer)) for answer in answers] == [*((200, n) for n in (3, 2, 1, 0)), (429, 0)]
+            assert_refused(answers[-1], "4 per hour")
+        assert [one.post("/mastery/query", QUERY).status_code for _ in range(4)] == [503] * 3 + [429]
+        state.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
+        back = time.monotonic()
+        wait_for(lambda: get(one).status_code == 200, PAUSE_SECONDS + 5)  # the third one of four
+        assert time.monotonic() - back < PAUSE_SECONDS + 1
+        wait_for(lambda: get(other).status_code == 200, PAUSE_SECONDS + 5)
+        assert [get(api).status_code for api in (one, other)] == [429, 429]
+    alone, together = "redis is unavailable: this process counts requests alone", "requests are counted for all processes again"
+    ours = [record.message for record in caplog.records if record.name == "app.security.rate_limits"]
+    assert ours == [alone, alone, together, together]
+
+
+def test_a_redis_that_hangs() -> None:
+    """The request that finds Redis silent waits for as long as the client does; those after it are answered at once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings = load_settings({"MASTERY_REDIS_URL": url, "MASTERY_REDIS_TIMEOUT_SECONDS": "0.2"})
+        with api_with(settings) as api:
+            assert 0.5 < seconds(lambda: get(api)) < 10  # nine times 0.2: the driver tries to connect as often as to ask
+            assert sum(seconds(lambda: get(api)) for _ in range(10)) < 0.2
+
+
+def seconds(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+def test_every_route_documents_it(api: FixedTimeApi) -> None:
+    """The OpenAPI document has 429 and the headers for each route, and the headers for every other answer, too."""
+    document = get(api, "/openapi.json").get_json()
+    parts = document["components"]
+    operations = [
+        operation for methods in document["paths"].values() for name, operation in methods.items() if name != "parameters"
+    ]
+    assert len(operations) >= 7
+    for operation in operations:
+        for answer in operation["responses"].values():
+            part = parts["responses"][answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+            assert set(HEADERS) <= set(part["headers"])
+        assert operation["responses"]["429"]["$ref"].endswith("/TOO_MANY_REQUESTS")
+    assert set(parts["responses"]["TOO_MANY_REQUESTS"]["headers"]) >= NAMES
+
+
+def test_the_reset_is_rounded_up(api: FixedTimeApi) -> None:
+    """Whoever comes back at the moment of X-RateLimit-Reset is not too early."""
+    first = get(api)
+    reset = int(first.headers["X-RateLimit-Reset"]) - NOW.timestamp()
+    assert reset == math.ceil(reset) == 60

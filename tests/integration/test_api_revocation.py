@@ -1,0 +1,271 @@
+"""POST /auth/revoke: a token is no longer good from the next request on, until it would have expired."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+import requests
+from flask import g
+from werkzeug.test import TestResponse
+
+from api.application import create_app
+from app.bootstrap import bootstrap
+from app.security.access import Action, Principal, Role
+from app.settings import DEVELOPMENT_SECRET, Settings, load_settings
+from tests.integration.conftest import LiveApi
+from tests.stack import free_port
+
+MAX, LEEWAY = 30 * 86_400, 10  # the defaults
+LONGEST = MAX + 2 * LEEWAY + 1
+HOUR = 3600
+REVOKED = {"code": "AUTH_ERROR", "message": "The token was revoked.", "details": {}}
+
+
+def token(**changes: Any) -> str:
+    """A student's of an hour; None leaves a claim out."""
+    now = int(time.time())
+    claims = {"sub": "s-1", "role": "student", "tenant": "t-1", "jti": str(uuid4()), "iat": now, "exp": now + HOUR} | changes
+    given = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(given, DEVELOPMENT_SECRET, algorithm="HS256")
+
+
+ADMIN = token(sub="ada", role="admin")
+
+
+class Api:
+    """The API in this process, by the clock on the wall."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = bootstrap(settings)
+        self.client = create_app(self.engine).test_client()
+
+    def post(self, path: str, bearer: str, body: Any) -> TestResponse:
+        return self.client.post(path, json=body, headers={"Authorization": f"Bearer {bearer}"})
+
+    def revoke(self, bearer: str, **body: Any) -> dict[str, Any]:
+        """What the answer says."""
+        answer = self.post("/auth/revoke", bearer, body)
+        assert answer.status_code == 200, answer.text
+        data: dict[str, Any] = answer.get_json()["data"]
+        return data
+
+    def is_good(self, bearer: str) -> bool:
+        """Whether the token is accepted; if not, because it was revoked."""
+        answer = self.post("/auth/revoke", bearer, {"unknown": 1})
+        if answer.status_code == 422:
+            return True
+        assert (answer.status_code, answer.get_json()["error"]) == (401, REVOKED)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        return False
+
+    def entries(self) -> dict[str, int]:
+        """Kind of entry -> seconds until it ends."""
+        keys = self.engine.redis.keys(f"{self.engine.settings.key_prefix}:*revoked-*")
+        return {key.decode().split(":")[2]: int(self.engine.redis.ttl(key)) for key in keys}  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[Api]:
+    made = Api(settings)
+    with closing(made.engine.redis):
+        yield made
+
+
+def assert_until(until: str, seconds: float) -> None:
+    """So many seconds from now, within five."""
+    ahead = datetime.fromisoformat(until) - datetime.now(UTC)
+    assert abs(ahead - timedelta(seconds=seconds)) < timedelta(seconds=5)
+    assert until.endswith("Z")
+
+
+def test_on_the_whole_stack(live_api: LiveApi) -> None:
+    """The next request with the token is refused, on every route; another token of the same subject is good."""
+    mine, other = (
+        live_api.authorization(role=Role.STUDENT, subject="s-1"),
+        live_api.authorization(role=Role.STUDENT, subject="s-1"),
+    )
+
+    def post(path: str, headers: dict[str, str], body: Any) -> requests.Response:
+        return requests.post(live_api.url + path, json=body, headers=headers, timeout=30)
+
+    asked = {"student_id": "s-1", "components": {}}
+    assert post("/mastery/calculate", mine, asked).status_code == 200
+    assert post("/auth/revoke", mine, {}).json()["data"]["revoked"] == "token"
+    for path in ("/mastery/calculate", "/mastery/query", "/mastery/ingest", "/auth/revoke"):
+        answer = post(path, mine, {})
+        assert (answer.status_code, answer.json()["error"]) == (401, REVOKED)
+    assert requests.get(f"{live_api.url}/health", headers=mine, timeout=30).status_code == 200
+    assert post("/mastery/calculate", other, asked).status_code == 200
+    assert live_api.post("/auth/revoke", {"subject": "s-1"}).json()["data"]["revoked"] == "subject"
+    assert post("/mastery/calculate", other, asked).json()["error"] == REVOKED
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_your_own(api: Api, role: Role) -> None:
+    """Everyone may, with an empty object; it is remembered until the token has expired, and the leeway after that."""
+    mine, other = token(role=role, exp=int(time.time()) + 600), token(role=role)
+    told = api.revoke(mine)
+    assert told["revoked"] == "token"
+    assert_until(told["until"], 600 + LEEWAY)
+    assert not api.is_good(mine)
+    assert api.is_good(other)
+    [(kind, seconds)] = api.entries().items()
+    assert kind == "revoked-token"
+    assert 600 + LEEWAY - 5 < seconds <= 600 + LEEWAY + 1
+
+
+def test_one_that_expires_now(api: Api) -> None:
+    """In the leeway, too, a token can be revoked."""
+    mine = token(iat=None, exp=int(time.time()) - LEEWAY + 3)
+    api.revoke(mine)
+    assert not api.is_good(mine)
+
+
+def test_admins_revoke_any_token_of_their_tenant(api: Api) -> None:
+    """By its id; how long it lives is not known, so it is remembered as long as any may. Twice is like once."""
+    stolen, elsewhere = token(jti="j-1"), token(jti="j-1", tenant="t-2")
+    for _ in range(2):
+        told = api.revoke(ADMIN, jti="j-1")
+        assert told["revoked"] == "token"
+        assert_until(told["until"], LONGEST)
+        assert not api.is_good(stolen)
+    assert api.is_good(elsewhere)
+    assert api.is_good(ADMIN)
+    assert LONGEST - 5 < api.entries()["revoked-token"] <= LONGEST
+
+
+def test_an_admin_knows_when_it_expires(api: Api) -> None:
+    """Then it is remembered so long, in any offset, and the leeway after that; a later word never shortens that."""
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    for moment in (expires_at.isoformat(), expires_at.isoformat().replace("+00:00", "Z")):
+        assert_until(api.revoke(ADMIN, jti="j-1", expires_at=moment)["until"], HOUR + LEEWAY)
+        assert HOUR + LEEWAY - 5 < api.entries()["revoked-token"] <= HOUR + LEEWAY + 1
+    api.revoke(ADMIN, jti="j-1")
+    api.revoke(ADMIN, jti="j-1", expires_at=expires_at.isoformat())
+    assert LONGEST - 5 < api.entries()["revoked-token"]
+
+
+def test_admins_revoke_all_of_a_subject(api: Api) -> None:
+    """Whatever role: those issued until now, and those that do not say when. Tokens issued later are good."""
+    old = [token(sub="s-9", role=role) for role in Role] + [token(sub="s-9", iat=None)]
+    elsewhere, others = token(sub="s-9", tenant="t-2"), token(sub="s-8")
+    assert all(api.is_good(each) for each in old)
+    told = api.revoke(ADMIN, subject="s-9")
+    assert told["revoked"] == "subject"
+    assert_until(told["until"], LONGEST)
+    assert not any(api.is_good(each) for each in old)
+    later = token(sub="s-9", iat=int(time.time()) + 2)
+    assert all(api.is_good(each) for each in (elsewhere, others, later, ADMIN))
+    assert LONGEST - 5 < api.entries()["revoked-subject"] <= LONGEST
+
+
+@pytest.mark.parametrize("role", [Role.STUDENT, Role.TEACHER, Role.SERVICE])
+@pytest.mark.parametrize("target", ["jti", "subject"])
+def test_others_may_only_revoke_their_own(api: Api, role: Role, target: str) -> None:
+    """403, even for what is theirs: a token says who somebody is, not which tokens are theirs. Nothing is revoked."""
+    mine = token(sub="s-1", jti="j-1", role=role)
+    answer = api.post("/auth/revoke", mine, {target: {"jti": "j-1", "subject": "s-1"}[target]})
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert api.is_good(mine)
+    assert api.entries() == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"jti": ""}, "jti"),
+        ({"jti": None}, "jti"),
+        ({"jti": 5}, "jti"),
+        ({"jti": ["j-1"]}, "jti"),
+        ({"jti": "x" * 256}, "jti"),
+        ({"jti": "a\nb"}, "jti"),
+        ({"jti": "j-1\n"}, "jti"),
+        ({"jti": "\x00"}, "jti"),
+        ({"jti": "\x7f"}, "jti"),
+        ({"jti": "\x9b"}, "jti"),
+        ({"subject": ""}, "subject"),
+        ({"subject": "a/b"}, "subject"),
+        ({"subject": "s-1\n"}, "subject"),
+        ({"jti": "j-1", "subject": "s-1"}, "subject"),
+        ({"expires_at": "2030-01-01T00:00:00Z"}, "expires_at"),
+        ({"subject": "s-1", "expires_at": "2030-01-01T00:00:00Z"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "soon"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": 1_900_000_000}, "expires_at"),
+        ({"jti": "j-1", "expires_at": None}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "2999-01-01"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "2999-01-01T00:00:00"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "2999-01-01T00:00:00Z"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "0001-01-01T00:00:00+23:59"}, "expires_at"),
+        ({"jti": "j-1", "expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),
+        ({"tenant": "t-2"}, "tenant"),
+        ({"jti": "j-1", "tenant": "t-2"}, "tenant"),
+    ],
+    ids=str,
+)
+def test_what_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
+    """422 names the field; nothing is revoked, not the caller's own token either."""
+    answer = api.post("/auth/revoke", ADMIN, body)
+    assert (answer.status_code, list(answer.get_json()["error"]["details"])) == (422, [field])
+    assert api.entries() == {}
+
+
+def test_the_latest_moment_of_expiry(api: Api) -> None:
+    """As far ahead as a token may live, and no further."""
+    latest = datetime.now(UTC) + timedelta(seconds=MAX)
+    api.revoke(ADMIN, jti="j-1", expires_at=(latest - timedelta(seconds=5)).isoformat())
+    answer = api.post("/auth/revoke", ADMIN, {"jti": "j-1", "expires_at": (latest + timedelta(seconds=5)).isoformat()})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("jti", ["x" * 255, "ü 🎓", "a:b}{*", "'; --"])
+def test_ids_are_the_issuers(api: Api, jti: str) -> None:
+    """Any text names a token."""
+    stolen = token(jti=jti)
+    api.revoke(ADMIN, jti=jti)
+    assert not api.is_good(stolen)
+
+
+def test_no_entry_ends_before_its_token(api: Api) -> None:
+    """The longest life that a token may have, its clock ahead by the leeway, is over before it is forgotten."""
+    now = int(time.time())
+    latest = now + LEEWAY - 1
+    stolen = token(jti="j-1", iat=latest, exp=latest + MAX)
+    assert api.is_good(stolen)
+    api.revoke(ADMIN, jti="j-1")
+    assert not api.is_good(stolen)
+    assert now + api.entries()["revoked-token"] > latest + MAX + LEEWAY
+
+
+def test_who_was_refused_is_known(api: Api) -> None:
+    """A denial has its caller and its action, for the audit trail; an admin's revocation is called what it is."""
+    mine = token(sub="s-1")
+    for bearer, body, status, action in (
+        (mine, {"subject": "s-9"}, 403, Action.REVOKE_ANY),
+        (mine, {"jti": "j-1"}, 403, Action.REVOKE_ANY),
+        (ADMIN, {"subject": "s-9"}, 200, Action.REVOKE_ANY),
+        (ADMIN, {"jti": "j-1"}, 200, Action.REVOKE_ANY),
+        (mine, {}, 200, Action.REVOKE_OWN),
+        (mine, {}, 401, Action.REVOKE_OWN),
+    ):
+        with api.client:
+            assert api.post("/auth/revoke", bearer, body).status_code == status
+            who = Principal("ada", Role.ADMIN, "t-1") if bearer == ADMIN else Principal("s-1", Role.STUDENT, "t-1")
+            assert (g.principal, g.action) == (who, action)
+            assert g.get("whose", []) == [body[name] for name in body if name == "subject"]
+
+
+def test_without_redis() -> None:
+    """Whether a token was revoked cannot be told then: 503, and nobody is let in; what anyone may ask is answered."""
+    away = Api(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+    for body in ({}, {"jti": "j-1"}):
+        answer = away.post("/auth/revoke", ADMIN, body)
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+    answer = away.post("/mastery/calculate", ADMIN, {"student_id": "s-1", "components": {}})
+    assert answer.status_code == 503
+    assert away.client.get("/health", headers={"Authorization": f"Bearer {ADMIN}"}).status_code == 200

@@ -1,0 +1,294 @@
+"""What operators do is in the audit trail before they see or change anything; and ``mastery audit verify`` as they type it."""
+
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from app.audit.entry import OPERATORS, Actor, Channel, entry
+from app.bootstrap import Engine
+from app.settings import Settings
+from cli.audit_notes import operator
+from cli.main import main
+from cli.replay import Outcome
+from cli.summary import print_summary
+from tests.conftest import NOW
+from tests.integration.conftest import FixedTimeApi
+from tests.integration.dead_letter_desk import Dlq, junk, new_dlq
+from tests.learning_events import activity, quiz
+from tests.stack import Stack, free_port
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+def trail(engine: Engine, name: str = OPERATORS) -> list[dict[str, Any]]:
+    """The entries as they are stored, the oldest first."""
+    return [json.loads(fields[b"entry"]) for _, fields in engine.audit.oldest_first(name)]
+
+
+def deeds(engine: Engine, name: str = OPERATORS) -> list[tuple[str, dict[str, Any]]]:
+    """What was done, with the details."""
+    return [(each["action"], each.get("details", {})) for each in trail(engine, name)]
+
+
+def mastery(settings: Settings, *arguments: str) -> Result:
+    """A command in this process."""
+    environment = {
+        "MASTERY_REDIS_URL": settings.redis_url,
+        "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap or "127.0.0.1:9",
+        "MASTERY_KEY_PREFIX": settings.key_prefix,
+    }
+    done = CliRunner().invoke(main, arguments, env=environment)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+@pytest.fixture
+def desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
+    """Letters, and an engine that knows the tenants t-1 and t-2."""
+    made = new_dlq(settings, kafka_bootstrap)
+    made.engine.redis.sadd(f"{settings.key_prefix}:tenants", "t-1", "t-2")
+    yield made
+    made.close()
+
+
+class TestDeadLetters:
+    """``mastery dlq``."""
+
+    def test_whoever_looks_at_a_letter_is_noted_with_whose_it_is(self, desk: Dlq) -> None:
+        """In the trail of its tenant, by the name that the operating system knows."""
+        place = desk.letter(quiz(student_id="unmistakable"))
+        assert desk.run("show", place).exit_code == 0
+        (found,) = trail(desk.engine, "t-1")
+        assert (found["channel"], found["role"], found["who"], found["action"]) == ("command", "operator", ME, "dlq.show")
+        assert (found["outcome"], found["details"]) == ("done", {"place": str(place)})
+        assert found["whose"] == [desk.engine.audit.pseudonym("t-1", "unmistakable")]
+        assert "unmistakable" not in str(trail(desk.engine, "t-1"))
+        assert trail(desk.engine) == []
+
+    def test_letters_of_nobody_that_is_known_are_in_the_operators_trail(self, desk: Dlq) -> None:
+        """A tenant that a letter merely claims has none; what is no letter names nobody."""
+        strange = desk.letter(quiz(tenant_id="t-unknown", student_id="s-9"))
+        for place in (strange, *junk(desk)):
+            desk.run("show", place)
+        assert [each["action"] for each in trail(desk.engine)] == ["dlq.show"] * 6
+        assert all("whose" not in each for each in trail(desk.engine))
+        assert desk.engine.audit.trails() == [OPERATORS]
+
+    @pytest.mark.parametrize("payload", [{"tenant_id": "t-1"}, {"tenant_id": "t-1", "student_id": "a/b"}, "text", None])
+    def test_a_letter_may_name_no_student(self, desk: Dlq, payload: Any) -> None:
+        """Then the entry names none."""
+        desk.run("show", desk.letter(payload))
+        desk.run("show", desk.produce(desk.settings.dlq_topic, b"junk", b"t-1/s-1", {}))
+        assert [each.get("whose", []) for each in trail(desk.engine, "t-1")] == [[], []]
+
+    def test_a_list_is_noted_by_tenant(self, desk: Dlq) -> None:
+        """With how many of its letters were shown; an empty one, too. One id ties them together."""
+        desk.run("list")
+        assert deeds(desk.engine) == [("dlq.list", {"letters": 0})]
+        for tenant in ("t-1", "t-1", "t-2", "t-unknown"):
+            desk.letter(quiz(tenant_id=tenant))
+        desk.run("list")
+        assert deeds(desk.engine, "t-1") == [("dlq.list", {"letters": 2})]
+        assert deeds(desk.engine, "t-2") == [("dlq.list", {"letters": 1})]
+        assert deeds(desk.engine)[1:] == [("dlq.list", {"letters": 1})]
+        assert len({trail(desk.engine, name)[-1]["correlation_id"] for name in ("t-1", "t-2", OPERATORS)}) == 1
+
+    def test_a_replay_is_noted_before_and_after(self, desk: Dlq) -> None:
+        """That it began, and how many letters of each tenant were sent."""
+        for tenant in ("t-1", "t-1", "t-2"):
+            desk.letter(quiz(tenant_id=tenant))
+        desk.run("replay", "--dry-run", "--tenant", "t-1")
+        assert deeds(desk.engine) == [("dlq.replay", {"state": "begun", "dry_run": True})]
+        assert deeds(desk.engine, "t-1") == [("dlq.list", {"letters": 2})]
+        assert "3 dead letters replayed" in desk.run("replay").stdout
+        assert deeds(desk.engine)[1:] == [("dlq.replay", {"state": "begun", "dry_run": False})]
+        assert deeds(desk.engine, "t-1")[1:] == [("dlq.replay", {"letters": 2, "state": "ended"})]
+        assert deeds(desk.engine, "t-2") == [("dlq.replay", {"letters": 1, "state": "ended"})]
+
+    def test_a_purge_is_noted_by_tenant(self, desk: Dlq) -> None:
+        """When somebody agreed to it; a dry run shows nobody's data."""
+        desk.letter(quiz(tenant_id="t-1"))
+        desk.letter(quiz(tenant_id="t-2"))
+        desk.run("purge", "--dry-run")
+        desk.run("purge", answer="n\n")
+        assert desk.engine.audit.trails() == []
+        assert desk.run("purge", "--tenant", "t-2", "--yes").exit_code == 0
+        assert deeds(desk.engine, "t-2") == [("dlq.purge", {"letters": 1})]
+        assert (trail(desk.engine, "t-1"), trail(desk.engine)) == ([], [])
+
+    def test_without_an_entry_nothing_is_shown_or_changed(self, desk: Dlq) -> None:
+        """A message and an exit code instead."""
+        place = desk.letter(quiz(student_id="unmistakable"))
+        for name in ("t-1", OPERATORS):
+            desk.engine.redis.set(f"{desk.settings.key_prefix}:{{{name}}}:audit", "in the way")
+        for command in (("show", place), ("list",), ("replay",), ("purge", "--yes")):
+            said = desk.run(*command)
+            assert (said.exit_code, "Error: audit trail cannot be written" in said.output) == (1, True)
+            assert "unmistakable" not in said.output
+            assert "went wrong" not in said.output
+        assert (desk.events(), desk.marked()) == ([], 0)
+
+
+class TestOtherCommands:
+    """Whatever shows or changes something of students."""
+
+    def test_letting_bridges_go_on(self, engine: Engine) -> None:
+        """In the operators' trail, before it is done."""
+        assert mastery(engine.settings, "bridge", "resume").exit_code == 0
+        assert deeds(engine) == [("bridge.resume", {"halted": 0})]
+        engine.redis.set(f"{engine.settings.key_prefix}:{{{OPERATORS}}}:audit", "in the way")
+        resumed = engine.redis.get(f"{engine.settings.key_prefix}:{{.events}}:resumed")
+        assert mastery(engine.settings, "bridge", "resume").exit_code == 1
+        assert engine.redis.get(f"{engine.settings.key_prefix}:{{.events}}:resumed") == resumed
+
+    def test_feeding_a_file(self, stack: Stack, tmp_path: Path) -> None:
+        """With how many events are in it."""
+        path = tmp_path / "events.ndjson"
+        path.write_text("\n".join(json.dumps(activity(tenant_id="t-replay")) for _ in range(17)) + "\n")
+        stack.mastery("replay", str(path))
+        assert ("events.replay", {"events": 17}) in deeds(stack.engine)
+
+    def test_the_demos_summary(self, engine: Engine) -> None:
+        """In the trail of each tenant, with the students that it names."""
+        FixedTimeApi(engine).record(quiz(cohort_id="c-1"), quiz(tenant_id="t-2", student_id="s-2"))
+        told = StringIO()
+        print_summary(engine, Outcome(2, 2, 0, 0, 0, 1.0), Console(file=told, width=120))
+        assert "s-2" in told.getvalue()
+        for tenant, student in (("t-1", "s-1"), ("t-2", "s-2")):
+            (found,) = trail(engine, tenant)
+            assert (found["action"], found["whose"]) == ("summary.read", [engine.audit.pseudonym(tenant, student)])
+
+    def test_who_has_no_name_has_a_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a container, say. The environment is not asked."""
+        monkeypatch.setenv("USER", "somebody-else")
+        monkeypatch.setenv("LOGNAME", "somebody-else")
+        assert operator() == ME
+        monkeypatch.setattr(os, "getuid", lambda: 54_321)
+        assert operator() == "54321"
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    """Two trails of 1,200 and 2 entries."""
+    made = entry(NOW, Channel.API, Actor("admin", "kim"), "mastery.query")
+    engine.audit.append("t-1", *[made] * 1200)
+    engine.audit.append("t-2", *[made] * 2)
+    return engine
+
+
+def verify(engine: Engine, *arguments: str) -> Result:
+    return mastery(engine.settings, "audit", "verify", *arguments)
+
+
+def head(engine: Engine, name: str) -> str:
+    return str(engine.audit.ends(name).head)
+
+
+class TestVerify:
+    """``mastery audit verify``."""
+
+    def test_help_names_it(self, settings: Settings) -> None:
+        """Where a stranger looks first."""
+        assert "audit" in mastery(settings, "--help").stdout
+        assert "verify" in mastery(settings, "audit", "--help").stdout
+
+    def test_intact_trails_have_a_line_each(self, filled: Engine) -> None:
+        """With the head to keep; and the run itself is noted."""
+        said = verify(filled)
+        assert said.exit_code == 0
+        assert said.stdout.splitlines() == [
+            f"t-1: 1,200 entries, intact; head {head(filled, 't-1')}",
+            f"t-2: 2 entries, intact; head {head(filled, 't-2')}",
+        ]
+        assert deeds(filled) == [("audit.verify", {"trails": 2, "findings": 0})]
+        assert verify(filled).stdout.startswith(".operators: 1 entries, intact; head 1:")
+
+    def test_without_any_trail_it_says_so(self, engine: Engine) -> None:
+        """Which is no error."""
+        said = verify(engine)
+        assert (said.exit_code, said.stdout) == (0, "there is no trail yet\n")
+
+    def test_findings_have_their_place_and_an_exit_code(self, filled: Engine) -> None:
+        """Of the damaged trail; the other is intact."""
+        key = f"{filled.settings.key_prefix}:{{t-1}}:audit"
+        ids = [record_id for record_id, _ in filled.audit.oldest_first("t-1")]
+        filled.redis.xdel(key, ids[0], ids[500], ids[1199])
+        said = verify(filled)
+        assert said.exit_code == 1
+        assert said.stdout.splitlines()[:4] == [
+            "t-1: 1,197 entries, NOT intact:",
+            f"  entry 1 is missing, before {ids[1]}",
+            f"  entry 501 is missing, before {ids[501]}",
+            "  the newest entry 1200 is missing",
+        ]
+        assert "t-2: 2 entries, intact" in said.stdout
+        assert deeds(filled) == [("audit.verify", {"trails": 2, "findings": 3})]
+        assert verify(filled, "--tenant", "t-2").exit_code == 0
+
+    def test_a_trail_that_is_gone_is_found(self, filled: Engine) -> None:
+        """Also the operators' own, which this run would else begin anew."""
+        verify(filled)
+        for name in ("t-1", OPERATORS):
+            key = f"{filled.settings.key_prefix}:{{{name}}}:audit"
+            filled.redis.delete(key, f"{key}-head")
+        said = verify(filled)
+        assert said.exit_code == 1
+        assert said.stdout.count("the trail is gone") == 2
+
+    def test_an_expected_head(self, filled: Engine) -> None:
+        """Noted earlier, it must still be there: else the trail was set back as a whole."""
+        noted = head(filled, "t-2")
+        assert verify(filled, "--tenant", "t-2", "--expect", noted).exit_code == 0
+        key = f"{filled.settings.key_prefix}:{{t-2}}:audit"
+        (_, fields), (second, _) = filled.audit.oldest_first("t-2")
+        filled.redis.xdel(key, second)
+        filled.redis.hset(f"{key}-head", mapping={"sequence": 1, "mac": fields[b"mac"]})
+        assert verify(filled, "--tenant", "t-2").exit_code == 0
+        said = verify(filled, "--tenant", "t-2", "--expect", noted)
+        assert said.exit_code == 1
+        assert f"the expected head {noted} is not in the trail" in said.stdout
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--expect", "2:" + "0" * 64],
+            ["--expect", "2:" + "0" * 64, "--tenant", "t-1", "--tenant", "t-2"],
+            ["--expect", "2", "--tenant", "t-1"],
+            ["--expect", "2:xyz", "--tenant", "t-1"],
+        ],
+    )
+    def test_what_is_typed_wrong_is_told(self, filled: Engine, arguments: list[str]) -> None:
+        """In a message, with an exit code; and nothing was done."""
+        said = verify(filled, *arguments)
+        assert said.exit_code == 2
+        assert "--expect" in said.output
+        assert trail(filled) == []
+
+    def test_a_run_that_cannot_be_noted_still_tells(self, filled: Engine) -> None:
+        """Somebody who damaged the operators' trail cannot keep others from being verified."""
+        filled.redis.set(f"{filled.settings.key_prefix}:{{{OPERATORS}}}:audit", "in the way")
+        said = verify(filled)
+        assert said.exit_code == 1
+        assert "t-1: 1,200 entries, intact" in said.stdout
+        assert "This run leaves no entry: audit trail cannot be written." in said.stderr
+
+    def test_names_cannot_steer_the_terminal(self, engine: Engine) -> None:
+        """Somebody who can write to Redis may call a trail anything."""
+        engine.redis.sadd(f"{engine.settings.key_prefix}:audited", "\x1b[2Jowned", b"\xff")
+        said = verify(engine)
+        assert said.exit_code == 1
+        assert "\\u001b[2Jowned: 0 entries, NOT intact" in said.output
+
+    def test_without_redis_it_is_a_message(self) -> None:
+        """And an exit code."""
+        environment = {"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
+        said = CliRunner().invoke(main, ["audit", "verify"], env=environment)
+        assert (said.exit_code, "Error: redis is unavailable" in said.output) == (1, True)

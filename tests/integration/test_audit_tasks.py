@@ -1,0 +1,150 @@
+"""What workers do is in the audit trail: on a whole stack, by real tasks."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery.schedules import crontab
+from kombu import Connection
+
+from app.audit.entry import Actor, Channel, Entry, Outcome, entry
+from app.audit.summarize_events import summarize_events
+from app.audit.verify_trail import verify_trail
+from app.bootstrap import Engine
+from app.mastery.store import Totals
+from app.security.access import Action
+from tasks.audit import summarize, trim
+from tasks.celery import app as celery_app
+from tasks.mastery import calculate, refresh
+from tests.conftest import NOW
+from tests.integration.conftest import FixedTimeApi
+from tests.learning_events import quiz
+from tests.stack import Stack, wait_for
+
+SECONDS = 60.0
+WEIGHTS = [0.4, 0.3, 0.2, 0.1]
+ASKED_BY = ["teacher", "kim"]
+
+
+def entries(engine: Engine, tenant: str) -> list[Entry]:
+    """The tenant's entries, the oldest first."""
+    chain = engine.audit.chain(tenant)
+    opened = [chain.open(fields) for _, fields in engine.audit.oldest_first(tenant)]
+    return [each.entry for each in opened if each is not None]
+
+
+def send(stack: Stack, task: Any, *arguments: Any) -> None:
+    """Send a task as the API and beat do."""
+    settings = stack.engine.settings
+    options = {"global_keyprefix": f"{settings.key_prefix}:celery:"}
+    with Connection(settings.broker, transport_options=options) as connection:
+        task.apply_async(args=arguments, connection=connection)
+
+
+def record(engine: Engine, tenant: str, *, days_ago: int = 0) -> None:
+    """Evidence of one student, scored so many days ago."""
+    moment = datetime.now(UTC) - timedelta(days=days_ago)
+    api = FixedTimeApi(replace(engine, clock=lambda: moment))
+    api.record(quiz(tenant_id=tenant, timestamp=(moment - timedelta(hours=1)).isoformat()))
+
+
+class TestCalculating:
+    """mastery.calculate, which a caller asked for."""
+
+    def test_it_says_who_asked_and_about_whom(self, stack: Stack, tenant: str) -> None:
+        """Under the request's correlation id."""
+        record(stack.engine, tenant)
+        send(stack, calculate, tenant, "s-1", WEIGHTS, ASKED_BY, "c-1")
+        wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
+        (found,) = entries(stack.engine, tenant)
+        assert (found.channel, found.role, found.who, found.action) == ("task", "teacher", "kim", Action.CALCULATE_MASTERY)
+        assert (found.outcome, found.correlation_id) == (Outcome.DONE, "c-1")
+        assert found.whose == [stack.engine.audit.pseudonym(tenant, "s-1")]
+
+    def test_it_says_that_nothing_is_known(self, stack: Stack, tenant: str) -> None:
+        """Of a student without evidence."""
+        send(stack, calculate, tenant, "s-none", WEIGHTS, ASKED_BY, "c-1")
+        wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
+        (found,) = entries(stack.engine, tenant)
+        assert (found.outcome, len(found.whose)) == (Outcome.NOT_FOUND, 1)
+
+    def test_it_says_that_it_failed(self, stack: Stack, tenant: str) -> None:
+        """For a reason that nobody foresaw. A task that was sent before tasks said who asked is the worker's own."""
+        stack.engine.redis.set(f"{stack.engine.settings.key_prefix}:{{{tenant}}}:student:s-1", "no record")
+        send(stack, calculate, tenant, "s-1", WEIGHTS)
+        wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
+        (found,) = entries(stack.engine, tenant)
+        assert (found.outcome, found.role, found.who) == (Outcome.FAILED, "system", "worker")
+
+
+def test_a_refresh_says_of_how_many(stack: Stack, tenant: str) -> None:
+    """One entry for a tenant and run; none where nothing was to be done."""
+    record(stack.engine, tenant, days_ago=3)
+    for _ in range(2):
+        send(stack, refresh)
+    wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
+    send(stack, summarize)  # which comes after both
+    wait_for(lambda: len(entries(stack.engine, tenant)) == 2, SECONDS)
+    found, _ = entries(stack.engine, tenant)
+    assert (found.action, found.role, found.details) == ("mastery.refresh", "system", {"students": 1})
+
+
+class TestSummaries:
+    """audit.summarize: what was recorded, without an entry for each event."""
+
+    def test_a_worker_notes_the_totals(self, stack: Stack, tenant: str) -> None:
+        """Of each tenant with news, once."""
+        record(stack.engine, tenant)
+        for _ in range(2):
+            send(stack, summarize)
+        wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
+        record(stack.engine, tenant)
+        send(stack, summarize)
+        wait_for(lambda: len(entries(stack.engine, tenant)) == 2, SECONDS)
+        assert [(each.action, each.role, each.who, each.details) for each in entries(stack.engine, tenant)] == [
+            ("events.record", "system", "worker", {"applied": applied, "duplicates": 0, "expired": 0}) for applied in (1, 2)
+        ]
+
+    def test_tenants_without_news_are_left_alone(self, engine: Engine) -> None:
+        """And those that never had an event applied, repeated or expired."""
+        engine.redis.sadd(f"{engine.settings.key_prefix}:tenants", "t-0")
+        FixedTimeApi(engine).record(quiz(), quiz(tenant_id="t-2"))
+
+        def summaries() -> int:
+            return summarize_events(trails=engine.audit, store=engine.mastery, now=NOW)
+
+        assert [summaries(), summaries()] == [2, 0]
+        FixedTimeApi(engine).record(quiz())
+        assert summaries() == 1
+        assert engine.mastery.totals("t-1") == Totals(applied=2)
+        assert engine.audit.trails() == ["t-1", "t-2"]
+
+
+def test_old_entries_are_trimmed_and_damaged_trails_are_not(stack: Stack, tenant: str) -> None:
+    """After the days that the settings say; the log names a trail that somebody must look at."""
+    audit, damaged = stack.engine.audit, f"{tenant}-d"
+    old = datetime.now(UTC) - timedelta(days=stack.engine.settings.audit_retention_days, minutes=1)
+    for trail in (damaged, tenant):
+        for moment in (old, old, datetime.now(UTC)):
+            audit.append(trail, entry(moment, Channel.COMMAND, Actor("operator", "root"), "dlq.list"))
+    key = f"{stack.engine.settings.key_prefix}:{{{damaged}}}:audit"
+    stack.engine.redis.xdel(key, next(audit.oldest_first(damaged))[0])
+    send(stack, trim)
+    wait_for(lambda: [each.action for each in entries(stack.engine, tenant)] == ["dlq.list", "audit.trim"], SECONDS)
+    assert verify_trail(tenant, trails=audit).findings == []
+    wait_for(lambda: f"mastery audit verify --tenant {damaged}" in stack.log(), SECONDS)
+    assert len(verify_trail(damaged, trails=audit).findings) == 1
+    assert len(entries(stack.engine, damaged)) == 2
+    stack.engine.redis.delete(key, f"{key}-head")
+    stack.engine.redis.srem(f"{stack.engine.settings.key_prefix}:audited", damaged)
+
+
+@pytest.mark.parametrize("name", ["audit.summarize", "audit.trim"])
+def test_beat_sends_them_to_a_queue_that_workers_read(name: str) -> None:
+    """Else nobody would."""
+    celery_app.loader.import_default_modules()
+    assert name in celery_app.tasks
+    assert celery_app.conf.task_routes[name] == {"queue": "maintenance"}
+    (beat,) = [each for each in celery_app.conf.beat_schedule.values() if each["task"] == name]
+    assert beat["schedule"] == {"audit.summarize": 300.0, "audit.trim": crontab(hour=3, minute=31)}[name]

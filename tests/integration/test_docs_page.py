@@ -1,0 +1,135 @@
+"""The page of the routes in a real browser, under its content security policy. Skips without Chromium, and fails in CI."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import requests
+
+from tests.integration.conftest import LiveApi
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PAGE_SECONDS = 30.0
+# What the policy refused, as the page itself is told, also while nobody listens to the browser.
+REMEMBER_VIOLATIONS = """
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) =>
+        violations.push(`${event.effectiveDirective} refused ${event.blockedURI} in ${event.sourceFile}:${event.lineNumber}`));
+"""
+
+
+class Page:
+    """A page in a headless Chromium, over a pipe: Chrome DevTools Protocol, JSON messages that end in a zero byte."""
+
+    def __init__(self, commands: IO[bytes], events: IO[bytes]) -> None:
+        self._commands, self._events = commands, events
+        self._sent = 0
+        self._session: dict[str, str] = {}
+        self.complaints: list[str] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=REMEMBER_VIOLATIONS)
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._sent += 1
+        message = {"id": self._sent, "method": method, "params": parameters, **self._session}
+        self._commands.write(json.dumps(message).encode() + b"\0")
+        self._commands.flush()
+        while (answer := self._read()).get("id") != self._sent:
+            self._note(answer)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        """Return as soon as the expression is true."""
+        deadline = time.monotonic() + PAGE_SECONDS
+        while not self.run(script):
+            assert time.monotonic() < deadline, (script, self.complaints, self.run("document.body.innerText"))
+            time.sleep(0.05)
+
+    def open(self, url: str) -> None:
+        self.call("Page.navigate", url=url)
+        self.wait_for(f"location.href === '{url}' && document.readyState === 'complete'")
+
+    def _note(self, event: dict[str, Any]) -> None:
+        """Keep what the browser's console would show in red or yellow."""
+        told = event.get("params", {})
+        if event.get("method") == "Log.entryAdded" and told["entry"]["level"] in {"error", "warning"}:
+            self.complaints.append(told["entry"]["text"])
+        if event.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(str(told["exceptionDetails"]))
+        if event.get("method") == "Runtime.consoleAPICalled" and told["type"] in {"error", "warning", "assert"}:
+            self.complaints.append(str(told["args"]))
+
+    def _read(self) -> dict[str, Any]:
+        message = bytearray()
+        while (byte := self._events.read(1)) != b"\0":
+            assert byte, "the browser ended"
+            message += byte
+        event: dict[str, Any] = json.loads(message)
+        return event
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Page]:
+    """A headless Chromium of its own. Skips where none is installed, and fails in CI."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        reason = f"none of {', '.join(BROWSERS)} is installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # It reads commands from descriptor 3 and writes to 4. Its sandbox needs what containers do not allow.
+    options = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --remote-debugging-pipe"
+    script = f'exec "$0" {options} --user-data-dir="$1" 3<&0 4>&1 </dev/null >/dev/null 2>&1'
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script, browser, str(profile)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Page(process.stdin, process.stdout)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+def test_the_page_shows_and_calls_every_route(page: Page, live_api: LiveApi) -> None:
+    """Every route is there; each opens with its fields and can be tried; the policy refuses nothing of it."""
+    document = requests.get(f"{live_api.url}/openapi.json", timeout=30).json()
+    page.open(f"{live_api.url}/docs")
+    page.wait_for("document.querySelectorAll('.opblock').length > 0")
+    shown = page.run("[...document.querySelectorAll('.opblock-summary-path')].map(each => each.dataset.path)")
+    assert sorted(set(shown)) == sorted(document["paths"])
+    routes = sum(len(methods.keys() - {"parameters"}) for methods in document["paths"].values())
+    assert len(shown) == routes
+    page.run("document.querySelectorAll('.opblock-summary-control').forEach(each => each.click())")
+    page.wait_for(f"document.querySelectorAll('.opblock.is-open .try-out__btn').length === {routes}")
+    page.run("document.querySelector('[id$=-get_health] .try-out__btn').click()")
+    page.wait_for("document.querySelector('.btn.execute') !== null")
+    page.run("document.querySelector('.btn.execute').click()")
+    page.wait_for("document.querySelector('.live-responses-table')?.innerText.includes('alive')")
+    page.run("document.querySelector('.btn.authorize').click()")
+    page.wait_for("document.querySelector('.dialog-ux input') !== null")
+    assert (page.run("violations"), page.complaints) == ([], [])
