@@ -3,12 +3,14 @@
 from celery.schedules import crontab
 from kombu import Queue
 
+from app.redis_client import tls_options
 from app.settings import settings_or_exit
 from tasks.delivery import (
     EVENTS,
     INTERACTIVE,
     MAINTENANCE,
     RESULTS_KEPT,
+    SUMMARIZE_EVERY_SECONDS,
     SWEEP_EVERY_SECONDS,
     VISIBILITY_TIMEOUT_SECONDS,
 )
@@ -17,11 +19,14 @@ _settings = settings_or_exit()
 
 broker_url = _settings.broker
 result_backend = _settings.broker
+broker_use_ssl = redis_backend_use_ssl = tls_options(_settings, _settings.broker)
 
 task_queues = [Queue(EVENTS), Queue(INTERACTIVE), Queue(MAINTENANCE)]
 task_default_queue = INTERACTIVE
 task_create_missing_queues = False  # a misspelt queue is an error, not a place where tasks wait for ever
 task_routes = {
+    "audit.summarize": {"queue": MAINTENANCE},
+    "audit.trim": {"queue": MAINTENANCE},
     "events.record": {"queue": EVENTS},
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
@@ -92,6 +97,18 @@ beat_schedule = {
     "refresh-mastery": {
         "task": "mastery.refresh",
         "schedule": crontab(minute=1),
+        "options": {"expires": 3600},
+    },
+    # In the trail, what the workers recorded is at most so old; what they record until a crash is told afterwards.
+    "summarize-events": {
+        "task": "audit.summarize",
+        "schedule": SUMMARIZE_EVERY_SECONDS,
+        "options": {"expires": SUMMARIZE_EVERY_SECONDS},
+    },
+    # At an hour at which nobody waits; a day that was missed is made up for by the next.
+    "trim-audit-trails": {
+        "task": "audit.trim",
+        "schedule": crontab(hour=3, minute=31),
         "options": {"expires": 3600},
     },
 }

@@ -1,8 +1,10 @@
 """The one way to make a Redis client, and the one place where its errors become the engine's."""
 
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -38,7 +40,26 @@ def connect(settings: Settings) -> redis.Redis:
         health_check_interval=HEALTH_CHECK_SECONDS,
         max_connections=settings.redis_max_connections,
         retry=Retry(ExponentialBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS), RETRIES),
+        **tls_options(settings, settings.redis_url),
     )
+
+
+def tls_options(settings: Settings, url: str) -> dict[str, Any]:
+    """The driver's options for TLS to a URL that says rediss://; none for another URL.
+
+    The server has to show a certificate for its host's name, from an authority of the file or of the system. What the URL's
+    query says comes before these: app/settings.py refuses that in production.
+    """
+    if not url.startswith("rediss://"):
+        return {}
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,  # RFC 8996: those before are broken
+        "ssl_ca_certs": settings.redis_ca_file or None,
+        "ssl_certfile": settings.redis_cert_file or None,
+        "ssl_keyfile": settings.redis_key_file or None,
+    }
 
 
 # The same, of errors that the driver has no class for: disk full, too few replicas, a cluster or a script in the way, and
@@ -59,11 +80,23 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except NOT_NOW as error:
-        raise DependencyUnavailable("redis") from error
+        raise unavailable("redis", error) from error
     except redis.ResponseError as error:
         if str(error).startswith(NOT_NOW_WORDS):
             raise DependencyUnavailable("redis") from error
         raise
+
+
+def unavailable(dependency: str, error: BaseException) -> DependencyUnavailable:
+    """What to raise from a driver's error: it says what is wrong with TLS, if that is what is wrong."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, ssl.SSLError):
+        reason = reason.__cause__ or reason.__context__  # the drivers wrap it, in one way or the other
+    if reason is None:
+        return DependencyUnavailable(dependency)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return DependencyUnavailable(dependency, f"is unavailable: its certificate is refused: {reason.verify_message}")
+    return DependencyUnavailable(dependency, f"is unavailable: TLS fails: {reason.reason}")
 
 
 def load_script(client: redis.Redis, path: Path) -> Script:

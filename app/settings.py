@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from app.errors import SettingsError
 from app.identifiers import Identifier
+from app.tls_settings import tls_contradictions, weak_tls
 
 PREFIX = "MASTERY_"
 # Refused in production: app/production.py.
@@ -212,21 +213,7 @@ def _contradictions(settings: Settings) -> list[str]:
         "MASTERY_TOKEN_TTL_SECONDS: is above MASTERY_JWT_MAX_SECONDS": settings.token_ttl_seconds > settings.jwt_max_seconds,
         f"MASTERY_CORS_ORIGINS: {', '.join(no_origins)} is no origin, as in https://school.example": no_origins,
     }
-    return [message for message, is_so in wrong.items() if is_so] + [*_unusable_files(settings)]
-
-
-def _unusable_files(settings: Settings) -> Iterator[str]:
-    """Certificates and keys that are not there, or one without the other."""
-    for field in msgspec.structs.fields(Settings):
-        path = getattr(settings, field.name)
-        if not path or not field.name.endswith(("_ca_file", "_cert_file", "_key_file")):
-            continue
-        if not os.access(path, os.R_OK):
-            yield f"{field.encode_name}: {path} cannot be read"
-        stem, kind, _ = field.name.rsplit("_", 2)
-        other = {"cert": f"{stem}_key_file", "key": f"{stem}_cert_file"}.get(kind)
-        if other and not getattr(settings, other):
-            yield f"{field.encode_name}: needs {PREFIX}{other.upper()}"
+    return [message for message, is_so in wrong.items() if is_so] + tls_contradictions(settings)
 
 
 def _is_redis_url(url: str) -> bool:
@@ -255,7 +242,7 @@ def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> lis
         "MASTERY_REDIS_URL: must be set in production, where nothing is embedded": not settings.redis_url,
         "MASTERY_KAFKA_BOOTSTRAP: must be set in production, where nothing is embedded": not settings.kafka_bootstrap,
     }
-    return [*_weak_secrets(settings), *(message for message, is_so in unfit.items() if is_so)]
+    return [*_weak_secrets(settings), *weak_tls(settings), *(message for message, is_so in unfit.items() if is_so)]
 
 
 def _weak_secrets(settings: Settings) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """POST /mastery/query with 16 clients, against a bare Flask application under the same gunicorn settings.
 
-Each student asks about themselves with a token of their own, so that callers stay within their rate limit.
+Each student asks about themselves with a token of their own, so that what is counted of each is as little as in life.
 """
 
 import subprocess

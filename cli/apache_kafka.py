@@ -2,6 +2,7 @@
 
 ``make kafka`` runs one in the foreground; ``python -m cli.embedded apache-kafka FOLDER PORT JARS`` runs one until its standard
 input ends. Everything it keeps is in the folder: started again there, on any port, it has its topics, records and offsets.
+A file of Kafka's properties may follow: its ``listeners`` are added (with TLS, say), its other lines win over those here.
 
 For those who break it on purpose: the JVM's process id is in ``FOLDER/kafka.pid`` while it runs. When the JVM is killed, the
 Python process above it (the JVM's parent) ends too, with exit code 1; when that one is killed, the kernel kills the JVM, whose
@@ -20,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -100,12 +101,13 @@ def fetch_jars(folder: Path = JARS) -> Path:
     return folder
 
 
-def serve_apache_kafka(folder: str, port: int, jars: str) -> None:
+def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None = None) -> None:
     """Serve an Apache Kafka that keeps its data in a folder, until standard input ends; port 0 is any free one.
 
     Raises DependencyUnavailable when it does not start, or ends by itself.
     """
-    with _sole_user_of(Path(folder)), _broker(Path(folder), port, Path(jars)) as (address, jvm):
+    more = _read_properties(Path(properties)) if properties else {}
+    with _sole_user_of(Path(folder)), _broker(Path(folder), port, Path(jars), more) as (address, jvm):
         print(address, flush=True)
         ended = os.pidfd_open(jvm.pid)
         while ended not in (ready := select.select([ended, sys.stdin], [], [])[0]):
@@ -118,7 +120,7 @@ def main(port: str) -> int:
     """Serve an Apache Kafka in the foreground until Ctrl-C; its data is in ``.kafka/data``."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _sole_user_of(HOME / "data"), _broker(HOME / "data", int(port), fetch_jars()) as (address, jvm):
+        with _sole_user_of(HOME / "data"), _broker(HOME / "data", int(port), fetch_jars(), {}) as (address, jvm):
             print(
                 f"Apache Kafka serves on {address}. In another terminal:\n\n"
                 f"    MASTERY_KAFKA_BOOTSTRAP={address} mastery up\n\n"
@@ -147,11 +149,11 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _broker(folder: Path, port: int, jars: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A broker that serves, and ends with the context: its address and its JVM."""
     address = f"{LOOPBACK}:{_free_port(port)}"
     command = [_java(), *JVM, "-cp", str(jars / "*")]
-    properties = _write_properties(folder, address)
+    properties = _write_properties(folder, address, more)
     cluster = _cluster_id(folder, command, properties)
     jvm = subprocess.Popen(  # noqa: S603 - our own command
         [*command, "kafka.Kafka", str(properties)],
@@ -175,13 +177,16 @@ def _broker(folder: Path, port: int, jars: Path) -> Iterator[tuple[str, subproce
         pid_file.unlink(missing_ok=True)
 
 
-def _write_properties(folder: Path, address: str) -> Path:
+def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> Path:
     # The controller's port may be another at each start: nobody but this node has to find it.
     controller = f"{LOOPBACK}:{_free_port(0)}"
-    properties = PROPERTIES | {
-        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
+    listeners = [f"PLAINTEXT://{address}", f"CONTROLLER://{controller}"]
+    properties = {
+        **PROPERTIES,
         "controller.quorum.voters": f"1@{controller}",
         "log.dirs": str(folder.resolve() / "data"),
+        **more,
+        "listeners": ",".join(listeners + ([more["listeners"]] if "listeners" in more else [])),
     }
     path = folder / "server.properties"
     path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
@@ -193,7 +198,11 @@ def _cluster_id(folder: Path, command: Sequence[str], properties: Path) -> str:
     meta = folder / "data" / "meta.properties"  # what formatting writes last
     if not meta.exists():
         _run([*command, "kafka.tools.StorageTool", "format", "-t", "random", "-c", str(properties)], "cannot format its folder")
-    return dict(line.split("=", 1) for line in meta.read_text().splitlines() if "=" in line)["cluster.id"]
+    return _read_properties(meta)["cluster.id"]
+
+
+def _read_properties(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
 def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import requests
 from rich.console import Console
 
 from app.bootstrap import bootstrap
@@ -27,7 +26,6 @@ from cli.summary import print_how_to_call, print_summary
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.2
-PING_SECONDS = 5.0
 
 
 class StackFailed(EngineError):
@@ -97,17 +95,10 @@ def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], begi
         if process.poll() is not None:
             raise _failure(settings, beginning)
         stack = find_running_stack(settings.data_path)
-        if stack is not None and stack.pid == process.pid and _is_ready(stack):
+        if stack is not None and stack.pid == process.pid and stack.is_ready():
             return stack
         time.sleep(POLL_SECONDS)
     raise DependencyUnavailable("the stack", f"did not become ready in {READY_SECONDS:.0f} s; see {_log_path(settings)}")
-
-
-def _is_ready(stack: RunningStack) -> bool:
-    try:
-        return requests.get(f"{stack.http_url}/ready", timeout=PING_SECONDS).ok
-    except requests.RequestException:  # not listening yet
-        return False
 
 
 def _failure(settings: Settings, beginning: int = 0) -> StackFailed:

@@ -4,23 +4,27 @@ import logging
 import os
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaException
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.bootstrap import bootstrap
-from app.errors import DependencyUnavailable
 from app.health.readiness import OK, Ping, check_readiness, ping_bridge
-from app.redis_client import translated_errors
+from app.redis_client import tls_options, translated_errors
 from app.settings import Settings, redacted, unknown_settings
-from consumers.kafka import producer
+from consumers import kafka
 from tasks.celery import app as celery
 from tasks.health import ping_broker, ping_worker
 
 ANSWER_SECONDS = 5.0
-# What an empty value means, where it is not that a server is embedded.
-UNSET = {"MASTERY_BRIDGE_HEARTBEAT_FILE": "bridge.heartbeat in the data folder"}
+# What an empty value means, where it is more than that nothing is set.
+UNSET = {
+    "MASTERY_REDIS_URL": "embedded by `mastery up`",
+    "MASTERY_BROKER_URL": "as MASTERY_REDIS_URL",
+    "MASTERY_KAFKA_BOOTSTRAP": "embedded by `mastery up`",
+    "MASTERY_BRIDGE_HEARTBEAT_FILE": "bridge.heartbeat in the data folder",
+}
 
 
 def run(settings: Settings, *, console: Console) -> int:
@@ -34,7 +38,8 @@ def run(settings: Settings, *, console: Console) -> int:
     logging.disable()  # what is wrong is told below, in a line each
     readiness = check_readiness(_pings(settings))
     for name, state in readiness.dependencies.items():
-        console.print(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
+        line = Text(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
+        console.print(line, soft_wrap=True)
     return 0 if readiness.ready else 1
 
 
@@ -43,28 +48,25 @@ def _settings_table(settings: Settings) -> Table:
     table.add_column("variable", no_wrap=True)
     table.add_column("value", overflow="fold")
     for name, value in redacted(settings).items():
-        table.add_row(name, value or f"[dim]{UNSET.get(name, 'embedded by `mastery up`')}[/dim]")
+        table.add_row(name, value or f"[dim]{UNSET.get(name, 'not set')}[/dim]")
     return table
 
 
 def _pings(settings: Settings) -> Mapping[str, Ping]:
-    celery.conf.update(broker_url=settings.broker, result_backend=settings.broker)
+    tls = tls_options(settings, settings.broker)
+    celery.conf.update(
+        broker_url=settings.broker, result_backend=settings.broker, broker_use_ssl=tls, redis_backend_use_ssl=tls
+    )
     engine = bootstrap(settings)
 
     def ping_redis() -> None:
         with translated_errors():
             engine.redis.ping()
 
-    def ping_kafka() -> None:
-        try:
-            producer(settings).list_topics(timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise DependencyUnavailable("kafka") from error
-
     return {
         "redis": ping_redis,
         "broker": ping_broker,
-        "kafka": ping_kafka,
+        "kafka": lambda: kafka.ping(settings, ANSWER_SECONDS),
         "worker": ping_worker,
         "bridge": lambda: ping_bridge(engine.bridges),
     }

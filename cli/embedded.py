@@ -1,8 +1,8 @@
 """The embedded servers, each a process of its own: a real Valkey, the Kafka broker that librdkafka brings, an Apache Kafka.
 
 ``python -m cli.embedded valkey FOLDER PORT``, ``python -m cli.embedded kafka TOPIC …`` and
-``python -m cli.embedded apache-kafka FOLDER PORT JARS`` print the server's address on a line when it is ready, and serve until
-their standard input ends, which it does when whoever started them stops or dies.
+``python -m cli.embedded apache-kafka FOLDER PORT JARS [PROPERTIES]`` print the server's address on a line when it is ready, and
+serve until their standard input ends, which it does when whoever started them stops or dies.
 """
 
 import subprocess

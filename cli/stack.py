@@ -90,7 +90,8 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
         )
         yield RunningStack(
             pid=os.getpid(),
-            http_url=f"http://{settings.http_host}:{http_port}",
+            http_url=f"{'https' if settings.http_cert_file else 'http'}://{settings.http_host}:{http_port}",
+            http_cert_file=str(Path(settings.http_cert_file).resolve()) if settings.http_cert_file else "",
             flower_url=f"http://{settings.flower_host}:{flower_port}",
             redis_url=redis_url,
             broker_url=settings.broker_url or redis_url,

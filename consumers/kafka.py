@@ -1,8 +1,9 @@
 """How the engine's Kafka clients are configured, each number with its reason."""
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias, cast
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -19,18 +20,93 @@ QUEUED_KILOBYTES = 16_384
 DELIVERY_SECONDS = 10.0  # then whoever sent it hears, and sends it again
 FLUSH_SECONDS = 12.0  # above that: every message has its report by then
 LINGER_MS = 5
+# librdkafka has no setting for the oldest version of TLS, and its OpenSSL obeys the machine's settings. None of these cipher
+# suites exists before TLS 1.2 (they are those of RFC 9325 section 4.2), so no older version can be agreed on. The suites of TLS
+# 1.3 are not in question here.
+CIPHER_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 
 # Key, value and headers of a message.
 Content: TypeAlias = tuple[bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
+OnError: TypeAlias = Callable[[KafkaError], None]
 
 _log = logging.getLogger(__name__)
 
 
-def consumer(settings: Settings, on_error: Callable[[KafkaError], None] | None = None) -> Consumer:
+class Client(Protocol):
+    """Any of Kafka's clients."""
+
+    def poll(self, timeout: float, /) -> object:
+        """Have the client say what it has to say."""
+
+
+class LastError:
+    """What a client said last of its brokers, which is why they do not answer: give ``hear`` to it as ``error_cb``."""
+
+    def __init__(self) -> None:
+        self._error: KafkaError | None = None
+
+    def hear(self, error: KafkaError) -> None:
+        """Remember it."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # which does not say why
+            self._error = error
+
+    @contextmanager
+    def told_by(self, client: Client) -> Iterator[None]:
+        """Raise DependencyUnavailable in place of the client's errors, with the reason: what it said last, or the error's."""
+        try:
+            yield
+        except KafkaException as error:
+            client.poll(0)  # what it has to say is heard then
+            reason: KafkaError = self._error or error.args[0]
+            raise DependencyUnavailable("kafka", f"is unavailable: {reason.str()}") from error
+        else:
+            self._error = None  # what was wrong before is not any more
+
+
+def connection(settings: Settings, on_error: OnError | None = None) -> dict[str, Any]:
+    """What every client of Kafka needs to find the brokers, to trust them and to be trusted.
+
+    Over TLS a broker has to show a certificate for its host's name, from an authority of the file or else of the system.
+    ``on_error`` hears what is wrong with the brokers.
+    """
+    wanted = {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "client.id": "mastery",
+        "security.protocol": settings.kafka_security_protocol,
+        "error_cb": on_error,
+    }
+    tls = {
+        "ssl.cipher.suites": CIPHER_SUITES,
+        "ssl.endpoint.identification.algorithm": "https",
+        "ssl.ca.location": settings.kafka_ca_file,
+        "ssl.certificate.location": settings.kafka_cert_file,
+        "ssl.key.location": settings.kafka_key_file,
+    }
+    sasl = {
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_username,
+        "sasl.password": settings.kafka_password,
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        wanted |= tls
+    if settings.kafka_security_protocol.startswith("SASL"):
+        wanted |= sasl
+    return {name: value for name, value in wanted.items() if value}
+
+
+def ping(settings: Settings, seconds: float) -> None:
+    """Raise DependencyUnavailable, with the reason, unless a broker answers in time."""
+    said = LastError()
+    client = Producer(connection(settings, said.hear), logger=_log)
+    with said.told_by(client):
+        client.list_topics(timeout=seconds)
+
+
+def consumer(settings: Settings, on_error: OnError | None = None) -> Consumer:
     """The bridge's consumer. It commits only what it is told to. ``on_error`` hears what is wrong with the brokers."""
     return Consumer(
         {
-            **_common(settings),
+            **_common(settings, on_error),
             "group.id": settings.kafka_group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -40,7 +116,6 @@ def consumer(settings: Settings, on_error: Callable[[KafkaError], None] | None =
             "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.max.messages.kbytes": QUEUED_KILOBYTES,
-            **({"error_cb": on_error} if on_error else {}),
         },
         logger=_log,
     )
@@ -59,11 +134,14 @@ def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS) 
     )
 
 
-def reader(settings: Settings) -> Consumer:
-    """A consumer of partitions that it is given, in no group; a message with an error tells when one is read to its end."""
+def reader(settings: Settings, on_error: OnError | None = None) -> Consumer:
+    """A consumer of partitions that it is given, in no group; a message with an error tells when one is read to its end.
+
+    ``on_error`` hears what is wrong with the brokers.
+    """
     return Consumer(
         {
-            **_common(settings),
+            **_common(settings, on_error),
             "group.id": f"{settings.kafka_group}-reader-{uuid4()}",  # required, though it is never used
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",  # where the retention overtakes a slow reader, it goes on with what is left
@@ -140,10 +218,9 @@ def headers_of(message: Message) -> dict[str, str]:
     return {name: str(value, "utf-8", "replace") for name, value in headers or () if value is not None}
 
 
-def _common(settings: Settings) -> dict[str, Any]:
+def _common(settings: Settings, on_error: OnError | None = None) -> dict[str, Any]:
     return {
-        "bootstrap.servers": settings.kafka_bootstrap,
-        "client.id": "mastery",
+        **connection(settings, on_error),
         "allow.auto.create.topics": True,
         # A broker that comes back is found within a second.
         "reconnect.backoff.max.ms": 1_000,

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from app.errors import DependencyUnavailable
 from app.events.handled_letters import Place
 from app.settings import Settings
+from consumers.kafka import connection
 from consumers.record_reader import Bounds
 from consumers.stored_letter import LetterFilter, StoredLetter
 
@@ -52,7 +53,7 @@ def delete_beginnings(settings: Settings, ends: Mapping[int, int]) -> bool:
 
     Raises DependencyUnavailable, with Kafka's words, when it can and did not; some may be deleted then.
     """
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "client.id": "mastery"})
+    admin = AdminClient(connection(settings))
     partitions = [TopicPartition(settings.dlq_topic, partition, end) for partition, end in ends.items()]
     try:
         for result in admin.delete_records(partitions, request_timeout=ANSWER_SECONDS).values() if partitions else ():

@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from app.errors import DependencyUnavailable
 from app.settings import Settings
-from consumers.kafka import reader
+from consumers.kafka import LastError, reader
 
 ANSWER_SECONDS = 10.0
 READ_AT_ONCE = 500
@@ -27,16 +25,17 @@ class RecordReader:
     """A consumer that is told what to read. Raises DependencyUnavailable when Kafka does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self._consumer = reader(settings)
+        self._said = LastError()
+        self._consumer = reader(settings, self._said.hear)
 
     def cluster_id(self) -> str:
         """The id of the Kafka cluster; an embedded broker has a new one at each start."""
-        with _translated_errors():
+        with self._said.told_by(self._consumer):
             return str(self._consumer.list_topics(timeout=ANSWER_SECONDS).cluster_id)
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
         """What each partition of a topic holds now; nothing of a topic that does not exist."""
-        with _translated_errors():
+        with self._said.told_by(self._consumer):
             found = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(found.error)
@@ -77,15 +76,15 @@ class RecordReader:
     def _consume(self) -> list[Message]:
         """The next records and ends of partitions, at least one."""
         deadline = time.monotonic() + ANSWER_SECONDS
-        reason: KafkaError | None = None
-        while time.monotonic() < deadline:
-            with _translated_errors():
+        with self._said.told_by(self._consumer):
+            while time.monotonic() < deadline:
                 messages = self._consumer.consume(READ_AT_ONCE, POLL_SECONDS)
-            failures = [error for each in messages if (error := _failure(each))]
-            if len(failures) < len(messages):
-                return [each for each in messages if not _failure(each)]
-            reason = failures[0] if failures else reason  # the client tries again by itself
-        raise DependencyUnavailable("kafka") from (KafkaException(reason) if reason else None)
+                failures = [error for each in messages if (error := _failure(each))]
+                if len(failures) < len(messages):
+                    return [each for each in messages if not _failure(each)]
+                for failure in failures:  # the client tries again by itself
+                    self._said.hear(failure)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def close(self) -> None:
         """Let the connection go."""
@@ -95,11 +94,3 @@ class RecordReader:
 def _failure(message: Message) -> KafkaError | None:
     error = message.error()
     return None if error is None or error.code() == KafkaError._PARTITION_EOF else error
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise DependencyUnavailable("kafka") from error

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by t
 
 from app.errors import DependencyUnavailable
 from app.settings import Settings
-from consumers.kafka import producer
+from consumers.kafka import LastError, connection, producer
 
 ANSWER_SECONDS = 10.0
 POLL_SECONDS = 0.05
@@ -65,16 +65,15 @@ def create_topics(settings: Settings) -> list[Outcome]:
 
     Those that it created can be used when it returns. Raises DependencyUnavailable when the broker does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "client.id": "mastery"}, logger=_log)
-    try:
+    said = LastError()
+    admin = AdminClient(connection(settings, said.hear), logger=_log)
+    with said.told_by(admin):
         admin.list_topics(timeout=ANSWER_SECONDS)
         if admin.cluster_id(timeout=ANSWER_SECONDS).startswith(EMBEDDED_CLUSTER):
             return [_ask_embedded(settings, topic) for topic in _wanted(settings)]
         outcomes = list(_create(admin, _wanted(settings)))
         _wait_until_known(admin, {each.topic.name for each in outcomes if each.state == State.CREATED})
         return [_compare(admin, each.topic) if each.state == State.EXISTS else each for each in outcomes]
-    except KafkaException as error:
-        raise DependencyUnavailable("kafka") from error
 
 
 def _wanted(settings: Settings) -> list[TopicSpec]:

@@ -4,6 +4,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from app.errors import DependencyUnavailable
+from app.redis_client import unavailable
 from tasks.celery import app
 
 ANSWER_SECONDS = 1  # a worker answers within milliseconds, its main process being free while tasks run
@@ -15,7 +16,7 @@ def ping_broker() -> None:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=ANSWER_SECONDS)
     except OperationalError as error:
-        raise DependencyUnavailable("broker") from error
+        raise unavailable("broker", error) from error
 
 
 def ping_worker() -> None:
@@ -27,6 +28,6 @@ def ping_worker() -> None:
         redis.ConnectionError,
         redis.TimeoutError,
     ) as error:  # the answers' queue lets the driver's through
-        raise DependencyUnavailable("worker") from error
+        raise unavailable("worker", error) from error
     if not answers:
         raise DependencyUnavailable("worker", "does not answer")

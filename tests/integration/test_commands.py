@@ -60,7 +60,7 @@ def events_file(tmp_path: Path) -> Path:
 def test_help_names_every_command() -> None:
     """The first thing a stranger types."""
     said = run("--help").stdout
-    for command in ("up", "demo", "replay", "token", "doctor", "dlq", "bridge", "topics"):
+    for command in ("up", "demo", "replay", "token", "doctor", "dlq", "bridge", "topics", "audit"):
         assert command in said
 
 

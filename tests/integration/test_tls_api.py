@@ -1,0 +1,130 @@
+"""The API over HTTPS: whom it speaks to, and how those find it who call it on behalf of its operator."""
+
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from msgspec.structs import replace
+
+from api.server import ssl_context
+from tests.certificates import Authority, old_tls
+from tests.stack import Stack, wait_for
+
+SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Stack]:
+    """A stack whose API has a certificate for 127.0.0.1; the tests' own client trusts its authority."""
+    pair = authority.issue("127.0.0.1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REQUESTS_CA_BUNDLE", authority.file)
+        files = {"MASTERY_HTTP_CERT_FILE": pair.certificate, "MASTERY_HTTP_KEY_FILE": pair.key}
+        with Stack(tmp_path_factory.mktemp("stack"), **files) as stack:
+            yield stack
+
+
+def handshake(stack: Stack, context: ssl.SSLContext) -> tuple[str | None, dict[str, object] | None]:
+    """The version of TLS that a client of this kind agrees on with the API, and the certificate that it is shown."""
+    _, _, port = stack.running.http_url.rpartition(":")
+    with (
+        socket.create_connection(("127.0.0.1", int(port)), timeout=SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as speaking,
+    ):
+        return speaking.version(), speaking.getpeercert()  # type: ignore[return-value]  # what it is made of does not matter
+
+
+def test_the_api_speaks_https_and_says_so(secure: Stack) -> None:
+    """Its address begins with it; whoever trusts the authority is answered, whoever does not learns nothing."""
+    url = secure.running.http_url
+    assert url.startswith("https://127.0.0.1:")
+    answer = requests.get(f"{url}/ready", timeout=SECONDS)
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "ready")
+    with requests.Session() as stranger:
+        stranger.trust_env = False  # so it knows only the usual authorities
+        with pytest.raises(requests.exceptions.SSLError):
+            stranger.get(f"{url}/health", timeout=SECONDS)
+
+
+def test_http_without_tls_is_not_answered(secure: Stack) -> None:
+    """On the same port: a token that is sent there by mistake gets no reply that would make it look right."""
+    url = secure.running.http_url.replace("https://", "http://")
+    with pytest.raises(requests.exceptions.ConnectionError):
+        requests.get(f"{url}/health", timeout=SECONDS)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_1_2_and_1_3_are_spoken(secure: Stack, authority: Authority, version: ssl.TLSVersion) -> None:
+    """Each with a client that speaks nothing else."""
+    context = ssl.create_default_context(cafile=authority.file)
+    context.minimum_version = context.maximum_version = version
+    assert handshake(secure, context)[0] == version.name.replace("_", ".")
+
+
+def test_tls_1_1_is_refused(secure: Stack, authority: Authority) -> None:
+    """With a client that would be content with any cipher."""
+    with pytest.raises(ssl.SSLError, match=r"PROTOCOL_VERSION|HANDSHAKE_FAILURE"):
+        handshake(secure, old_tls(ssl.create_default_context(cafile=authority.file)))
+
+
+def test_the_oldest_version_is_the_engine_s_and_not_the_machine_s() -> None:
+    """Whatever Python or OpenSSL would allow."""
+    context = ssl_context(None, old_tls_server)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def old_tls_server() -> ssl.SSLContext:
+    """What a machine may come with."""
+    context = old_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    return context
+
+
+def test_a_renewed_certificate_counts_at_once(secure: Stack, authority: Authority) -> None:
+    """Without a restart: whoever connects after the files were replaced is shown the new one."""
+    context = ssl.create_default_context(cafile=authority.file)
+    _, first = handshake(secure, context)
+    authority.issue("127.0.0.1")  # into the same files
+    _, second = handshake(secure, context)
+    assert first
+    assert second
+    assert first["serialNumber"] != second["serialNumber"]
+
+
+def test_ready_is_what_this_stack_says_and_no_other(secure: Stack, authority: Authority) -> None:
+    """Commands know the API by its very certificate, whatever name they use; another's, of the same authority, is not it."""
+    assert secure.running.is_ready()
+    assert replace(secure.running, http_url=secure.running.http_url.replace("127.0.0.1", "localhost")).is_ready()
+    assert not replace(secure.running, http_cert_file=authority.issue("localhost").certificate).is_ready()
+
+
+def test_the_demo_runs_over_https(tmp_path: Path, authority: Authority) -> None:
+    """And the query that it prints is one that a shell takes: curl trusts the certificate."""
+    pair = authority.issue("127.0.0.1")
+    waiting = Stack(tmp_path / "data", MASTERY_HTTP_CERT_FILE=pair.certificate, MASTERY_HTTP_KEY_FILE=pair.key)
+    log = tmp_path / "demo.log"
+    with log.open("w") as out:
+        demo = subprocess.Popen([sys.executable, "-m", "cli.main", "demo"], env=waiting.environment, stdout=out, stderr=out)
+    try:
+        wait_for(lambda: "Ctrl-C" in log.read_text() or demo.poll() is not None, 2 * SECONDS)
+        said = log.read_text()
+        printed = said[said.index("TOKEN=") : said.index("All routes")]
+        answer = json.loads(subprocess.run(["sh", "-c", printed], capture_output=True, check=True, timeout=SECONDS).stdout)
+        assert answer["success"]
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(SECONDS) == 0
+    finally:
+        demo.terminate()
+        demo.wait(SECONDS)
