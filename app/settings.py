@@ -16,10 +16,10 @@ from msgspec import Meta
 
 from app.errors import SettingsError
 from app.identifiers import Identifier
-from app.tls_settings import tls_contradictions, weak_tls
+from app.tls_settings import TlsSettings, tls_contradictions, weak_tls
 
 PREFIX = "MASTERY_"
-# Refused in production: app/production.py.
+# Refused in production, below.
 DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105
 DEVELOPMENT_AUDIT_KEY = "development-audit-key-never-use-in-production"
 DEVELOPMENT_FLOWER_PASSWORD = "mastery"  # noqa: S105
@@ -39,30 +39,16 @@ _RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
 RateLimits: TypeAlias = Annotated[str, Meta(pattern=rf"^{_RATE}(, *(student|teacher|admin|service)={_RATE})*\Z")]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PREFIX + name.upper()):
+class Settings(TlsSettings, frozen=True, kw_only=True):
     """What the environment says, validated. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 
     env: Literal["development", "production"] = "development"
     data_dir: Text = ".mastery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    # Where things are. Empty: the stack of `mastery up` embeds one, and says where through its data folder.
-    redis_url: str = ""
-    broker_url: str = ""
+    # Where things are. Empty, as may be the URLs of Redis: `mastery up` embeds a server, and says where through its data folder.
     kafka_bootstrap: str = ""
     key_prefix: Identifier = "mastery"
-
-    # TLS to Redis where its URL says rediss://, and to Kafka. Empty: the system's authorities, and no client certificate.
-    redis_ca_file: str = ""
-    redis_cert_file: str = ""
-    redis_key_file: str = ""
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    kafka_username: str = ""
-    kafka_password: str = ""
-    kafka_ca_file: str = ""
-    kafka_cert_file: str = ""
-    kafka_key_file: str = ""
 
     # Redis state. Two seconds are long for a command that takes microseconds, and short for a caller who waits.
     redis_timeout_seconds: Seconds = 2.0
@@ -77,8 +63,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: PR
     calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it is handed a 202
     # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. 30 bytes an event.
     idempotency_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
-    http_cert_file: str = ""  # with the key file: the API speaks HTTPS
-    http_key_file: str = ""
     http_trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0  # how many proxies in front add X-Forwarded-For and -Proto
     cors_origins: str = ""  # origins whose pages may call the API, separated by commas
 
@@ -276,7 +260,7 @@ def redacted(settings: Settings) -> dict[str, str]:
 
 def _redact(name: str, value: str) -> str:
     if name in SECRET_FIELDS:
-        return "***"
+        return "***" if value else ""
     scheme, separator, rest = value.partition("://")
     if not separator:
         return value

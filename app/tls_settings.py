@@ -1,18 +1,39 @@
-"""What can be wrong with the settings of TLS, and with the names and passwords that only it protects."""
+"""The settings of TLS, of the names and passwords that only it protects, and what can be wrong with them."""
 
 import os
 import ssl
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Literal
 from urllib.parse import parse_qs
 
-if TYPE_CHECKING:
-    from app.settings import Settings
+import msgspec
 
 PARTS = ("redis", "kafka", "http")
 
 
-def tls_contradictions(settings: "Settings") -> list[str]:
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"MASTERY_{name.upper()}"):
+    """Those of ``app/settings.py`` that are about how connections are protected: docs/tls.md."""
+
+    redis_url: str = ""
+    broker_url: str = ""
+
+    # TLS to Redis where its URL says rediss://, and to Kafka. Empty: the system's authorities, and no client certificate.
+    redis_ca_file: str = ""
+    redis_cert_file: str = ""
+    redis_key_file: str = ""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: str = ""
+    kafka_ca_file: str = ""
+    kafka_cert_file: str = ""
+    kafka_key_file: str = ""
+
+    http_cert_file: str = ""  # with the key file: the API speaks HTTPS
+    http_key_file: str = ""
+
+
+def tls_contradictions(settings: TlsSettings) -> list[str]:
     """Files that cannot be used, and settings that would do nothing: whoever set them believes that they do."""
     speaks_sasl = settings.kafka_security_protocol.startswith("SASL")
     speaks_tls = settings.kafka_security_protocol.endswith("SSL")
@@ -33,7 +54,7 @@ def tls_contradictions(settings: "Settings") -> list[str]:
     return problems
 
 
-def weak_tls(settings: "Settings") -> Iterator[str]:
+def weak_tls(settings: TlsSettings) -> Iterator[str]:
     """What makes connections less safe than they look."""
     for name, url in (("MASTERY_REDIS_URL", settings.redis_url), ("MASTERY_BROKER_URL", settings.broker_url)):
         # They would come before what the engine asks for: ssl_cert_reqs=none turns it all off.
@@ -43,7 +64,7 @@ def weak_tls(settings: "Settings") -> Iterator[str]:
         yield "MASTERY_KAFKA_SASL_MECHANISM: PLAIN without TLS is refused in production, since it sends the password readably"
 
 
-def _unusable_files(settings: "Settings", part: str) -> Iterator[str]:
+def _unusable_files(settings: TlsSettings, part: str) -> Iterator[str]:
     files = {kind: path for kind in ("ca", "cert", "key") if (path := _file(settings, part, kind))}
     unreadable = {kind for kind, path in files.items() if not os.access(path, os.R_OK)}
     for kind in sorted(unreadable):
@@ -73,7 +94,7 @@ def _go_together(certificate: str, key: str) -> bool:
     return True
 
 
-def _file(settings: "Settings", part: str, kind: str) -> str:
+def _file(settings: TlsSettings, part: str, kind: str) -> str:
     return str(getattr(settings, f"{part}_{kind}_file", ""))  # there is no http_ca_file
 
 
