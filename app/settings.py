@@ -46,7 +46,7 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     data_dir: Text = ".mastery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    # Where things are. Empty, as may be the URLs of Redis: `mastery up` embeds a server, and says where through its data folder.
+    # Where things are. Empty, as the URLs of Redis may be: `mastery up` embeds a server, and its data folder says where.
     kafka_bootstrap: str = ""
     key_prefix: Identifier = "mastery"
 
