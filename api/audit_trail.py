@@ -37,6 +37,7 @@ def register_audit(app: Flask) -> None:
             whose=whose,
             outcome=outcome,
             correlation_id=correlation_id(),
+            details=g.get("audit_details"),
         )
         try:
             engine().audit.append(who.tenant, made)
@@ -51,6 +52,11 @@ def register_audit(app: Flask) -> None:
 def concerns(*student_ids: str) -> None:
     """Say, in a view, whose data the request is about."""
     g.whose = list(dict.fromkeys(student_ids))
+
+
+def details(**facts: str | int | bool) -> None:
+    """Say, in a view, what else the entry is to tell."""
+    g.audit_details = facts
 
 
 def actor(who: Principal) -> Actor:

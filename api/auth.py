@@ -9,13 +9,13 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.access import also_performs, performs
-from api.audit_trail import concerns
+from api.audit_trail import concerns, details
 from api.authentication import claims, engine, principal
 from api.parsing import IdentifierField, JsonBlueprint
 from api.responses import envelope, success
 from app.errors import InvalidInput
 from app.security.access import Action
-from app.security.revocations import longest_validity
+from app.security.revocations import hashed, longest_validity
 
 blueprint: Blueprint = JsonBlueprint("auth", __name__, url_prefix="/auth", description="Tokens that are to be good no longer")
 
@@ -74,7 +74,9 @@ def revoke(body: dict[str, Any]) -> Response:
         revocations.revoke_subject(caller.tenant, body["subject"], now.timestamp(), seconds)
         return _revoked("subject", now, seconds)
     seconds = _validity(body.get("expires_at"), now) if body else _rest(claims().exp, now)
-    revocations.revoke_token(caller.tenant, body.get("jti", claims().jti), seconds)
+    jti = body.get("jti", claims().jti)
+    details(token=hashed(jti))
+    revocations.revoke_token(caller.tenant, jti, seconds)
     return _revoked("token", now, seconds)
 
 

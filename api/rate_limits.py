@@ -10,10 +10,11 @@ from ipaddress import IPv6Address, ip_address
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import TooManyRequests
 
-from api.authentication import caller, claims
+from api.authentication import caller, claims, engine
 from app.bootstrap import Engine
-from app.security.access import Action
+from app.security.access import Action, Principal
 from app.security.rate_limits import Allowance, LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
+from app.security.revocations import revoked
 
 LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
 
@@ -29,11 +30,11 @@ _OTHERS = "default"
 
 def register_rate_limits(app: Flask) -> None:
     """Count each request as soon as it is known who calls, and refuse it where there were too many. "off": nothing of this."""
-    engine: Engine = app.extensions["engine"]
-    settings = engine.settings
+    served: Engine = app.extensions["engine"]
+    settings = served.settings
     if settings.ratelimit_enabled == "off":
         return
-    limiter = RateLimiter(SharedWindows(engine.redis, settings.key_prefix), LocalWindows())
+    limiter = RateLimiter(SharedWindows(served.redis, settings.key_prefix), LocalWindows())
     anonymous = rate_limits(settings.ratelimit_anonymous)[None]
     limits = {
         "mastery": rate_limits(settings.ratelimit_mastery),
@@ -46,18 +47,16 @@ def register_rate_limits(app: Flask) -> None:
         if request.endpoint == _UNLIMITED:
             return
         who, area = caller(), _area()
-        if who is None or area is None:
-            limit = anonymous
-            allowance = limiter.count(_ANONYMOUS, _address(), limit)
-        else:
-            limit, token = limits[area][who.role], claims()
-            keys = engine.revocations.keys(token.tenant, token.sub, token.jti)
-            allowance = limiter.count(who.tenant, f"{area}:{who.identity}", limit, keys)
-            g.revocation = allowance.values
+        limit, allowance = anonymous, None
+        if who is not None and area is not None:
+            limit = limits[area][who.role]
+            allowance = _count_caller(limiter, who, area, limit)
+        if allowance is None:
+            limit, allowance = anonymous, limiter.count(_ANONYMOUS, _address(), anonymous)
         g.rate_limit_headers = {
             LIMIT_HEADER: str(limit.requests),
             REMAINING_HEADER: str(allowance.remaining),
-            RESET_HEADER: str(math.ceil(engine.clock().timestamp() + allowance.reset_seconds)),
+            RESET_HEADER: str(math.ceil(served.clock().timestamp() + allowance.reset_seconds)),
         }
         if not allowance.granted:
             raise _too_many(limit, allowance)
@@ -66,6 +65,18 @@ def register_rate_limits(app: Flask) -> None:
     def tell(response: Response) -> Response:
         response.headers.update(g.get("rate_limit_headers", {}))
         return response
+
+
+def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLimit) -> Allowance | None:
+    """Count the request for its caller, unless the token was revoked: its holder must not use up what the subject may do."""
+    token, name = claims(), f"{area}:{who.identity}"
+    allowance = limiter.count(who.tenant, name, limit, engine().revocations.keys(token.tenant, token.sub, token.jti))
+    g.revocation = allowance.values
+    if allowance.values is None or not revoked(allowance.values, token.iat):
+        return allowance
+    if allowance.granted:
+        limiter.take_back(who.tenant, name)
+    return None
 
 
 def _area() -> str | None:

@@ -1,12 +1,16 @@
 """gunicorn's settings: ``gunicorn -c python:api.server``."""
 
+import socket
 import ssl
+import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import gunicorn
 from gunicorn.glogging import Logger
 
+from api.bodies import SILENCE_SECONDS
 from app.logs import configure_logging
 from app.settings import settings_or_exit
 
@@ -37,12 +41,37 @@ loglevel = _settings.log_level.lower()
 forwarded_allow_ips = ""  # which proxies are believed is a setting of the engine
 
 
+def when_ready(server: Any) -> None:
+    """Let no connection hold a thread by silence in the middle of a request, a handshake or an answer.
+
+    The listeners' options go on to their connections. gunicorn has no such limit for its threads; one that trickles is for the
+    proxy in front.
+    """
+    limit = struct.pack("ll", round(SILENCE_SECONDS), 0)  # a timeval: seconds and microseconds
+    for listener in server.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, limit)
+
+
 class OwnLog(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """What gunicorn says quotes what clients sent: it has our format. Requests are not logged, since paths name persons."""
+    """What gunicorn says, in our format. Requests are not logged, since paths name persons."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         configure_logging(_settings.log_level)
+
+    def warning(self, msg: str, *arguments: Any, **options: Any) -> None:
+        """What it says of requests that are none quotes their path, and so persons: only what is wrong is told."""
+        if msg.startswith("Invalid request"):
+            msg, arguments = "a request cannot be read: %s", (type(sys.exception()).__name__,)
+        super().warning(msg, *arguments, **options)
+
+    def exception(self, msg: str, *arguments: Any, **options: Any) -> None:
+        """That a client fell silent is no error of ours."""
+        if isinstance(sys.exception(), BlockingIOError):
+            self.info("a client fell silent")
+        else:
+            super().exception(msg, *arguments, **options)
 
 
 logger_class = OwnLog

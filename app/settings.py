@@ -184,7 +184,7 @@ def _contradictions(settings: Settings) -> list[str]:
     unknown = set(settings.algorithms) - SECRET_ALGORITHMS - KEY_ALGORITHMS
     known = ", ".join(sorted(SECRET_ALGORITHMS | KEY_ALGORITHMS))
     needs_keys = KEY_ALGORITHMS & set(settings.algorithms)
-    jwks_scheme = urlsplit(settings.jwt_jwks_url).scheme
+    jwks = urlsplit(settings.jwt_jwks_url)
     no_origins = [each for each in listed(settings.cors_origins) if each != "*" and not _ORIGIN.fullmatch(each)]
     url = "must be redis://host:port/db, rediss:// or unix://"
     wrong = {
@@ -193,7 +193,8 @@ def _contradictions(settings: Settings) -> list[str]:
         f"MASTERY_JWT_ALGORITHMS: {', '.join(sorted(unknown))} is refused; there are {known}": unknown,
         f"MASTERY_JWT_ALGORITHMS: names none of {known}": not settings.algorithms,
         "MASTERY_JWT_ALGORITHMS: RS256 and ES256 need MASTERY_JWT_JWKS_URL": needs_keys and not settings.jwt_jwks_url,
-        "MASTERY_JWT_JWKS_URL: must be https://…": settings.jwt_jwks_url and jwks_scheme not in {"http", "https"},
+        "MASTERY_JWT_JWKS_URL: must be https://host/…": settings.jwt_jwks_url
+        and not (jwks.hostname and jwks.scheme in {"http", "https"}),
         "MASTERY_TOKEN_TTL_SECONDS: is above MASTERY_JWT_MAX_SECONDS": settings.token_ttl_seconds > settings.jwt_max_seconds,
         f"MASTERY_CORS_ORIGINS: {', '.join(no_origins)} is no origin, as in https://school.example": no_origins,
     }
@@ -212,6 +213,9 @@ def _is_redis_url(url: str) -> bool:
 def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """What only development may have."""
     unfit = {
+        "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": (
+            settings.audit_key == settings.jwt_secret
+        ),
         "MASTERY_FLOWER_PASSWORD: the development password is refused in production": (
             settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD
         ),
@@ -234,7 +238,7 @@ def _weak_secrets(settings: Settings) -> Iterator[str]:
     if SECRET_ALGORITHMS.isdisjoint(settings.algorithms):
         del secrets["jwt_secret"]  # which nothing uses
     for name, development in secrets.items():
-        secret = getattr(settings, name)
+        secret = getattr(settings, name).strip()
         if secret == development:
             yield f"{PREFIX}{name.upper()}: the development secret is refused in production"
         elif len(secret.encode()) < MIN_SECRET_BYTES:

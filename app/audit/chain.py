@@ -116,6 +116,6 @@ def parse_head(sequence: bytes | None, mac: bytes | None) -> Head | None:
         return Head()
     if sequence is None or mac is None or len(mac) != SEAL_BYTES:
         return None
-    if not (sequence.isdigit() and len(sequence) <= MAX_SEQUENCE_DIGITS):
+    if not (sequence.isdigit() and len(sequence) <= MAX_SEQUENCE_DIGITS) or sequence.startswith(b"0"):
         return None
     return Head(int(sequence), mac)

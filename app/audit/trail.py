@@ -1,5 +1,6 @@
 """Where audit trails live in Redis: a stream for each tenant, the head it must end with, and the anchor it begins after."""
 
+import glob
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -12,6 +13,7 @@ from app.audit.pseudonyms import Pseudonyms
 from app.audit.writer import TrailWriter, audited_key, trail_keys
 from app.redis_client import load_script, next_id, translated_errors
 
+SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
 
 Fields: TypeAlias = Mapping[bytes, bytes]
@@ -58,9 +60,15 @@ class AuditTrail:
         return Chain(self._keys, trail)
 
     def trails(self) -> list[str]:
-        """Every trail that there is or was, sorted."""
+        """Every trail that there is or was, sorted: those that were noted, and those of which anything is left.
+
+        Whoever hides what they did to a trail may have taken it off the list as well.
+        """
         with translated_errors():
             names = cast("set[bytes]", self._redis.smembers(audited_key(self._prefix)))
+            begin = f"{self._prefix}:{{".encode()
+            for key in self._redis.scan_iter(f"{glob.escape(self._prefix)}:{{*}}:audit*", count=SCAN_COUNT):
+                names.add(key.removeprefix(begin).partition(b"}")[0])
         return sorted(name.decode(errors="backslashreplace") for name in names)
 
     def ends(self, trail: str) -> Ends:

@@ -2,15 +2,17 @@
 
 Among the threads of a process whoever has the lock writes what all of them want to say, in one round trip; the others find
 theirs written when they get it. (Databases call that group commit.) Among processes the first wins: an append names the end
-that it follows, and is sealed anew when another process was faster.
+that it follows, and is sealed anew when another process was faster. Whoever was slower some times in a row has the next turn.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 import redis
 
@@ -19,8 +21,12 @@ from app.audit.entry import Entry
 from app.errors import DependencyUnavailable
 from app.redis_client import load_script, translated_errors
 
-# With three processes that write to one trail all the time, an attempt fails two times in three: (2/3)^100 is never.
-ATTEMPTS = 100
+# A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
+# lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.
+PATIENCE = 5
+TURN_MILLISECONDS = 100
+PAUSE_SECONDS = 0.001
+ATTEMPTS = 1000  # a second: some dozen processes have had their turn by then
 MAX_HEADS = 10_000  # trails whose end is remembered: 2 MB; of others it is asked for
 
 
@@ -42,6 +48,7 @@ class TrailWriter:
         self._prefix = key_prefix
         self._keys = keys
         self._append = load_script(client, Path(__file__).with_name("append_entries.lua"))
+        self._name = uuid4().hex
         self._waiting: deque[_Order] = deque()
         self._writing = Lock()
         self._heads: dict[str, Head] = {}
@@ -73,23 +80,27 @@ class TrailWriter:
             by_trail.setdefault(order.trail, []).append(order)
         try:
             with translated_errors():
-                for _attempt in range(ATTEMPTS):
-                    by_trail = self._attempt(by_trail)
+                for attempt in range(ATTEMPTS):
+                    by_trail = self._attempt(by_trail, is_losing=attempt >= PATIENCE)
                     if not by_trail:
                         return
+                    if attempt >= PATIENCE:
+                        time.sleep(PAUSE_SECONDS)
             error: Exception = DependencyUnavailable("audit trail", f"changed {ATTEMPTS} times meanwhile")
         except (DependencyUnavailable, redis.RedisError) as raised:
             error = raised
         for some in by_trail.values():
             _fail(some, error)
 
-    def _attempt(self, by_trail: dict[str, list[_Order]]) -> dict[str, list[_Order]]:
+    def _attempt(self, by_trail: dict[str, list[_Order]], *, is_losing: bool) -> dict[str, list[_Order]]:
         """One round trip, a script call for each trail. Returns the orders of those that end elsewhere than was believed."""
         sealed = {trail: self._sealed(trail, some) for trail, some in by_trail.items()}
         unknown = [trail for trail in by_trail if trail not in self._heads]
         pipeline = self._redis.pipeline(transaction=False)
         for trail, entries in sealed.items():
-            pipeline.evalsha(self._append.sha, 2, *trail_keys(self._prefix, trail)[:2], *_arguments(entries))
+            stream, head, _ = trail_keys(self._prefix, trail)
+            turn = [self._name, TURN_MILLISECONDS if is_losing else 0]
+            pipeline.evalsha(self._append.sha, 3, stream, head, f"{stream}-turn", *_arguments(entries, turn))
         if unknown:  # after its entries, so that no trail is named that is not there
             pipeline.sadd(audited_key(self._prefix), *unknown)
         replies = pipeline.execute(raise_on_error=False)
@@ -143,10 +154,10 @@ def trail_keys(key_prefix: str, trail: str) -> tuple[str, str, str]:
     return stream, f"{stream}-head", f"{stream}-anchor"
 
 
-def _arguments(sealed: Sequence[Sealed]) -> list[Any]:
+def _arguments(sealed: Sequence[Sealed], turn: Sequence[Any]) -> list[Any]:
     before, last = sealed[0], sealed[-1]
     pairs = [part for each in sealed for part in (each.text, each.mac)]
-    return [before.entry.sequence - 1, before.previous, last.entry.sequence, *pairs]
+    return [before.entry.sequence - 1, before.previous, last.entry.sequence, *turn, *pairs]
 
 
 def _fail(orders: Iterable[_Order], error: Exception) -> None:

@@ -6,7 +6,7 @@
 -- ARGV[2]  the length of the window in milliseconds
 --
 -- Returns how many more it may hold now, or -1 when it is full and nothing was counted; in how many milliseconds the oldest
--- request leaves it; and, unless it is full, the strings. A request is popped once: whatever the limit, a call costs what one request costs, on average.
+-- request leaves it; and the strings. A request is popped once: whatever the limit, a call costs what one request costs, on average.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -16,8 +16,9 @@ while oldest <= now - length do
   redis.call('RPOP', KEYS[1])
   oldest = tonumber(redis.call('LINDEX', KEYS[1], -1) or now)
 end
+local known = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
 room = room - redis.call('LLEN', KEYS[1])
-if room <= 0 then return {-1, oldest + length - now} end
+if room <= 0 then return {-1, oldest + length - now, known} end
 redis.call('LPUSH', KEYS[1], now)
 redis.call('PEXPIRE', KEYS[1], length)
-return {room - 1, oldest + length - now, #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}}
+return {room - 1, oldest + length - now, known}

@@ -78,15 +78,24 @@ class SharedWindows:
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._redis = client
         self._prefix = key_prefix
         self._count = load_script(client, Path(__file__).with_name("count_request.lua"))
 
     def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = ()) -> Allowance:
         """Count a request of the caller, unless the limit is reached, and read keys of the tenant along. One round trip."""
-        window = f"{self._prefix}:{{{tenant}}}:rate:{caller}"
+        arguments = [limit.requests, limit.seconds * 1000]
         with translated_errors():
-            remaining, reset, *values = cast("list[Any]", self._count([window, *keys], [limit.requests, limit.seconds * 1000]))
-        return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values[0] if values else None)
+            remaining, reset, values = cast("list[Any]", self._count([self._window(tenant, caller), *keys], arguments))
+        return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values)
+
+    def take_back(self, tenant: str, caller: str) -> None:
+        """Let the request that was counted last count no more."""
+        with translated_errors():
+            self._redis.lpop(self._window(tenant, caller))
+
+    def _window(self, tenant: str, caller: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:rate:{caller}"
 
 
 class LocalWindows:
@@ -133,6 +142,10 @@ class RateLimiter:
                 self._recover()
                 return allowance
         return self._local.count(tenant, caller, limit)
+
+    def take_back(self, tenant: str, caller: str) -> None:
+        """Let the request that was counted last in the shared window count no more. Raises DependencyUnavailable."""
+        self._shared.take_back(tenant, caller)
 
     def _may_attempt(self) -> bool:
         """Always while Redis answers; while it is away, one request in a pause."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import cast
 
 import redis
 
-from app.redis_client import translated_errors
+from app.redis_client import load_script, translated_errors
 from app.settings import Settings
 
 HASH_BYTES = 16  # of a token's id: whoever makes two that are alike revokes both
@@ -18,6 +19,7 @@ class Revocations:
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._prefix = key_prefix
+        self._revoke_subject = load_script(client, Path(__file__).with_name("revoke_subject.lua"))
 
     def revoke_token(self, tenant: str, jti: str, ttl_seconds: int) -> None:
         """Revoke the token with this id for so long, or for longer if it was revoked before for longer."""
@@ -30,7 +32,7 @@ class Revocations:
     def revoke_subject(self, tenant: str, subject: str, moment: float, ttl_seconds: int) -> None:
         """Revoke every token of the subject, whatever its role, that was issued up to this second (Unix time)."""
         with translated_errors():
-            self._redis.set(self._subject_key(tenant, subject), int(moment), ex=ttl_seconds)
+            self._revoke_subject([self._subject_key(tenant, subject)], [int(moment), ttl_seconds])
 
     def is_revoked(self, tenant: str, subject: str, jti: str, issued_at: float | None) -> bool:
         """Whether this token was revoked; one that does not say when it was issued counts as old. One round trip."""
@@ -43,10 +45,15 @@ class Revocations:
         return [self._token_key(tenant, jti), self._subject_key(tenant, subject)]
 
     def _token_key(self, tenant: str, jti: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:revoked-token:{blake2b(jti.encode(), digest_size=HASH_BYTES).hexdigest()}"
+        return f"{self._prefix}:{{{tenant}}}:revoked-token:{hashed(jti)}"
 
     def _subject_key(self, tenant: str, subject: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-subject:{subject}"
+
+
+def hashed(jti: str) -> str:
+    """What a token's id is called in Redis and in the audit trail: the id itself is whatever its issuer made it."""
+    return blake2b(jti.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def revoked(values: Sequence[bytes | None], issued_at: float | None) -> bool:

@@ -33,8 +33,9 @@ DEVELOPMENT_ALGORITHM = "HS256"
 
 # Seconds since 1970, with or without a fraction (RFC 7519 section 2), up to the last year that a datetime has.
 NumericDate: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-# Any text, since it is the issuer's. Halves of a character (lone surrogates) are none, although JSON can write them.
-TokenId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]{1,255}\Z")]
+# Any text, since it is the issuer's, but one that an admin can send to have it revoked: no control characters, and no halves of
+# a character (lone surrogates), which JSON can write all the same.
+TokenId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,255}\Z")]
 
 
 class InvalidToken(EngineError):

@@ -243,3 +243,13 @@ class TestTrimming:
         monkeypatch.setattr(engine.audit, "ends", lambda name: honest(name)._replace(anchor=Head(next(anchors), bytes(32))))
         with pytest.raises(DependencyUnavailable, match="is being trimmed"):
             verify(engine)
+
+
+def test_a_trail_that_was_taken_off_the_list_is_verified_all_the_same(engine: Engine) -> None:
+    """Whoever removes an entry may remove the name as well; anything that is left of the trail betrays it."""
+    fill(engine, 5)
+    engine.redis.xdel(stream(engine), ids(engine)[2])
+    engine.redis.srem(f"{engine.settings.key_prefix}:audited", "t")
+    assert engine.audit.trails() == ["t"]
+    engine.redis.delete(stream(engine))
+    assert engine.audit.trails() == ["t"]

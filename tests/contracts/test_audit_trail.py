@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -84,6 +85,27 @@ class TestAppending:
         assert len(set(written)) == 2001
         mine = [correlation for who, correlation in written if who == "thread-3"]
         assert mine == [f"c-{number}" for number in range(200)]  # each thread's in its order
+
+    def test_whoever_has_the_turn_is_waited_for_and_not_for_ever(self, engine: Engine) -> None:
+        """A process that lost too often goes first; if it died meanwhile, the others go on a moment later."""
+        engine.redis.set(f"{stream(engine)}-turn", "another", px=100)
+        began = time.monotonic()
+        fill(engine, 1)
+        assert 0.09 < time.monotonic() - began < 5
+        assert found(engine) == []
+
+    def test_a_writer_that_loses_gets_its_turn(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It asks for the turn with an attempt that lost, and gives it back with one that did not."""
+        monkeypatch.setattr(writer, "PATIENCE", 0)
+        late = another(engine)
+        fill(engine, 1)
+        with engine.redis.monitor() as seen:
+            late.append("t", query())
+            turn = f"{stream(engine)}-turn"
+            commands = iter(lambda: str(seen.next_command()["command"]), "")
+            begun = next(each for each in commands if each.startswith("SET") and turn in each)
+            assert begun.endswith(f"PX {writer.TURN_MILLISECONDS}")
+            assert next(each for each in commands if each.startswith("DEL")) == f"DEL {turn}"
 
     def test_equal_entries_of_two_processes_are_two_entries(self, engine: Engine) -> None:
         """Nothing tells them apart, and neither is taken for the other."""

@@ -74,6 +74,17 @@ def test_all_of_a_subject(engine: Engine) -> None:
     assert is_revoked(engine, issued_at=ISSUED + 5)
 
 
+def test_an_earlier_moment_takes_nothing_back(engine: Engine) -> None:
+    """A host whose clock is behind does not make tokens good again, or forgotten sooner."""
+    engine.revocations.revoke_subject("t-1", "s-1", ISSUED + 10, HOUR)
+    engine.revocations.revoke_subject("t-1", "s-1", ISSUED - 10, 60)
+    assert is_revoked(engine, issued_at=ISSUED + 10)
+    assert ttl(engine) > HOUR - 5
+    engine.revocations.revoke_subject("t-1", "s-1", ISSUED + 20, 2 * HOUR)
+    assert is_revoked(engine, issued_at=ISSUED + 20)
+    assert ttl(engine) > 2 * HOUR - 5
+
+
 def test_asking_is_one_round_trip(engine: Engine) -> None:
     """Each request asks it."""
     is_revoked(engine)  # connects, and says hello

@@ -2,13 +2,17 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import requests
 
+from api.bodies import SILENCE_SECONDS
 from tests.integration.conftest import LiveApi
+from tests.stack import wait_for
 
 ROUTES = ["/mastery/query", "/mastery/calculate"]
 LARGE = b'{"student_id": "' + b"a" * 10_000_000 + b'"}'
@@ -205,3 +209,22 @@ def test_bodies_that_do_not_arrive_whole(live_api: LiveApi, request_: bytes, hal
     answer = talk(live_api, request_, half_close=half_close)
     assert answer.startswith("HTTP/1.1 400 ")
     assert json.loads(answer.partition("\r\n\r\n")[2])["error"]["code"] == "MALFORMED_REQUEST"
+
+
+@pytest.mark.parametrize("begun", [b"GET /health HT", b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nX-A: "])
+def test_clients_that_fall_silent_in_the_middle_of_a_request(live_api: LiveApi, begun: bytes) -> None:
+    """More of them than there are threads keep nobody out for longer than silence is borne."""
+    host, _, port = live_api.url.removeprefix("http://").partition(":")
+    with ExitStack() as silent:
+        for _ in range(live_api.stack.settings.http_threads + 1):
+            silent.enter_context(socket.create_connection((host, int(port)), timeout=30)).sendall(begun)
+        time.sleep(0.5)  # until each has a thread
+        assert requests.get(f"{live_api.url}/health", timeout=4 * SILENCE_SECONDS).status_code == 200
+
+
+def test_what_is_no_request_is_not_quoted_in_the_log(live_api: LiveApi) -> None:
+    """The server refuses it before the application sees it; the log says what is wrong with it, and not whom it names."""
+    answer = talk(live_api, b"\r\n", path="/audit?student_id=s-604916&note=M\u00fcller")
+    assert answer.startswith("HTTP/1.1 400 ")
+    wait_for(lambda: "a request cannot be read: Invalid" in live_api.stack.log(), 10)
+    assert "s-604916" not in live_api.stack.log()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
@@ -269,3 +270,34 @@ def test_without_redis() -> None:
     answer = away.post("/mastery/calculate", ADMIN, {"student_id": "s-1", "components": {}})
     assert answer.status_code == 503
     assert away.client.get("/health", headers={"Authorization": f"Bearer {ADMIN}"}).status_code == 200
+
+
+def test_a_revoked_token_does_not_use_up_what_its_subject_may_do(redis_url: str) -> None:
+    """Whoever has it is counted by address, like anybody without a valid token."""
+    names = {"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}
+    api = Api(load_settings(names | {"MASTERY_RATELIMIT_MASTERY": "3/hour", "MASTERY_RATELIMIT_ANONYMOUS": "5/hour"}))
+    with closing(api.engine.redis):
+        stolen, own = token(), token()
+        api.revoke(stolen)
+        body = {"student_id": "s-1", "components": {}}
+        statuses = [api.post("/mastery/calculate", stolen, body).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+        assert [api.post("/mastery/calculate", own, body).status_code for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_the_trail_says_which_token(redis_url: str) -> None:
+    """By a hash: an admin who knows the id finds the entry, and nobody reads what the issuer put into it."""
+    api = Api(load_settings({"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}))
+    with closing(api.engine.redis):
+        api.revoke(ADMIN, jti="some-token")
+        answer = api.client.get("/audit?action=auth.revoke", headers={"Authorization": f"Bearer {ADMIN}"})
+        [entry] = answer.get_json()["data"]["entries"]
+        assert entry["details"] == {"token": blake2b(b"some-token", digest_size=16).hexdigest()}
+
+
+def test_ids_with_control_characters_are_refused_everywhere(redis_url: str) -> None:
+    """A token that could not be revoked by its id is not accepted."""
+    api = Api(load_settings({"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}))
+    with closing(api.engine.redis):
+        answer = api.post("/auth/revoke", token(jti="x\ny"), {})
+        assert answer.get_json()["error"]["message"] == "The token's claim jti is not valid."

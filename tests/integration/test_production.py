@@ -18,9 +18,12 @@ PRODUCTION = {
 # What is wrong, and the line that says so.
 REFUSED: dict[str, dict[str, str | None]] = {
     "MASTERY_JWT_SECRET: the development secret is refused in production": {"MASTERY_JWT_SECRET": None},
-    "MASTERY_JWT_SECRET: needs at least 32 bytes in production": {"MASTERY_JWT_SECRET": "x" * 31},
+    "MASTERY_JWT_SECRET: needs at least 32 bytes in production": {"MASTERY_JWT_SECRET": "x" * 31 + " "},
     "MASTERY_AUDIT_KEY: the development secret is refused in production": {"MASTERY_AUDIT_KEY": None},
     "MASTERY_AUDIT_KEY: needs at least 32 bytes in production": {"MASTERY_AUDIT_KEY": "short"},
+    "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": {
+        "MASTERY_AUDIT_KEY": PRODUCTION["MASTERY_JWT_SECRET"]
+    },
     "MASTERY_JWT_ALGORITHMS: none is refused; there are ES256, HS256, RS256": {"MASTERY_JWT_ALGORITHMS": "none"},
     "MASTERY_JWT_JWKS_URL: must be https:// in production": {"MASTERY_JWT_JWKS_URL": "http://id.example/keys"},
     "MASTERY_LOG_LEVEL: DEBUG is refused in production, since libraries log what they handle": {"MASTERY_LOG_LEVEL": "DEBUG"},
