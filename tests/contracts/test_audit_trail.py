@@ -99,7 +99,7 @@ class TestAppending:
         monkeypatch.setattr(writer, "PATIENCE", 0)
         late = another(engine)
         fill(engine, 1)
-        with engine.redis.monitor() as seen:
+        with engine.redis.monitor() as seen:  # type: ignore[no-untyped-call]
             late.append("t", query())
             turn = f"{stream(engine)}-turn"
             commands = iter(lambda: str(seen.next_command()["command"]), "")
