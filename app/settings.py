@@ -84,7 +84,7 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     ratelimit_default: RateLimits = "120/minute"
     ratelimit_anonymous: RateLimits = "300/minute"  # for each address: public routes, and calls without a valid token
 
-    # The audit trail: the key makes pseudonyms and chains entries; an entry takes about 0.4 KB of Redis.
+    # The audit trail: the key makes pseudonyms and chains entries; an entry takes about 0.3 KB of Redis.
     audit_key: Text = DEVELOPMENT_AUDIT_KEY
     audit_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 

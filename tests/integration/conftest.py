@@ -54,20 +54,26 @@ class FixedTimeApi:
         decoded = [decode_event(json.dumps(event).encode(), now) for event in events]
         record_events(decoded, store=self.engine.mastery, now=now)
 
-    def post(
+    def call(
         self,
         path: str,
-        body: Any,
+        body: Any = None,
         *,
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
         role: Role = Role.ADMIN,
         tenant: str = "t-1",
         subject: str = "tester",
         cohorts: tuple[str, ...] = (),
     ) -> TestResponse:
+        """A request of somebody, with headers of their own."""
         token = development_token(
             self.engine.settings, role=role, tenant=tenant, subject=subject, cohorts=cohorts, now=datetime.now(UTC)
         )
-        return self.client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
+        return self.client.open(path, method=method, json=body, headers={"Authorization": f"Bearer {token}", **(headers or {})})
+
+    def post(self, path: str, body: Any, **caller: Any) -> TestResponse:
+        return self.call(path, body, **caller)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from app.audit.verify_trail import verify_trail
 from app.security.access import Role
 from app.security.tokens import development_token
-from tests.integration.audit_calls import QUERY, call, trail
+from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import quiz
 from tests.stack import wait_for
@@ -78,7 +78,7 @@ class TestEntries:
     ) -> None:
         """What was done, what was denied, what was not there."""
         api.record(quiz())
-        assert call(api, path, body, method="GET" if body is None else "POST", **caller).status_code == status
+        assert api.call(path, body, method="GET" if body is None else "POST", **caller).status_code == status
         action, outcome, students = expected
         (entry,) = trail(api)
         assert (entry["action"], entry["outcome"]) == (action, outcome)
@@ -111,7 +111,7 @@ class TestEntries:
         """Though its answer was kept, and no view ran."""
         monkeypatch.setattr("api.ingest.enqueue_chunks", list)
         body = {"events": [quiz(student_id="s-7"), {"student_id": "s-9"}]}
-        answers = [call(api, "/mastery/ingest", body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+        answers = [api.call("/mastery/ingest", body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert answers[1].headers["Idempotent-Replayed"] == "true"
         first, second = trail(api)
         assert first["whose"] == second["whose"] == [api.engine.audit.pseudonym("t-1", "s-7")]
@@ -140,12 +140,12 @@ class TestEntries:
             lambda api: api.client.post("/mastery/query", json=QUERY, headers={"Authorization": "Bearer x"}),
             lambda api: api.client.get("/health"),
             lambda api: api.client.get("/nowhere"),
-            lambda api: call(api, "/nowhere"),
-            lambda api: call(api, "/mastery/query", method="GET"),
-            lambda api: call(api, "/mastery/query", {"student_id": "/"}),
-            lambda api: call(api, "/mastery/query", QUERY | {"date": "2030-01-01"}),
-            lambda api: call(api, "/mastery/ingest", {"events": [{"student_id": "s-1"}]}),
-            lambda api: call(api, "/audit?limit=0", method="GET"),
+            lambda api: api.call("/nowhere"),
+            lambda api: api.call("/mastery/query", method="GET"),
+            lambda api: api.call("/mastery/query", {"student_id": "/"}),
+            lambda api: api.call("/mastery/query", QUERY | {"date": "2030-01-01"}),
+            lambda api: api.call("/mastery/ingest", {"events": [{"student_id": "s-1"}]}),
+            lambda api: api.call("/audit?limit=0", method="GET"),
         ],
     )
     def test_what_touched_nobodys_data_leaves_none(
@@ -177,9 +177,9 @@ class TestEntries:
                 ("/mastery/ingest", {"event": about}),
                 ("/auth/revoke", {"subject": name}),
             ):
-                call(api, path, body, **caller)
-            call(api, f"/audit?student_id={name}", method="GET", **caller)
-        call(api, "/auth/revoke", {}, **own)
+                api.call(path, body, **caller)
+            api.call(f"/audit?student_id={name}", method="GET", **caller)
+        api.call("/auth/revoke", {}, **own)
         assert len(trail(api)) > 10
         for key in api.engine.redis.keys(f"{api.engine.settings.key_prefix}:*audit*"):
             assert name not in str(key)
@@ -216,7 +216,7 @@ class TestNoEntryNoAnswer:
         self, blocked: FixedTimeApi, path: str, body: Any, caller: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
         """Neither data nor whether there is any: 503 in the envelope, and the log says why, by the correlation id."""
-        answer = call(blocked, path, body, **caller)
+        answer = blocked.call(path, body, **caller)
         assert answer.status_code == 503
         assert answer.get_json()["error"] == {
             "code": "SERVICE_UNAVAILABLE",

@@ -8,14 +8,14 @@ import pytest
 from app.audit import read_trail
 from app.audit.entry import Deed
 from app.security.access import Action, Role
-from tests.integration.audit_calls import QUERY, call, trail
+from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import quiz
 
 
 def read(api: FixedTimeApi, query: str = "", **caller: Any) -> dict[str, Any]:
     """What GET /audit answers."""
-    answer = call(api, f"/audit{query}", method="GET", **caller)
+    answer = api.call(f"/audit{query}", method="GET", **caller)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.get_json()["data"]
     return told
@@ -44,10 +44,10 @@ def test_the_newest_comes_first_with_all_fields(api: FixedTimeApi) -> None:
 def test_filters_choose(api: FixedTimeApi) -> None:
     """All that are given must apply."""
     api.record(quiz())
-    call(api, "/mastery/query", QUERY, subject="kim", headers={"X-Correlation-ID": "c-1"})
-    call(api, "/mastery/query", QUERY, subject="lee", headers={"X-Correlation-ID": "c-2"}, role=Role.SERVICE)
-    call(api, "/mastery/query", {"student_id": "s-2"}, subject="kim", headers={"X-Correlation-ID": "c-3"})
-    call(api, "/mastery/calculate", QUERY | {"components": {}}, headers={"X-Correlation-ID": "c-4"})
+    api.call("/mastery/query", QUERY, subject="kim", headers={"X-Correlation-ID": "c-1"})
+    api.call("/mastery/query", QUERY, subject="lee", headers={"X-Correlation-ID": "c-2"}, role=Role.SERVICE)
+    api.call("/mastery/query", {"student_id": "s-2"}, subject="kim", headers={"X-Correlation-ID": "c-3"})
+    api.call("/mastery/calculate", QUERY | {"components": {}}, headers={"X-Correlation-ID": "c-4"})
 
     def chosen(query: str) -> set[str]:
         return {each["correlation_id"] for each in read(api, query)["entries"]} & {"c-1", "c-2", "c-3", "c-4"}
@@ -71,14 +71,14 @@ def test_an_admin_reads_the_own_tenants_trail(api: FixedTimeApi) -> None:
     """No parameter leads to another."""
     api.post("/mastery/query", QUERY)
     assert read(api, tenant="t-2")["entries"] == []
-    assert call(api, "/audit?tenant=t-1", method="GET", tenant="t-2").status_code == 422
+    assert api.call("/audit?tenant=t-1", method="GET", tenant="t-2").status_code == 422
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 500])
 def test_pages_follow_each_other(api: FixedTimeApi, limit: int) -> None:
     """Each entry is on one of them, though others are written meanwhile."""
     for number in range(10):
-        call(api, "/mastery/query", QUERY, headers={"X-Correlation-ID": f"c-{number}"})
+        api.call("/mastery/query", QUERY, headers={"X-Correlation-ID": f"c-{number}"})
     seen: list[str] = []
     query = f"?limit={limit}&action=mastery.query"
     told = read(api, query)
@@ -149,7 +149,7 @@ def test_what_was_tampered_with_is_not_shown_but_counted(api: FixedTimeApi) -> N
 )
 def test_a_parameter_that_is_wrong_is_named(api: FixedTimeApi, query: str, field: str) -> None:
     """422, by its name, whether its value is wrong or nobody knows it."""
-    answer = call(api, f"/audit?{query}", method="GET")
+    answer = api.call(f"/audit?{query}", method="GET")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "VALIDATION_ERROR")
     assert list(answer.get_json()["error"]["details"]) == [field]
 
