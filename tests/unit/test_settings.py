@@ -45,6 +45,17 @@ def test_text_becomes_the_setting_s_type() -> None:
         ("MASTERY_REDIS_URL", "localhost"),
         ("MASTERY_REDIS_URL", "redis://localhost:port/0"),
         ("MASTERY_BROKER_URL", "amqp://localhost"),
+        ("MASTERY_JWT_JWKS_URL", "ftp://id.example/keys"),
+        ("MASTERY_JWT_JWKS_URL", "https://"),
+        ("MASTERY_JWT_ALGORITHMS", "HS256, none"),
+        ("MASTERY_JWT_ALGORITHMS", "RS256"),
+        ("MASTERY_JWT_ALGORITHMS", ","),
+        ("MASTERY_TOKEN_TTL_SECONDS", "2592001"),
+        ("MASTERY_CORS_ORIGINS", "school.example"),
+        ("MASTERY_CORS_ORIGINS", "https://school.example/"),
+        ("MASTERY_RATELIMIT_MASTERY", "fifty/minute"),
+        ("MASTERY_RATELIMIT_MASTERY", "50/minute, parent=5/minute"),
+        ("MASTERY_RATELIMIT_ENABLED", "maybe"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:

@@ -101,6 +101,8 @@ def test_an_entrys_seal_is_no_anchors() -> None:
         ((b"", b"m" * 32), None),
         ((b"1e3", b"m" * 32), None),
         ((b"9" * 16, b"m" * 32), None),
+        ((b"0", b"m" * 32), None),  # a trail without entries has no head at all
+        ((b"007", b"m" * 32), None),
     ],
 )
 def test_heads_are_read_strictly(stored: tuple[bytes | None, bytes | None], expected: Head | None) -> None:
