@@ -21,7 +21,8 @@ from benchmarks.percentile import percentile
 from benchmarks.stacks import PROJECT, fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import TENANT, Kind, event, noon
-from tests.stack import Stack, free_port, wait_for
+from cli.ports import claim_port
+from tests.stack import Stack, wait_for
 
 TARGET_SHARE, TARGET_P95 = 0.7, 0.1
 CLIENTS, STUDENTS, DAYS = 16, 1024, 75  # 50 requests a minute each: 850 a second
@@ -90,7 +91,7 @@ def plan_queries(stack: Stack, url: str, seconds: float, clients: int = CLIENTS)
 @contextmanager
 def served(stack: Stack, application: str, **variables: str) -> Iterator[str]:
     """Another application on the stack's Valkey, under the engine's gunicorn settings; gives its URL."""
-    port = free_port()
+    port = claim_port()
     settings = stack.engine.settings
     environment = {**stack.environment, "MASTERY_REDIS_URL": settings.redis_url, "MASTERY_HTTP_PORT": str(port), **variables}
     command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server", application]

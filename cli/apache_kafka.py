@@ -17,7 +17,6 @@ import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,12 +29,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
+from cli.ports import LOOPBACK, claim_port
 
 ROOT = Path(__file__).resolve().parents[1]
 POM = ROOT / "deploy" / "kafka" / "pom.xml"
 HOME = ROOT / ".kafka"
 JARS = HOME / "jars"
-LOOPBACK = "127.0.0.1"
 KAFKA = "Apache Kafka"
 JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
 FETCH_SECONDS = 300.0  # 45 MB, once
@@ -151,7 +150,7 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 @contextmanager
 def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A broker that serves, and ends with the context: its address and its JVM."""
-    address = f"{LOOPBACK}:{_free_port(port)}"
+    address = f"{LOOPBACK}:{_port(port)}"
     command = [_java(), *JVM, "-cp", str(jars / "*")]
     properties = _write_properties(folder, address, more)
     cluster = _cluster_id(folder, command, properties)
@@ -179,7 +178,7 @@ def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Ite
 
 def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> Path:
     # The controller's port may be another at each start: nobody but this node has to find it.
-    controller = f"{LOOPBACK}:{_free_port(0)}"
+    controller = f"{LOOPBACK}:{claim_port()}"
     listeners = [f"PLAINTEXT://{address}", f"CONTROLLER://{controller}"]
     properties = {
         **PROPERTIES,
@@ -262,16 +261,12 @@ def _run(command: Sequence[str], failure: str) -> None:
         raise DependencyUnavailable(KAFKA, f"{failure}: {words}") from error
 
 
-def _free_port(wanted: int) -> int:
+def _port(wanted: int) -> int:
     """The wanted port, or a free one for 0. Raises DependencyUnavailable when it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, wanted))
-        except OSError as error:
-            raise DependencyUnavailable(KAFKA, f"cannot listen on {LOOPBACK}:{wanted}: {error.strerror}") from error
-        port: int = probe.getsockname()[1]
-        return port
+    try:
+        return claim_port(wanted=wanted)
+    except OSError as error:
+        raise DependencyUnavailable(KAFKA, f"cannot listen on {LOOPBACK}:{wanted}: {error.strerror}") from error
 
 
 if __name__ == "__main__":

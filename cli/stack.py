@@ -7,7 +7,6 @@ import fcntl
 import os
 import shlex
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,10 +20,10 @@ from honcho.manager import SIGNALS, Manager
 from app.errors import SettingsError
 from app.settings import PREFIX, Settings
 from cli.embedded import embedded
+from cli.ports import claim_port
 from cli.running_stack import FILE_NAME, RunningStack
 from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
 
-LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 15  # for a request or a chunk in hand to be finished, before what still runs is killed
 STOPPED_BY_SIGNAL = frozenset(each["rc"] for each in SIGNALS.values())
 
@@ -83,7 +82,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
     with ExitStack() as exits:
         log = exits.enter_context((folder / "logs" / "servers.log").open("ab"))
         redis_url = settings.redis_url or exits.enter_context(
-            embedded("valkey", str(folder / "valkey"), str(_port("valkey", LOOPBACK, 0)), log=log)
+            embedded("valkey", str(folder / "valkey"), str(claim_port()), log=log)
         )
         kafka = settings.kafka_bootstrap or exits.enter_context(
             embedded("kafka", settings.events_topic, settings.dlq_topic, settings.results_topic, log=log)
@@ -136,11 +135,7 @@ def _environment(stack: RunningStack) -> dict[str, str]:
 
 def _port(variable: str, host: str, wanted: int) -> int:
     """The wanted port, or a free one for 0. Raises SettingsError when it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, wanted))
-        except OSError as error:
-            raise SettingsError(f"{variable}: cannot listen on {host}:{wanted}: {error.strerror}; choose another") from error
-        port: int = probe.getsockname()[1]
-        return port
+    try:
+        return claim_port(host, wanted)
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot listen on {host}:{wanted}: {error.strerror}; choose another") from error

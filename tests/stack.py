@@ -1,7 +1,6 @@
 """A whole stack as tests use it: a process of its own, in a folder of its own, on ports of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from app.bootstrap import bootstrap
 from app.security.access import Role
 from app.security.tokens import development_token
 from app.settings import load_settings
+from cli.ports import claim_port
 from cli.running_stack import RunningStack, find_running_stack
 
 READY_SECONDS = 60.0
@@ -31,7 +31,7 @@ class Stack:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")},
             "MASTERY_DATA_DIR": str(folder),
-            "MASTERY_HTTP_PORT": str(free_port()),
+            "MASTERY_HTTP_PORT": str(claim_port()),
             **RAISED_LIMITS,
             **variables,
         }
@@ -106,14 +106,6 @@ class Stack:
             "MASTERY_BROKER_URL": self.running.broker_url,
             "MASTERY_KAFKA_BOOTSTRAP": self.running.kafka_bootstrap,
         }
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

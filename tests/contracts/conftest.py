@@ -10,8 +10,9 @@ import redis
 
 from app.bootstrap import Engine, bootstrap
 from app.settings import load_settings
+from cli.ports import claim_port
 from tests.conftest import NOW
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 START_SECONDS = 10.0
 
@@ -22,7 +23,7 @@ def installed_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip("redis-server is not installed; the same tests ran on the embedded Valkey")
-    port = free_port()
+    port = claim_port()
     folder = tmp_path_factory.mktemp("redis")
     process = subprocess.Popen([server, "--port", str(port), "--dir", str(folder), "--save", ""], stdout=subprocess.DEVNULL)
     try:

@@ -22,10 +22,11 @@ from app.audit.trim_trail import trim_trail
 from app.bootstrap import Engine, bootstrap
 from app.errors import DependencyUnavailable
 from app.settings import load_settings
+from cli.ports import claim_port
 from tests.chaos.valkey import Fsync, Valkey
 from tests.conftest import NOW
 from tests.contracts.audit_trails import another, fill, found, query, records, stream, verify
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 # Another process of the engine, which writes into a trail as fast as it can.
 WRITE = """
@@ -194,7 +195,7 @@ class TestAppending:
 
     def test_whoever_waits_hears_of_a_failure_of_the_one_who_writes(self) -> None:
         """Nobody takes for stored what is not."""
-        broken = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+        broken = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
 
         def append() -> bool:
             try:
@@ -277,7 +278,7 @@ def test_a_trail_that_was_taken_back_wholly_begins_anew(engine: Engine) -> None:
 
 def test_without_redis_every_call_says_so() -> None:
     """In the engine's words."""
-    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})).audit
+    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"})).audit
     calls: list[Callable[[], object]] = [
         lambda: away.append("t", query()),
         away.trails,

@@ -12,7 +12,8 @@ from app.bootstrap import Engine, bootstrap
 from app.errors import DependencyUnavailable
 from app.security.rate_limits import LocalWindows, RateLimit, RateLimiter, SharedWindows
 from app.settings import load_settings
-from tests.stack import free_port, wait_for
+from cli.ports import claim_port
+from tests.stack import wait_for
 
 CALLER = ("t-1", "mastery:student:s-1")
 MINUTE = RateLimit(50, "minute")
@@ -98,7 +99,7 @@ def test_what_is_in_redis(engine: Engine) -> None:
 
 def test_without_redis() -> None:
     """Whoever counts is told that Redis is away, and nothing of the driver."""
-    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     with pytest.raises(DependencyUnavailable, match=r"^redis is unavailable$"):
         SharedWindows(away.redis, "mastery").count(*CALLER, MINUTE)
 

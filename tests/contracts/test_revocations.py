@@ -5,7 +5,8 @@ import pytest
 from app.bootstrap import Engine, bootstrap
 from app.errors import DependencyUnavailable
 from app.settings import load_settings
-from tests.stack import free_port, wait_for
+from cli.ports import claim_port
+from tests.stack import wait_for
 
 ISSUED = 1_800_000_000
 HOUR = 3600
@@ -96,7 +97,7 @@ def test_asking_is_one_round_trip(engine: Engine) -> None:
 
 def test_without_redis() -> None:
     """Whether a token was revoked cannot be told then, nor can it be noted."""
-    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})).revocations
+    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"})).revocations
     for call in (
         lambda: away.is_revoked("t-1", "s-1", "j-1", ISSUED),
         lambda: away.revoke_token("t-1", "j-1", HOUR),

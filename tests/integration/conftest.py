@@ -19,7 +19,8 @@ from app.events.record_events import record_events
 from app.security.access import Role
 from app.security.tokens import development_token
 from cli.embedded import embedded
-from tests.stack import Stack, free_port
+from cli.ports import claim_port
+from tests.stack import Stack
 
 
 class LiveApi:
@@ -95,7 +96,7 @@ def api(engine: Engine) -> FixedTimeApi:
 @pytest.fixture
 def state_port() -> int:
     """Where the state of a test's own is served, before and after an outage."""
-    return free_port()
+    return claim_port()
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
 from cli.apache_kafka import fetch_jars
+from cli.ports import claim_port
 from tests.conftest import make_topics
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 SECONDS = 60.0
 TOPIC, GROUP = "kept", "group"
@@ -27,7 +28,7 @@ class Broker:
 
     def __init__(self, folder: Path, jars: Path) -> None:
         self.folder = folder
-        self._arguments = ["apache-kafka", str(folder), str(free_port()), str(jars)]
+        self._arguments = ["apache-kafka", str(folder), str(claim_port()), str(jars)]
 
     def __enter__(self) -> "Broker":
         with (self.folder.parent / "kafka.log").open("ab") as log:

@@ -11,10 +11,11 @@ from api.application import create_app
 from app.bootstrap import bootstrap
 from app.settings import load_settings
 from cli.embedded import embedded
+from cli.ports import claim_port
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import quiz
-from tests.stack import Stack, free_port, wait_for
+from tests.stack import Stack, wait_for
 
 QUERY = {"student_id": "s-1"}
 BACK_SECONDS = 60.0
@@ -26,7 +27,7 @@ class Valkey:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = claim_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.running = ExitStack()
         self.start()
@@ -78,7 +79,7 @@ def test_without_redis(valkey: Valkey) -> None:
 
 def test_a_redis_that_never_was() -> None:
     """The API starts without Redis, and says what it lacks when asked."""
-    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     client = create_app(engine).test_client()
     assert client.get("/health").status_code == 200
     answer = FixedTimeApi(engine).post("/mastery/query", QUERY)

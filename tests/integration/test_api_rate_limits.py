@@ -25,10 +25,11 @@ from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
 from app.settings import Settings, load_settings
 from cli.embedded import embedded
+from cli.ports import claim_port
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import quiz
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 QUERY = {"student_id": "s-1"}
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -268,7 +269,7 @@ def test_off(settings: Settings) -> None:
 @contextmanager
 def served(settings: Settings, folder: Path, **variables: str) -> Iterator[str]:
     """The API as it is deployed, in a process of its own; gives its URL."""
-    port = free_port()
+    port = claim_port()
     environment = {
         **os.environ,
         "MASTERY_REDIS_URL": settings.redis_url,

@@ -18,8 +18,8 @@ from api.application import create_app
 from app.bootstrap import bootstrap
 from app.security.access import Action, Principal, Role
 from app.settings import DEVELOPMENT_SECRET, Settings, load_settings
+from cli.ports import claim_port
 from tests.integration.conftest import LiveApi
-from tests.stack import free_port
 
 MAX, LEEWAY = 30 * 86_400, 10  # the defaults
 LONGEST = MAX + 2 * LEEWAY + 1
@@ -263,7 +263,7 @@ def test_who_was_refused_is_known(api: Api) -> None:
 
 def test_without_redis() -> None:
     """Whether a token was revoked cannot be told then: 503, and nobody is let in; what anyone may ask is answered."""
-    away = Api(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+    away = Api(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     for body in ({}, {"jti": "j-1"}):
         answer = away.post("/auth/revoke", ADMIN, body)
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")

@@ -17,13 +17,14 @@ from app.bootstrap import Engine
 from app.settings import Settings
 from cli.audit_notes import operator
 from cli.main import main
+from cli.ports import claim_port
 from cli.replay import Outcome
 from cli.summary import print_summary
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi
 from tests.integration.dead_letter_desk import Dlq, junk, new_dlq
 from tests.learning_events import activity, quiz
-from tests.stack import Stack, free_port
+from tests.stack import Stack
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -289,6 +290,6 @@ class TestVerify:
 
     def test_without_redis_it_is_a_message(self) -> None:
         """And an exit code."""
-        environment = {"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
+        environment = {"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0", "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
         said = CliRunner().invoke(main, ["audit", "verify"], env=environment)
         assert (said.exit_code, "Error: redis is unavailable" in said.output) == (1, True)

@@ -17,12 +17,13 @@ from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.settings import Settings
 from cli.embedded import embedded
+from cli.ports import claim_port
 from consumers.dead_letter_topic import DeadLetterTopic
 from consumers.record_reader import RecordReader
 from consumers.replay_letters import Fate, Replay, Sources
 from tests.integration.dead_letter_desk import NOW, SECONDS, Dlq, junk, new_dlq
 from tests.learning_events import quiz
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 
 @pytest.fixture
@@ -343,8 +344,8 @@ class TestOutage:
         """With an exit code, and nothing done."""
         embedded_desk.letter(quiz())
         for variable, address, who in (
-            ("MASTERY_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0", "redis"),
-            ("MASTERY_KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}", "kafka"),
+            ("MASTERY_REDIS_URL", f"redis://127.0.0.1:{claim_port()}/0", "redis"),
+            ("MASTERY_KAFKA_BOOTSTRAP", f"127.0.0.1:{claim_port()}", "kafka"),
         ):
             embedded_desk.environment[variable] = address
             said = embedded_desk.run("replay")

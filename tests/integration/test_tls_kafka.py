@@ -24,11 +24,12 @@ from app.bootstrap import bootstrap
 from app.events.bridges import BridgeState
 from app.settings import load_settings
 from cli.embedded import embedded
+from cli.ports import claim_port
 from consumers.kafka import producer
 from consumers.record_reader import RecordReader
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
-from tests.stack import free_port, wait_for
+from tests.stack import wait_for
 
 SECONDS = 60.0
 SECONDS_UNTIL_TOLD = 25.0  # of three commands at once on a busy machine; each gives Kafka ten
@@ -44,7 +45,7 @@ class SecureKafka:
         self.ours, self.other = Authority(folder / "ours"), Authority(folder / "other")
         self.client, self.stranger = self.ours.issue("engine"), self.other.issue("stranger")
         self._server = self.ours.issue("127.0.0.1")
-        self._sasl_port, self._tls_port = free_port(), free_port()
+        self._sasl_port, self._tls_port = claim_port(), claim_port()
 
     @contextmanager
     def serving(self, folder: Path, jars: Path) -> Iterator["SecureKafka"]:

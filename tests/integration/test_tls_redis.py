@@ -20,9 +20,10 @@ from app.bootstrap import bootstrap
 from app.errors import DependencyUnavailable
 from app.redis_client import connect, translated_errors
 from app.settings import load_settings
+from cli.ports import claim_port
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
-from tests.stack import Stack, free_port, wait_for
+from tests.stack import Stack, wait_for
 
 SECONDS = 30.0
 SECONDS_UNTIL_TOLD = 2.0  # it is tried three times, within 150 ms
@@ -55,7 +56,7 @@ def redis_over_tls(folder: Path, authorities: Authorities, *, clients: str) -> I
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    port = free_port()
+    port = claim_port()
     files = {"cert": authorities.server.certificate, "key": authorities.server.key, "ca-cert": authorities.ours.file}
     command = [server, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     command += [part for name, path in files.items() for part in (f"--tls-{name}-file", path)]

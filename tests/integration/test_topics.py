@@ -7,9 +7,9 @@ from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from cli.main import EngineErrorsAreMessages
+from cli.ports import claim_port
 from cli.topics import topics
 from tests.conftest import make_topics
-from tests.stack import free_port
 
 DAY_MS = 86_400_000
 
@@ -127,7 +127,7 @@ def test_the_embedded_broker_makes_topics_in_its_own_way(kafka_bootstrap: str) -
 
 def test_a_broker_that_does_not_answer_is_told() -> None:
     """In a line, and with an exit code."""
-    result = Cluster(f"127.0.0.1:{free_port()}").create()
+    result = Cluster(f"127.0.0.1:{claim_port()}").create()
     assert result.exit_code == 1
     assert result.output.startswith("Error: kafka is unavailable: 127.0.0.1:")
     assert "Connection refused" in result.output

@@ -12,7 +12,7 @@ from app.security import rate_limits as module
 from app.security.access import Role
 from app.security.rate_limits import LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
 from app.settings import load_settings
-from tests.stack import free_port
+from cli.ports import claim_port
 
 
 class Clock:
@@ -72,7 +72,7 @@ def test_callers_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_pause_between_attempts(caplog: pytest.LogCaptureFixture) -> None:
     """While Redis is away a process counts alone, tries it once a second, and says so once and names nobody."""
     clock = Clock()
-    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}))
+    away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     attempts: list[float] = []
 
     class Watched(SharedWindows):

@@ -1,0 +1,65 @@
+"""Ports that are claimed for servers to come."""
+
+import errno
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from cli.ports import LOOPBACK, claim_port
+
+IP_LOCAL_PORT_RANGE = 51  # linux/in.h: the first and the last port that this socket may be given, as two halves of a number
+
+
+@pytest.fixture
+def listening() -> Iterator[tuple[str, int]]:
+    """Where somebody listens."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        place: tuple[str, int] = server.getsockname()
+        yield place
+
+
+def test_a_server_that_names_a_claimed_port_has_it_at_once() -> None:
+    """As often as it starts."""
+    port = claim_port()
+    for _ in range(3):
+        with socket.create_server((LOOPBACK, port)) as server:
+            assert server.getsockname()[1] == port
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a socket choose from which ports it is given one")
+def test_no_connection_is_given_a_claimed_port(listening: tuple[str, int]) -> None:
+    """Though the system gives such a port away otherwise, as soon as nobody listens there any more."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        unclaimed = server.getsockname()[1]
+    connect_from(unclaimed, listening)
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
+        connect_from(claim_port(), listening)
+    assert refused.value.errno == errno.EADDRNOTAVAIL
+
+
+def connect_from(port: int, place: tuple[str, int]) -> None:
+    """Connect as a client to which the system can give this one port only."""
+    with socket.socket() as client:
+        client.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=HH", port, port))
+        client.connect(place)
+        assert client.getsockname()[1] == port
+
+
+def test_a_wanted_port_is_kept() -> None:
+    """When nobody listens there."""
+    port = claim_port()
+    assert claim_port(wanted=port) == port
+
+
+def test_a_port_that_is_taken_is_refused(listening: tuple[str, int]) -> None:
+    """As the system says it."""
+    with pytest.raises(OSError, match="Address already in use"):
+        claim_port(wanted=listening[1])
+
+
+def test_every_address_of_the_machine() -> None:
+    """The API may serve on all of them."""
+    assert claim_port("0.0.0.0") > 0
