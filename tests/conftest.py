@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ from app.settings import Settings, load_settings
 from cli.apache_kafka import fetch_jars
 from cli.embedded import embedded
 from tests.stack import Stack, wait_for
+
+# A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
