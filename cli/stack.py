@@ -81,9 +81,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
     metrics_port = _port("MASTERY_BRIDGE_METRICS_PORT", settings.http_host, settings.bridge_metrics_port)
     with ExitStack() as exits:
         log = exits.enter_context((folder / "logs" / "servers.log").open("ab"))
-        redis_url = settings.redis_url or exits.enter_context(
-            embedded("valkey", str(folder / "valkey"), str(claim_port()), log=log)
-        )
+        redis_url = settings.redis_url or exits.enter_context(embedded("valkey", str(folder / "valkey"), "0", log=log))
         kafka = settings.kafka_bootstrap or exits.enter_context(
             embedded("kafka", settings.events_topic, settings.dlq_topic, settings.results_topic, log=log)
         )
