@@ -78,6 +78,8 @@ class Bridge:
     def step(self) -> int:
         """Read, sort out and hand over one read. Returns the number of records read."""
         self._report()
+        if not self._insist(self._partitions.verify):
+            return 0
         if self._partitions.unknown and not self._insist(self._partitions.find):
             return 0
         with timed("read"):

@@ -11,6 +11,7 @@ from app.events.ledger import Ledger, Move, Offset, Partition
 from consumers.kafka import place, source_name
 from consumers.metrics import timed
 
+VERIFY_SECONDS = 1.0  # between looks whether the ledger still is where we left it; what Redis lost is read again that soon
 COMMIT_SECONDS = 0.2  # between commits: what is committed is only where to look first after a restart
 DELIVERY_SECONDS = 2.0  # for the relay to deliver what waits, before partitions are given up
 POLL_SECONDS = 0.05
@@ -31,7 +32,7 @@ class Partitions:
         self._committed: dict[Partition, Offset] = {}
         # Positions that are to be committed, once the dead letter with this id is delivered.
         self._due: tuple[dict[Partition, Offset], str | None] | None = None
-        self._next_commit = self._next_find = 0.0
+        self._next_commit = self._next_find = self._next_verify = 0.0
         self.source = ""
         self.positions: dict[Partition, Offset | None] = {}  # None: nothing was taken yet
         self.unknown: set[Partition] = set()  # those whose position is to be found before they are read on
@@ -156,6 +157,20 @@ class Partitions:
                 time.sleep(POLL_SECONDS)
                 self._next_commit = 0.0
                 self.commit()
+
+    def verify(self) -> None:
+        """Find out anew where those are that the ledger has elsewhere: a crash of Redis may have taken them back.
+
+        The next record of a partition would show it too; but there may be none for a long time. Raises DependencyUnavailable.
+        """
+        if time.monotonic() < self._next_verify:
+            return
+        stored = self._ledger.positions(self.source)
+        self._next_verify = time.monotonic() + VERIFY_SECONDS
+        elsewhere = {number for number, position in self.positions.items() if stored.get(number) != position} - self.unknown
+        if elsewhere:
+            _log.warning("partitions %s are not where they were left; reading on from where the ledger says", sorted(elsewhere))
+            self.unknown |= elsewhere
 
     def rewind(self) -> None:
         """Find out anew where all of them are."""

@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
@@ -294,6 +295,14 @@ def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine)
     assert sorted(waiting.recorded + leaving.recorded) == sorted(sent)
 
 
+def take_back(engine: Engine, positions: Mapping[int, int]) -> None:
+    """Do to the positions what a crash of Redis does."""
+    engine.redis.hset(
+        f"{engine.settings.key_prefix}:{{.events}}:positions:{source(engine)}",
+        mapping={str(partition): offset for partition, offset in positions.items()},
+    )
+
+
 def test_what_redis_lost_is_read_again(engine: Engine) -> None:
     """A crash of Redis took back the last chunk and its position: the running bridge sees it, and takes the records again."""
     first, second, third = values(10), values(10), values(10)
@@ -303,13 +312,24 @@ def test_what_redis_lost_is_read_again(engine: Engine) -> None:
         before = engine.ledger.positions(source(engine))
         produce(engine.settings, *second)
         wait_until_committed(engine)
-        engine.redis.hset(
-            f"{engine.settings.key_prefix}:{{.events}}:positions:{source(engine)}",
-            mapping={str(partition): offset for partition, offset in before.items()},
-        )
+        take_back(engine, before)
         produce(engine.settings, *third)
         wait_for(lambda: len(bridge.recorded) == 40, SECONDS)
     assert sorted(bridge.recorded) == sorted(first + second + second + third)
+
+
+def test_what_redis_lost_is_read_again_though_nothing_new_comes(engine: Engine) -> None:
+    """The crash came after the last record of the day, and only some of the partitions had any of late."""
+    sent = values(10)
+    with Running(engine) as bridge:
+        produce(engine.settings, *sent)
+        wait_until_committed(engine)
+        after = engine.ledger.positions(source(engine))
+        lost, some = max(after.items(), key=itemgetter(1))
+        take_back(engine, {lost: 1})
+        wait_for(lambda: len(bridge.recorded) == 10 + some - 1, SECONDS)
+        assert engine.ledger.positions(source(engine)) == after
+    assert set(bridge.recorded) == set(sent)
 
 
 def test_an_empty_redis_is_filled_from_the_beginning_of_the_topic(engine: Engine) -> None:
