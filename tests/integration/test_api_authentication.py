@@ -125,7 +125,7 @@ def test_expired(live_api: LiveApi) -> None:
         {"iat": NOW + 3600},
         {"type": "refresh"},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_claims(live_api: LiveApi, changes: dict[str, Any]) -> None:
     """Claims that are missing, of the wrong type, unsafe, or meant for something else; the message repeats none of them."""

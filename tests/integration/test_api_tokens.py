@@ -198,7 +198,7 @@ NOW = int(time.time())
         ({"role": "root"}, "The token's claim role is not valid."),
         ({"type": "refresh"}, "The token's claim type is not valid."),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else ", ".join(value),
 )
 def test_what_a_token_must_say(make: Callable[..., Api], changes: dict[str, Any], message: str) -> None:
     """The answer says what is wrong, so that a developer can put it right, and repeats nothing of the token."""

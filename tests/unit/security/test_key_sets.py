@@ -1,6 +1,5 @@
 """Which keys of a provider's JWK Set count, and which key a token's header gets. On a real web server."""
 
-import json
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ UNUSABLE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("unusable", UNUSABLE, ids=lambda each: json.dumps(each)[:40])
+@pytest.mark.parametrize("unusable", UNUSABLE, ids=range(len(UNUSABLE)))
 def test_keys_that_are_passed_over(
     provider: IdentityProvider, keys: SigningKeys, clock: Time, caplog: pytest.LogCaptureFixture, unusable: dict[str, Any]
 ) -> None:
