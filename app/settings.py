@@ -28,6 +28,8 @@ SECRET_FIELDS = frozenset({"jwt_secret", "audit_key", "flower_password", "kafka_
 SECRET_ALGORITHMS = frozenset({"HS256"})
 KEY_ALGORITHMS = frozenset({"RS256", "ES256"})
 MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as its hash
+MIN_SECRET_CHARACTERS = 8  # different ones: 32 random hexadecimal digits have 14; fewer than these, one in ten million times
+MIN_PASSWORD_CHARACTERS = 15  # NIST SP 800-63B-4 section 3.1.1.2: where a password is the only factor
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # RFC 6454 section 6.2: no path, no final slash
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
@@ -216,9 +218,6 @@ def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> lis
         "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": (
             settings.audit_key == settings.jwt_secret
         ),
-        "MASTERY_FLOWER_PASSWORD: the development password is refused in production": (
-            settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD
-        ),
         "FLOWER_UNAUTHENTICATED_API: is refused in production, where Flower needs its password": (
             _is_on(environ.get("FLOWER_UNAUTHENTICATED_API", ""))
         ),
@@ -243,6 +242,12 @@ def _weak_secrets(settings: Settings) -> Iterator[str]:
             yield f"{PREFIX}{name.upper()}: the development secret is refused in production"
         elif len(secret.encode()) < MIN_SECRET_BYTES:
             yield f"{PREFIX}{name.upper()}: needs at least {MIN_SECRET_BYTES} bytes in production"
+        elif len(set(secret)) < MIN_SECRET_CHARACTERS:
+            yield f"{PREFIX}{name.upper()}: needs at least {MIN_SECRET_CHARACTERS} different characters in production"
+    if settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD:
+        yield "MASTERY_FLOWER_PASSWORD: the development password is refused in production"
+    elif len(settings.flower_password) < MIN_PASSWORD_CHARACTERS:
+        yield f"MASTERY_FLOWER_PASSWORD: needs at least {MIN_PASSWORD_CHARACTERS} characters in production"
 
 
 def _is_on(value: str) -> bool:

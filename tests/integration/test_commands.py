@@ -22,6 +22,7 @@ from app.events.record_events import record_events
 from app.mastery.store import Totals
 from tasks.celery import HIDDEN
 from tests.learning_events import activity, quiz
+from tests.production import PRODUCTION
 from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
@@ -116,14 +117,9 @@ def test_token_prints_a_token_and_nothing_else(stack: Stack) -> None:
 
 def test_token_is_refused_in_production() -> None:
     """There, an identity provider issues tokens."""
-    production = {
-        "MASTERY_ENV": "production",
-        "MASTERY_JWT_SECRET": "s" * 32,
-        "MASTERY_FLOWER_PASSWORD": "p",
-        "MASTERY_REDIS_URL": "redis://localhost/0",
-        "MASTERY_KAFKA_BOOTSTRAP": "localhost:9092",
-    }
-    assert_refused(run("token", "--role", "admin", "--tenant", "t", **production), "refused in production")
+    assert_refused(
+        run("token", "--role", "admin", "--tenant", "t", **PRODUCTION), "development tokens are refused in production"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,13 @@ from collections.abc import Mapping
 
 import pytest
 
-PRODUCTION = {
-    "MASTERY_ENV": "production",
-    "MASTERY_JWT_SECRET": "a-real-secret-of-at-least-32-bytes",
-    "MASTERY_AUDIT_KEY": "another-real-secret-of-32-bytes-too",
-    "MASTERY_FLOWER_PASSWORD": "another",
-    "MASTERY_REDIS_URL": "redis://127.0.0.1:1/0",
-    "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:2",
-}
+from tests.production import PRODUCTION
+
 # What is wrong, and the line that says so.
 REFUSED: dict[str, dict[str, str | None]] = {
     "MASTERY_JWT_SECRET: the development secret is refused in production": {"MASTERY_JWT_SECRET": None},
     "MASTERY_JWT_SECRET: needs at least 32 bytes in production": {"MASTERY_JWT_SECRET": "x" * 31 + " "},
+    "MASTERY_JWT_SECRET: needs at least 8 different characters in production": {"MASTERY_JWT_SECRET": "1234567" * 9},
     "MASTERY_AUDIT_KEY: the development secret is refused in production": {"MASTERY_AUDIT_KEY": None},
     "MASTERY_AUDIT_KEY: needs at least 32 bytes in production": {"MASTERY_AUDIT_KEY": "short"},
     "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": {
@@ -30,6 +25,7 @@ REFUSED: dict[str, dict[str, str | None]] = {
     "FLASK_DEBUG: is refused in production": {"FLASK_DEBUG": "1"},
     "MASTERY_CORS_ORIGINS: * is refused in production; name the origins": {"MASTERY_CORS_ORIGINS": "https://a.example, *"},
     "MASTERY_FLOWER_PASSWORD: the development password is refused in production": {"MASTERY_FLOWER_PASSWORD": None},
+    "MASTERY_FLOWER_PASSWORD: needs at least 15 characters in production": {"MASTERY_FLOWER_PASSWORD": "fourteen chars"},
     "FLOWER_UNAUTHENTICATED_API: is refused in production, where Flower needs its password": {
         "FLOWER_UNAUTHENTICATED_API": "true"
     },
@@ -86,4 +82,4 @@ def test_flower_asks_for_a_password_wherever_it_is_started_from(tmp_path: object
         text=True,
         check=True,
     )
-    assert shown.stdout == "['mastery:another']\n"
+    assert shown.stdout == "['mastery:a password of 15 characters']\n"

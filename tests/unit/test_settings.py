@@ -4,15 +4,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import load_settings, redacted, unknown_settings
-
-PRODUCTION = {
-    "MASTERY_ENV": "production",
-    "MASTERY_JWT_SECRET": "a-real-secret-of-at-least-32-bytes",
-    "MASTERY_AUDIT_KEY": "another-real-secret-of-32-bytes-too",
-    "MASTERY_FLOWER_PASSWORD": "another",
-    "MASTERY_REDIS_URL": "rediss://user:pass@redis:6379/0",
-    "MASTERY_KAFKA_BOOTSTRAP": "kafka:9092",
-}
+from tests.production import PRODUCTION
 
 
 def test_the_defaults_suit_development() -> None:
@@ -88,11 +80,11 @@ def test_production_refuses_what_development_has(name: str, value: str | None) -
 
 def test_secrets_are_redacted() -> None:
     """Neither secrets nor passwords in URLs are shown."""
-    shown = redacted(load_settings(PRODUCTION))
+    shown = redacted(load_settings(PRODUCTION | {"MASTERY_REDIS_URL": "rediss://user:pass@redis:6379/0"}))
     assert shown["MASTERY_JWT_SECRET"] == "***"
     assert shown["MASTERY_FLOWER_PASSWORD"] == "***"
     assert shown["MASTERY_REDIS_URL"] == "rediss://***@redis:6379/0"
-    assert shown["MASTERY_KAFKA_BOOTSTRAP"] == "kafka:9092"
+    assert shown["MASTERY_KAFKA_BOOTSTRAP"] == "127.0.0.1:2"
     shown = redacted(load_settings({"MASTERY_REDIS_URL": "redis://redis:6379/0?password=hunter2"}))
     assert shown["MASTERY_REDIS_URL"] == "redis://redis:6379/0?***"
 

@@ -8,16 +8,9 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from app.errors import SettingsError
 from app.settings import load_settings
 from tests.certificates import Authority, Pair
+from tests.production import PRODUCTION
 
 SASL = {"MASTERY_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "MASTERY_KAFKA_USERNAME": "u", "MASTERY_KAFKA_PASSWORD": "hunter2"}
-PRODUCTION = {
-    "MASTERY_ENV": "production",
-    "MASTERY_JWT_SECRET": "a-real-secret-of-at-least-32-bytes",
-    "MASTERY_AUDIT_KEY": "another-real-secret-of-32-bytes-too",
-    "MASTERY_FLOWER_PASSWORD": "another",
-    "MASTERY_REDIS_URL": "rediss://redis:6379/0",
-    "MASTERY_KAFKA_BOOTSTRAP": "kafka:9093",
-}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from app.errors import SettingsError
 from app.security.access import Principal, Role
 from app.security.tokens import InvalidToken, claims_of, development_token, refused
 from app.settings import DEVELOPMENT_SECRET, Settings, load_settings
+from tests.production import PRODUCTION
 
 NOW = datetime.now(UTC)
 SECONDS = int(NOW.timestamp())
@@ -148,17 +149,8 @@ def test_development_token_names_issuer_and_audience() -> None:
 
 def test_production_has_none() -> None:
     """In production an identity provider issues tokens."""
-    settings = load_settings(
-        {
-            "MASTERY_ENV": "production",
-            "MASTERY_JWT_SECRET": "x" * 32,
-            "MASTERY_AUDIT_KEY": "y" * 32,
-            "MASTERY_FLOWER_PASSWORD": "y",
-            "MASTERY_REDIS_URL": "redis://redis/0",
-            "MASTERY_KAFKA_BOOTSTRAP": "kafka:9092",
-        }
-    )
-    with pytest.raises(SettingsError, match="production"):
+    settings = load_settings(PRODUCTION)
+    with pytest.raises(SettingsError, match="development tokens are refused in production"):
         development_token(settings, role=Role.ADMIN, tenant="t-1", subject="ada", now=NOW)
 
 
