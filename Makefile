@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MASTERY := $(BIN)/mastery
 CHAOS_FAULTS ?= 30
+# Tests mostly wait for servers, of which each process has its own: two use up two cores.
+TEST_PROCESSES ?= 2
 PORT := 9092
 
 .DEFAULT_GOAL := help
@@ -25,8 +27,8 @@ setup: .venv/installed  ## the virtual environment with everything in it; the ot
 demo: setup  ## the whole engine on a simulated classroom, with a summary; Ctrl-C ends it
 	$(MASTERY) demo
 
-test: setup  ## all tests, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+test: setup  ## all tests, with coverage, in TEST_PROCESSES=2
+	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=$(TEST_PROCESSES) --dist=worksteal
 
 chaos: setup  ## the long proof by fault: CHAOS_FAULTS=30 in each test, CHAOS_SEED=n repeats one
 	CHAOS_FAULTS=$(CHAOS_FAULTS) $(BIN)/python -m pytest tests/chaos --timeout=3600

@@ -1,5 +1,7 @@
 """The real parts that tests run on: a Valkey, two Kafka brokers and a whole stack, each started once and stopped at the end.
 
+``make test`` runs tests in two processes, and each starts its own. Names of tests must be the same in both: no random ids.
+
 ``MASTERY_TEST_REDIS_URL`` and ``MASTERY_TEST_KAFKA_BOOTSTRAP`` make the same tests run on servers of your own.
 """
 
