@@ -10,8 +10,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 PIECE_BYTES = 65_536
 DROPPED_BYTES = 32_000_000  # of a body that is too large, so much more is read and dropped; then the client is cut off
-# A client that falls silent in the middle of its body is given up. One that trickles is not: that is for the proxy in front.
-SILENCE_SECONDS = 5.0
 
 
 class WholeBody:
@@ -33,8 +31,6 @@ class WholeBody:
         return self._application(environ, start_response)
 
     def _read(self, environ: WSGIEnvironment) -> None:
-        if "gunicorn.socket" in environ:
-            environ["gunicorn.socket"].settimeout(SILENCE_SECONDS)
         source, body, size = environ["wsgi.input"], BytesIO(), 0
         try:
             while size <= self._read_at_most and (piece := source.read(PIECE_BYTES)):

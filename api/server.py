@@ -1,18 +1,25 @@
 """gunicorn's settings: ``gunicorn -c python:api.server``."""
 
+import os
 import socket
 import ssl
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gunicorn
 from gunicorn.glogging import Logger
+from gunicorn.util import close_graceful
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from api.bodies import SILENCE_SECONDS
 from app.logs import configure_logging
 from app.settings import settings_or_exit
+
+# A client that falls silent in the middle of a request, a handshake or an answer is given up. One that trickles is not: that is
+# for the proxy in front.
+SILENCE_SECONDS = 5.0
 
 _settings = settings_or_exit()
 
@@ -24,8 +31,6 @@ wsgi_app = "api.application:create_app()"
 bind = f"{_settings.http_host}:{_settings.http_port}"
 certfile = _settings.http_cert_file or None  # read for each connection: a renewed one counts at once
 keyfile = _settings.http_key_file or None
-# Threads, since a request mostly waits for Redis, and callers of /mastery/calculate for a task.
-worker_class = "gthread"
 workers = _settings.http_workers
 threads = _settings.http_threads
 keepalive = 30  # seconds a client's idle connection is kept: more than the pause between a page's requests
@@ -42,15 +47,34 @@ forwarded_allow_ips = ""  # which proxies are believed is a setting of the engin
 
 
 def when_ready(server: Any) -> None:
-    """Let no connection hold a thread by silence in the middle of a request, a handshake or an answer.
+    """Let no connection hold a thread by silence, for which gunicorn has no limit.
 
-    The listeners' options go on to their connections. gunicorn has no such limit for its threads; one that trickles is for the
-    proxy in front.
+    The listeners' options go on to their connections; for those over TLS there is ``ImpatientSocket``.
     """
     limit = struct.pack("ll", round(SILENCE_SECONDS), 0)  # a timeval: seconds and microseconds
     for listener in server.LISTENERS:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             listener.sock.setsockopt(socket.SOL_SOCKET, option, limit)
+
+
+class OwnWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's threads, since a request mostly waits for Redis, and callers of /mastery/calculate for a task."""
+
+    def handle(self, conn: TConn) -> Any:
+        """Answer a request, and let the client read the answer to its end where it is the connection's last.
+
+        gunicorn waits for that in the one thread that serves all connections: a client that did not close stopped all others
+        for two seconds. Here it holds up its own thread, and gunicorn finds a connection that need not be waited for.
+        """
+        goes_on = super().handle(conn)
+        if goes_on is False:
+            with suppress(OSError):  # it is closed
+                close_graceful(socket.socket(fileno=os.dup(conn.sock.fileno())))
+                conn.sock.shutdown(socket.SHUT_RDWR)
+        return goes_on
+
+
+worker_class = OwnWorker
 
 
 class OwnLog(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -68,7 +92,7 @@ class OwnLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     def exception(self, msg: str, *arguments: Any, **options: Any) -> None:
         """That a client fell silent is no error of ours."""
-        if isinstance(sys.exception(), BlockingIOError):
+        if isinstance(sys.exception(), BlockingIOError | TimeoutError):
             self.info("a client fell silent")
         else:
             super().exception(msg, *arguments, **options)
@@ -77,8 +101,21 @@ class OwnLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 logger_class = OwnLog
 
 
+class ImpatientSocket(ssl.SSLSocket):
+    """A connection over TLS that gives up a silent client as well: OpenSSL's waiting does not heed the listener's options."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.settimeout(SILENCE_SECONDS)
+        super().do_handshake(block)
+
+    def setblocking(self, flag: bool, /) -> None:
+        """gunicorn asks for blocking before it reads, and would wait for ever."""
+        self.settimeout(SILENCE_SECONDS if flag else 0.0)
+
+
 def ssl_context(_config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """What TLS is like, where there is a certificate."""
     context = default()
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: those before are broken
+    context.sslsocket_class = ImpatientSocket
     return context

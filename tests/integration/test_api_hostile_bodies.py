@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from api.bodies import SILENCE_SECONDS
+from api.server import SILENCE_SECONDS
 from tests.integration.conftest import LiveApi
 from tests.stack import wait_for
 
@@ -220,6 +220,17 @@ def test_clients_that_fall_silent_in_the_middle_of_a_request(live_api: LiveApi, 
             silent.enter_context(socket.create_connection((host, int(port)), timeout=30)).sendall(begun)
         time.sleep(0.5)  # until each has a thread
         assert requests.get(f"{live_api.url}/health", timeout=4 * SILENCE_SECONDS).status_code == 200
+
+
+def test_clients_that_do_not_close_hold_up_nobody(live_api: LiveApi) -> None:
+    """Though each was told that its connection ends with this answer, and is given time to read it."""
+    host, _, port = live_api.url.removeprefix("http://").partition(":")
+    with ExitStack() as idle:
+        for _ in range(live_api.stack.settings.http_threads - 1):
+            client = idle.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert requests.get(f"{live_api.url}/health", timeout=SILENCE_SECONDS).status_code == 200
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
 
 def test_what_is_no_request_is_not_quoted_in_the_log(live_api: LiveApi) -> None:

@@ -6,14 +6,16 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
 from msgspec.structs import replace
 
-from api.server import ssl_context
+from api.server import SILENCE_SECONDS, ssl_context
 from tests.certificates import Authority, old_tls
 from tests.stack import Stack, wait_for
 
@@ -38,9 +40,8 @@ def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
 
 def handshake(stack: Stack, context: ssl.SSLContext) -> tuple[str | None, dict[str, object] | None]:
     """The version of TLS that a client of this kind agrees on with the API, and the certificate that it is shown."""
-    _, _, port = stack.running.http_url.rpartition(":")
     with (
-        socket.create_connection(("127.0.0.1", int(port)), timeout=SECONDS) as plain,
+        connection(stack) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as speaking,
     ):
         return speaking.version(), speaking.getpeercert()  # type: ignore[return-value]  # what it is made of does not matter
@@ -63,6 +64,27 @@ def test_http_without_tls_is_not_answered(secure: Stack) -> None:
     url = secure.running.http_url.replace("https://", "http://")
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(f"{url}/health", timeout=SECONDS)
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /health HT", b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_clients_that_fall_silent_hold_no_thread(secure: Stack, authority: Authority, begun: bytes) -> None:
+    """After the handshake, or in the middle of a request; more of them than there are threads."""
+    context = ssl.create_default_context(cafile=authority.file)
+    with ExitStack() as silent:
+        for _ in range(secure.settings.http_threads):
+            speaking = context.wrap_socket(silent.enter_context(connection(secure)), server_hostname="127.0.0.1")
+            silent.enter_context(speaking).sendall(begun)
+        silent.enter_context(connection(secure)).sendall(b"\x16\x03\x01")  # the beginning of a handshake
+        time.sleep(0.5)  # until each has a thread
+        assert requests.get(f"{secure.running.http_url}/health", timeout=4 * SILENCE_SECONDS).status_code == 200
+
+
+def connection(stack: Stack) -> socket.socket:
+    """To the API's port; nothing is said yet."""
+    _, _, port = stack.running.http_url.rpartition(":")
+    return socket.create_connection(("127.0.0.1", int(port)), timeout=SECONDS)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
