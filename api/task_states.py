@@ -7,8 +7,7 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 from werkzeug.http import parse_set_header
 
-from api.access import performs
-from api.audit_trail import concerns
+from api.access import performs, require_student
 from api.authentication import engine, principal
 from api.responses import envelope, success
 from app.errors import NotFound
@@ -50,14 +49,14 @@ TaskAnswer = envelope(Task)
 @blueprint.response(200, TaskAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
 def get_task(task_id: Any) -> Response:
-    """What became of a task; for whoever asked for it, and admins"""
+    """What became of a task; for whoever asked for it, if they may still see the student, and admins"""
     caller = principal()
     require_owner(caller, Action.READ_TASK, engine().task_owners.owner(caller.tenant, str(task_id)))
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     if state.status is TaskStatus.SUCCEEDED:
+        require_student(state.result["student_id"])  # who may have left the teacher's cohorts meanwhile
         body["result"] = state.result
-        concerns(state.result["student_id"])
     if state.status is TaskStatus.FAILED:
         body["reason"] = _reason(state)
     return success(body)

@@ -160,6 +160,18 @@ def test_who_may_ask_what_became_of_a_task(live_api: LiveApi, observed: Callable
     assert live_api.get(location, **owner, tenant=f"{live_api.tenant}-2").status_code == 404
 
 
+def test_a_task_s_answer_is_kept_from_a_teacher_whose_student_has_left(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """They asked for it while they might; the right is looked at again when they come for the answer."""
+    student, teacher = observed(), {"role": Role.TEACHER, "cohorts": ("c-1",)}
+    location = live_api.post("/mastery/calculate", {"student_id": student}, {"Prefer": "respond-async"}, **teacher).headers[
+        "Location"
+    ]
+    wait_for(lambda: live_api.get(location, **teacher).json()["data"]["status"] != "pending", TASK_SECONDS)
+    assert live_api.get(location, **teacher).json()["data"]["result"]["student_id"] == student
+    left = live_api.get(location, role=Role.TEACHER, cohorts=("c-2",))  # as if the student were in a cohort of somebody else
+    assert (left.status_code, left.json()["error"]["message"]) == (403, "You may not see this student.")
+
+
 @pytest.mark.parametrize("task_id", ["00000000-0000-4000-8000-000000000000", "1", "a/b", "..%2Fhealth"])
 def test_unknown_task(live_api: LiveApi, task_id: str) -> None:
     """A task that nobody handed over, or no task id at all: 404."""
