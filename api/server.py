@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import gunicorn
 from gunicorn.glogging import Logger
+from gunicorn.http import wsgi
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -23,9 +23,8 @@ SILENCE_SECONDS = 5.0
 
 _settings = settings_or_exit()
 
-# Answers do not say what serves them. gunicorn has no setting for it: each answer has this name of its own, which is read after
-# this file is.
-gunicorn.SERVER = "mastery"
+# Answers do not say what serves them. gunicorn has no setting for it: its answers take their name from here.
+wsgi.SERVER = "mastery"
 
 wsgi_app = "api.application:create_app()"
 bind = f"{_settings.http_host}:{_settings.http_port}"
