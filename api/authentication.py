@@ -61,13 +61,16 @@ def require_token() -> Principal:
 def require_not_revoked() -> None:
     """Raise AuthenticationFailed if the caller's token was revoked, DependencyUnavailable if that cannot be told.
 
-    Whoever counted the request has asked Redis that as well; it is asked here if nobody counted, or Redis was away.
+    Whoever counted the request has asked Redis that as well; it is asked here if nobody counted. While Redis is away nobody
+    asks it again: of requests that wait for a silent one there would soon be as many as there are threads.
     """
-    token, values = claims(), g.get("revocation")
-    if values is None:
+    token = claims()
+    if "revocation" not in g:
         is_revoked = engine().revocations.is_revoked(token.tenant, token.sub, token.jti, token.iat)
+    elif g.revocation is None:
+        raise DependencyUnavailable("redis")
     else:
-        is_revoked = revoked(values, token.iat)
+        is_revoked = revoked(g.revocation, token.iat)
     if is_revoked:
         raise AuthenticationFailed("The token was revoked.")
 

@@ -7,7 +7,7 @@ correlation id. Nothing of a driver or a stack trace is ever sent.
 import logging
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from api.authentication import AuthenticationFailed
@@ -57,6 +57,7 @@ def register_error_handlers(app: Flask) -> None:
 
     @app.errorhandler(DependencyUnavailable)
     def unavailable(error: DependencyUnavailable) -> Response:
+        g.unavailable = error.dependency
         _log.error("%s, correlation id %s", error, correlation_id(), exc_info=error)
         return failure(
             503,

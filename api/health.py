@@ -1,5 +1,6 @@
 """Routes that anyone may call: what this is, whether it lives, whether it can work."""
 
+import redis
 from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields
@@ -51,12 +52,13 @@ def alive() -> Response:
 @blueprint.alt_response(503, schema=Failure, description="A dependency does not answer: details names it")
 def ready() -> Response:
     """Whether every dependency answers"""
+    served = engine()
     readiness = check_readiness(
         {
-            "redis": _ping_redis,
+            "redis": lambda: _ping_redis(served.redis),
             "broker": ping_broker,
             "worker": ping_worker,
-            "bridge": lambda: ping_bridge(engine().bridges),
+            "bridge": lambda: ping_bridge(served.bridges),
         }
     )
     if readiness.ready:
@@ -65,6 +67,6 @@ def ready() -> Response:
     return failure(503, ErrorCode.SERVICE_UNAVAILABLE, "Not ready.", details)
 
 
-def _ping_redis() -> None:
+def _ping_redis(client: redis.Redis) -> None:
     with translated_errors():
-        engine().redis.ping()
+        client.ping()

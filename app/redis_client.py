@@ -15,7 +15,8 @@ from app.errors import DependencyUnavailable
 from app.settings import Settings
 
 # A lost connection is tried twice more within 150 ms: enough for a restart of the connection, not for an outage,
-# which the caller hears about while it still can say so.
+# which the caller hears about while it still can say so. A server that was silent for the timeout is not asked again: all
+# who ask it wait for as long.
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
@@ -39,7 +40,7 @@ def connect(settings: Settings) -> redis.Redis:
         socket_keepalive=True,
         health_check_interval=HEALTH_CHECK_SECONDS,
         max_connections=settings.redis_max_connections,
-        retry=Retry(ExponentialBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS), RETRIES),
+        retry=Retry(ExponentialBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS), RETRIES, (redis.ConnectionError,)),
         **tls_options(settings, settings.redis_url),
     )
 

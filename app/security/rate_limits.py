@@ -22,8 +22,7 @@ from app.settings import listed
 # From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
 # attempt waits for as long as the client does; everybody else is answered at once.
 PAUSE_SECONDS = 1.0
-# An attempt that has not ended by then is not waited for. With the usual timeout a Redis that is silent costs 18 s: each of
-# three attempts connects three times.
+# An attempt that has not ended by then is not waited for: its thread may have died.
 ATTEMPT_SECONDS = 30.0
 # Callers that a process remembers while it counts alone; beyond, those who have not asked for longest are forgotten. With the
 # usual limits a caller takes 1 to 20 KB.

@@ -26,9 +26,10 @@ from tests.stack import Stack
 class LiveApi:
     """The API of a running stack, called by an admin of one tenant unless said otherwise."""
 
-    def __init__(self, stack: Stack, tenant: str) -> None:
+    def __init__(self, stack: Stack, tenant: str, timeout: float = 30.0) -> None:
         self.stack = stack
         self.tenant = tenant
+        self.timeout = timeout
         self.url = stack.running.http_url
 
     def authorization(self, **caller: Any) -> dict[str, str]:
@@ -36,10 +37,11 @@ class LiveApi:
         return {"Authorization": f"Bearer {self.stack.token(**{'tenant': self.tenant, **caller})}"}
 
     def get(self, path: str, **caller: Any) -> requests.Response:
-        return requests.get(self.url + path, headers=self.authorization(**caller), timeout=30)
+        return requests.get(self.url + path, headers=self.authorization(**caller), timeout=self.timeout)
 
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None, **caller: Any) -> requests.Response:
-        return requests.post(self.url + path, json=body, headers=self.authorization(**caller) | (headers or {}), timeout=30)
+        all_headers = self.authorization(**caller) | (headers or {})
+        return requests.post(self.url + path, json=body, headers=all_headers, timeout=self.timeout)
 
 
 class FixedTimeApi:

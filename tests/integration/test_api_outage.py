@@ -1,11 +1,15 @@
 """Redis goes away and comes back, or holds what it should not: the API says so, tells nothing of the cause, and goes on."""
 
+import os
+import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from api.application import create_app
 from app.bootstrap import bootstrap
@@ -20,6 +24,8 @@ from tests.stack import Stack, wait_for
 QUERY = {"student_id": "s-1"}
 BACK_SECONDS = 60.0
 TASK_SECONDS = 20.0
+# What waits for a silent Redis does so for its timeout of two seconds, once.
+MANY, PATIENCE_SECONDS, HEALTH_SECONDS = 40, 6.0, 1.0
 
 
 class Valkey:
@@ -37,6 +43,17 @@ class Valkey:
 
     def stop(self) -> None:
         self.running.close()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Connections are accepted, and nothing is answered."""
+        with redis.Redis(port=self.port) as client:
+            process_id = int(client.info("server")["process_id"])
+        os.kill(process_id, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process_id, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -73,6 +90,7 @@ def test_without_redis(valkey: Valkey) -> None:
     assert api.client.get("/health").status_code == 200
     assert api.client.post("/mastery/query", json=QUERY).status_code == 401
     valkey.start()
+    wait_for(lambda: api.post("/mastery/query", QUERY).status_code == 200, BACK_SECONDS)
     assert api.post("/mastery/query", QUERY).get_json()["data"]["score"] == 0.24
     engine.redis.close()
 
@@ -102,7 +120,26 @@ def test_a_whole_stack_without_redis(valkey: Valkey, tmp_path: Path, tenant: str
             assert_unavailable(answer, answer.json())
         valkey.start()
         wait_for(lambda: api.get("/ready").status_code == 200, BACK_SECONDS)
+        wait_for(lambda: api.post("/mastery/query", QUERY).status_code == 404, BACK_SECONDS)
+
+
+def test_a_whole_stack_with_a_silent_redis(valkey: Valkey, tmp_path: Path, tenant: str) -> None:
+    """Requests wait for a silent Redis once, not one after the other: threads are left for those that do not need it."""
+    with Stack(tmp_path / "stack", MASTERY_REDIS_URL=valkey.url) as stack, ThreadPoolExecutor(MANY) as callers:
+        api = LiveApi(stack, tenant, PATIENCE_SECONDS)
         assert api.post("/mastery/query", QUERY).status_code == 404
+        with valkey.silent():
+            answers = [callers.submit(api.post, "/mastery/query", QUERY) for _ in range(MANY)]
+            for answer in answers:
+                assert_unavailable(answer.result(), answer.result().json())
+            answers = [callers.submit(api.post, "/mastery/query", QUERY) for _ in range(MANY)]
+            for _ in range(20):
+                assert LiveApi(stack, tenant, HEALTH_SECONDS).get("/health").status_code == 200
+            assert {answer.result().status_code for answer in answers} == {503}
+            ready = api.get("/ready")
+            assert {"redis", "broker", "worker"} <= ready.json()["error"]["details"].keys()
+        wait_for(lambda: api.get("/ready").status_code == 200, BACK_SECONDS)
+        wait_for(lambda: api.post("/mastery/query", QUERY).status_code == 404, BACK_SECONDS)
 
 
 INTERNAL = "The service failed; its operators can find the cause by the correlation id."

@@ -358,7 +358,7 @@ def test_a_redis_that_hangs() -> None:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         settings = load_settings({"MASTERY_REDIS_URL": url, "MASTERY_REDIS_TIMEOUT_SECONDS": "0.2"})
         with api_with(settings) as api:
-            assert 0.5 < seconds(lambda: get(api)) < 10  # nine times 0.2: the driver tries to connect as often as to ask
+            assert 0.2 <= seconds(lambda: get(api)) < 10
             assert sum(seconds(lambda: get(api)) for _ in range(10)) < 0.2
 
 
