@@ -1,13 +1,15 @@
 """No answer leaves before the audit trail says to whom: who asked for what, about whom, and what came of it."""
 
 import logging
+from typing import Any
 
 from flask import Flask, Response, current_app, g
 
 from api.access import action
-from api.authentication import caller, engine
+from api.authentication import caller, engine, principal
 from api.responses import correlation_id
 from app.audit.entry import Actor, Channel, Outcome, entry
+from app.audit.mandates import Mandate
 from app.errors import DependencyUnavailable
 from app.security.access import Principal, Role
 
@@ -59,6 +61,12 @@ def concerns(*student_ids: str) -> None:
 def details(**facts: str | int | bool) -> None:
     """Say, in a view, what else the entry is to tell."""
     g.audit_details = facts
+
+
+def mandate(*order: Any) -> Mandate:
+    """What a task needs in order to do this in the caller's name: the tenant and the action are those of the request."""
+    who = principal()
+    return engine().audit.mandates.give([who.tenant, action(), *order], actor(who), correlation_id())
 
 
 def actor(who: Principal) -> Actor:

@@ -7,10 +7,10 @@ from marshmallow import Schema, fields, validate
 from msgspec import to_builtins
 
 from api.access import performs, require_student
-from api.audit_trail import actor
+from api.audit_trail import mandate
 from api.authentication import engine, principal
 from api.parsing import Day, Flag, Fraction, JsonBlueprint, StudentBody
-from api.responses import correlation_id, envelope, success
+from api.responses import envelope, success
 from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
 from app.mastery.query_mastery import calculate, query_mastery
@@ -114,4 +114,4 @@ def calculate_mastery(body: dict[str, Any]) -> Response:
         return success({"student_id": student_id, **to_builtins(calculation)})
     tenant = principal().tenant
     engine().mastery.require_student(tenant, student_id)
-    return answer_of(calculate_task, tenant, student_id, list(weights), list(actor(principal())), correlation_id())
+    return answer_of(calculate_task, tenant, student_id, list(weights), mandate(student_id, list(weights)))

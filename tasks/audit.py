@@ -1,11 +1,12 @@
 """Tasks of the audit trail, and what other tasks write into it."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from app.audit.entry import WORKER, Actor, Channel, Deed, Outcome, entry
+from app.audit.entry import WORKER, Channel, Deed, Outcome, entry
+from app.audit.mandates import Mandate
 from app.audit.summarize_events import summarize_events
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import DependencyUnavailable, NotFound
@@ -43,10 +44,11 @@ def trim() -> None:
 
 
 @contextmanager
-def audited(tenant: str, action: str, asked_by: Sequence[str], student_id: str, correlation_id: str) -> Iterator[None]:
+def audited(tenant: str, action: str, student_id: str, mandate: Mandate | None) -> Iterator[None]:
     """Write an entry about what is done within; its failure if it fails. What is not in the trail is not done.
 
-    Raises DependencyUnavailable when the entry cannot be written.
+    It is in the name of who asked, or in the worker's own where that was not proven (None). Raises DependencyUnavailable when
+    the entry cannot be written.
     """
     outcome = Outcome.FAILED
     try:
@@ -57,15 +59,15 @@ def audited(tenant: str, action: str, asked_by: Sequence[str], student_id: str, 
         raise
     finally:
         trails = engine().audit
-        whose = [trails.pseudonym(tenant, student_id)]
         made = entry(
             engine().clock(),
             Channel.TASK,
-            Actor(*asked_by),
+            mandate.actor if mandate else WORKER,
             action,
             outcome=outcome,
-            whose=whose,
-            correlation_id=correlation_id,
+            whose=[trails.pseudonym(tenant, student_id)],
+            correlation_id=mandate.correlation_id if mandate else "",
+            details={} if mandate else {"asked_by": "unproven"},
         )
         trails.append(tenant, made)
 

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import msgspec
 
-from app.audit.entry import WORKER
 from app.errors import DependencyUnavailable, NotFound
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
@@ -30,11 +29,10 @@ REFRESH_LIMIT = 20_000
     retry_backoff_max=MAX_RETRY_SECONDS,
     soft_time_limit=TASK_SECONDS,
 )
-def calculate(
-    tenant: str, student_id: str, weights: list[float], asked_by: Sequence[str] = WORKER, correlation_id: str = ""
-) -> dict[str, Any]:
-    """Recompute one student's mastery from the facts and keep it; ``asked_by`` is the role and the name for the audit trail."""
-    with audited(tenant, Action.CALCULATE_MASTERY, asked_by, student_id, correlation_id):
+def calculate(tenant: str, student_id: str, weights: list[float], mandate: Sequence[str] = ()) -> dict[str, Any]:
+    """Recompute one student's mastery from the facts and keep it; the mandate says who asked, for the audit trail."""
+    action = Action.CALCULATE_MASTERY
+    with audited(tenant, action, student_id, engine().audit.mandates.proven([tenant, action, student_id, weights], mandate)):
         standing = calculate_mastery(
             tenant, student_id, store=engine().mastery, now=engine().clock(), weights=Weights(*weights)
         )

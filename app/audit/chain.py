@@ -51,6 +51,7 @@ class Keys(NamedTuple):
     chain: bytes
     anchor: bytes
     pseudonyms: bytes
+    mandates: bytes
 
 
 def derive_keys(secret: str) -> Keys:
@@ -58,7 +59,7 @@ def derive_keys(secret: str) -> Keys:
     return Keys(
         *(
             hmac.digest(secret.encode(), f"mastery audit {label}\x01".encode(), "sha256")
-            for label in ("chain", "anchor", "pseudonyms")
+            for label in ("chain", "anchor", "pseudonyms", "mandates")
         )
     )
 

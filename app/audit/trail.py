@@ -9,6 +9,7 @@ import redis
 
 from app.audit.chain import Chain, Head, derive_keys, parse_head
 from app.audit.entry import Entry
+from app.audit.mandates import Mandates
 from app.audit.pseudonyms import Pseudonyms
 from app.audit.writer import TrailWriter, audited_key, trail_keys
 from app.redis_client import load_script, next_id, translated_errors
@@ -45,6 +46,7 @@ class AuditTrail:
         self._writer = TrailWriter(client, key_prefix, self._keys)
         self._trim = load_script(client, Path(__file__).with_name("trim_entries.lua"))
         self._pseudonyms = Pseudonyms(self._keys.pseudonyms)
+        self.mandates = Mandates(self._keys.mandates)
 
     def append(self, trail: str, *entries: Entry) -> None:
         """Store entries, one after the other; returns when they are. Raises DependencyUnavailable when that cannot be said."""

@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
+from kombu import Queue
 from werkzeug.test import TestResponse
 
+from app.audit.entry import Actor
 from app.audit.verify_trail import verify_trail
 from app.security.access import Role
 from app.security.tokens import development_token
+from tasks.delivery import INTERACTIVE
 from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import quiz
@@ -274,3 +278,26 @@ def test_a_task_leaves_an_entry_of_its_own(live_api: LiveApi) -> None:
     assert entries("action=task.read&limit=1") == [("api", "student", "task.read", "done", me, [me])]
     assert entries("action=mastery.ingest") == [("api", "admin", "mastery.ingest", "accepted", "tester", [me])]
     assert verify_trail(live_api.tenant, trails=engine.audit).findings == []
+
+
+def test_a_task_that_the_engine_did_not_send(live_api: LiveApi) -> None:
+    """Whoever can write to Redis can have a worker calculate, and not have it testify that somebody asked for that."""
+    audit, tenant = live_api.stack.engine.audit, live_api.tenant
+    weights = [0.4, 0.3, 0.2, 0.1]
+    real = audit.mandates.give([tenant, "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "real")
+    another_tenants = audit.mandates.give(["t-2", "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "forged")
+    sender = Celery(broker=live_api.stack.running.broker_url)
+    sender.conf.task_queues = [Queue(INTERACTIVE)]
+    sender.conf.broker_transport_options = {"global_keyprefix": f"{live_api.stack.settings.key_prefix}:celery:"}
+    with sender:
+        for mandate in (None, ["admin", "boss", "forged", "0" * 64], list(another_tenants), list(real)):
+            arguments = [tenant, "s-1", weights, *([] if mandate is None else [mandate])]
+            sender.send_task("mastery.calculate", arguments, queue=INTERACTIVE)
+
+    def entries() -> list[tuple[Any, ...]]:
+        told = live_api.get("/audit?action=mastery.calculate").json()["data"]["entries"]
+        return [(each["role"], each["who"], each["correlation_id"], each["details"]) for each in told]
+
+    wait_for(lambda: len(entries()) == 4, TASK_SECONDS)
+    unproven = ("system", "worker", "", {"asked_by": "unproven"})
+    assert sorted(entries(), key=str) == [("admin", "boss", "real", {}), unproven, unproven, unproven]

@@ -1,0 +1,48 @@
+"""On whose behalf a worker acts: the API says so in the task, with a proof that it was the API.
+
+Tasks go through Redis, and a worker seals what it writes into the trail. Without a proof, whoever can write to Redis could have
+workers testify to what nobody asked for. A task that is copied there proves the same request again, under its correlation id.
+"""
+
+import hmac
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.audit.entry import Actor
+
+
+class Mandate(NamedTuple):
+    """Who asked, under which correlation id, and the proof, in hexadecimal digits."""
+
+    role: str
+    who: str
+    correlation_id: str
+    proof: str
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.role, self.who)
+
+
+class Mandates:
+    """The mandates that a key proves. HMAC-SHA256 (RFC 2104) of the JSON array of all that is said."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def give(self, order: Sequence[object], actor: Actor, correlation_id: str) -> Mandate:
+        """A mandate for this order: tenant, action, and what it is to be done to. It must survive a journey as JSON."""
+        return Mandate(*actor, correlation_id, self._proof(order, *actor, correlation_id))
+
+    def proven(self, order: Sequence[object], mandate: Sequence[object]) -> Mandate | None:
+        """The mandate for this order, or None if it is none, or one for another order."""
+        match mandate:
+            case [str(role), str(who), str(correlation_id), str(proof)]:
+                expected = self._proof(order, role, who, correlation_id)
+                if hmac.compare_digest(expected.encode(), proof.encode(errors="replace")):
+                    return Mandate(role, who, correlation_id, proof)
+        return None
+
+    def _proof(self, order: Sequence[object], *said: str) -> str:
+        return hmac.digest(self._key, json.dumps([order, said]).encode(), "sha256").hex()
