@@ -23,6 +23,7 @@ from app.events.ledger import Attempt, ChunkId, Counts
 from app.idempotency import Claim, fingerprint
 from app.mastery.store import Totals
 from app.security.access import Role
+from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
 from app.settings import load_settings
 from cli.embedded import embedded
@@ -382,6 +383,12 @@ def test_without_redis(state: ExitStack, state_port: int, tmp_path: Path) -> Non
     engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0"}), clock=lambda: NOW)
     post, body = poster(engine), json.dumps({"event": quiz()}).encode()
     answers = []
+
+    def is_served() -> bool:
+        """With Redis just back some are still refused: no process asks a silent one with every request."""
+        answers.append(post(body, "k-1"))
+        return answers[-1].status_code != 503
+
     for _ in range(2):
         state.close()
         for key in (None, "k-1"):
@@ -389,7 +396,8 @@ def test_without_redis(state: ExitStack, state_port: int, tmp_path: Path) -> Non
             assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
             assert answer.headers["Retry-After"] == "1"
         state.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
-        answers.append(post(body, "k-1"))
+        wait_for(is_served, PAUSE_SECONDS + 5)
+    answers = [answer for answer in answers if answer.status_code != 503]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert [answer.headers.get("Idempotent-Replayed") for answer in answers] == [None, "true"]
     assert taken(engine).records == 1
