@@ -8,8 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +16,7 @@ from msgspec import Meta
 from app.errors import SettingsError
 from app.identifiers import Identifier
 from app.tls_settings import TlsSettings, tls_contradictions, weak_tls
+from app.url_settings import are_brokers, is_http_url, is_redis_url
 
 PREFIX = "MASTERY_"
 # Refused in production, below.
@@ -38,7 +38,13 @@ Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000)]
 Switch: TypeAlias = Literal["on", "off"]
 # "50/minute", or "50/minute, admin=600/minute": how often each caller may ask, and how often those of a role.
 _RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
-RateLimits: TypeAlias = Annotated[str, Meta(pattern=rf"^{_RATE}(, *(student|teacher|admin|service)={_RATE})*\Z")]
+RateLimits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_RATE}(, *(student|teacher|admin|service)={_RATE})*\Z",
+        description="must be as 50/minute, or 50/minute, admin=600/minute; there are second, minute, hour and day",
+    ),
+]
 
 
 class Settings(TlsSettings, frozen=True, kw_only=True):
@@ -177,8 +183,15 @@ def listed(text: str) -> list[str]:
 
 
 def _readable(message: str) -> str:
+    """What msgspec says of a variable; where that would be a pattern, or that a word is wrong, what would be right."""
     reason, _, path = message.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {reason}" if path else reason
+    name = path.rstrip("`")
+    (kind,) = (field.type for field in msgspec.structs.fields(Settings) if field.encode_name == name)
+    if get_origin(kind) is Literal:
+        reason = f"must be one of {', '.join(get_args(kind))}"
+    elif get_origin(kind) is Annotated and "regex" in reason:
+        reason = next(str(each.description) for each in get_args(kind) if isinstance(each, Meta))
+    return f"{name}: {reason}"
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -186,37 +199,30 @@ def _contradictions(settings: Settings) -> list[str]:
     unknown = set(settings.algorithms) - SECRET_ALGORITHMS - KEY_ALGORITHMS
     known = ", ".join(sorted(SECRET_ALGORITHMS | KEY_ALGORITHMS))
     needs_keys = KEY_ALGORITHMS & set(settings.algorithms)
-    jwks = urlsplit(settings.jwt_jwks_url)
     no_origins = [each for each in listed(settings.cors_origins) if each != "*" and not _ORIGIN.fullmatch(each)]
-    url = "must be redis://host:port/db, rediss:// or unix://"
+    url = "must be redis://host:port/db, rediss://host:port/db or unix:///path, with options that redis-py knows"
     wrong = {
-        f"MASTERY_REDIS_URL: {url}": not _is_redis_url(settings.redis_url),
-        f"MASTERY_BROKER_URL: {url}": not _is_redis_url(settings.broker_url),
+        f"MASTERY_REDIS_URL: {url}": settings.redis_url and not is_redis_url(settings.redis_url),
+        f"MASTERY_BROKER_URL: {url}": settings.broker_url and not is_redis_url(settings.broker_url),
+        "MASTERY_KAFKA_BOOTSTRAP: must be host:port, or several separated by commas": settings.kafka_bootstrap
+        and not are_brokers(settings.kafka_bootstrap),
         f"MASTERY_JWT_ALGORITHMS: {', '.join(sorted(unknown))} is refused; there are {known}": unknown,
         f"MASTERY_JWT_ALGORITHMS: names none of {known}": not settings.algorithms,
         "MASTERY_JWT_ALGORITHMS: RS256 and ES256 need MASTERY_JWT_JWKS_URL": needs_keys and not settings.jwt_jwks_url,
-        "MASTERY_JWT_JWKS_URL: must be https://host/…": settings.jwt_jwks_url
-        and not (jwks.hostname and jwks.scheme in {"http", "https"}),
+        "MASTERY_JWT_JWKS_URL: must be https://host/…, without a name and password": settings.jwt_jwks_url
+        and not is_http_url(settings.jwt_jwks_url),
         "MASTERY_TOKEN_TTL_SECONDS: is above MASTERY_JWT_MAX_SECONDS": settings.token_ttl_seconds > settings.jwt_max_seconds,
+        "MASTERY_CHUNKS_LOW_MARK: is above MASTERY_CHUNKS_HIGH_MARK": settings.chunks_low_mark > settings.chunks_high_mark,
         f"MASTERY_CORS_ORIGINS: {', '.join(no_origins)} is no origin, as in https://school.example": no_origins,
     }
     return [message for message, is_so in wrong.items() if is_so] + tls_contradictions(settings)
-
-
-def _is_redis_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    return not url or (parts.scheme in {"redis", "rediss", "unix"} and port != 0)
 
 
 def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """What only development may have."""
     unfit = {
         "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": (
-            settings.audit_key == settings.jwt_secret
+            settings.audit_key.strip() == settings.jwt_secret.strip()
         ),
         "FLOWER_UNAUTHENTICATED_API: is refused in production, where Flower needs its password": (
             _is_on(environ.get("FLOWER_UNAUTHENTICATED_API", ""))
@@ -225,7 +231,7 @@ def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> lis
         == "DEBUG",
         "FLASK_DEBUG: is refused in production": _is_on(environ.get("FLASK_DEBUG", "")),
         "MASTERY_CORS_ORIGINS: * is refused in production; name the origins": "*" in listed(settings.cors_origins),
-        "MASTERY_JWT_JWKS_URL: must be https:// in production": urlsplit(settings.jwt_jwks_url).scheme == "http",
+        "MASTERY_JWT_JWKS_URL: must be https:// in production": settings.jwt_jwks_url.lower().startswith("http:"),
         "MASTERY_REDIS_URL: must be set in production, where nothing is embedded": not settings.redis_url,
         "MASTERY_KAFKA_BOOTSTRAP: must be set in production, where nothing is embedded": not settings.kafka_bootstrap,
     }
@@ -233,21 +239,21 @@ def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> lis
 
 
 def _weak_secrets(settings: Settings) -> Iterator[str]:
-    secrets = {"jwt_secret": DEVELOPMENT_SECRET, "audit_key": DEVELOPMENT_AUDIT_KEY}
+    secrets = {
+        "jwt_secret": (DEVELOPMENT_SECRET, "secret", MIN_SECRET_BYTES, "bytes"),
+        "audit_key": (DEVELOPMENT_AUDIT_KEY, "secret", MIN_SECRET_BYTES, "bytes"),
+        "flower_password": (DEVELOPMENT_FLOWER_PASSWORD, "password", MIN_PASSWORD_CHARACTERS, "characters"),
+    }
     if SECRET_ALGORITHMS.isdisjoint(settings.algorithms):
         del secrets["jwt_secret"]  # which nothing uses
-    for name, development in secrets.items():
+    for name, (development, kind, least, unit) in secrets.items():
         secret = getattr(settings, name).strip()
         if secret == development:
-            yield f"{PREFIX}{name.upper()}: the development secret is refused in production"
-        elif len(secret.encode()) < MIN_SECRET_BYTES:
-            yield f"{PREFIX}{name.upper()}: needs at least {MIN_SECRET_BYTES} bytes in production"
+            yield f"{PREFIX}{name.upper()}: the development {kind} is refused in production"
+        elif len(secret.encode() if unit == "bytes" else secret) < least:
+            yield f"{PREFIX}{name.upper()}: needs at least {least} {unit} in production"
         elif len(set(secret)) < MIN_SECRET_CHARACTERS:
             yield f"{PREFIX}{name.upper()}: needs at least {MIN_SECRET_CHARACTERS} different characters in production"
-    if settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD:
-        yield "MASTERY_FLOWER_PASSWORD: the development password is refused in production"
-    elif len(settings.flower_password) < MIN_PASSWORD_CHARACTERS:
-        yield f"MASTERY_FLOWER_PASSWORD: needs at least {MIN_PASSWORD_CHARACTERS} characters in production"
 
 
 def _is_on(value: str) -> bool:

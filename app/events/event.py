@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.errors import InvalidInput
-from app.identifiers import Identifier
+from app.identifiers import IDENTIFIER_RULE, Identifier
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)  # a producer's clock may run ahead by this much; more is a mistake
 
@@ -99,7 +99,10 @@ def decode_event(value: bytes | None, now: datetime) -> tuple[Event, datetime]:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
-        raise InvalidInput(path.strip(".`"), reason) from error
+        field = path.strip(".`")
+        if "regex" in reason:  # which not every reader can read
+            reason = IDENTIFIER_RULE if field.endswith("_id") else "must not have control characters"
+        raise InvalidInput(field, reason) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput("", "not JSON in UTF-8") from error
     return event, _moment(event.timestamp, now)

@@ -286,6 +286,7 @@ def test_busy(redis_url: str) -> None:
         "MASTERY_REDIS_URL": redis_url,
         "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}",
         "MASTERY_CHUNKS_HIGH_MARK": "1",
+        "MASTERY_CHUNKS_LOW_MARK": "0",
     }
     engine = bootstrap(load_settings(environ), clock=lambda: NOW)
     post = poster(engine)

@@ -17,7 +17,7 @@ REFUSED: dict[str, dict[str, str | None]] = {
     "MASTERY_AUDIT_KEY: the development secret is refused in production": {"MASTERY_AUDIT_KEY": None},
     "MASTERY_AUDIT_KEY: needs at least 32 bytes in production": {"MASTERY_AUDIT_KEY": "short"},
     "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": {
-        "MASTERY_AUDIT_KEY": PRODUCTION["MASTERY_JWT_SECRET"]
+        "MASTERY_AUDIT_KEY": PRODUCTION["MASTERY_JWT_SECRET"] + " "
     },
     "MASTERY_JWT_ALGORITHMS: none is refused; there are ES256, HS256, RS256": {"MASTERY_JWT_ALGORITHMS": "none"},
     "MASTERY_JWT_JWKS_URL: must be https:// in production": {"MASTERY_JWT_JWKS_URL": "http://id.example/keys"},
@@ -26,6 +26,7 @@ REFUSED: dict[str, dict[str, str | None]] = {
     "MASTERY_CORS_ORIGINS: * is refused in production; name the origins": {"MASTERY_CORS_ORIGINS": "https://a.example, *"},
     "MASTERY_FLOWER_PASSWORD: the development password is refused in production": {"MASTERY_FLOWER_PASSWORD": None},
     "MASTERY_FLOWER_PASSWORD: needs at least 15 characters in production": {"MASTERY_FLOWER_PASSWORD": "fourteen chars"},
+    "MASTERY_FLOWER_PASSWORD: needs at least 8 different characters in production": {"MASTERY_FLOWER_PASSWORD": "1234567" * 3},
     "FLOWER_UNAUTHENTICATED_API: is refused in production, where Flower needs its password": {
         "FLOWER_UNAUTHENTICATED_API": "true"
     },

@@ -37,8 +37,38 @@ def test_text_becomes_the_setting_s_type() -> None:
         ("MASTERY_REDIS_URL", "localhost"),
         ("MASTERY_REDIS_URL", "redis://localhost:port/0"),
         ("MASTERY_BROKER_URL", "amqp://localhost"),
+        *(
+            (f"MASTERY_{name}_URL", url)
+            for name in ("REDIS", "BROKER")
+            for url in (
+                "redis://[localhost/0",
+                "redis://localhost:0/0",
+                "redis://localhost:65536/0",
+                "redis://local host/0",
+                "redis://localhost/first",
+                "redis://localhost/-1",
+                "redis://localhost/0/1",
+                "redis://localhost/0?foo=1",
+                "redis://localhost/0?retry=3",
+                "redis://localhost/0?socket_timeout=soon",
+                "redis://localhost/0?protocol=9",
+                "rediss://localhost/0?SSL_cert_reqs=none",
+                "rediss://localhost/0?ssl_cert_reqs=perhaps",
+                "unix://",
+                "REDIS://localhost/0",
+            )
+        ),
+        ("MASTERY_KAFKA_BOOTSTRAP", " "),
+        ("MASTERY_KAFKA_BOOTSTRAP", "kafka-1:9092 kafka-2:9092"),
+        ("MASTERY_KAFKA_BOOTSTRAP", "http://kafka/9092"),
         ("MASTERY_JWT_JWKS_URL", "ftp://id.example/keys"),
         ("MASTERY_JWT_JWKS_URL", "https://"),
+        ("MASTERY_JWT_JWKS_URL", "https://[id.example/keys"),
+        ("MASTERY_JWT_JWKS_URL", "https://id.example:99999/"),
+        ("MASTERY_JWT_JWKS_URL", "https://id.example:https/"),
+        ("MASTERY_JWT_JWKS_URL", "https://name:hunter2@id.example/keys"),
+        ("MASTERY_JWT_JWKS_URL", "https://id example/keys"),
+        ("MASTERY_CHUNKS_LOW_MARK", "201"),
         ("MASTERY_JWT_ALGORITHMS", "HS256, none"),
         ("MASTERY_JWT_ALGORITHMS", "RS256"),
         ("MASTERY_JWT_ALGORITHMS", ","),
@@ -50,10 +80,51 @@ def test_text_becomes_the_setting_s_type() -> None:
         ("MASTERY_RATELIMIT_ENABLED", "maybe"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
-    """The message names the variable."""
-    with pytest.raises(SettingsError, match=name):
+@pytest.mark.parametrize("others", [{}, PRODUCTION], ids=["development", "production"])
+def test_a_wrong_value_is_refused_by_name(others: dict[str, str], name: str, value: str) -> None:
+    """The message names the variable, and does not repeat what may be a password."""
+    with pytest.raises(SettingsError, match=f"^{name}: |\n{name}: ") as refused:
+        load_settings({**others, name: value})
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MASTERY_REDIS_URL", "redis://localhost"),
+        ("MASTERY_REDIS_URL", "redis://name:p%40ss@[::1]:6380/15?client_name=mastery&socket_timeout=3"),
+        ("MASTERY_REDIS_URL", "rediss://localhost:6380/0?ssl_cert_reqs=none"),
+        ("MASTERY_REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("MASTERY_KAFKA_BOOTSTRAP", "kafka-1:9092, SASL_SSL://kafka-2:9092,[::1]:9092"),
+        ("MASTERY_JWT_JWKS_URL", "https://id.example:8443/keys?tenant=school"),
+    ],
+)
+def test_places_can_be_named_in_every_way_that_works(name: str, value: str) -> None:
+    """As the drivers take them."""
+    assert load_settings({name: value}) != load_settings({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("MASTERY_ENV", "prod", "must be one of development, production"),
+        ("MASTERY_RATELIMIT_ENABLED", "maybe", "must be one of on, off"),
+        ("MASTERY_KAFKA_SECURITY_PROTOCOL", "TLS", "must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ("MASTERY_KEY_PREFIX", "{a}", "must be 1 to 50 letters, digits, _ or -"),
+        (
+            "MASTERY_RATELIMIT_INGEST",
+            "often",
+            "must be as 50/minute, or 50/minute, admin=600/minute; there are second, minute, hour and day",
+        ),
+        ("MASTERY_JWT_SECRET", "", "Expected `str` of length >= 1"),
+        ("MASTERY_HTTP_PORT", "eighty", "Expected `int`, got `str`"),
+    ],
+)
+def test_a_message_says_what_would_be_right(name: str, value: str, reason: str) -> None:
+    """In words, where msgspec has a pattern or none."""
+    with pytest.raises(SettingsError) as refused:
         load_settings({name: value})
+    assert str(refused.value) == f"{name}: {reason}"
 
 
 def test_production_takes_real_values() -> None:
