@@ -39,6 +39,8 @@ def register_authentication(app: Flask) -> None:
         if request.method == "OPTIONS":
             return  # a browser asks without a token whether it may ask; Flask answers
         header = request.headers.get("Authorization", "")
+        if header[:7].lower() == "bearer ":  # the scheme in any case (RFC 9110 section 11.1); the library knows one
+            header = request.environ["HTTP_AUTHORIZATION"] = f"Bearer {header[7:]}"
         try:
             g.claims = verified.claims(header) or verified.remember(header, _claims())
             g.principal = g.claims.principal

@@ -17,8 +17,11 @@ from jwt.exceptions import (
     ImmatureSignatureError,
     InvalidAlgorithmError,
     InvalidAudienceError,
+    InvalidIssuedAtError,
     InvalidIssuerError,
+    InvalidJTIError,
     InvalidSignatureError,
+    InvalidSubjectError,
     MissingRequiredClaimError,
     PyJWTError,
 )
@@ -86,6 +89,8 @@ def refused(error: PyJWTError) -> InvalidToken:
     """What PyJWT found wrong with a token, in words for whoever sent it."""
     if isinstance(error, MissingRequiredClaimError):
         return InvalidToken(f"The token's claim {error.claim} is missing.")
+    if time := re.search(r"\((exp|nbf)\) must be", str(error)):  # the library has no class for these
+        return InvalidToken(f"The token's claim {time[1]} is not valid.")
     return InvalidToken(_REASONS.get(type(error), "A valid token is needed: Authorization: Bearer <JWT>."))
 
 
@@ -95,6 +100,9 @@ _REASONS: Mapping[type[PyJWTError], str] = {
     ImmatureSignatureError: "The token is not valid yet.",
     InvalidIssuerError: "The token is from another issuer.",
     InvalidAudienceError: "The token is meant for another audience.",
+    InvalidSubjectError: "The token's claim sub is not valid.",
+    InvalidJTIError: "The token's claim jti is not valid.",
+    InvalidIssuedAtError: "The token's claim iat is not valid.",
     InvalidAlgorithmError: "The token's algorithm is not accepted.",
     InvalidSignatureError: "The token's signature is not valid.",
 }

@@ -27,6 +27,11 @@ def signed(live_api: LiveApi, **changes: Any) -> str:
     return jwt.encode(claims, live_api.stack.settings.jwt_secret, algorithm="HS256")
 
 
+def by_hand(live_api: LiveApi, **changes: Any) -> str:
+    """A signed token with claims that the library would not sign."""
+    return jwt.api_jws.encode(json.dumps(CLAIMS | changes).encode(), live_api.stack.settings.jwt_secret, algorithm="HS256")
+
+
 def encoded(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
@@ -89,6 +94,29 @@ def test_malformed(live_api: LiveApi, authorization: str) -> None:
 def test_valid(live_api: LiveApi) -> None:
     """The claims that the tests below vary are enough; a student has no cohorts."""
     assert call(live_api, f"Bearer {signed(live_api)}").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+def test_the_scheme_in_any_case(live_api: LiveApi, scheme: str) -> None:
+    """RFC 9110, section 11.1."""
+    assert call(live_api, f"{scheme} {signed(live_api)}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        *(("sub", value) for value in (5, [], "a/b")),
+        *(("jti", value) for value in (5, [], "")),
+        *(("exp", value) for value in ("tomorrow", [], {})),
+        *(("nbf", value) for value in ("yesterday", [])),
+        *(("iat", value) for value in ("yesterday", [])),
+        *((claim, 5) for claim in ("role", "tenant", "cohorts", "type")),
+    ],
+)
+def test_a_claim_of_the_wrong_type_is_named(live_api: LiveApi, claim: str, value: Any) -> None:
+    """Whether the library refuses it or the engine."""
+    told = assert_refused(call(live_api, f"Bearer {by_hand(live_api, **{claim: value})}"))
+    assert told == f"The token's claim {claim} is not valid."
 
 
 def test_expired(live_api: LiveApi) -> None:
