@@ -9,7 +9,6 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -17,10 +16,7 @@ import pytest
 import requests
 
 from app.clock import day_number
-from app.events.event import decode_event
-from app.events.record_events import record_events
 from app.mastery.store import Totals
-from tasks.celery import HIDDEN
 from tests.learning_events import activity, quiz
 from tests.production import PRODUCTION
 from tests.stack import Stack, wait_for
@@ -184,47 +180,6 @@ def test_a_folder_has_one_stack(stack: Stack) -> None:
     """A second one on the same data would destroy it."""
     refused = stack.mastery("up", check=False)
     assert_refused(refused, "a stack already runs on")
-
-
-def test_flower_asks_for_a_password_and_shows_worker_and_tasks(stack: Stack, events_file: Path) -> None:
-    """Its pages and its API, of this stack's worker and its tasks; no argument of a task is shown."""
-    url = stack.running.flower_url
-    assert requests.get(f"{url}/workers", timeout=10).status_code == 401
-    stack.mastery("replay", str(events_file))
-
-    def page(path: str) -> requests.Response:
-        answer = requests.get(f"{url}{path}", auth=("mastery", "mastery"), timeout=10)
-        assert answer.status_code == 200
-        return answer
-
-    def chunks() -> list[dict[str, Any]]:
-        return [task for task in page("/api/tasks").json().values() if task["name"] == "events.record"]
-
-    wait_for(lambda: "celery@" in page("/workers").text, SECONDS)
-    wait_for(lambda: any(task["state"] == "SUCCESS" for task in chunks()), SECONDS)
-    assert {task["args"] for task in chunks()} == {HIDDEN}
-
-
-def test_flower_does_not_show_results_either(stack: Stack) -> None:
-    """What mastery.calculate returns is about a student."""
-    tenant = uuid4().hex
-    event = quiz(tenant_id=tenant, student_id="unmistakable", timestamp=YESTERDAY)
-    record_events(
-        [decode_event(json.dumps(event).encode(), datetime.now(UTC))], store=stack.engine.mastery, now=datetime.now(UTC)
-    )
-    answer = requests.post(
-        f"{stack.running.http_url}/mastery/calculate",
-        json={"student_id": "unmistakable"},
-        headers={"Authorization": f"Bearer {stack.token(tenant=tenant)}"},
-        timeout=10,
-    )
-    assert answer.status_code == 200
-
-    def tasks() -> str:
-        return requests.get(f"{stack.running.flower_url}/api/tasks", auth=("mastery", "mastery"), timeout=10).text
-
-    wait_for(lambda: "mastery.calculate" in tasks() and '"SUCCESS"' in tasks(), SECONDS)
-    assert "unmistakable" not in tasks()
 
 
 class TestLifeOfAStack:

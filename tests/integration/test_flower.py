@@ -1,0 +1,92 @@
+"""Flower shows operators the workers and their tasks, and nothing of students."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import requests
+from flower.urls import handlers
+from tornado.routing import URLSpec
+
+from app.events.event import decode_event
+from app.events.record_events import record_events
+from tasks.celery import HIDDEN
+from tests.learning_events import quiz
+from tests.stack import Stack, wait_for
+
+SECONDS = 60.0
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+
+
+def test_flower_asks_for_a_password_and_shows_worker_and_tasks(stack: Stack, tmp_path: Path) -> None:
+    """Its pages and its API, of this stack's worker and its tasks; no argument of a task is shown."""
+    url = stack.running.flower_url
+    assert requests.get(f"{url}/workers", timeout=10).status_code == 401
+    (tmp_path / "events.ndjson").write_text(json.dumps(quiz(tenant_id=uuid4().hex, timestamp=YESTERDAY)))
+    stack.mastery("replay", str(tmp_path / "events.ndjson"))
+
+    def page(path: str) -> requests.Response:
+        answer = requests.get(f"{url}{path}", auth=("mastery", "mastery"), timeout=10)
+        assert answer.status_code == 200
+        return answer
+
+    def chunks() -> list[dict[str, Any]]:
+        return [task for task in page("/api/tasks").json().values() if task["name"] == "events.record"]
+
+    wait_for(lambda: "celery@" in page("/workers").text, SECONDS)
+    wait_for(lambda: any(task["state"] == "SUCCESS" for task in chunks()), SECONDS)
+    assert {task["args"] for task in chunks()} == {HIDDEN}
+
+
+def test_flower_answers_without_its_password_only_where_nothing_is_secret(stack: Stack) -> None:
+    """Of all its routes: what scrapers ask, and how its pages look."""
+    patterns = {rule.regex.pattern if isinstance(rule, URLSpec) else rule[0] for rule in handlers}
+    paths = {
+        pattern.rstrip("$").replace("(.+)", "x").replace("(.*)", "css/flower.css").rstrip("/?")
+        for pattern in patterns
+        if pattern[0] == "/"
+    }
+    assert len(paths) > 30
+    open_paths = {
+        path
+        for path in paths
+        for method in ("GET", "POST")
+        if requests.request(method, stack.running.flower_url + path, timeout=10).status_code == 200
+    }
+    assert open_paths == {"/metrics", "/healthcheck", "/static/css/flower.css", "/logout"}
+
+
+def test_who_has_flower_s_password_sends_no_tasks_and_reads_no_results(stack: Stack) -> None:
+    """That is the API's, which asks who may, and writes it down."""
+
+    def status(method: str, path: str) -> int:
+        url, password = f"{stack.running.flower_url}/api/task/{path}", ("mastery", "mastery")
+        return requests.request(method, url, json={"args": []}, auth=password, timeout=10).status_code
+
+    tasks = [("POST", f"{way}/audit.summarize") for way in ("apply", "async-apply", "send-task")]
+    assert [status(*each) for each in (*tasks, ("GET", f"result/{uuid4()}"))] == [404] * 4
+    assert status("GET", "types") == 200
+
+
+def test_flower_does_not_show_results_either(stack: Stack) -> None:
+    """What mastery.calculate returns is about a student."""
+    tenant = uuid4().hex
+    event = quiz(tenant_id=tenant, student_id="unmistakable", timestamp=YESTERDAY)
+    record_events(
+        [decode_event(json.dumps(event).encode(), datetime.now(UTC))], store=stack.engine.mastery, now=datetime.now(UTC)
+    )
+    answer = requests.post(
+        f"{stack.running.http_url}/mastery/calculate",
+        json={"student_id": "unmistakable"},
+        headers={"Authorization": f"Bearer {stack.token(tenant=tenant)}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200
+
+    def tasks() -> str:
+        return requests.get(f"{stack.running.flower_url}/api/tasks", auth=("mastery", "mastery"), timeout=10).text
+
+    wait_for(lambda: "mastery.calculate" in tasks() and '"SUCCESS"' in tasks(), SECONDS)
+    assert "unmistakable" not in tasks()
