@@ -3,8 +3,9 @@
 from typing import Any
 
 import msgspec
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask.json.provider import JSONProvider
+from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import audit, auth, health, ingest, mastery, task_states
@@ -37,6 +38,15 @@ class StrictJson(JSONProvider):
             raise ValueError("nested too deeply") from error
 
 
+def register_one_spelling(app: Flask) -> None:
+    """Know no route by ``//route``, for which Werkzeug takes it: a proxy in front may have rules about ``/route``."""
+
+    @app.before_request
+    def refuse_slashes() -> None:
+        if request.environ["PATH_INFO"].startswith("//"):
+            request.url_rule, request.routing_exception = None, NotFound()
+
+
 def create_app(engine: Engine | None = None) -> Flask:
     """The API over an engine (one of its own, from the environment, unless given)."""
     engine = engine or bootstrap()
@@ -53,6 +63,7 @@ def create_app(engine: Engine | None = None) -> Flask:
     if proxies := settings.http_trusted_proxies:  # without any, callers could choose their address
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     register_correlation(app)
+    register_one_spelling(app)
     register_headers(app, settings)
     register_authentication(app)
     register_rate_limits(app)

@@ -42,4 +42,6 @@ class WholeBody:
         body.seek(0)
         environ["wsgi.input"] = body
         environ.setdefault("CONTENT_LENGTH", str(size))
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        codings = [coding.strip() for coding in environ.pop("HTTP_TRANSFER_ENCODING", "").lower().split(",")]
+        if left := [coding for coding in codings if coding not in {"", "chunked"}]:
+            environ["HTTP_CONTENT_ENCODING"] = ", ".join(left)  # the server undoes chunks only: for the parser to refuse

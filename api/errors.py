@@ -31,7 +31,7 @@ _MESSAGES = {
     404: "There is no such route.",
     405: "The route does not have this method; Allow names those it has.",
     413: "The body is too large.",
-    415: "Send JSON, with Content-Type: application/json.",
+    415: "Send JSON, with Content-Type: application/json, and not compressed.",
 }
 _log = logging.getLogger(__name__)
 

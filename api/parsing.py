@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Request
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from app.identifiers import IDENTIFIER_PATTERN
 
@@ -19,7 +19,14 @@ _FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class StrictParser(FlaskParser):
     """Decodes bodies with the application's JSON provider. Broken JSON, or none at all, is refused before any schema."""
 
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        if twice := [name for name, values in req.args.lists() if len(values) > 1]:  # of which one would not be looked at
+            raise ValidationError({name: ["Given twice."] for name in twice})
+        return super().load_querystring(req, schema)
+
     def _raw_load_json(self, req: Request) -> Any:
+        if req.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
+            raise UnsupportedMediaType  # RFC 9110 section 8.4: it would have to be decoded
         try:
             return req.get_json()
         except BadRequest as error:

@@ -41,6 +41,12 @@ def test_the_newest_comes_first_with_all_fields(api: FixedTimeApi) -> None:
     assert [each["action"] for each in read(api)["entries"]] == ["audit.read", "mastery.query"]
 
 
+def test_a_filter_that_is_given_twice(api: FixedTimeApi) -> None:
+    """Only one of them would apply."""
+    answer = api.call("/audit?who=kim&who=lee&limit=5", method="GET")
+    assert (answer.status_code, answer.get_json()["error"]["details"]) == (422, {"who": ["Given twice."]})
+
+
 def test_filters_choose(api: FixedTimeApi) -> None:
     """All that are given must apply."""
     api.record(quiz())

@@ -163,6 +163,22 @@ def chunks(body: bytes) -> Iterator[bytes]:
     return (body[start : start + 65_536] for start in range(0, len(body), 65_536))
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "identity, gzip"])
+def test_a_body_that_is_encoded(live_api: LiveApi, coding: str) -> None:
+    """It is not decoded, so it is not accepted either, whatever it looks like."""
+    headers = live_api.authorization() | {"Content-Type": "application/json", "Content-Encoding": coding}
+    answer = requests.post(f"{live_api.url}/mastery/query", b'{"student_id": "s-1"}', headers=headers, timeout=30)
+    assert_refused(answer, 415, "MALFORMED_REQUEST")
+    assert "compressed" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("codings", ["gzip, chunked", "gzip, Chunked"])
+def test_chunks_of_what_is_compressed(live_api: LiveApi, codings: str) -> None:
+    """The same."""
+    request = f"Transfer-Encoding: {codings}\r\n\r\n15\r\n" + '{"student_id": "s-1"}' + "\r\n0\r\n\r\n"
+    assert talk(live_api, request.encode()).startswith("HTTP/1.1 415 ")
+
+
 def talk(
     live_api: LiveApi, request: bytes, *, path: str = "/mastery/query", token: bool = True, half_close: bool = False
 ) -> str:

@@ -87,6 +87,9 @@ PATHS += [
     "/docs/assets/%2e%2e/__init__.py",
     "/%00",
     "/%ff",
+    "//health",
+    "//audit",
+    "///docs",
 ]
 
 
