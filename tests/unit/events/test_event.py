@@ -130,6 +130,21 @@ def test_what_is_not_json_in_utf8_is_refused(value: bytes | None) -> None:
         decode_event(value, NOW)
 
 
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (activity(student_id="a/b"), "student_id: must be 1 to 50 letters, digits, _ or -"),
+        (quiz(quiz_id=""), "data.quiz_id: must be 1 to 50 letters, digits, _ or -"),
+        (activity(source="a\nb"), "source: must not have control characters"),
+    ],
+)
+def test_patterns_are_told_in_words(event: dict[str, Any], reason: str) -> None:
+    """A producer's log is read by people."""
+    with pytest.raises(InvalidInput) as refused:
+        decode(event)
+    assert str(refused.value) == reason
+
+
 def test_the_message_does_not_repeat_personal_data() -> None:
     """An invalid id may be somebody's name: it stays out of messages, and so out of logs."""
     with pytest.raises(InvalidInput) as refused:
