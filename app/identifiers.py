@@ -12,7 +12,7 @@ IDENTIFIER_PATTERN = r"^[A-Za-z0-9_-]{1,50}\Z"
 
 IDENTIFIER_RULE = "must be 1 to 50 letters, digits, _ or -"
 
-Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN, description=IDENTIFIER_RULE)]
+Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
 
 
 def require_identifier(name: str, value: str) -> str:

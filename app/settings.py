@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from app.errors import SettingsError
-from app.identifiers import Identifier
+from app.identifiers import IDENTIFIER_RULE, Identifier
 from app.tls_settings import TlsSettings, tls_contradictions, weak_tls
 from app.url_settings import are_brokers, is_http_url, is_redis_url
 
@@ -56,7 +56,7 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
 
     # Where things are. Empty, as the URLs of Redis may be: `mastery up` embeds a server, and its data folder says where.
     kafka_bootstrap: str = ""
-    key_prefix: Identifier = "mastery"
+    key_prefix: Annotated[Identifier, Meta(description=IDENTIFIER_RULE)] = "mastery"
 
     # Redis state. Two seconds are long for a command that takes microseconds, and short for a caller who waits.
     redis_timeout_seconds: Seconds = 2.0
@@ -190,7 +190,7 @@ def _readable(message: str) -> str:
     if get_origin(kind) is Literal:
         reason = f"must be one of {', '.join(get_args(kind))}"
     elif get_origin(kind) is Annotated and "regex" in reason:
-        reason = next(str(each.description) for each in get_args(kind) if isinstance(each, Meta))
+        reason = next(each.description for each in get_args(kind) if isinstance(each, Meta) and each.description)
     return f"{name}: {reason}"
 
 
