@@ -19,9 +19,11 @@ setup: .venv/installed  ## the virtual environment with everything in it; the ot
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; set it with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@# The lock is complete, so nothing is resolved: what the registry publishes later, and how a pip resolves, cannot matter.
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@# setuptools warns of folders named like the packages: they are the packages
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
 	@touch $@
 
 demo: setup  ## the whole engine on a simulated classroom, with a summary; Ctrl-C ends it
