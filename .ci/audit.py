@@ -1,6 +1,7 @@
 """``make audit``: known vulnerabilities of what we depend on, insecure code of our own, secrets in the repository.
 
-Ends with 1 if one of them is found. Where the data on vulnerabilities cannot be reached, it says so and checks the rest.
+Ends with 1 if one of them is found. Where the data on vulnerabilities is not reached, the rest is checked, the last line says
+that the audit is not complete, and it ends with 3.
 """
 
 import json
@@ -15,22 +16,30 @@ LOCK_FILE = "requirements.lock"
 BASELINE = ".secrets.baseline"  # what looks like a secret and is none, by its hash
 PLACES_MOVED = 3  # detect-secrets' exit code when nothing is new: it has written the new line numbers into the baseline
 ANSWER_SECONDS = 300
+INCOMPLETE = 3  # nothing was found, but not all was looked at
 
 
 def main() -> int:
     """Run the three of them; returns the exit code."""
-    return max(_dependencies(), _code(), _secrets())
+    dependencies, code, secrets = _dependencies(), _code(), _secrets()
+    found = code or secrets or dependencies not in {0, INCOMPLETE}
+    if dependencies == INCOMPLETE:
+        print("audit: NOT COMPLETE: no dependency was checked, since the data on vulnerabilities is not reached from here")
+    else:
+        print("audit: complete")
+    return 1 if found else dependencies
 
 
 def _dependencies() -> int:
+    """0, 1 when one is vulnerable, INCOMPLETE when none could be checked."""
     ended = _run(
         "pip_audit", "--require-hashes", "--disable-pip", "--requirement", LOCK_FILE, "--format=json", "--progress-spinner=off"
     )
     try:
         dependencies: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
     except ValueError:
-        print(f"pip-audit: NOT CHECKED, its data is not reached from here: {ended.stderr.strip().splitlines()[-1:]}")
-        return 0
+        print(f"pip-audit: {ended.stderr.strip().splitlines()[-1:]}")
+        return INCOMPLETE
     vulnerable = [each for each in dependencies if each.get("vulns")]
     unknown = [each["name"] for each in dependencies if "skip_reason" in each]
     for each in vulnerable:
@@ -38,13 +47,9 @@ def _dependencies() -> int:
             print(
                 f"pip-audit: {each['name']} {each['version']}: {found['id']}, fixed in {found['fix_versions'] or 'no version'}"
             )
-    if len(unknown) == len(dependencies):
-        print("pip-audit: NOT CHECKED, its data is not reached from here: it knows none of the packages")
-    else:
-        print(
-            f"pip-audit: {len(dependencies) - len(unknown)} packages checked, {len(vulnerable)} vulnerable; unknown: {unknown}"
-        )
-    return int(bool(vulnerable))
+    checked = len(dependencies) - len(unknown)
+    print(f"pip-audit: {checked} packages checked, {len(vulnerable)} vulnerable; unknown: {unknown}")
+    return int(bool(vulnerable)) if checked else INCOMPLETE
 
 
 def _code() -> int:

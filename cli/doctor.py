@@ -30,7 +30,7 @@ UNSET = {
 def run(settings: Settings, *, console: Console) -> int:
     """Print settings and pings. Returns 0 when everything answers, else 1."""
     console.print(_settings_table(settings))
-    for name in unknown_settings(os.environ):
+    for name in unknown_settings(os.environ):  # noqa: TID251 - looked at for names that no setting has
         console.print(f"[yellow]{name} is not a setting and is ignored[/yellow]")
     if not (settings.redis_url and settings.kafka_bootstrap):
         console.print(f"No stack runs on {settings.data_path}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True)

@@ -120,7 +120,7 @@ def _flower_settings() -> str:
 
 def _environment(stack: RunningStack) -> dict[str, str]:
     return {
-        **os.environ,
+        **os.environ,  # noqa: TID251 - passed on, not read
         f"{PREFIX}REDIS_URL": stack.redis_url,
         f"{PREFIX}BROKER_URL": stack.broker_url,
         f"{PREFIX}KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
