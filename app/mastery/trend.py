@@ -1,8 +1,9 @@
-"""Where mastery is heading: the least-squares slope of the daily mastery of the last 14 days.
+"""Where mastery is heading: the least-squares slope of the latest daily mastery.
 
-    slope = Σ (x − x̄)·y / Σ (x − x̄)²      x: 0..13, oldest first; y: mastery on that day; unit: mastery per day
+    slope = Σ (x − x̄)·y / Σ (x − x̄)²      x: 0..n−1, the oldest day first; y: mastery on that day; unit: mastery per day
 
-A day before the first evidence has mastery 0, as the formula says. Source: design section 3.
+Of the last 14 days those count that lie on or after the first retained evidence: before it nothing is known, which is not
+mastery 0. Fewer than three of them are no trend. Source: design section 3.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,8 @@ from enum import StrEnum
 from app.clock import Day
 
 TREND_DAYS = 14
+FEWEST_DAYS = 3
 STABLE_WITHIN = 0.002  # mastery per day
-
-_CENTRED = [x - (TREND_DAYS - 1) / 2 for x in range(TREND_DAYS)]
-_SQUARES = sum(x * x for x in _CENTRED)
 
 
 class Trend(StrEnum):
@@ -26,9 +25,16 @@ class Trend(StrEnum):
 
 
 def slope(daily: Mapping[Day, float], last: Day) -> float:
-    """Mastery per day over the 14 days that end on ``last``."""
-    first = last - TREND_DAYS + 1
-    return sum(x * daily.get(first + i, 0.0) for i, x in enumerate(_CENTRED)) / _SQUARES
+    """Mastery per day over the 14 days that end on ``last``, as far as ``daily`` reaches back; 0 for fewer than three days.
+
+    ``daily`` has every day from the first retained evidence to ``last``.
+    """
+    days = min(TREND_DAYS, len(daily))
+    if days < FEWEST_DAYS:
+        return 0.0
+    first, mean = last - days + 1, (days - 1) / 2
+    squares = days * (days * days - 1) / 12  # Σ (x − x̄)² of 0..n−1
+    return sum((x - mean) * daily[first + x] for x in range(days)) / squares
 
 
 def trend(daily: Mapping[Day, float], last: Day) -> Trend:

@@ -77,7 +77,14 @@ def test_components_are_left_out_on_request(api: FixedTimeApi) -> None:
     ("expected", "events"),
     [
         ("stable", [activity(timestamp="2026-10-28T08:00:00Z")]),
-        ("improving", [completion(timestamp="2026-10-22T08:00:00Z")]),
+        ("stable", [completion(timestamp="2026-10-18T08:00:00Z")]),
+        (
+            "improving",
+            [
+                completion(timestamp="2026-10-15T08:00:00Z", completed_exercises=0),
+                completion(timestamp="2026-10-22T08:00:00Z", completed_exercises=5),
+            ],
+        ),
         (
             "declining",
             [
