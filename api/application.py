@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, request
 from flask.json.provider import JSONProvider
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import audit, auth, health, ingest, mastery, task_states
 from api.access import check_routes, register_access
 from api.audit_trail import register_audit
 from api.authentication import register_authentication
-from api.bodies import WholeBody
+from api.bodies import WholeBody, register_body_limits
 from api.errors import register_error_handlers
 from api.headers import register_cors, register_headers
 from api.openapi import openapi
@@ -39,12 +39,25 @@ class StrictJson(JSONProvider):
 
 
 def register_one_spelling(app: Flask) -> None:
-    """Know no route by ``//route``, for which Werkzeug takes it: a proxy in front may have rules about ``/route``."""
+    """Know no route by ``//route``, for which Werkzeug takes it: a proxy in front may have rules about ``/route``.
+
+    Nor with a query that is no text (RFC 3986 section 2.5): Werkzeug takes its bytes for UTF-8, and fails where it is read.
+    """
 
     @app.before_request
-    def refuse_slashes() -> None:
+    def refuse() -> None:
         if request.environ["PATH_INFO"].startswith("//"):
             request.url_rule, request.routing_exception = None, NotFound()
+        if not _is_utf_8(request.query_string):
+            request.url_rule, request.routing_exception = None, BadRequest("The query is not in UTF-8.")
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def create_app(engine: Engine | None = None) -> Flask:
@@ -68,6 +81,8 @@ def create_app(engine: Engine | None = None) -> Flask:
     register_authentication(app)
     register_rate_limits(app)
     register_access(app)
+    register_body_limits(app)
+    task_states.register_waiters(app)
     api = openapi(app)
     register_error_handlers(app)
     for blueprint in (

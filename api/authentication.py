@@ -1,5 +1,6 @@
 """Who is calling: a JWT in the Authorization header becomes a Principal. flask-jwt-extended has it verified."""
 
+import re
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, cast
@@ -24,6 +25,11 @@ from app.security.tokens import Claims, InvalidToken, claims_of, refused
 VERIFIED_SECONDS = 60
 VERIFIED_TOKENS = 10_000  # those of so many callers are remembered: 10 MB
 
+# RFC 6750 section 2.1, the scheme in any case (RFC 9110 section 11.1). What is not of this form never reaches the library,
+# which takes lists apart, knows the scheme in one case only, and raises IndexError for some of what is none.
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
+_NO_TOKEN = "A valid token is needed: Authorization: Bearer <JWT>."  # noqa: S105 - says that there is none
+
 
 class AuthenticationFailed(EngineError):
     """The request has no valid token; the message says what is wrong with it."""
@@ -38,13 +44,11 @@ def register_authentication(app: Flask) -> None:
     def identify() -> None:
         if request.method == "OPTIONS":
             return  # a browser asks without a token whether it may ask; Flask answers
-        header = request.headers.get("Authorization", "")
-        if header[:7].lower() == "bearer ":  # the scheme in any case (RFC 9110 section 11.1); the library knows one
-            header = request.environ["HTTP_AUTHORIZATION"] = f"Bearer {header[7:]}"
         try:
+            header = request.environ["HTTP_AUTHORIZATION"] = f"Bearer {_bearer_token()}"
             g.claims = verified.claims(header) or verified.remember(header, _claims())
             g.principal = g.claims.principal
-        except (AuthenticationFailed, DependencyUnavailable) as error:
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the request is counted before this is raised
             g.authentication_error = error
 
 
@@ -56,7 +60,7 @@ def caller() -> Principal | None:
 def require_token() -> Principal:
     """The caller of this request. Raises AuthenticationFailed without a valid token, DependencyUnavailable if none can tell."""
     if "authentication_error" in g:
-        raise cast("EngineError", g.authentication_error)
+        raise cast("Exception", g.authentication_error)
     return principal()
 
 
@@ -114,7 +118,15 @@ class _VerifiedTokens:
 
 
 def _digest(header: str) -> bytes:
-    return blake2b(header.encode(errors="surrogateescape")).digest()
+    return blake2b(header.encode()).digest()
+
+
+def _bearer_token() -> str:
+    """What stands in the header where a token belongs. Raises AuthenticationFailed where nothing does."""
+    found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+    if found is None:
+        raise AuthenticationFailed(_NO_TOKEN)
+    return found[1]
 
 
 def _configure(app: Flask) -> None:
@@ -147,4 +159,4 @@ def _claims() -> Claims:
     except JWTDecodeError as error:  # this one check is the library's own
         raise AuthenticationFailed("The token's claim sub is missing.") from error
     except JWTExtendedException as error:
-        raise AuthenticationFailed("A valid token is needed: Authorization: Bearer <JWT>.") from error
+        raise AuthenticationFailed(_NO_TOKEN) from error

@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from api.access import performs
 from api.audit_trail import concerns
 from api.authentication import engine, principal
+from api.bodies import takes_a_list
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
 from api.parsing import JsonBlueprint
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
@@ -112,6 +113,7 @@ def busy(error: Busy) -> Response:
 
 @blueprint.post("/ingest")
 @performs(Action.INGEST_EVENTS)
+@takes_a_list
 @blueprint.arguments(IngestBody())
 @blueprint.response(202, envelope(Ingested), description="Taken over, those that are valid", headers=REPLAYED_HEADER)
 @blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")

@@ -13,6 +13,8 @@ from app.identifiers import IDENTIFIER_PATTERN
 
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
 _OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
+# More than any schema knows. Each that is unknown would be looked at, and a body of 2 MB has room for 200,000.
+MAX_FIELDS = 100
 _FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -28,9 +30,12 @@ class StrictParser(FlaskParser):
         if req.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
             raise UnsupportedMediaType  # RFC 9110 section 8.4: it would have to be decoded
         try:
-            return req.get_json()
+            body = req.get_json()
         except BadRequest as error:
             raise BadRequest("The body is not JSON in UTF-8, or did not arrive whole.") from error
+        if isinstance(body, dict) and len(body) > MAX_FIELDS:
+            raise ValidationError(f"Has more than {MAX_FIELDS} fields.")
+        return body
 
 
 class JsonBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest has no types

@@ -1,7 +1,11 @@
 """How often a caller may call: each route's action says which limit counts, and each answer what is left of it.
 
 Known callers are counted by tenant, role and subject; calls without a valid token, and those of routes that anyone may call, by
-their address. A request is counted before its body, or the rights of its caller, are looked at.
+their address, in two windows: what neighbours send without a token takes the public routes from nobody. A request is counted
+before its body, or the rights of its caller, are looked at.
+
+A browser's question whether a page may call (CORS) is not counted: it is answered as cheaply as /health, and comes before each
+call of a known caller, whom the junk of a neighbour must not stop.
 """
 
 import math
@@ -10,6 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import TooManyRequests
 
+from api.access import PUBLIC_ENDPOINTS
 from api.authentication import caller, claims, engine
 from app.bootstrap import Engine
 from app.security.access import Action, Principal
@@ -44,7 +49,7 @@ def register_rate_limits(app: Flask) -> None:
 
     @app.before_request
     def count() -> None:
-        if request.endpoint == _UNLIMITED:
+        if request.endpoint == _UNLIMITED or _is_preflight():
             return
         who, area = caller(), _area()
         limit, allowance = anonymous, None
@@ -86,9 +91,20 @@ def _area() -> str | None:
     return action and _AREAS.get(action, _OTHERS)
 
 
+def _is_preflight() -> bool:
+    """Where browsers may ask (CORS), Flask answers them on every route; elsewhere no route has the method."""
+    return request.method == "OPTIONS" and request.endpoint is not None
+
+
+def _window() -> str:
+    if request.endpoint == _READINESS:
+        return "ready:"
+    return "public:" if request.endpoint in PUBLIC_ENDPOINTS else ""
+
+
 def _address() -> str:
     """Whom a call without a caller is counted for: a host, or a network where one host has all of its addresses."""
-    prefix = "ready:" if request.endpoint == _READINESS else ""
+    prefix = _window()
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:  # a Unix socket's, or what a proxy says that hides it: such callers share one window

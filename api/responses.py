@@ -17,6 +17,10 @@ VERSION = version("mastery-engine")
 # A caller's own id is used if it is safe to log; anything else is replaced, not refused.
 SAFE_ID = r"^[A-Za-z0-9._-]{1,64}$"
 
+# What a failure tells is bounded, whatever was sent: so many problems, and of texts that quote what was sent the beginning.
+MAX_PROBLEMS = 20
+MAX_TEXT = 200
+
 
 class ErrorCode(StrEnum):
     """What a caller's program can tell failures apart by."""
@@ -85,8 +89,11 @@ def failure(
     details: dict[str, list[str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A failed one; ``details`` names fields and their reasons."""
-    error = {"code": code, "message": message, "details": details or {}}
+    """A failed one; ``details`` names fields and their reasons, of which the first are told, and how many more there are."""
+    told, more = _first(details or {})
+    if more:
+        message = f"{message} {MAX_PROBLEMS} problems are told, {more} more are not."
+    error = {"code": code, "message": message, "details": told}
     return _respond({"success": False, "error": error, "meta": _meta()}, status, headers)
 
 
@@ -112,6 +119,21 @@ def _respond(body: dict[str, Any], status: int, headers: dict[str, str] | None) 
     response.status_code = status
     response.headers.update(headers or {})
     return response
+
+
+def _first(details: dict[str, list[str]]) -> tuple[dict[str, list[str]], int]:
+    """The first problems, in texts of bounded length, and how many are left out."""
+    problems = [(name, reason) for name, reasons in details.items() for reason in reasons]
+    told: dict[str, list[str]] = {}
+    for name, reason in problems[:MAX_PROBLEMS]:
+        told.setdefault(_beginning(name), []).append(_beginning(reason))
+    return told, max(0, len(problems) - MAX_PROBLEMS)
+
+
+def _beginning(text: str) -> str:
+    """Of a text that may be as long as a caller likes, and may hold what is no UTF-8: a query string's stray bytes."""
+    shown = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return shown.encode(errors="backslashreplace").decode()
 
 
 def _meta() -> dict[str, str]:

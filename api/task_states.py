@@ -1,8 +1,9 @@
 """Answers that a task computes: awaited, or handed over as 202 and asked for at GET /tasks/{id}."""
 
-from typing import Any
+from threading import BoundedSemaphore
+from typing import Any, cast
 
-from flask import Response, request, url_for
+from flask import Flask, Response, current_app, request, url_for
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 from werkzeug.http import parse_set_header
@@ -17,6 +18,7 @@ from tasks.delivery import RESULTS_KEPT
 from tasks.results import TaskState, TaskStatus, await_task, task_state
 
 POLL_AFTER_SECONDS = "1"
+_WAITERS = "task-waiters"
 
 # For the OpenAPI document of routes whose answer a task computes.
 PREFER = {
@@ -62,18 +64,24 @@ def get_task(task_id: Any) -> Response:
     return success(body)
 
 
+def register_waiters(app: Flask) -> None:
+    """Bound how many threads wait for tasks: while the workers hang, the others still answer."""
+    settings = app.extensions["engine"].settings
+    app.extensions[_WAITERS] = BoundedSemaphore(min(settings.calculate_waiters, settings.http_threads - 1))
+
+
 def answer_of(task: Any, *arguments: Any) -> Response:
     """Have a task compute the answer: 200 if it is there in time, else, or if the caller prefers, 202 and where to ask.
 
-    Raises what the task raised, if it is of a kind that the error contract knows.
+    Where as many wait as may, that is 202 at once as well. Raises what the task raised, if it is of a kind that the error
+    contract knows.
     """
-    settings = engine().settings
     caller = principal()
     task_id = enqueue(task, *arguments).id
     engine().task_owners.remember(caller.tenant, task_id, caller.identity, int(RESULTS_KEPT.total_seconds()))
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
-        state = await_task(task_id, settings.calculate_wait_seconds)
+        state = _state_in_time(task_id)
         if state.status is TaskStatus.SUCCEEDED:
             return success(state.result)
         if state.status is TaskStatus.FAILED:
@@ -82,6 +90,17 @@ def answer_of(task: Any, *arguments: Any) -> Response:
     if prefers_async:
         headers["Preference-Applied"] = "respond-async"
     return success({"task_id": task_id, "status": TaskStatus.PENDING}, 202, headers)
+
+
+def _state_in_time(task_id: str) -> TaskState:
+    """The task's state once it has ended, or after the time that a caller waits, or now, where too many wait already."""
+    waiters = cast("BoundedSemaphore", current_app.extensions[_WAITERS])
+    if not waiters.acquire(blocking=False):
+        return task_state(task_id)
+    try:
+        return await_task(task_id, engine().settings.calculate_wait_seconds)
+    finally:
+        waiters.release()
 
 
 def _reason(state: TaskState) -> str:

@@ -69,6 +69,9 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     http_threads: Annotated[int, Meta(ge=1, le=256)] = 8
     http_max_body_bytes: Annotated[int, Meta(ge=1024, le=100_000_000)] = 2_000_000
     calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it is handed a 202
+    # So many callers of a process wait at a time, each with a thread of its own; others get their 202 at once. One thread at
+    # least is left for what needs no task, however many are allowed here.
+    calculate_waiters: Annotated[int, Meta(ge=0, le=255)] = 6
     # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. 30 bytes an event.
     idempotency_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
     http_trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0  # how many proxies in front add X-Forwarded-For and -Proto

@@ -68,12 +68,14 @@ class FixedTimeApi:
         tenant: str = "t-1",
         subject: str = "tester",
         cohorts: tuple[str, ...] = (),
+        environ: dict[str, str] | None = None,
     ) -> TestResponse:
-        """A request of somebody, with headers of their own."""
+        """A request of somebody, with headers of their own; ``environ`` has what no client would let them send."""
         token = development_token(
             self.engine.settings, role=role, tenant=tenant, subject=subject, cohorts=cohorts, now=datetime.now(UTC)
         )
-        return self.client.open(path, method=method, json=body, headers={"Authorization": f"Bearer {token}", **(headers or {})})
+        all_headers = {"Authorization": f"Bearer {token}", **(headers or {})}
+        return self.client.open(path, method=method, json=body, headers=all_headers, environ_overrides=environ)
 
     def post(self, path: str, body: Any, **caller: Any) -> TestResponse:
         return self.call(path, body, **caller)

@@ -1,13 +1,16 @@
 """POST /mastery/calculate: from given components in the request, or from the facts by a real worker; GET /tasks/{id}."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
+import requests
 
 from app.clock import day_number
 from app.events.event import decode_event
@@ -16,7 +19,7 @@ from app.mastery.store import Totals
 from app.security.access import Role
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import completion, quiz
-from tests.stack import wait_for
+from tests.stack import Stack, wait_for
 
 COMPONENTS = {"completion": 0.5, "quiz": 1, "quality": None, "consistency": 0.25}
 TASK_SECONDS = 20.0
@@ -110,15 +113,51 @@ def test_recomputed_from_the_facts_by_the_worker(live_api: LiveApi, observed: Ca
 
 
 def test_callers_at_the_same_time(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """Forty callers of eight threads: each gets the answer to its own question, with its own correlation id."""
+    """Forty callers of eight threads: each gets the answer to its own question, at once or where it is told to ask for it."""
     students = [observed() for _ in range(40)]
 
-    def ask(student: str) -> tuple[int, str, str]:
+    def ask(student: str) -> tuple[str, str]:
         answer = live_api.post("/mastery/calculate", {"student_id": student}, {"X-Correlation-ID": student})
-        return answer.status_code, answer.json()["data"]["student_id"], answer.headers["X-Correlation-ID"]
+        return answered(live_api, answer)["student_id"], answer.headers["X-Correlation-ID"]
 
     with ThreadPoolExecutor(len(students)) as callers:
-        assert [(200, student, student) for student in students] == list(callers.map(ask, students))
+        assert [(student, student) for student in students] == list(callers.map(ask, students))
+
+
+def answered(live_api: LiveApi, answer: requests.Response) -> Any:
+    """What the task computed, once it is there."""
+    assert answer.status_code in {200, 202}
+    if answer.status_code == 200:
+        return answer.json()["data"]
+    place = answer.headers["Location"]
+    wait_for(lambda: live_api.get(place).json()["data"]["status"] == "succeeded", TASK_SECONDS)
+    return live_api.get(place).json()["data"]["result"]
+
+
+def test_while_the_worker_hangs_few_threads_wait_for_it(live_api: LiveApi, observed: Callable[..., str]) -> None:
+    """As many callers as may wait do; the others are handed over at once, and everybody else is answered as ever."""
+    settings = live_api.stack.settings
+    body, callers = {"student_id": observed()}, 2 * settings.http_threads
+    with hanging_worker(live_api.stack), ThreadPoolExecutor(callers) as pool:
+        answers = [pool.submit(live_api.post, "/mastery/calculate", body) for _ in range(callers)]
+        wait_for(lambda: sum(answer.done() for answer in answers) == callers - settings.calculate_waiters, TASK_SECONDS)
+        assert live_api.post("/mastery/query", body).status_code == 200
+        assert {202} == {answer.result().status_code for answer in answers}
+    assert all(answered(live_api, answer.result())["score"] == 0.56 for answer in answers)
+
+
+@contextmanager
+def hanging_worker(stack: Stack) -> Iterator[None]:
+    """The stack with a worker whose processes stand still."""
+    of_stack = psutil.Process(stack.process.pid).children(recursive=True)
+    workers = [each for each in of_stack if {"celery", "worker"} <= set(each.cmdline())]
+    try:
+        for each in workers:
+            each.suspend()
+        yield
+    finally:
+        for each in workers:
+            each.resume()
 
 
 def test_weights_change_the_answer_and_not_the_ranking(live_api: LiveApi, observed: Callable[..., str]) -> None:

@@ -171,21 +171,24 @@ def test_failures_count(settings: Settings) -> None:
 
 
 def test_guessing_tokens(settings: Settings) -> None:
-    """Calls without a valid token count for their address, whatever they ask for; callers who have one are not touched."""
-    with api_with(settings, ratelimit_anonymous="4/minute") as api:
+    """Calls without a valid token count for their address, whatever they ask for; callers who have one are not touched.
+
+    Neither are the routes that anyone may call: those behind the same address still see them.
+    """
+    with api_with(settings, ratelimit_anonymous="3/minute") as api:
         answers = [
             api.client.post("/mastery/query", json=QUERY),
             api.client.post("/mastery/ingest", json={}, headers={"Authorization": "Bearer guess"}),
             get(api, "/nowhere"),
-            get(api, "/"),
         ]
-        assert [(answer.status_code, left(answer)) for answer in answers] == [(401, 3), (401, 2), (404, 1), (200, 0)]
-        assert_refused(api.client.post("/mastery/query", json=QUERY), "4 per minute")
-        assert_refused(get(api, "/docs"), "4 per minute")
+        assert [(answer.status_code, left(answer)) for answer in answers] == [(401, 2), (401, 1), (404, 0)]
+        assert_refused(api.client.post("/mastery/query", json=QUERY), "3 per minute")
+        assert_refused(get(api, "/nowhere"), "3 per minute")
         assert api.post("/mastery/query", QUERY).status_code == 404
-        assert get(api, address="127.0.0.2").status_code == 200
+        assert get(api, "/nowhere", address="127.0.0.2").status_code == 404
+        assert [(get(api, path).status_code) for path in ("/", "/openapi.json", "/docs")] == [200, 200, 200]
         headers = {"Authorization": f"Bearer {token(settings)}"}
-        assert_refused(api.client.get("/", headers=headers), "4 per minute")  # where a token does not matter
+        assert_refused(api.client.get("/", headers=headers), "3 per minute")  # where a token does not matter
 
 
 def test_probes(settings: Settings) -> None:
@@ -199,11 +202,23 @@ def test_probes(settings: Settings) -> None:
         assert [get(api, "/ready").status_code for _ in range(2)] == [503, 429]  # there is no worker
 
 
-def test_a_preflight_counts_for_its_address(settings: Settings) -> None:
-    """What a browser asks first comes without a token."""
+def test_a_preflight_is_not_counted(settings: Settings) -> None:
+    """Junk from an address stops none of the browsers behind it; what is no route's is junk, and counts."""
     with api_with(settings, ratelimit_anonymous="1/minute", cors_origins="https://school.example") as api:
         headers = {"Origin": "https://school.example", "Access-Control-Request-Method": "POST"}
-        assert [api.client.options("/mastery/query", headers=headers).status_code for _ in range(2)] == [200, 429]
+        assert [api.client.options("/nowhere", headers=headers).status_code for _ in range(2)] == [404, 429]
+        for _ in range(3):
+            answer = api.client.options("/mastery/query", headers=headers)
+            assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "https://school.example")
+            assert not NAMES & set(answer.headers.keys())
+        assert api.post("/mastery/query", QUERY).status_code == 404
+
+
+def test_a_request_that_fails_unexpectedly_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with its token: nobody has a way to ask without being counted."""
+    monkeypatch.setattr("api.authentication.verify_jwt_in_request", lambda **_: 1 / 0)
+    with api_with(settings, ratelimit_anonymous="2/minute") as api:
+        assert [api.post("/mastery/query", QUERY).status_code for _ in range(3)] == [500, 500, 429]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +254,7 @@ def test_trusted_proxies(settings: Settings, proxies: int, forwarded: str, count
     """As many proxies are believed as the settings say, counted from the engine; a client cannot choose its address."""
     with api_with(settings, ratelimit_anonymous="1/minute", http_trusted_proxies=proxies) as api:
         assert get(api, X_Forwarded_For=forwarded).status_code == 200
-        assert [key.decode().rpartition("rate:")[2] for key in windows(api.engine)] == [counted]
+        assert [key.decode().rpartition("rate:public:")[2] for key in windows(api.engine)] == [counted]
         assert_refused(get(api, X_Forwarded_For=forwarded), "1 per minute")
         assert get(api, X_Forwarded_For=forwarded, address="127.0.0.9").status_code == (429 if counted == "192.0.2.9" else 200)
 
