@@ -17,9 +17,22 @@ class InvalidInput(EngineError):
         super().__init__(field, reason)  # as they are, so that the error survives a journey through Celery
         self.field = field
         self.reason = reason
+        self.errors: tuple[InvalidInput, ...] = (self,)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}" if self.field else self.reason
+
+
+class InvalidFields(InvalidInput):
+    """Several things are wrong with one input. ``field`` and ``reason`` are those of the first; ``errors`` are all of them."""
+
+    def __init__(self, *errors: InvalidInput) -> None:
+        super().__init__(errors[0].field, errors[0].reason)
+        self.args = errors
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.errors))
 
 
 class DependencyUnavailable(EngineError):

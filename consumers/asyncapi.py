@@ -78,7 +78,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "ActivityEvent": "The student was active on this day (UTC).",
     "event_id": "A UUID that identifies the event: sent again for the same student, it does not count again",
     "event_type": "What the message is",
-    "timestamp": "When it happened: ISO 8601 with an offset, or epoch milliseconds; at most five minutes ahead",
+    "timestamp": "When it happened: ISO 8601 with an offset, as RFC 3339 has it, or epoch milliseconds; at most 5 min ahead",
     "student_id": "Unique within the tenant",
     "tenant_id": "Whose student it is; tenants see nothing of each other",
     "cohort_id": "The student is in the cohort that their latest event names",
@@ -101,7 +101,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "DeadLetter.event_id": "What the event gives as its id, if that is text; at most 200 characters",
     "original_event_type": "What the event gives as its type, if that is text; at most 200 characters",
     "original_payload": "The value as it came: as JSON if it is JSON, else as text; null if the record had none",
-    "error_message": "For an invalid event the field and what it must be; at most 200 characters",
+    "error_message": "For an invalid event every wrong field and what it must be; at most 1,000 characters",
     "failed_at": "When it was given up, UTC, ISO 8601",
     "retry_count": "How often it was tried again before",
 }

@@ -29,9 +29,8 @@ def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> tuple[Ch
             decode_event(value, now)
         except InvalidInput as error:
             if len(letters) < LOGGED_REASONS:  # and not what was found there, which may be anything
-                _log.warning(
-                    "partition %d offset %d is no valid event: %s", record.partition, record.offset, error.field or "all"
-                )
+                fields = ", ".join(each.field or "all" for each in error.errors)
+                _log.warning("partition %d offset %d is no valid event: %s", record.partition, record.offset, fields)
             letters.append(address(invalid_event(value, error, now), topic, record, message.key()))
         except Exception as error:  # noqa: BLE001 - one record must not stop its partition for ever
             _log.error("partition %d offset %d cannot be judged: %s", record.partition, record.offset, frames(error))

@@ -11,7 +11,8 @@ from app.events.chunk import SourceRecord
 
 # A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to six characters each.
 MAX_PAYLOAD_BYTES = 150_000
-MAX_TEXT = 200  # of what an event claims as its id or type, and of a message about it
+MAX_TEXT = 200  # of what an event claims as its id or type
+MAX_MESSAGE = 1_000  # all that can be wrong with an event's dozen fields, and the names of its types
 # tenant_id/student_id are 101 bytes; a longer key is no such, and with the letter might not fit into a message.
 MAX_KEY_BYTES = 200
 
@@ -92,7 +93,7 @@ def _dead_letter(value: bytes | None, error_type: ErrorType, message: str, faile
         original_event_type=_text(fields.get("event_type")),
         original_payload=payload,
         error_type=error_type,
-        error_message=message[:MAX_TEXT],
+        error_message=message[:MAX_MESSAGE],
         failed_at=failed_at,
         retry_count=retry_count,
     )

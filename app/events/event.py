@@ -3,7 +3,10 @@
 Fields that the contract does not name are ignored, so that a producer may add some without breaking its readers.
 """
 
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
@@ -11,9 +14,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.errors import InvalidInput
-from app.identifiers import IDENTIFIER_RULE, Identifier
+from app.events.decode_by_field import decode_by_field
+from app.events.moment import parse_moment
+from app.identifiers import Identifier
 
-MAX_CLOCK_SKEW = timedelta(minutes=5)  # a producer's clock may run ahead by this much; more is a mistake
+# An event has two; fields that nobody knows may have more. How many a decoder can read depends on how deep in calls it is
+# itself (Python allows a thousand in all), and the worker must be able to read what was accepted elsewhere.
+MAX_LEVELS = 100
 
 # A million a event keeps 90 days of sums far below 2**53, where Lua's numbers stop being exact.
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -85,40 +92,38 @@ class ActivityEvent(Envelope, frozen=True, kw_only=True, tag="consistency.activi
 
 Event: TypeAlias = CompletionEvent | QuizEvent | QualityEvent | ActivityEvent
 
+EVENT_TYPES: Mapping[str, type[Envelope]] = {
+    str(each.__struct_config__.tag): each for each in (CompletionEvent, QuizEvent, QualityEvent, ActivityEvent)
+}
+
 _decoder = msgspec.json.Decoder(Event)
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 
 
 def decode_event(value: bytes | None, now: datetime) -> tuple[Event, datetime]:
     """The event in a record's value, and its moment in UTC.
 
-    Raises InvalidInput, naming the field, for what can never be an event.
+    Raises InvalidInput, naming the field, for what can never be an event; it has all ``errors``.
     """
     if value is None:
         raise InvalidInput("", "the record has no value")
+    if value.count(b"[") + value.count(b"{") > MAX_LEVELS and _levels(value) > MAX_LEVELS:
+        raise InvalidInput("", f"is nested deeper than {MAX_LEVELS} levels")
     try:
         event = _decoder.decode(value)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        field = path.strip(".`")
-        if "regex" in reason:  # which not every reader can read
-            reason = IDENTIFIER_RULE if field.endswith("_id") else "must not have control characters"
-        raise InvalidInput(field, reason) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput("", "not JSON in UTF-8") from error
-    return event, _moment(event.timestamp, now)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        checks = {"timestamp": partial(parse_moment, now=now)}
+        event = decode_by_field(value, EVENT_TYPES, Envelope, checks)
+    return event, parse_moment(event.timestamp, now)
 
 
-def _moment(timestamp: str | int, now: datetime) -> datetime:
-    try:
-        if isinstance(timestamp, int):
-            moment = datetime.fromtimestamp(timestamp / 1000, UTC)
-        else:
-            moment = datetime.fromisoformat(timestamp)
-            if moment.tzinfo is None:
-                raise InvalidInput("timestamp", "needs an offset, such as Z")
-            moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise InvalidInput("timestamp", "must be ISO 8601 with an offset, or epoch milliseconds") from error
-    if moment - now > MAX_CLOCK_SKEW:
-        raise InvalidInput("timestamp", "lies more than 5 minutes in the future")
-    return moment
+def _levels(value: bytes) -> int:
+    """How many objects and arrays are within each other, the outermost included."""
+    deepest = level = 0
+    for found in _TEXT_OR_BRACKET.finditer(value):
+        if found[0] in b"[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif found[0] in b"]}":
+            level -= 1
+    return deepest

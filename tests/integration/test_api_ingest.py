@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from app.bootstrap import Engine, bootstrap
 from app.errors import DependencyUnavailable, InvalidInput
 from app.events.chunk import HTTP, Chunk, SourceRecord
-from app.events.event import decode_event
+from app.events.event import EVENT_TYPES, decode_event
 from app.events.ingest_events import ingest_events
 from app.events.ledger import Attempt, ChunkId, Counts
 from app.idempotency import Claim, fingerprint
@@ -138,7 +138,7 @@ def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
         (1, wrong["event_id"], {"data.total_questions": ["Expected `int` >= 1"]}),
         (2, "x" * 200, {"tenant_id": ["must be the token's tenant"]}),
         (3, None, {"event": ["Expected `object`, got `int`"]}),
-        (4, None, {"event": ["Object missing required field `event_type`"]}),
+        (4, None, {"event_type": [f"must be one of {', '.join(EVENT_TYPES)}"]}),
     ]
     expected = [
         {"index": 0, "event_id": good["event_id"], "status": "accepted"},
@@ -164,8 +164,7 @@ def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Pos
     }
     assert expected == told
     assert details(post({"event": quiz(total_questions=0)})) == {"event.data.total_questions": ["Expected `int` >= 1"]}
-    reason = details(post({"event": quiz(event_type="x" * 1_000_000)}))["event.event_type"][0]
-    assert len(reason) == 200
+    assert "xxx" not in details(post({"event": quiz(event_type="x" * 1_000_000)}))["event.event_type"][0]
     assert taken(api.engine) == (0, {}, 0)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidInput
-from app.events.event import decode_event
+from app.events.event import QuizEvent, decode_event
 from tests.learning_events import activity, completion, quality, quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
@@ -33,12 +33,49 @@ def test_each_type_of_event_is_taken(event: dict[str, Any]) -> None:
         "2026-10-27T17:24:26-05:30",
         "2026-10-27T22:54:26.000+00:00",
         "20261027T225426Z",
+        "2026-W44-2T22:54:26Z",
+        "2026-10-27t22:54:26z",
+        "2026-10-27 22:54:26,000Z",
+        "2026-10-28T00:54:26.000000000+02",
         1793141666000,
+        1793141666000.0,
     ],
 )
 def test_a_moment_may_be_written_in_many_ways(timestamp: str | int) -> None:
     """ISO 8601 with any offset, or epoch milliseconds, all mean the same moment in UTC."""
     assert decode(activity(timestamp=timestamp)) == datetime(2026, 10, 27, 22, 54, 26, tzinfo=UTC)
+
+
+def test_a_leap_second_stays_on_its_day() -> None:
+    """RFC 3339 has 23:59:60, in whatever zone; it counts as the second before."""
+    expected = datetime(2026, 10, 27, 23, 59, 59, 500_000, tzinfo=UTC)
+    assert decode(activity(timestamp="2026-10-27T23:59:60.5Z")) == expected
+    assert decode(activity(timestamp="2026-10-28T05:29:60.5+05:30")) == expected
+
+
+def test_a_whole_number_may_have_a_point() -> None:
+    """JSON Schema, and so docs/asyncapi.json, takes 8.0 for an integer."""
+    decoded, _ = decode_event(json.dumps(quiz(total_questions=10.0, correct_answers=8e0)).encode(), NOW)
+    assert isinstance(decoded, QuizEvent)
+    assert repr(decoded.data) == "QuizPerformance(quiz_id='q-1', total_questions=10, correct_answers=8)"
+
+
+@pytest.mark.parametrize(
+    "field", [rb'"\ud83d"', rb'{"\ud83d": 1}', rb'"a\udc00\ud83dz"', b"1e400", b"9" * 5_000, b'"\xff"', b"[" * 98 + b"]" * 98]
+)
+def test_ignored_fields_do_not_matter(field: bytes) -> None:
+    """Whatever an ignored field holds (half an emoji, a number beyond measure): the evidence is clear."""
+    value = json.dumps(quiz()).encode()[:-1] + b', "note": ' + field + b"}"
+    assert decode_event(value, NOW)[0].student_id == "s-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [(r"\ud83d", "\ufffd"), (r"\ud83d\ude00", "\U0001f600"), (r"\\ud83d", r"\ud83d")]
+)
+def test_half_a_surrogate_pair_is_replaced(text: str, expected: str) -> None:
+    """A whole pair is the character that it means, and an escaped backslash begins no escape; also beside half a pair."""
+    value = json.dumps(activity(source="TEXT", mood="HALF")).replace("TEXT", text).replace("HALF", r"\udc00")
+    assert decode_event(value.encode(), NOW)[0].source == expected
 
 
 def test_fields_beyond_the_contract_are_ignored() -> None:
@@ -76,6 +113,12 @@ def test_five_minutes_ahead_is_the_most() -> None:
         (activity(timestamp=1.5), "timestamp"),
         (activity(timestamp=True), "timestamp"),
         (activity(timestamp=10**30), "timestamp"),
+        (activity(timestamp=1793141666), "timestamp"),
+        (activity(timestamp="2026-10-27T22:54:26Z\x00<script>"), "timestamp"),
+        (activity(timestamp="2026-10-27\x0022:54:26Z"), "timestamp"),
+        (activity(timestamp="2026-10-27T22:59:60Z"), "timestamp"),
+        (activity(timestamp="2026-10-27T24:00:00Z"), "timestamp"),
+        (activity(timestamp="2026-10-27T22:54:26٠Z"), "timestamp"),
         (activity(timestamp=-(10**18)), "timestamp"),
         (activity(timestamp="9999-12-31T23:59:59-23:59"), "timestamp"),
         (activity(timestamp="2026-10-28T12:05:01Z"), "timestamp"),
@@ -97,6 +140,43 @@ def test_what_breaks_the_contract_is_refused_by_field(event: dict[str, Any], fie
     with pytest.raises(InvalidInput) as refused:
         decode(event)
     assert refused.value.field == field
+
+
+def test_everything_that_is_wrong_is_told() -> None:
+    """Whoever mends an event mends it once."""
+    event = quiz(student_id="a/b", timestamp="soon", total_questions=8.5, correct_answers=-1)
+    del event["event_id"], event["data"]["quiz_id"]
+    with pytest.raises(InvalidInput) as refused:
+        decode(event)
+    assert [each.field for each in refused.value.errors] == [
+        "event_id",
+        "timestamp",
+        "student_id",
+        "data.quiz_id",
+        "data.total_questions",
+        "data.correct_answers",
+    ]
+    assert "event_id: is missing; timestamp: must be ISO 8601" in str(refused.value)
+
+
+def test_an_unknown_type_is_told_the_known_ones() -> None:
+    """And what is wrong with the fields that every event has."""
+    with pytest.raises(InvalidInput) as refused:
+        decode(activity(event_type="quiz.unknown", tenant_id="../etc"))
+    assert [str(each) for each in refused.value.errors] == [
+        (
+            "event_type: must be one of exercise.completion.submitted, quiz.performance.submitted, "
+            "quality.assessment.completed, consistency.activity.recorded"
+        ),
+        "tenant_id: must be 1 to 50 letters, digits, _ or -",
+    ]
+
+
+def test_nesting_beyond_a_hundred_levels_is_refused() -> None:
+    """So that no reader, however deep in calls, fails where another did not; brackets in a text do not count."""
+    decode(activity(note="[{" * 1_000))
+    with pytest.raises(InvalidInput, match="nested deeper than 100 levels"):
+        decode_event(json.dumps(activity()).encode()[:-1] + b', "note": ' + b"[" * 100 + b"]" * 100 + b"}", NOW)
 
 
 def test_a_missing_field_is_named() -> None:
