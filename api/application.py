@@ -1,5 +1,6 @@
 """The Flask application: ``gunicorn 'api.application:create_app()'``."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,6 +21,13 @@ from api.rate_limits import register_rate_limits
 from api.responses import register_correlation
 from app.bootstrap import Engine, bootstrap
 from app.settings import listed
+
+
+class Api(Flask):
+    """Flask, with no view, hook or error handler that is a coroutine: it would look for one each time it calls any of them."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
 
 
 class StrictJson(JSONProvider):
@@ -64,7 +72,7 @@ def create_app(engine: Engine | None = None) -> Flask:
     """The API over an engine (one of its own, from the environment, unless given)."""
     engine = engine or bootstrap()
     settings = engine.settings
-    app = Flask("api", static_folder=None)
+    app = Api("api", static_folder=None)
     app.json = StrictJson(app)
     app.extensions["engine"] = engine
     app.config.update(

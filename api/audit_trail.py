@@ -32,19 +32,19 @@ def register_audit(app: Flask) -> None:
             return response
         if g.get("unavailable") == "redis":  # it tells nothing, and the trail is in Redis, for which nobody is to wait twice
             return response
-        whose = [engine().audit.pseudonym(who.tenant, student_id) for student_id in g.get("whose", ())]
+        served, whose = engine(), g.get("whose", ())
         made = entry(
-            engine().clock(),
+            served.clock(),
             Channel.API,
             actor(who),
             what,
-            whose=whose,
+            whose=[served.audit.pseudonym(who.tenant, student_id) for student_id in whose],
             outcome=outcome,
             correlation_id=correlation_id(),
             details=g.get("audit_details"),
         )
         try:
-            engine().audit.append(who.tenant, made)
+            served.audit.append(who.tenant, made)
         except DependencyUnavailable as error:
             if outcome is Outcome.FAILED:  # it says no more than that
                 _log.error("%s, correlation id %s", error, correlation_id())

@@ -50,15 +50,15 @@ _PREFLIGHT_SECONDS = 600  # then a browser asks again: an origin that was taken 
 def register_headers(app: Flask, settings: Settings) -> None:
     """Protect every answer that leaves the application, failures and files too."""
 
+    always = _ALWAYS | ({"Strict-Transport-Security": _HSTS} if settings.env == "production" else {})
+
     @app.after_request
     def protect(response: Response) -> Response:
         headers = response.headers
-        headers.update(_ALWAYS)
-        headers["Content-Security-Policy"] = _DOCS if request.endpoint == DOCS_PAGE else _NOTHING
+        # Nothing else sets these, so they need not be looked for, each of them, among those that are there.
+        headers.extend(always | {"Content-Security-Policy": _DOCS if request.endpoint == DOCS_PAGE else _NOTHING})
         # Answers are about persons, or about this moment. Files may be kept if they are asked for again.
         headers.setdefault("Cache-Control", "no-store")
-        if settings.env == "production":
-            headers["Strict-Transport-Security"] = _HSTS
         return response
 
 

@@ -3,11 +3,13 @@
 import re
 from enum import StrEnum
 from importlib.metadata import version
+from random import getrandbits
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, request
 from marshmallow import Schema, fields, validate
+from msgspec.json import encode
 
 from api.authentication import engine
 
@@ -16,6 +18,7 @@ VERSION = version("mastery-engine")
 
 # A caller's own id is used if it is safe to log; anything else is replaced, not refused.
 SAFE_ID = r"^[A-Za-z0-9._-]{1,64}$"
+_SAFE_ID = re.compile(SAFE_ID)
 
 # What a failure tells is bounded, whatever was sent: so many problems, and of texts that quote what was sent the beginning.
 MAX_PROBLEMS = 20
@@ -99,10 +102,16 @@ def failure(
 
 def correlation_id() -> str:
     """The id of this request: the caller's, or a new one."""
-    if "correlation_id" not in g:
+    known: str | None = g.get("correlation_id")
+    if known is None:
         given = request.headers.get(CORRELATION_HEADER, "")
-        g.correlation_id = given if re.fullmatch(SAFE_ID, given) else str(uuid4())
-    return str(g.correlation_id)
+        known = g.correlation_id = given if _SAFE_ID.fullmatch(given) else _new_id()
+    return known
+
+
+def _new_id() -> str:
+    """A random UUID. It need not be hard to guess, and the system's random numbers cost other threads their turn."""
+    return str(UUID(int=getrandbits(128), version=4))
 
 
 def register_correlation(app: Flask) -> None:
@@ -115,10 +124,7 @@ def register_correlation(app: Flask) -> None:
 
 
 def _respond(body: dict[str, Any], status: int, headers: dict[str, str] | None) -> Response:
-    response = jsonify(body)
-    response.status_code = status
-    response.headers.update(headers or {})
-    return response
+    return Response(encode(body), status, headers, mimetype="application/json")
 
 
 def _first(details: dict[str, list[str]]) -> tuple[dict[str, list[str]], int]:

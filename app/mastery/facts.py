@@ -32,6 +32,9 @@ class DayFacts(Struct, frozen=True, array_like=True, gc=False):
     total: int = 0
 
 
+_NOTHING = DayFacts()
+
+
 class Window(NamedTuple):
     """The retention window that ends on ``day``. ``revision`` grows with every change of the other fields."""
 
@@ -75,24 +78,24 @@ def daily_components(days: Mapping[Day, DayFacts], last: Day) -> Iterator[tuple[
     in nothing share one object.
     """
     first = min(days, default=last + 1)
-    correct = asked = quality = submissions = completed = total = bits = 0
-    ever_active = False
-    sums, components = None, Components()
+    correct = asked = quality = submissions = completed = total = bits = active_days = ever_active = 0
+    components = Components()
     for day in range(first, last + 1):
-        bits = bits << 1 & _CONSISTENCY_MASK
-        facts = days.get(day)
-        if facts is not None:
+        facts = days.get(day, _NOTHING)
+        bits = (bits << 1 | facts.active) & _CONSISTENCY_MASK
+        # Most days change nothing, or only this: a query looks at ninety of them.
+        before, active_days = active_days, bits.bit_count()
+        if active_days != before or facts.asked or facts.submissions or facts.total:
+            ever_active = ever_active or facts.active
             correct += facts.correct
             asked += facts.asked
             quality += facts.quality_millionths
             submissions += facts.submissions
-            bits |= facts.active
-            ever_active = ever_active or bool(facts.active)
             if facts.total:
                 completed, total = facts.completed, facts.total
-        before, sums = sums, (correct, asked, quality, submissions, completed, total, bits.bit_count() if ever_active else None)
-        if sums != before:
-            components = _components(*sums)
+            components = _components(
+                correct, asked, quality, submissions, completed, total, active_days if ever_active else None
+            )
         yield day, components
 
 
@@ -111,8 +114,8 @@ def _components(
     correct: int, asked: int, quality: int, submissions: int, completed: int, total: int, active_days: int | None
 ) -> Components:
     return Components(
-        completion=completed / total if total else None,
-        quiz=correct / asked if asked else None,
-        quality=quality / submissions / MILLIONTHS if submissions else None,
-        consistency=active_days / CONSISTENCY_DAYS if active_days is not None else None,
+        completed / total if total else None,
+        correct / asked if asked else None,
+        quality / submissions / MILLIONTHS if submissions else None,
+        active_days / CONSISTENCY_DAYS if active_days is not None else None,
     )
