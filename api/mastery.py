@@ -10,6 +10,7 @@ from api.access import performs, require_student
 from api.audit_trail import mandate
 from api.authentication import engine, principal
 from api.parsing import Day, Flag, Fraction, JsonBlueprint, StudentBody
+from api.rate_limits import own_record
 from api.responses import envelope, success
 from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
@@ -19,6 +20,9 @@ from app.security.access import Action
 from tasks.mastery import calculate as calculate_task
 
 blueprint = JsonBlueprint("mastery", __name__, url_prefix="/mastery", description="Where a student stands")
+
+
+_COMPONENTS = {"components", "breakdown"}
 
 
 class ComponentScores(Schema):
@@ -89,12 +93,18 @@ def query(body: dict[str, Any]) -> Response:
     """A student's mastery, today or on an earlier day"""
     student_id = body["student_id"]
     require_student(student_id)
-    standing = to_builtins(
-        query_mastery(principal().tenant, student_id, store=engine().mastery, now=engine().clock(), on=body.get("date"))
+    served = engine()
+    standing = query_mastery(
+        principal().tenant,
+        student_id,
+        store=served.mastery,
+        now=served.clock(),
+        on=body.get("date"),
+        fields=own_record(),
     )
-    if not body["include_components"]:
-        del standing["components"], standing["breakdown"]
-    return success(standing)
+    if body["include_components"]:
+        return success(standing)
+    return success({name: told for name, told in to_builtins(standing).items() if name not in _COMPONENTS})
 
 
 @blueprint.post("/calculate")

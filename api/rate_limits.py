@@ -6,19 +6,26 @@ before its body, or the rights of its caller, are looked at.
 
 A browser's question whether a page may call (CORS) is not counted: it is answered as cheaply as /health, and comes before each
 call of a known caller, whom the junk of a neighbour must not stop.
+
+flask-limiter has the order of events: it asks which limit counts, has the request counted, and refuses it. Its storage are the
+engine's windows; decision 12 says why.
 """
 
 import math
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, Response, current_app, g, request
-from werkzeug.exceptions import TooManyRequests
+from flask_limiter import ApplicationLimit, Limiter
+from limits.storage import MovingWindowSupport, Storage
 
 from api.access import PUBLIC_ENDPOINTS
 from api.authentication import caller, claims, engine
 from app.bootstrap import Engine
-from app.security.access import Action, Principal
-from app.security.rate_limits import Allowance, LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
+from app.errors import DependencyUnavailable
+from app.security.access import Action, Principal, Role
+from app.security.rate_limits import PERIODS, Allowance, LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
 from app.security.revocations import revoked
 
 LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
@@ -26,11 +33,58 @@ LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER = "X-RateLimit-Limit", "X-RateLimit
 # Probes must not find a process dead because others have used up what their address may. Readiness asks every worker, so it has
 # a limit, but one of its own.
 _UNLIMITED, _READINESS = "health.alive", "health.ready"
-_ANONYMOUS = ".anonymous"  # in place of a tenant, of which none begins like this
+_NOBODY = ".anonymous"  # in place of a tenant, of which none begins like this
 _IPV6_NETWORK = 64  # bits; the others are any host's choice (RFC 4291 section 2.5.1)
 
 _AREAS = {Action.QUERY_MASTERY: "mastery", Action.CALCULATE_MASTERY: "mastery", Action.INGEST_EVENTS: "ingest"}
-_OTHERS = "default"
+_OTHERS, _ANONYMOUS = "default", "anonymous"
+_SCHEME = "mastery"
+
+
+class Counted(NamedTuple):
+    """As what a request was counted, and what came of it."""
+
+    limit: RateLimit
+    allowance: Allowance
+
+
+class RequestWindows(Storage, MovingWindowSupport):
+    """The windows as the storage that flask-limiter asks, for the request that is being answered.
+
+    Whose window that is, is known here; ``key`` does not say it, since flask-limiter logs the key of whoever is refused. What a
+    count tells is kept for the answer's headers: to ask for it would be a second round trip.
+    """
+
+    STORAGE_SCHEME = [_SCHEME]  # noqa: RUF012 - limits' way; the class is found by it
+    base_exceptions = DependencyUnavailable
+
+    def __init__(self, uri: str, *, windows: RateLimiter, anonymous: RateLimit) -> None:
+        super().__init__(uri)
+        self._windows = windows
+        self._anonymous = anonymous
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:  # noqa: ARG002 - limits' interface
+        """Count the request, unless the limit is reached: for its caller; without a token that is good, for its address."""
+        who, area, counted = caller(), _area(), RateLimit(limit, PERIODS[expiry])
+        allowance = None
+        if who is not None and area != _ANONYMOUS:
+            allowance = _count_caller(self._windows, who, area, counted)
+        if allowance is None:
+            counted = self._anonymous
+            allowance = self._windows.count(_NOBODY, _address(), counted)
+        g.counted = Counted(counted, allowance)
+        return allowance.granted
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
+        """When the window of the request that was counted began (Unix time), and how many requests are in it."""
+        counted = cast("Counted", g.counted)
+        began = engine().clock().timestamp() + counted.allowance.reset_seconds - expiry
+        return began, counted.limit.requests - counted.allowance.remaining
+
+    def _of_other_strategies(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("there are moving windows only")
+
+    incr = get = get_expiry = check = reset = clear = _of_other_strategies
 
 
 def register_rate_limits(app: Flask) -> None:
@@ -39,44 +93,54 @@ def register_rate_limits(app: Flask) -> None:
     settings = served.settings
     if settings.ratelimit_enabled == "off":
         return
-    limiter = RateLimiter(SharedWindows(served.redis, settings.key_prefix), LocalWindows())
-    anonymous = rate_limits(settings.ratelimit_anonymous)[None]
     limits = {
         "mastery": rate_limits(settings.ratelimit_mastery),
         "ingest": rate_limits(settings.ratelimit_ingest),
         _OTHERS: rate_limits(settings.ratelimit_default),
+        _ANONYMOUS: rate_limits(settings.ratelimit_anonymous),
     }
 
-    @app.before_request
-    def count() -> None:
-        if request.endpoint == _UNLIMITED or _is_preflight():
-            return
-        who, area = caller(), _area()
-        limit, allowance = anonymous, None
-        if who is not None and area is not None:
-            limit = limits[area][who.role]
-            allowance = _count_caller(limiter, who, area, limit)
-        if allowance is None:
-            limit, allowance = anonymous, limiter.count(_ANONYMOUS, _address(), anonymous)
-        g.rate_limit_headers = {
-            LIMIT_HEADER: str(limit.requests),
-            REMAINING_HEADER: str(allowance.remaining),
-            RESET_HEADER: str(math.ceil(served.clock().timestamp() + allowance.reset_seconds)),
-        }
-        if not allowance.granted:
-            raise _too_many(limit, allowance)
+    windows = RateLimiter(SharedWindows(served.redis, settings.key_prefix), LocalWindows())
+
+    def limit() -> str:
+        who = caller()
+        return str(limits[_area()][who and who.role])
+
+    Limiter(
+        _area,
+        app=app,
+        application_limits=[ApplicationLimit(limit, exempt_when=_is_unlimited, error_message=_too_many)],
+        strategy="moving-window",
+        storage_uri=f"{_SCHEME}://",
+        storage_options=cast("Any", {"windows": windows, "anonymous": limits[_ANONYMOUS][None]}),
+        request_identifier=_area,  # not the endpoint: that of a file would be exempt, and what is no route has none
+    )
 
     @app.after_request
     def tell(response: Response) -> Response:
-        response.headers.update(g.get("rate_limit_headers", {}))
+        if (counted := g.get("counted")) is not None:
+            response.headers.extend(_headers(counted, served.clock().timestamp()))
         return response
+
+
+def _headers(counted: Counted, now: float) -> dict[str, str]:
+    limit, allowance = counted
+    headers = {
+        LIMIT_HEADER: str(limit.requests),
+        REMAINING_HEADER: str(allowance.remaining),
+        RESET_HEADER: str(math.ceil(now + allowance.reset_seconds)),
+    }
+    if not allowance.granted:
+        headers["Retry-After"] = str(_wait(allowance))
+    return headers
 
 
 def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLimit) -> Allowance | None:
     """Count the request for its caller, unless the token was revoked: its holder must not use up what the subject may do."""
     token, name = claims(), f"{area}:{who.identity}"
-    allowance = limiter.count(who.tenant, name, limit, engine().revocations.keys(token.tenant, token.sub, token.jti))
-    g.revocation = allowance.values
+    revocation = engine().revocations.keys(token.tenant, token.sub, token.jti)
+    allowance = limiter.count(who.tenant, name, limit, revocation, _own_record_key(who))
+    g.revocation, g.own_record = allowance.values, allowance.fields
     if allowance.values is None or not revoked(allowance.values, token.iat):
         return allowance
     if allowance.granted:
@@ -84,16 +148,36 @@ def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLi
     return None
 
 
-def _area() -> str | None:
-    """Which limit counts for this route; None for one that anyone may call, or that does not exist."""
+def own_record() -> Mapping[bytes, bytes] | None:
+    """The record of a student who asks about themselves, where it was read with the count; else None."""
+    return cast("Mapping[bytes, bytes] | None", g.get("own_record"))
+
+
+def _own_record_key(who: Principal) -> str:
+    """The record that a request is sure to need, read in the same round trip: a student can query nobody else's."""
+    is_own = who.role is Role.STUDENT and _action() is Action.QUERY_MASTERY
+    return engine().mastery.record_key(who.tenant, who.subject) if is_own else ""
+
+
+def _area() -> str:
+    """Which limit counts for this route; that of addresses where anyone may call it, or it does not exist, or nobody calls."""
+    if "rate_limit_area" not in g:  # flask-limiter asks several times
+        action = _action()
+        g.rate_limit_area = _ANONYMOUS if action is None or caller() is None else _AREAS.get(action, _OTHERS)
+    return cast("str", g.rate_limit_area)
+
+
+def _action() -> Action | None:
+    """What the route does; None for one that anyone may call, or that does not exist."""
     view = current_app.view_functions.get(request.endpoint or "")
-    action: Action | None = getattr(view, "action", None)
-    return action and _AREAS.get(action, _OTHERS)
+    return getattr(view, "action", None)
 
 
-def _is_preflight() -> bool:
-    """Where browsers may ask (CORS), Flask answers them on every route; elsewhere no route has the method."""
-    return request.method == "OPTIONS" and request.endpoint is not None
+def _is_unlimited() -> bool:
+    """A probe of the process, or a preflight. Where browsers may ask, Flask answers them on every route; elsewhere no route has
+    the method.
+    """
+    return request.endpoint == _UNLIMITED or (request.method == "OPTIONS" and request.endpoint is not None)
 
 
 def _window() -> str:
@@ -115,7 +199,11 @@ def _address() -> str:
     return f"{prefix}{address}"
 
 
-def _too_many(limit: RateLimit, allowance: Allowance) -> TooManyRequests:
-    seconds = max(1, math.ceil(allowance.reset_seconds))  # whole ones (RFC 9110 section 10.2.3)
-    message = f"Too many requests: at most {limit.requests} per {limit.period}; try again after {seconds} s."
-    return TooManyRequests(message, retry_after=seconds)
+def _too_many() -> str:
+    limit, allowance = cast("Counted", g.counted)
+    return f"Too many requests: at most {limit.requests} per {limit.period}; try again after {_wait(allowance)} s."
+
+
+def _wait(allowance: Allowance) -> int:
+    """Whole seconds (RFC 9110 section 10.2.3) until there is room for a request."""
+    return max(1, math.ceil(allowance.reset_seconds))

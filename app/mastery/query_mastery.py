@@ -1,5 +1,6 @@
 """Where does this student stand? Answered from the facts, for today or an earlier day."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 
 from msgspec import Struct, structs
@@ -56,14 +57,22 @@ def calculate(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> Cal
     )
 
 
-def query_mastery(tenant: str, student_id: str, *, store: MasteryStore, now: datetime, on: date | None = None) -> Standing:
-    """The student's standing today, or on the day ``on``.
+def query_mastery(
+    tenant: str,
+    student_id: str,
+    *,
+    store: MasteryStore,
+    now: datetime,
+    on: date | None = None,
+    fields: Mapping[bytes, bytes] | None = None,
+) -> Standing:
+    """The student's standing today, or on the day ``on``; from ``fields``, if somebody has read the record just now.
 
     Raises NotFound for a student without evidence up to that day, InvalidInput for a day in the future or before the retention.
     """
     today = day_number(now)
     day = today if on is None else _retained_day(on, today, store.retention_days)
-    return standing(student_id, store.read(tenant, student_id, today, until=day), day)
+    return standing(student_id, store.read(tenant, student_id, today, until=day, fields=fields), day)
 
 
 def standing(student_id: str, record: Record, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:

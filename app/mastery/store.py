@@ -171,13 +171,16 @@ class MasteryStore:
         with translated_errors():
             self._redis.zadd(f"{self._tenant_keys(tenant)}students", dict.fromkeys(students, day))
 
-    def read(self, tenant: str, student: str, today: Day, *, until: Day | None = None) -> Record:
+    def read(
+        self, tenant: str, student: str, today: Day, *, until: Day | None = None, fields: Mapping[bytes, bytes] | None = None
+    ) -> Record:
         """The student's facts of the retention window that ends today, or of its days up to ``until``.
 
-        Raises NotFound for a student without any.
+        ``fields`` are the hash at ``record_key``, where somebody has read it. Raises NotFound for a student without any facts.
         """
-        with translated_errors():
-            fields = cast("dict[bytes, bytes]", self._redis.hgetall(f"{self._tenant_keys(tenant)}student:{student}"))
+        if fields is None:
+            with translated_errors():
+                fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
         oldest, newest = today - self.retention_days + 1, today if until is None else until
         days = {
             day: _day_facts.decode(packed)
@@ -189,16 +192,20 @@ class MasteryStore:
         cohort = fields.get(b"cohort")
         return Record(cohort.decode() if cohort else None, days)
 
+    def record_key(self, tenant: str, student: str) -> str:
+        """Where a student's facts are."""
+        return f"{self._tenant_keys(tenant)}student:{student}"
+
     def require_student(self, tenant: str, student: str) -> None:
         """Raise NotFound for a student of whom nothing is stored."""
         with translated_errors():
-            if not self._redis.exists(f"{self._tenant_keys(tenant)}student:{student}"):
+            if not self._redis.exists(self.record_key(tenant, student)):
                 raise NotFound("no evidence of such a student")
 
     def cohort_of(self, tenant: str, student: str) -> str | None:
         """The cohort that the student's latest event named, if any."""
         with translated_errors():
-            cohort = cast("bytes | None", self._redis.hget(f"{self._tenant_keys(tenant)}student:{student}", "cohort"))
+            cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
         return cohort.decode() if cohort else None
 
     def stale_students(self, tenant: str, today: Day, limit: int) -> list[str]:

@@ -29,6 +29,7 @@ ATTEMPT_SECONDS = 30.0
 LOCAL_CALLERS = 10_000
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+PERIODS = {seconds: period for period, seconds in _SECONDS.items()}
 _log = logging.getLogger(__name__)
 
 
@@ -42,17 +43,21 @@ class RateLimit(NamedTuple):
     def seconds(self) -> int:
         return _SECONDS[self.period]
 
+    def __str__(self) -> str:
+        return f"{self.requests}/{self.period}"
+
 
 class Allowance(NamedTuple):
     """Whether a request is granted, how many more would be, and in how many seconds the oldest one that counts leaves.
 
-    ``values`` are those of the keys that were to be read along; None when they were not.
+    ``values`` are those of the keys that were to be read along, ``fields`` those of the hash; None when they were not.
     """
 
     granted: bool
     remaining: int
     reset_seconds: float
     values: Sequence[bytes | None] | None = None
+    fields: Mapping[bytes, bytes] | None = None
 
 
 def rate_limits(text: str) -> Mapping[Role | None, RateLimit]:
@@ -81,12 +86,19 @@ class SharedWindows:
         self._prefix = key_prefix
         self._count = load_script(client, Path(__file__).with_name("count_request.lua"))
 
-    def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = ()) -> Allowance:
-        """Count a request of the caller, unless the limit is reached, and read keys of the tenant along. One round trip."""
-        arguments = [limit.requests, limit.seconds * 1000]
+    def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = (), hash_key: str = "") -> Allowance:
+        """Count a request of the caller, unless the limit is reached. One round trip.
+
+        It reads keys of the tenant along: strings always, a hash if the request is granted.
+        """
+        all_keys = [self._window(tenant, caller), *keys]
+        if hash_key:
+            all_keys.append(hash_key)
         with translated_errors():
-            remaining, reset, values = cast("list[Any]", self._count([self._window(tenant, caller), *keys], arguments))
-        return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values)
+            reply = self._count(all_keys, [limit.requests, limit.seconds * 1000, 1 if hash_key else 0])
+        remaining, reset, values, pairs = cast("list[Any]", reply)
+        fields = dict(zip(pairs[::2], pairs[1::2], strict=True)) if hash_key and remaining >= 0 else None
+        return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values, fields)
 
     def take_back(self, tenant: str, caller: str) -> None:
         """Let the request that was counted last count no more."""
@@ -130,11 +142,11 @@ class RateLimiter:
         self._lock = Lock()
         self._next_attempt: float | None = None  # None: Redis answers
 
-    def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = ()) -> Allowance:
+    def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = (), hash_key: str = "") -> Allowance:
         """Count a request of the caller, unless the limit is reached, and read keys of the tenant along if Redis answers."""
         if self._may_attempt():
             try:
-                allowance = self._shared.count(tenant, caller, limit, keys)
+                allowance = self._shared.count(tenant, caller, limit, keys, hash_key)
             except DependencyUnavailable as error:
                 self._fall_back(error)
             else:

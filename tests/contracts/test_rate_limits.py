@@ -116,3 +116,17 @@ def test_keys_are_read_along(redis_url: str) -> None:
     engine.redis.close()
     with closing(bootstrap(load_settings({"MASTERY_REDIS_URL": "redis://127.0.0.1:1/0"})).redis) as away:
         assert RateLimiter(SharedWindows(away, "mastery"), LocalWindows()).count(*CALLER, MINUTE, keys).values is None
+
+
+def test_a_hash_is_read_along(engine: Engine) -> None:
+    """Whoever counts may ask for a hash of the tenant's as well, which comes if the request is granted."""
+    windows, limit = SharedWindows(engine.redis, engine.settings.key_prefix), RateLimit(1, "minute")
+    keys = [f"{engine.settings.key_prefix}:{{t-1}}:{name}" for name in ("string", "hash", "none")]
+    engine.redis.set(keys[0], "1")
+    engine.redis.hset(keys[1], mapping={"day": b"\x00\xff", "cohort": "c-1"})
+    granted = windows.count(*CALLER, limit, keys[:1], keys[1])
+    assert (granted.values, granted.fields) == ([b"1"], {b"day": b"\x00\xff", b"cohort": b"c-1"})
+    refused = windows.count(*CALLER, limit, keys[:1], keys[1])
+    assert (refused.granted, refused.values, refused.fields) == (False, [b"1"], None)
+    assert windows.count("t-1", "another", limit, (), keys[2])[3:] == ([], {})
+    assert windows.count("t-1", "a third", limit)[3:] == ([], None)

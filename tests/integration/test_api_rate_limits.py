@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 import requests
 from flask import request
 from werkzeug.test import TestResponse
@@ -219,6 +220,36 @@ def test_a_request_that_fails_unexpectedly_is_counted(settings: Settings, monkey
     monkeypatch.setattr("api.authentication.verify_jwt_in_request", lambda **_: 1 / 0)
     with api_with(settings, ratelimit_anonymous="2/minute") as api:
         assert [api.post("/mastery/query", QUERY).status_code for _ in range(3)] == [500, 500, 429]
+
+
+def test_who_is_refused_is_in_no_log(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """flask-limiter logs the key of whoever it refuses: that is an area, and no subject, tenant or address."""
+    caplog.set_level(logging.DEBUG)
+    with api_with(settings, ratelimit_mastery="1/minute", ratelimit_anonymous="1/minute") as api:
+        assert [api.post("/mastery/query", QUERY, subject="jane-doe", tenant="t-7").status_code for _ in range(2)] == [404, 429]
+        assert [get(api, "/nowhere", "192.0.2.77").status_code for _ in range(2)] == [404, 429]
+    assert [record.getMessage() for record in caplog.records if record.name == "flask-limiter"] == [
+        "ratelimit 1 per 1 minute (mastery) exceeded at endpoint: global",
+        "ratelimit 1 per 1 minute (anonymous) exceeded at endpoint: global",
+    ]
+    assert not [text for text in caplog.messages if any(name in text for name in ("jane-doe", "t-7", "s-1", "192.0.2.77"))]
+
+
+@pytest.mark.parametrize(("role", "round_trips"), [(Role.STUDENT, 2), (Role.ADMIN, 3)])
+def test_round_trips(api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch, role: Role, round_trips: int) -> None:
+    """Limit and revocation are asked in one, and with them the record of a student; then the trail is written."""
+    api.record(quiz())
+    api.post("/mastery/query", QUERY, role=role, subject="s-1")  # after which connections and scripts are there
+    sent: list[object] = []
+    send: Any = redis.Connection.send_packed_command
+
+    def noted(connection: redis.Connection, command: Any, *arguments: Any, **options: Any) -> None:
+        sent.append(command)
+        send(connection, command, *arguments, **options)
+
+    monkeypatch.setattr(redis.Connection, "send_packed_command", noted)
+    assert api.post("/mastery/query", QUERY, role=role, subject="s-1").status_code == 200
+    assert len(sent) == round_trips
 
 
 @pytest.mark.parametrize(
