@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -13,12 +13,13 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from app.bootstrap import bootstrap
+from app.bootstrap import Engine, bootstrap
+from app.clock import system_clock
 from app.errors import DependencyUnavailable, EngineError
 from app.settings import Settings
 from cli import replay
 from cli.classroom import DEMO_CLASSROOM, simulate, to_records
-from cli.event_files import records, survey
+from cli.event_files import event_file, records
 from cli.running_stack import RunningStack, find_running_stack, settings_of_running_stack
 from cli.stack import data_folder
 from cli.summary import print_how_to_call, print_summary
@@ -39,30 +40,35 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_interrupt)
-    found = survey(events) if events else None  # a broken file is refused before anything is started
-    try:
-        with _stack(settings, console) as (process, stack):
-            engine = bootstrap(settings_of_running_stack(settings))
-            yesterday = engine.clock().date() - timedelta(days=1)
-            if events is None or found is None:
-                console.print(
-                    f"A simulated classroom: {DEMO_CLASSROOM.students} students of {len(DEMO_CLASSROOM.cohorts)} tenants, "
-                    f"the {DEMO_CLASSROOM.days} days up to yesterday."
-                )
-                simulated = simulate(DEMO_CLASSROOM, yesterday)
-                outcome = replay.stream(engine, to_records(simulated), total=len(simulated), rate=None, console=console)
-            else:
-                shift = yesterday - found.newest if shift_to_now and found.newest else timedelta()
-                outcome = replay.stream(engine, records(events, shift), total=found.events, rate=None, console=console)
-            print_summary(engine, outcome, console)
-            if not leave:
-                print_how_to_call(engine, stack, console)
-                console.print("\nThe engine goes on running. [bold]Ctrl-C[/bold] stops it; the data stays.")
-                process.wait()
-                raise _failure(settings)
-    except KeyboardInterrupt:
-        console.print("Stopped.")
+    with event_file(events) if events else nullcontext() as file:
+        # A broken file is refused before anything is started.
+        found = replay.look_at(file, settings, system_clock(), console) if file else None
+        try:
+            with _stack(settings, console) as (process, stack):
+                engine = bootstrap(settings_of_running_stack(settings))
+                if file and found:
+                    shift = replay.shift_to_yesterday(found, engine.clock()) if shift_to_now else timedelta()
+                    outcome = replay.stream(engine, records(file, shift), total=found.events, rate=None, console=console)
+                else:
+                    outcome = _stream_classroom(engine, console)
+                print_summary(engine, outcome, console)
+                if not leave:
+                    print_how_to_call(engine, stack, console)
+                    console.print("\nThe engine goes on running. [bold]Ctrl-C[/bold] stops it; the data stays.")
+                    process.wait()
+                    raise _failure(settings)
+        except KeyboardInterrupt:
+            console.print("Stopped.")
     return 0
+
+
+def _stream_classroom(engine: Engine, console: Console) -> replay.Outcome:
+    console.print(
+        f"A simulated classroom: {DEMO_CLASSROOM.students} students of {len(DEMO_CLASSROOM.cohorts)} tenants, "
+        f"the {DEMO_CLASSROOM.days} days up to yesterday."
+    )
+    simulated = simulate(DEMO_CLASSROOM, engine.clock().date() - timedelta(days=1))
+    return replay.stream(engine, to_records(simulated), total=len(simulated), rate=None, console=console)
 
 
 @contextmanager

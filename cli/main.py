@@ -22,7 +22,7 @@ from cli.running_stack import settings_of_running_stack
 from cli.stack import run_stack
 from cli.topics import topics
 
-EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)
 
 
 class EngineErrorsAreMessages(click.Group):
@@ -61,9 +61,9 @@ def demo(events: Path | None, *, shift_to_now: bool, leave: bool) -> None:
 @click.option("--rate", type=click.IntRange(min=1), help="At most this many events a second.")
 @click.option("--shift-to-now", is_flag=True, help="Move all events by whole days so that the newest falls on yesterday.")
 def replay(events: Path, *, rate: int | None, shift_to_now: bool) -> None:
-    """Feed EVENTS (NDJSON, gzipped or not) to the running stack, and wait until they are applied."""
+    """Feed EVENTS (NDJSON, gzipped or not; - is standard input) to the running stack, and wait until they are applied."""
     settings = settings_of_running_stack(load_settings())
-    replay_command.run(settings, events, rate=rate, shift_to_now=shift_to_now, console=Console())
+    sys.exit(replay_command.run(settings, events, rate=rate, shift_to_now=shift_to_now, console=Console()))
 
 
 @main.command()

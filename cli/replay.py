@@ -1,19 +1,21 @@
 """Feed events to a running stack with a progress bar, and say what became of them."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.audit.entry import Deed
 from app.bootstrap import Engine, bootstrap
+from app.errors import InvalidInput
 from app.settings import Settings
 from cli.audit_notes import note
-from cli.event_files import records, survey
+from cli.event_files import EventFile, Survey, event_file, records, survey
 from consumers.feed import feed, recorded, until
 
 
@@ -28,26 +30,54 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool, console: Console) -> Outcome:
-    """Feed a file and print what became of it. Raises InvalidInput for a file that cannot be read."""
+def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool, console: Console) -> int:
+    """Feed a file and print what became of it. Returns the exit code: 1 if no event of it counts, or did before.
+
+    Raises InvalidInput for a file that cannot be read, or would halt the bridge.
+    """
     engine = bootstrap(settings)
-    found = survey(path)
-    shift = timedelta()
-    if shift_to_now and found.newest is not None:
-        shift = engine.clock().date() - timedelta(days=1) - found.newest
-    outcome = stream(engine, records(path, shift), total=found.events, rate=rate, console=console)
+    with event_file(path) as file:
+        found = look_at(file, settings, engine.clock(), console)
+        shift = shift_to_yesterday(found, engine.clock()) if shift_to_now else timedelta()
+        outcome = stream(engine, records(file, shift), total=found.events, rate=rate, console=console)
     console.print(
         f"{outcome.events:,} events: {outcome.applied:,} applied, {outcome.duplicates:,} duplicates, "
         f"{outcome.expired:,} expired, {outcome.dead_lettered:,} dead-lettered, in {outcome.seconds:.1f} s",
         soft_wrap=True,
     )
-    return outcome
+    if outcome.applied or outcome.duplicates:
+        return 0
+    console.print(
+        f"Nothing was applied. Evidence counts for {settings.retention_days} days, and may lie 5 minutes ahead: "
+        "`--shift-to-now` brings old events up to now; `mastery dlq list` has the reasons of dead letters.",
+        soft_wrap=True,
+    )
+    return 1
+
+
+def look_at(file: EventFile, settings: Settings, now: datetime, console: Console) -> Survey:
+    """Read the file once, and say what is wrong with it. Raises InvalidInput for one that had better not be sent."""
+    found = survey(file, now)
+    if not found.invalid:
+        return found
+    share = found.invalid / found.events
+    told = "\n  ".join((f"{found.invalid:,} of {found.events:,} lines are no valid events.", *found.reasons))
+    if share > settings.poison_share and found.events >= settings.poison_records:
+        limit = f"At more than {settings.poison_share:.0%} (MASTERY_POISON_SHARE) the bridge would halt for every tenant."
+        raise InvalidInput(file.name, f"{told}\n  {limit}")
+    console.print(escape(f"{told}\nThey go to the dead letters."), soft_wrap=True)
+    return found
+
+
+def shift_to_yesterday(found: Survey, now: datetime) -> timedelta:
+    """By how much the file's newest day lies before yesterday."""
+    return now.date() - timedelta(days=1) - found.newest
 
 
 def stream(
     engine: Engine, events: Iterable[tuple[bytes | None, bytes]], *, total: int, rate: int | None, console: Console
 ) -> Outcome:
-    """Feed records and wait until every one of them is recorded."""
+    """Feed records and wait until every one of them is recorded. Raises DependencyUnavailable as soon as that cannot be."""
     note(engine, Deed.REPLAY_EVENTS, details={"events": total})
     before, ended, began = _counts(engine), recorded(engine), monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -65,6 +95,7 @@ def stream(
             lambda: recorded(engine),
             "the worker or the bridge",
             "stopped before every event was recorded; their logs say why",
+            engine.bridges.require_not_halted,
         )
         progress.update(done, completed=count)
     applied, duplicates, expired, dead_lettered = (new - old for new, old in zip(_counts(engine), before, strict=True))

@@ -67,6 +67,7 @@ class _Pace:
 
     def __init__(self, engine: Engine, rate: int | None) -> None:
         self._lag = Lag(engine)
+        self._require_not_halted = engine.bridges.require_not_halted
         self._rate = rate
         self._check_every = max(1, rate // CHECKS_A_SECOND) if rate else CHECK_EVERY_EVENTS
         self._began = time.monotonic()
@@ -90,6 +91,7 @@ class _Pace:
             self._lag.records,
             "the bridge",
             "takes no events",
+            self._require_not_halted,
         )
 
     def close(self) -> None:
@@ -103,10 +105,20 @@ def recorded(engine: Engine) -> int:
     return ended + sum(engine.ledger.counts().dead_letters.values())
 
 
-def until(reached: Callable[[], bool], progress: Callable[[], int], who: str, what: str) -> None:
-    """Wait until something is reached. Raises DependencyUnavailable(who, what) when nothing progresses for two minutes."""
+def until(
+    reached: Callable[[], bool],
+    progress: Callable[[], int],
+    who: str,
+    what: str,
+    require_possible: Callable[[], None] = lambda: None,
+) -> None:
+    """Wait until something is reached.
+
+    Raises DependencyUnavailable(who, what) when nothing progresses for two minutes, and what ``require_possible`` raises.
+    """
     last, since = progress(), time.monotonic()
     while not reached():
+        require_possible()
         time.sleep(POLL_SECONDS)
         now = progress()
         if now != last:

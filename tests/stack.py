@@ -74,14 +74,15 @@ class Stack:
         """What the stack printed."""
         return (self.folder.parent / f"{self.folder.name}.log").read_text()
 
-    def mastery(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a ``mastery`` command against this stack, as in another terminal."""
+    def mastery(self, *arguments: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a ``mastery`` command against this stack, as in another terminal; what is given comes from a pipe."""
         return subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
             check=check,
+            input=given,
             timeout=300,
         )
 

@@ -7,10 +7,12 @@ from typing import cast
 import msgspec
 import redis
 
+from app.errors import DependencyUnavailable
 from app.redis_client import translated_errors
 
 # A bridge reports every second; one that has not for so long does not work.
 SILENT_SECONDS = 10
+HALTED = "is halted: too many invalid records; see its log, then `mastery bridge resume`"
 
 
 class BridgeState(StrEnum):
@@ -74,6 +76,11 @@ class Bridges:
         """How often halted bridges were told to go on."""
         with translated_errors():
             return int(cast("bytes | None", self._redis.get(self._resumed)) or 0)
+
+    def require_not_halted(self) -> None:
+        """Raise DependencyUnavailable when a bridge is halted."""
+        if any(heartbeat.state is BridgeState.HALTED for heartbeat in self.heartbeats().values()):
+            raise DependencyUnavailable("bridge", HALTED)
 
     def _key(self, name: str) -> str:
         return f"{self._names}:{name}"

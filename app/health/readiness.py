@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
 from app.errors import DependencyUnavailable
-from app.events.bridges import Bridges, BridgeState
+from app.events.bridges import HALTED, Bridges, BridgeState
 
 # A ping returns when all is well, and raises DependencyUnavailable when it is not.
 Ping: TypeAlias = Callable[[], None]
@@ -44,6 +44,6 @@ def ping_bridge(bridges: Bridges) -> None:
     if not states:
         raise DependencyUnavailable("bridge", "gives no sign of life")
     if BridgeState.HALTED in states:
-        raise DependencyUnavailable("bridge", "is halted: too many invalid records; see its log, then `mastery bridge resume`")
+        raise DependencyUnavailable("bridge", HALTED)
     if BridgeState.RUNNING not in states:
         raise DependencyUnavailable("bridge", f"is {min(states)}")

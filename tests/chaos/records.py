@@ -3,7 +3,7 @@
 import importlib.util
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
 from pathlib import Path
 from random import Random
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from app.mastery.store import Totals
-from cli.event_files import read_lines, records, survey
+from cli.event_files import EventFile, read_lines, records, survey
 
 # The day may change while a test runs: what is retained stays so for another day, and what is expired was so the day before.
 OLDEST_RETAINED_DAYS, YOUNGEST_EXPIRED_DAYS = 88, 91
@@ -69,10 +69,10 @@ class Expected(NamedTuple):
 
 def read_events(file: Path, as_of: date, scratch: Path) -> RealEvents:
     """The newest events of a file, by way of the same shift as ``mastery replay --shift-to-now``."""
-    tail = scratch / "tail.ndjson"
-    tail.write_bytes(b"\n".join(deque(read_lines(file), maxlen=TAIL_EVENTS)))
-    newest = survey(tail).newest
-    assert newest is not None, f"{file} has no dates"
+    tail = EventFile(scratch / "tail.ndjson", "tail")
+    lines = deque((line for _, line in read_lines(EventFile(file, str(file)))), maxlen=TAIL_EVENTS)
+    tail.path.write_bytes(b"\n".join(lines))
+    newest = survey(tail, datetime.now(UTC)).newest
     oldest_retained = (as_of - timedelta(days=OLDEST_RETAINED_DAYS)).isoformat()
     youngest_expired = (as_of - timedelta(days=YOUNGEST_EXPIRED_DAYS)).isoformat()
     events = RealEvents(as_of, [], [])

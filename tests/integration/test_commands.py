@@ -67,6 +67,35 @@ def test_replay_counts_what_became_of_every_line(stack: Stack, events_file: Path
     assert "6 events: 2 applied, 1 duplicates, 1 expired, 2 dead-lettered" in said
 
 
+def test_replay_tells_the_first_reasons_with_their_lines(stack: Stack, events_file: Path) -> None:
+    """Before anything is sent, so that it can be mended."""
+    said = stack.mastery("replay", str(events_file)).stdout
+    assert "2 of 6 lines are no valid events.\n  line 5: data.total_questions: Expected `int` >= 1" in said
+    assert "line 7: not JSON in UTF-8" in said
+
+
+@pytest.mark.parametrize("source", ["-", "/dev/stdin"])
+def test_replay_takes_what_comes_through_a_pipe(stack: Stack, source: str) -> None:
+    """As in `zcat a.gz | mastery replay -`, though the file is read twice."""
+    events = "\n".join(json.dumps(activity(tenant_id=uuid4().hex, timestamp=YESTERDAY)) for _ in range(3))
+    assert "3 events: 3 applied" in stack.mastery("replay", source, given=events).stdout
+
+
+def test_replay_fails_where_nothing_was_applied(stack: Stack, tmp_path: Path) -> None:
+    """All evidence is too old: that is no success, and it says what helps."""
+    path = tmp_path / "old.ndjson"
+    path.write_text(json.dumps(activity(tenant_id=uuid4().hex, timestamp="2020-01-01T00:00:00Z")))
+    finished = stack.mastery("replay", str(path), check=False)
+    assert (1, True) == (finished.returncode, "--shift-to-now" in finished.stdout)
+
+
+def test_replay_refuses_what_would_halt_the_bridge(stack: Stack, tmp_path: Path) -> None:
+    """More than half of many lines are invalid: it would stop the events of every tenant."""
+    path = tmp_path / "mixed.ndjson"
+    path.write_text("\n".join([json.dumps(activity(timestamp=YESTERDAY))] * 99 + ["{broken"] * 101))
+    assert_refused(stack.mastery("replay", str(path), check=False), "the bridge would halt for every tenant")
+
+
 def test_replay_shifts_the_newest_day_to_yesterday(stack: Stack, tmp_path: Path) -> None:
     """By whole days, whatever form the timestamps have."""
     tenant = uuid4().hex

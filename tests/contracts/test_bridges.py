@@ -1,0 +1,17 @@
+"""What bridges say of themselves stops whoever waits for them, on every server it may be kept on."""
+
+import pytest
+
+from app.bootstrap import Engine
+from app.errors import DependencyUnavailable
+from app.events.bridges import BridgeState, Heartbeat
+from consumers.feed import until
+
+
+def test_nobody_waits_for_a_halted_bridge(engine: Engine) -> None:
+    """Whoever feeds it is told at once, and how it goes on; not after two minutes without progress."""
+    engine.bridges.report("one", Heartbeat(BridgeState.RUNNING, 0, 0))
+    engine.bridges.require_not_halted()
+    engine.bridges.report("other", Heartbeat(BridgeState.HALTED, 200, 150))
+    with pytest.raises(DependencyUnavailable, match=r"bridge is halted: .* then `mastery bridge resume`"):
+        until(lambda: False, lambda: 0, "the bridge", "takes no events", engine.bridges.require_not_halted)
