@@ -56,7 +56,8 @@ class IdentityProvider:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.delay = 0.0
-        self.trickle = 0.0  # seconds from byte to byte
+        self.trickle = 0.0  # seconds from byte to byte of the body
+        self.trickle_head = 0.0  # the same, of a header that comes before
         self.requests: list[str] = []
         self.start()
 
@@ -68,15 +69,21 @@ class IdentityProvider:
                 provider.requests.append(self.path)
                 time.sleep(provider.delay)
                 body = json.dumps({"keys": provider.keys}).encode() if provider.body is None else provider.body
+                if provider.trickle_head:
+                    self.trickle(b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000, provider.trickle_head)
+                    return
                 self.send_response(provider.status)
                 for name, value in {"Content-Length": str(len(body)), **provider.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.trickle(body, provider.trickle)
+
+            def trickle(self, text: bytes, pause: float) -> None:
                 try:
-                    for byte in body if provider.trickle else ():
+                    for byte in text if pause else ():
                         self.wfile.write(bytes([byte]))
-                        time.sleep(provider.trickle)
-                    self.wfile.write(b"" if provider.trickle else body)
+                        time.sleep(pause)
+                    self.wfile.write(b"" if pause else text)
                 except OSError:
                     return  # who asked has waited long enough
 

@@ -1,9 +1,12 @@
 """When a provider of keys is asked, and what happens while it is slow, away or wrong. On a real web server."""
 
 import logging
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 from uuid import uuid4
 
 import pytest
@@ -181,13 +184,37 @@ def test_a_slow_provider(provider: IdentityProvider, keys: SigningKeys, caplog: 
     wait_for(lambda: bool(failures(caplog)), TIMEOUT_SECONDS / 2)
 
 
-def test_a_body_that_trickles(provider: IdentityProvider, clock: Time, caplog: pytest.LogCaptureFixture) -> None:
-    """What does not end in time is given up, although each part of it comes in time."""
-    provider.trickle = TIMEOUT_SECONDS / 4
+@pytest.mark.parametrize("part", ["trickle", "trickle_head"])
+def test_an_answer_that_trickles(provider: IdentityProvider, clock: Time, caplog: pytest.LogCaptureFixture, part: str) -> None:
+    """What does not end in time is cut, although each byte of it comes in time; the next attempt, 30 s later, works."""
+    setattr(provider, part, TIMEOUT_SECONDS / 4)
     keys = SigningKeys(provider.url, clock)
     unavailable(keys)
-    wait_for(lambda: bool(failures(caplog)), TIMEOUT_SECONDS * 2)
-    assert "does not answer with keys: OSError" in caplog.text
+    wait_for(lambda: bool(failures(caplog)), TIMEOUT_SECONDS * 4)
+    assert "identity provider does not answer with keys: " in caplog.text
+    setattr(provider, part, 0.0)
+    clock.now += PAUSE_SECONDS
+    assert keys.key("rsa-1", "RS256").key_id == "rsa-1"
+
+
+def test_a_handshake_that_trickles(clock: Time, caplog: pytest.LogCaptureFixture) -> None:
+    """TLS is bounded as well."""
+
+    def trickle() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.recv(10_000)
+            for byte in b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03" + bytes(1000):  # the beginning of a ServerHello
+                connection.send(bytes([byte]))
+                time.sleep(TIMEOUT_SECONDS / 4)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=trickle, daemon=True)
+        thread.start()
+        unavailable(SigningKeys(f"https://127.0.0.1:{server.getsockname()[1]}/keys", clock))
+        wait_for(lambda: bool(failures(caplog)), TIMEOUT_SECONDS * 4)
+        thread.join(TIMEOUT_SECONDS * 4)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(
