@@ -71,7 +71,8 @@ def revoke(body: dict[str, Any]) -> Response:
         also_performs(Action.REVOKE_ANY)
     if "subject" in body:
         seconds = longest_validity(engine().settings)
-        revocations.revoke_subject(caller.tenant, body["subject"], now.timestamp(), seconds)
+        latest = now.timestamp() + engine().settings.jwt_leeway_seconds  # of a token that is accepted now
+        revocations.revoke_subject(caller.tenant, body["subject"], latest, seconds)
         return _revoked("subject", now, seconds)
     seconds = _validity(body.get("expires_at"), now) if body else _rest(claims().exp, now)
     jti = body.get("jti", claims().jti)

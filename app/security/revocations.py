@@ -30,7 +30,7 @@ class Revocations:
             pipeline.execute()
 
     def revoke_subject(self, tenant: str, subject: str, moment: float, ttl_seconds: int) -> None:
-        """Revoke every token of the subject, whatever its role, that was issued up to this second (Unix time)."""
+        """Revoke every token of the subject, whatever its role, whose ``iat`` is not after this second (Unix time)."""
         with translated_errors():
             self._revoke_subject([self._subject_key(tenant, subject)], [int(moment), ttl_seconds])
 
