@@ -4,7 +4,13 @@ Its pages ask for the password. ``/metrics`` (counts by worker and task) and ``/
 without it: scrapers have none.
 """
 
+import hmac
+from base64 import b64decode
+from typing import Any
+
 from flower.urls import handlers
+from flower.views import BaseHandler
+from tornado.web import HTTPError
 
 from app.settings import settings_or_exit
 
@@ -18,3 +24,22 @@ port = _settings.flower_port
 # are not served. Flower's pages do not use them; they stop, limit and scale.
 _CLOSED = ("/api/task/apply/", "/api/task/async-apply/", "/api/task/send-task/", "/api/task/result/")
 handlers[:] = [each for each in handlers if not (isinstance(each, tuple) and each[0].startswith(_CLOSED))]
+
+
+def authenticated(handler: Any) -> bool:
+    """True for a request with the name and password (RFC 7617, in UTF-8). Raises HTTPError 401 for any other.
+
+    Flower compares them as text, which Python does for ASCII only: others were a traceback, and a password with an umlaut let
+    nobody in.
+    """
+    scheme, _, credentials = handler.request.headers.get("Authorization", "").partition(" ")
+    try:
+        given = b64decode(credentials.strip(), validate=True)
+    except ValueError:  # no Base64
+        given = b""
+    if scheme.lower() != "basic" or not hmac.compare_digest(given, basic_auth[0].encode()):
+        raise HTTPError(401)
+    return True
+
+
+BaseHandler.get_current_user = authenticated

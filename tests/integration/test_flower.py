@@ -1,11 +1,16 @@
 """Flower shows operators the workers and their tasks, and nothing of students."""
 
+import base64
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import requests
 from flower.urls import handlers
 from tornado.routing import URLSpec
@@ -38,6 +43,57 @@ def test_flower_asks_for_a_password_and_shows_worker_and_tasks(stack: Stack, tmp
     wait_for(lambda: "celery@" in page("/workers").text, SECONDS)
     wait_for(lambda: any(task["state"] == "SUCCESS" for task in chunks()), SECONDS)
     assert {task["args"] for task in chunks()} == {HIDDEN}
+
+
+def basic(credentials: bytes) -> str:
+    return f"Basic {base64.b64encode(credentials).decode()}"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        basic("é:é".encode()),
+        basic("é:é".encode("latin-1")),
+        basic("mastery:mästery".encode()),
+        basic(b"mastery"),
+        basic(b"mastery:mastery:"),
+        basic(b"\0:\0"),
+        "Basic é:é".encode(),
+        "Basic",
+        "Basic =",
+        "Basic !!!!",
+        "Basic a b",
+        "Basic " + "A" * 5001,
+        "Bearer " + basic(b"mastery:mastery")[6:],
+        ", ,",
+    ],
+    ids=[*range(14)],
+)
+def test_what_is_not_the_password_is_a_401(stack: Stack, authorization: str | bytes) -> None:
+    """Whatever it is made of; on pages and in the API."""
+    for path in ("/workers", "/api/tasks"):
+        answer = requests.get(stack.running.flower_url + path, headers={"Authorization": authorization}, timeout=10)
+        assert (answer.status_code, answer.headers.get("WWW-Authenticate"), "Traceback" in answer.text) == (
+            401,
+            'Basic realm="flower"' if path == "/workers" else None,
+            False,
+        )
+
+
+def test_a_password_may_have_any_characters() -> None:
+    """Also those that are no ASCII; the scheme is written in any case."""
+    script = """
+import runpy
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest
+authenticated = runpy.run_path("flowerconfig.py")["authenticated"]
+class Handler:
+    headers = HTTPHeaders({"Authorization": "bAsIc w6k6w6nDqQ=="})
+    request = HTTPServerRequest("GET", "/", headers=headers, connection=HTTPConnection())
+print(authenticated(Handler))
+"""
+    names = {"MASTERY_FLOWER_USER": "é", "MASTERY_FLOWER_PASSWORD": "éé"}
+    shown = subprocess.run([sys.executable, "-c", script], env=os.environ | names, capture_output=True, text=True, check=True)
+    assert shown.stdout == "True\n"
 
 
 def test_flower_answers_without_its_password_only_where_nothing_is_secret(stack: Stack) -> None:
