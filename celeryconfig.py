@@ -75,6 +75,10 @@ result_serializer = "json"
 result_expires = RESULTS_KEPT
 task_store_errors_even_if_ignored = False
 
+worker_consumer = "tasks.consumer:Consumer"
+# It takes up again what it had in hand, and counts that: reduced, one of two processes would idle after each lost connection.
+worker_enable_prefetch_count_reduction = False
+
 # SIGTERM lets running tasks finish and takes no new ones; what is killed before it ends goes back to its queue.
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
@@ -86,29 +90,27 @@ event_queue_ttl = 60.0  # of what nobody reads, a minute is kept
 
 timezone = "UTC"
 enable_utc = True
+beat_scheduler = "tasks.beat:Scheduler"
+# No task expires: whether it has would be asked of another machine's clock. None is sent while one waits; see tasks/beat.py.
 beat_schedule = {
     "sweep-chunks": {
         "task": "events.sweep",
         "schedule": SWEEP_EVERY_SECONDS,
-        "options": {"expires": SWEEP_EVERY_SECONDS},  # with no worker about, sweeps do not pile up
     },
     # Mastery changes with the day even when nothing happens. Every hour, because the run after midnight does all the work
     # and the others, which find nothing to do, make up for one that was missed.
     "refresh-mastery": {
         "task": "mastery.refresh",
         "schedule": crontab(minute=1),
-        "options": {"expires": 3600},
     },
     # In the trail, what the workers recorded is at most so old; what they record until a crash is told afterwards.
     "summarize-events": {
         "task": "audit.summarize",
         "schedule": SUMMARIZE_EVERY_SECONDS,
-        "options": {"expires": SUMMARIZE_EVERY_SECONDS},
     },
     # At an hour at which nobody waits; a day that was missed is made up for by the next.
     "trim-audit-trails": {
         "task": "audit.trim",
         "schedule": crontab(hour=3, minute=31),
-        "options": {"expires": 3600},
     },
 }

@@ -1,4 +1,4 @@
-"""Flower's settings: ``celery --app tasks.celery flower --conf flowerconfig.py``.
+"""Flower's settings: ``celery --app tasks.celery flower --conf=flowerconfig.py``.
 
 Its pages ask for the password. ``/metrics`` (counts by worker and task) and ``/healthcheck`` answer
 without it: scrapers have none.
@@ -6,16 +6,22 @@ without it: scrapers have none.
 
 import hmac
 from base64 import b64decode
+from logging import LogRecord, getLogger
+from sys import exit as sys_exit  # Flower takes each name here that is one of its options for that
 from typing import Any
 
+import redis
 from flower.urls import handlers
 from flower.views import BaseHandler
+from kombu.exceptions import OperationalError
 from tornado.web import HTTPError
 
 from app.settings import settings_or_exit
 
 _settings = settings_or_exit()
 
+if not _settings.broker:
+    sys_exit("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
 basic_auth = [f"{_settings.flower_user}:{_settings.flower_password}"]
 address = _settings.flower_host
 port = _settings.flower_port
@@ -43,3 +49,13 @@ def authenticated(handler: Any) -> bool:
 
 
 BaseHandler.get_current_user = authenticated
+
+
+def _is_no_outage(record: LogRecord) -> bool:
+    """Whether it is about something else than that the broker is away: that is said once, by tasks.connection."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(isinstance(each, OperationalError | redis.RedisError | OSError) for each in arguments)
+
+
+for _name in ("flower.events", "flower.inspector"):
+    getLogger(_name).addFilter(_is_no_outage)

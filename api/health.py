@@ -9,7 +9,7 @@ from api.authentication import engine
 from api.responses import VERSION, ErrorCode, Failure, envelope, failure, success
 from app.health.readiness import OK, check_readiness, ping_bridge
 from app.redis_client import translated_errors
-from tasks.health import ping_broker, ping_worker
+from tasks.health import ping_beat, ping_broker, ping_worker
 
 blueprint = Blueprint("health", __name__, description="Service information and health")
 
@@ -58,6 +58,7 @@ def ready() -> Response:
             "redis": lambda: _ping_redis(served.redis),
             "broker": ping_broker,
             "worker": ping_worker,
+            "beat": lambda: ping_beat(served.sweeps),
             "bridge": lambda: ping_bridge(served.bridges),
         }
     )

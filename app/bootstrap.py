@@ -9,7 +9,9 @@ from app.clock import Clock, system_clock
 from app.errors import SettingsError
 from app.events.bridges import Bridges
 from app.events.ledger import Ledger
+from app.health.sweeps import Sweeps
 from app.idempotency import IdempotencyKeys
+from app.malformed_messages import MalformedMessages
 from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
 from app.redis_client import connect
@@ -32,6 +34,8 @@ class Engine:
     task_owners: TaskOwners
     audit: AuditTrail
     idempotency_keys: IdempotencyKeys
+    malformed_messages: MalformedMessages
+    sweeps: Sweeps
     signing_keys: SigningKeys
     revocations: Revocations
     clock: Clock
@@ -53,6 +57,8 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         task_owners=TaskOwners(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key),
         idempotency_keys=IdempotencyKeys(client, settings.key_prefix, settings.idempotency_ttl_seconds),
+        malformed_messages=MalformedMessages(client, settings.key_prefix),
+        sweeps=Sweeps(client, settings.key_prefix),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
         revocations=Revocations(client, settings.key_prefix),
         clock=clock,

@@ -59,6 +59,8 @@ def configure_logging(level: str) -> None:
                 "celery.worker.strategy": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
                 "celery.beat": {"level": "WARNING"},
+                # The loss of a connection, in words that may quote a message; tasks.connection says it, too.
+                "celery.worker.consumer.consumer": {"level": "ERROR"},
                 # gunicorn gives its own a handler and a format, and keeps it from ours.
                 "gunicorn.error": {"handlers": [], "propagate": True},
             },

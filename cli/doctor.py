@@ -15,7 +15,7 @@ from app.redis_client import tls_options, translated_errors
 from app.settings import Settings, redacted, unknown_settings
 from consumers import kafka
 from tasks.celery import app as celery
-from tasks.health import ping_broker, ping_worker
+from tasks.health import ping_beat, ping_broker, ping_worker
 
 ANSWER_SECONDS = 5.0
 # What an empty value means, where it is more than that nothing is set.
@@ -68,5 +68,6 @@ def _pings(settings: Settings) -> Mapping[str, Ping]:
         "broker": ping_broker,
         "kafka": lambda: kafka.ping(settings, ANSWER_SECONDS),
         "worker": ping_worker,
+        "beat": lambda: ping_beat(engine.sweeps),
         "bridge": lambda: ping_bridge(engine.bridges),
     }

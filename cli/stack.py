@@ -100,11 +100,10 @@ def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
 def _processes(settings: Settings) -> dict[str, str]:
     python = shlex.quote(sys.executable)
     celery = f"{python} -m celery --app tasks.celery"
-    schedule = shlex.quote(str(settings.data_path / "beat-schedule"))
     return {
         "api": f"{python} -m gunicorn --config python:api.server",
         "worker": f"{celery} worker --concurrency {settings.worker_concurrency} --queues {EVENTS},{INTERACTIVE},{MAINTENANCE}",
-        "beat": f"{celery} beat --schedule {schedule}",
+        "beat": f"{celery} beat",
         "bridge": f"{python} -m consumers",
         "flower": f"{celery} flower --conf={shlex.quote(_flower_settings())}",
     }

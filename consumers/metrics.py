@@ -65,6 +65,7 @@ class EngineCollector(Collector):
     def _counters(self) -> Iterator[Metric]:
         try:
             counts = self._engine.ledger.counts()
+            malformed = self._engine.malformed_messages.counts()
             totals = [self._engine.mastery.totals(tenant) for tenant in self._engine.mastery.tenants()]
         except DependencyUnavailable:
             return
@@ -77,6 +78,12 @@ class EngineCollector(Collector):
         for error_type, count in counts.dead_letters.items():
             letters.add_metric([error_type.value], count)
         yield letters
+        messages = CounterMetricFamily(
+            "mastery_malformed_messages", "What came out of a queue and is no message", labels=["queue"]
+        )
+        for queue, count in malformed.items():
+            messages.add_metric([queue], count)
+        yield messages
         yield GaugeMetricFamily("mastery_chunks_in_flight", "Chunks taken over and not yet recorded", value=counts.in_flight)
 
 

@@ -1,19 +1,22 @@
 """The Celery application. Workers, beat, Flower, the API and the bridge all start from it: ``celery -A tasks.celery``."""
 
 import logging
+import sys
 import time
 from functools import cache
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import Reject
-from celery.signals import setup_logging, worker_process_init
+from celery.exceptions import Reject, SoftTimeLimitExceeded, TaskPredicate
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
 
 from app.bootstrap import Engine, bootstrap
-from app.errors import DependencyUnavailable
-from app.logs import configure_logging
+from app.errors import DependencyUnavailable, EngineError, UnexpectedFailure
+from app.logs import configure_logging, frames
 from app.settings import load_settings
+from tasks.delivery import PAUSE
 
 HIDDEN = "(…)"
 REQUEUE_SECONDS = 1.0
@@ -24,23 +27,46 @@ class EngineTask(Task[Any, Any]):
     """A task that is not lost, and whose arguments and result, personal data, are shown nowhere (logs, Flower, events)."""
 
     abstract = True
+    Request = "tasks.request:Request"
     resultrepr_maxsize = 1  # of what events tell of a result, nothing is left but a bracket
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]  # passes all on
         options |= {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
+        if (countdown := options.get("countdown")) is not None:
+            options["headers"] = {**(options.get("headers") or {}), PAUSE: countdown}  # what tasks/request.py goes by
         return super().apply_async(args, kwargs, **options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it. An error whose words are not the engine's own may quote arguments: what it says stays here.
+
+        Celery would put it into logs, events, which Flower shows, and results. Raises UnexpectedFailure in its place.
+        """
+        try:
+            return super().__call__(*args, **kwargs)
+        except (EngineError, TaskPredicate, SoftTimeLimitExceeded):
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a task
+            _log.error("%s: %s", self.name, frames(error))
+            raise UnexpectedFailure(f"{type(error).__name__}; the worker's log has the cause") from None
 
     def retry(self, *args: Any, **options: Any) -> Any:
         """Celery drops a task whose retry cannot be queued; here it waits until the broker takes it."""
+        is_told = False
         while True:
             try:
                 return super().retry(*args, **options)
             except Reject as error:
-                _log.warning("a task cannot be queued again yet: %s", error)
+                if not is_told:
+                    _log.warning("a task cannot be queued again yet: %s", error.args[0])
+                is_told = True
                 time.sleep(REQUEUE_SECONDS)
 
 
-app = Celery("mastery", task_cls=EngineTask, include=["tasks.audit", "tasks.events", "tasks.mastery"])
+# Made when the first connection is.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
+app = Celery(
+    "mastery", task_cls=EngineTask, amqp="tasks.connection:AMQP", include=["tasks.audit", "tasks.events", "tasks.mastery"]
+)
 app.config_from_object("celeryconfig")
 
 
@@ -59,6 +85,14 @@ def _engine_of_its_own(**_: Any) -> None:
 @setup_logging.connect
 def _own_logging(**_: Any) -> None:
     configure_logging(load_settings().log_level)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _needs_a_broker(**_: Any) -> None:
+    """Without one, Celery would look for RabbitMQ."""
+    if not load_settings().broker:
+        sys.exit("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
 
 
 def enqueue(task: Task[Any, Any], *args: Any, **options: Any) -> Any:

@@ -6,6 +6,7 @@ from datetime import timedelta
 EVENTS = "events"
 INTERACTIVE = "interactive"
 MAINTENANCE = "maintenance"
+QUEUES = (EVENTS, INTERACTIVE, MAINTENANCE)
 
 # How long a dead worker's tasks stay away. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60
@@ -18,5 +19,7 @@ SUMMARIZE_EVERY_SECONDS = 300.0
 TASK_SECONDS = 30
 # A delay above the visibility timeout would be delivered again and again (celery#5935).
 MAX_RETRY_SECONDS = 20
+# The header that says how many seconds are to pass before a task is run.
+PAUSE = "pause"
 # Whoever was handed a 202 has this long to ask for the answer.
 RESULTS_KEPT = timedelta(hours=1)

@@ -15,6 +15,8 @@ from tasks.delivery import EVENTS, MAX_RETRY_SECONDS
 
 # A lone event that fails is tried three times more, over some ten seconds: what heals by itself has healed by then.
 MAX_FAILURES = 3
+# However long an outage was, work goes on within so many seconds. 200 chunks in flight try some hundred times a second.
+CHUNK_RETRY_SECONDS = 3
 # Chunks that a sweep sends again: a second of work. The next sweep is seconds away.
 SWEEP_LIMIT = 100
 
@@ -26,7 +28,7 @@ SWEEP_LIMIT = 100
     autoretry_for=(DependencyUnavailable,),
     max_retries=None,  # an outage may be of any length
     retry_backoff=True,
-    retry_backoff_max=MAX_RETRY_SECONDS,
+    retry_backoff_max=CHUNK_RETRY_SECONDS,
     retry_jitter=True,
 )
 def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
@@ -56,6 +58,7 @@ def sweep() -> None:
     missing = engine().ledger.in_flight() - queued()
     if missing > 0:
         enqueue_chunks(engine().ledger.claim_overdue(engine().settings.chunk_overdue_seconds, min(missing, SWEEP_LIMIT)))
+    engine().sweeps.note()
 
 
 def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:
@@ -64,12 +67,12 @@ def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:
         enqueue(record, chunk_id)
 
 
-def queued() -> int:
-    """How many tasks wait in the events queue. Raises DependencyUnavailable when the broker does not answer."""
+def queued(queue: str = EVENTS) -> int:
+    """How many tasks wait in a queue. Raises DependencyUnavailable when the broker does not answer."""
     try:
         with app.connection_for_write() as connection:
             channel: Any = connection.default_channel
-            declared = channel.queue_declare(EVENTS)  # passively it would refuse an empty one, which has no key in Redis
+            declared = channel.queue_declare(queue)  # passively it would refuse an empty one, which has no key in Redis
     except (OperationalError, redis.ConnectionError, redis.TimeoutError) as error:  # the channel lets the driver's through
         raise DependencyUnavailable("broker") from error
     return int(declared.message_count)

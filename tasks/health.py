@@ -4,8 +4,11 @@ import redis
 from kombu.exceptions import OperationalError
 
 from app.errors import DependencyUnavailable
+from app.health.sweeps import SILENT_SECONDS, Sweeps
 from app.redis_client import unavailable
 from tasks.celery import app
+from tasks.delivery import MAINTENANCE
+from tasks.events import queued
 
 ANSWER_SECONDS = 1  # a worker answers within milliseconds, its main process being free while tasks run
 # Shorter than those of tasks: whoever asks whether a broker answers does not wait for one that is silent.
@@ -34,3 +37,20 @@ def ping_worker() -> None:
         raise unavailable("worker", error) from error
     if not answers:
         raise DependencyUnavailable("worker", "does not answer")
+
+
+def ping_beat(sweeps: Sweeps) -> None:
+    """Raise DependencyUnavailable unless what beat sends again and again is done: lost chunks are looked for.
+
+    Beat is blamed only where what is between it and the sign of it works.
+    """
+    try:
+        if sweeps.go_on():
+            return
+        ping_worker()
+        waiting = queued(MAINTENANCE)
+    except DependencyUnavailable as error:
+        raise DependencyUnavailable("beat", f"is unknown: {error}") from error
+    if waiting:
+        raise DependencyUnavailable("beat", f"is heard, and the workers are behind: {waiting} of its tasks wait")
+    raise DependencyUnavailable("beat", f"has sent no sweep for lost tasks for {SILENT_SECONDS} s")

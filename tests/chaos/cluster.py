@@ -47,7 +47,7 @@ class Cluster:
             return Part(name, command, environment, self.logs)
 
         self.worker = part("worker", *celery, "worker", "--concurrency", "2", "--queues", queues)
-        self.beat = part("beat", *celery, "beat", "--schedule", str(folder / "beat-schedule"))
+        self.beat = part("beat", *celery, "beat")
         self.bridge = part("bridge", sys.executable, "-m", "consumers")
         self.second_bridge = part("second-bridge", sys.executable, "-m", "consumers")
 

@@ -91,7 +91,7 @@ class Handler:
     request = HTTPServerRequest("GET", "/", headers=headers, connection=HTTPConnection())
 print(authenticated(Handler))
 """
-    names = {"MASTERY_FLOWER_USER": "é", "MASTERY_FLOWER_PASSWORD": "éé"}
+    names = {"MASTERY_FLOWER_USER": "é", "MASTERY_FLOWER_PASSWORD": "éé", "MASTERY_REDIS_URL": "redis://127.0.0.1/0"}
     shown = subprocess.run([sys.executable, "-c", script], env=os.environ | names, capture_output=True, text=True, check=True)
     assert shown.stdout == "True\n"
 

@@ -1,0 +1,26 @@
+"""The sign that sweeps for lost tasks go on: what beat and the workers are to do again and again is done."""
+
+import redis
+
+from app.redis_client import translated_errors
+
+# Six sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
+SILENT_SECONDS = 30
+
+
+class Sweeps:
+    """Raises DependencyUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._redis = client
+        self._key = f"{key_prefix}:{{.tasks}}:swept"
+
+    def note(self) -> None:
+        """A sweep has ended in order."""
+        with translated_errors():
+            self._redis.set(self._key, b"", ex=SILENT_SECONDS)  # by the server's clock, as there may be many others
+
+    def go_on(self) -> bool:
+        """Whether there was one within the last seconds."""
+        with translated_errors():
+            return bool(self._redis.exists(self._key))

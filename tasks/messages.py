@@ -1,0 +1,107 @@
+"""What a message of the queues looks like. Celery and kombu end the worker over one that does not, and get it again.
+
+Looked at before either of them sees it: the shape of Celery's protocol 2, in JSON, as this engine's own processes write it.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from kombu.transport.virtual.base import Base64
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+
+
+class _DeliveryInfo(msgspec.Struct):
+    exchange: str
+    routing_key: str
+
+
+class _Properties(msgspec.Struct):
+    delivery_tag: str
+    delivery_info: _DeliveryInfo
+    body_encoding: Literal["base64"]
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    priority: int | None = None
+
+
+class _Headers(msgspec.Struct):
+    compression: None = None  # which nothing here does
+
+
+class _TaskHeaders(_Headers, kw_only=True):
+    task: str
+    id: str
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    shadow: str | None = None
+    lang: str | None = None
+    origin: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    eta: str | None = None
+    expires: str | None = None
+    retries: int | None = None
+    timelimit: tuple[float | None, float | None] | None = None
+    ignore_result: bool | None = None
+    stamped_headers: list[str] | None = None
+    stamps: dict[str, Any] | None = None
+    pause: float = 0.0
+
+
+class _Message(msgspec.Struct):
+    body: str
+    properties: _Properties
+    headers: _Headers
+    content_type: Literal["application/json"] = msgspec.field(name="content-type")
+    content_encoding: Literal["utf-8"] = msgspec.field(name="content-encoding")
+
+
+class _Task(_Message):
+    headers: _TaskHeaders
+
+
+class _Canvas(msgspec.Struct):
+    callbacks: list[dict[str, Any]] | None = None
+    errbacks: list[dict[str, Any]] | None = None
+    chain: list[dict[str, Any]] | None = None
+    chord: dict[str, Any] | None = None
+
+
+def task_name(item: bytes) -> str | None:
+    """The name of the task that a message in a queue is of; None if it is of none."""
+    try:
+        return msgspec.json.decode(item, type=_Task).headers.task
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def flaw(item: bytes, *, is_task: bool) -> str | None:
+    """What is wrong with what came out of a queue, without quoting it; None if nothing is."""
+    try:
+        message = loads(bytes_to_str(item))
+    except Exception as error:  # noqa: BLE001 - kombu's JSON makes objects of what it names, which may raise anything
+        return f"is not JSON: {type(error).__name__}"
+    try:
+        envelope = msgspec.convert(message, _Task if is_task else _Message)
+    except msgspec.ValidationError as error:
+        return f"is no {'task' if is_task else 'message'}: {_place(error)}"
+    try:
+        body = loads(Base64().decode(envelope.body).decode())
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"has a body that is not base64 of JSON: {type(error).__name__}"
+    if not is_task:
+        return None
+    try:
+        msgspec.convert(body, tuple[list[Any], dict[str, Any], _Canvas])
+    except msgspec.ValidationError as error:
+        return f"has a body that is no call of a task: {_place(error)}"
+    return None
+
+
+def _place(error: msgspec.ValidationError) -> str:
+    """What is expected, and where: keys that somebody chose are ``[...]`` there, and what they wrote is left out."""
+    text, _, path = str(error).partition(" - at ")
+    reason = "not what this engine writes" if text.startswith("Invalid enum value") else text
+    return f"{reason} at {path}" if path else reason

@@ -1,0 +1,100 @@
+"""Redis is killed again and again under a real worker with chunks in hand: it goes on by itself, with all of them, at once.
+
+No beat is about, so nothing is swept: what the worker loses sight of would stay away until the visibility timeout.
+"""
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable
+from app.events.chunk import Chunk, SourceRecord
+from app.settings import load_settings
+from tasks.delivery import VISIBILITY_TIMEOUT_SECONDS
+from tests.chaos.process import Part
+from tests.chaos.valkey import Fsync, Valkey
+from tests.learning_events import activity
+from tests.malformed import task
+from tests.stack import wait_for
+
+ROUNDS = int(os.environ.get("RESTARTS", "3"))  # RESTARTS=40 by hand: without the mend, a third of them end the worker
+CHUNKS, EVENTS = 40, 50
+START_SECONDS = 60.0
+QUEUE = "mastery:celery:events"
+IN_HAND = "mastery:celery:unacked"
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    server = Valkey(tmp_path / "valkey", Fsync.EVERYSEC, tmp_path)
+    server.start()
+    try:
+        server.wait_until_loaded()
+        yield server
+    finally:
+        server.put_away()
+
+
+@pytest.fixture
+def worker(valkey: Valkey, tmp_path: Path) -> Iterator[Part]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
+    environment = {**others, "MASTERY_REDIS_URL": valkey.url, "MASTERY_DATA_DIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "celery", "--app", "tasks.celery", "worker", "--concurrency", "2"]
+    part = Part("worker", command, environment, tmp_path)
+    part.start()
+    try:
+        yield part
+    finally:
+        part.put_away()
+
+
+@pytest.fixture
+def engine(valkey: Valkey) -> Iterator[Engine]:
+    made = bootstrap(load_settings({"MASTERY_REDIS_URL": valkey.url}))
+    yield made
+    made.redis.close()
+
+
+def send(engine: Engine) -> None:
+    """Chunks in flight and their tasks, as the bridge hands them over."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    for _ in range(CHUNKS):
+        events = [activity(tenant_id="t", student_id=f"s-{number}", timestamp=yesterday) for number in range(EVENTS)]
+        records = [SourceRecord(0, offset, json.dumps(event).encode()) for offset, event in enumerate(events)]
+        accepted = engine.ledger.accept(Chunk("mastery.events", datetime.now(UTC), records))
+        message = task("events.record", [accepted.chunk_id])
+        message["properties"]["delivery_info"]["routing_key"] = "events"
+        engine.redis.lpush(QUEUE, json.dumps(message))
+
+
+def is_done(engine: Engine, events: int) -> bool:
+    try:
+        return engine.mastery.totals("t").applied == events and not engine.redis.hlen(IN_HAND)
+    except (redis.RedisError, DependencyUnavailable):
+        return False
+
+
+def test_a_worker_outlives_its_redis(valkey: Valkey, worker: Part, engine: Engine) -> None:
+    """Its process goes on, and so does every chunk, whether it waited, was about to be begun or was being recorded."""
+    moments = random.Random(7)
+    wait_for(lambda: "ready." in worker.tail(), START_SECONDS)
+    for number in range(1, ROUNDS + 1):
+        send(engine)
+        wait_for(lambda: bool(engine.redis.hlen(IN_HAND)), START_SECONDS)
+        time.sleep(moments.random() * 0.2)
+        valkey.kill()
+        time.sleep(moments.random())
+        valkey.start()
+        valkey.wait_until_loaded()
+        wait_for(lambda number=number: is_done(engine, number * CHUNKS * EVENTS), VISIBILITY_TIMEOUT_SECONDS - 10)  # type: ignore[misc]
+        assert worker.exit_code() is None, worker.tail()
+    assert "Traceback" not in worker.tail()

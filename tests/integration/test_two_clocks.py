@@ -1,0 +1,36 @@
+"""Machines whose clocks differ: a worker does what it is sent, after the pause it is told, whatever times are in a message."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.malformed import task
+from tests.stack import Stack, wait_for
+
+SECONDS = 30.0
+HOURS = timedelta(hours=5)
+
+
+def send(stack: Stack, **headers: object) -> str:
+    """A calculation for a student that nobody knows; returns the key at which what became of it is found."""
+    message = task("mastery.calculate", ["t", "nobody", [0.4, 0.3, 0.2, 0.1]], **headers)
+    prefix = f"{stack.engine.settings.key_prefix}:celery:"
+    stack.engine.redis.lpush(f"{prefix}interactive", json.dumps(message))
+    return f"{prefix}celery-task-meta-{message['headers']['id']}"
+
+
+@pytest.mark.parametrize("hours", [-HOURS, HOURS], ids=["sender behind", "sender ahead"])
+def test_a_pause_is_counted_by_one_clock(stack: Stack, hours: timedelta) -> None:
+    """A retry that another machine's clock puts into the far future, or into the past, comes after its second."""
+    then = datetime.now(UTC) + hours
+    key = send(stack, eta=then.isoformat(), pause=1.0)
+    wait_for(lambda: bool(stack.engine.redis.exists(key)), SECONDS)
+
+
+@pytest.mark.parametrize("name", ["eta", "expires"])
+def test_times_of_another_clock_mean_nothing(stack: Stack, name: str) -> None:
+    """Nothing is thrown away for having expired, and nothing waits for hours; nothing of ours says either."""
+    times = {"eta": datetime.now(UTC) + HOURS, "expires": datetime.now(UTC) - HOURS}
+    key = send(stack, **{name: times[name].isoformat()})
+    wait_for(lambda: bool(stack.engine.redis.exists(key)), SECONDS)
