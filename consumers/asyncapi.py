@@ -3,12 +3,10 @@
 Schemas, topics and the examples of what the engine sends come from the code; descriptions say what JSON Schema cannot.
 """
 
-import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -16,17 +14,8 @@ from msgspec import Struct
 from app.clock import day_number
 from app.errors import InvalidInput
 from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, invalid_event
-from app.events.event import (
-    Activity,
-    ActivityEvent,
-    CompletionEvent,
-    Envelope,
-    ExerciseCompletion,
-    QualityAssessment,
-    QualityEvent,
-    QuizEvent,
-    QuizPerformance,
-)
+from app.events.event import Envelope
+from app.events.event_schema import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS, json_schemas
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
 from app.mastery.update import VERSION, Change, updates
@@ -34,7 +23,6 @@ from app.settings import Settings
 
 HOST = "localhost:9092"  # Kafka's own default: where an installation has its brokers is in its settings
 BINDING = {"bindingVersion": "0.5.0"}
-SCHEMAS = "#/components/schemas/"
 MILLISECONDS_A_DAY = 86_400_000
 
 _IDENTIFIER = IDENTIFIER_PATTERN.removeprefix("^").removesuffix(r"\Z")
@@ -70,34 +58,9 @@ HEADERS: Mapping[str, Header] = {
 ALWAYS = tuple(name for name in HEADERS if name != TRACE)  # what every dead letter has
 PASSED_ON = (REPLAYS, TRACE)  # what an event may have: it goes on to the dead letter
 
-# What structs and fields do not say of themselves in the code: of a struct, of a field of one, or of a field of all.
+# Beside what events say of themselves: of a struct, of a field of one, or of a field of all.
 DESCRIPTIONS: Mapping[str, str] = {
-    "CompletionEvent": "How much of the exercises is done. A student's latest such event counts, by timestamp.",
-    "QuizEvent": "A quiz was answered.",
-    "QualityEvent": "A submission was assessed.",
-    "ActivityEvent": "The student was active on this day (UTC).",
-    "event_id": "A UUID that identifies the event: sent again for the same student, it does not count again",
-    "event_type": "What the message is",
-    "timestamp": "When it happened: ISO 8601 with an offset, as RFC 3339 has it, or epoch milliseconds; at most 5 min ahead",
-    "student_id": "Unique within the tenant",
-    "tenant_id": "Whose student it is; tenants see nothing of each other",
-    "cohort_id": "The student is in the cohort that their latest event names",
-    "source": "Who produced it; not used",
-    "version": "The contract that the producer follows; not used",
-    "ExerciseCompletion": "`completed_exercises` must not exceed `total_exercises`.",
-    "exercise_id": "Not used",
-    "total_exercises": "How many exercises there are",
-    "completed_exercises": "How many of them are completed; at most `total_exercises`",
-    "QuizPerformance": "`correct_answers` must not exceed `total_questions`.",
-    "quiz_id": "Not used",
-    "total_questions": "How many questions were asked",
-    "correct_answers": "How many were answered correctly; at most `total_questions`",
-    "QualityAssessment": "What counts is the mean of the scores that are given.",
-    "submission_id": "Not used",
-    "code_quality_score": "0 to 1",
-    "correctness_score": "0 to 1",
-    "efficiency_score": "0 to 1",
-    "peer_review_score": "0 to 1; null where there was no review",
+    **EVENT_DESCRIPTIONS,
     "DeadLetter.event_id": "What the event gives as its id, if that is text; at most 200 characters",
     "original_event_type": "What the event gives as its type, if that is text; at most 200 characters",
     "original_payload": "The value as it came: as JSON if it is JSON, else as text; null if the record had none",
@@ -106,44 +69,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "retry_count": "How often it was tried again before",
 }
 
-_AT = datetime(2026, 10, 28, 22, 54, 26, tzinfo=UTC)
-_SENDER = {
-    "timestamp": "2026-10-28T22:54:26Z",
-    "student_id": "s-604916",
-    "tenant_id": "socsci",
-    "cohort_id": "BBB-2013J",
-    "version": VERSION,
-}
 
-# An example of every event.
-EVENTS: tuple[Struct, ...] = (
-    CompletionEvent(
-        **_SENDER,
-        event_id=UUID("0c9e4b52-7a16-4f0e-9a53-8f3d1c2b6e01"),
-        source="exercise-service",
-        data=ExerciseCompletion(exercise_id="e1", total_exercises=5, completed_exercises=4),
-    ),
-    QuizEvent(
-        **_SENDER,
-        event_id=UUID("9b2f7c5e-3d0f-4c55-8a39-6f6f0d0b8a11"),
-        source="quiz-service",
-        data=QuizPerformance(quiz_id="q1", total_questions=10, correct_answers=8),
-    ),
-    QualityEvent(
-        **_SENDER,
-        event_id=UUID("5d1a8e37-64c2-4b9f-8e70-2a9b3c4d5e21"),
-        source="review-service",
-        data=QualityAssessment(
-            submission_id="w1", code_quality_score=0.7, correctness_score=0.85, efficiency_score=0.6, peer_review_score=0.8
-        ),
-    ),
-    ActivityEvent(
-        **_SENDER,
-        event_id=UUID("e7f06c14-92bd-4d3a-b1c8-7d5e6f708931"),
-        source="tutor",
-        data=Activity(),
-    ),
-)
+_AT = datetime(2026, 10, 28, 22, 54, 26, tzinfo=UTC)
 
 
 def results() -> tuple[Struct, ...]:
@@ -154,7 +81,7 @@ def results() -> tuple[Struct, ...]:
 
 def dead_letters() -> tuple[Struct, ...]:
     """An example of a dead letter: a quiz without a question."""
-    wrong = msgspec.to_builtins(EVENTS[1]) | {"data": {"quiz_id": "q1", "total_questions": 0, "correct_answers": 0}}
+    wrong = msgspec.to_builtins(EVENT_EXAMPLES[1]) | {"data": {"quiz_id": "q1", "total_questions": 0, "correct_answers": 0}}
     error = InvalidInput("data.total_questions", "Expected `int` >= 1")
     return (invalid_event(msgspec.json.encode(wrong), error, _AT + timedelta(seconds=1)),)
 
@@ -172,12 +99,13 @@ def asyncapi() -> dict[str, Any]:
     """The document, with the topics as they are by default."""
     settings = Settings()
     topics = {
-        "events": Topic("Learning events", settings.events_topic, settings.events_retention_days, EVENTS),
+        "events": Topic("Learning events", settings.events_topic, settings.events_retention_days, EVENT_EXAMPLES),
         "results": Topic("Changes of mastery", settings.results_topic, settings.results_retention_days, results()),
         "deadLetters": Topic("Dead letters", settings.dlq_topic, settings.dlq_retention_days, dead_letters()),
     }
     group = {"kafka": {"groupId": {"type": "string", "enum": [settings.kafka_group]}, **BINDING}}
-    schemas = _schemas([type(example) for topic in topics.values() for example in topic.examples])
+    schemas = json_schemas([type(example) for topic in topics.values() for example in topic.examples], DESCRIPTIONS)
+    schemas["Level"]["enum"] = list(Level)  # in their order, which msgspec does not keep
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -251,25 +179,6 @@ def _name(example: Struct) -> str:
 def _headers(names: Iterable[str], required: Iterable[str] = ()) -> dict[str, Any]:
     properties = {name: {"type": "string", "description": HEADERS[name].description} for name in names}
     return {"type": "object", "properties": properties, "required": list(required)}
-
-
-def _schemas(structs: Iterable[type[Struct]]) -> dict[str, Any]:
-    _, generated = msgspec.json.schema_components(structs, schema_hook=_any_json, ref_template=SCHEMAS + "{name}")
-    # ECMA 262, which JSON Schema uses, has no \Z, and its $ does not match before a trailing newline.
-    schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(generated).replace(rb"\\Z", b"$"))
-    schemas["Level"]["enum"] = list(Level)  # in their order, which msgspec does not keep
-    for name, schema in schemas.items():
-        schema["description"] = inspect.cleandoc(schema.get("description") or DESCRIPTIONS[name])
-        for field, its_schema in schema.get("properties", {}).items():
-            if "$ref" in its_schema:  # it must stand alone; what it refers to is described
-                schema["properties"][field] = {"$ref": its_schema["$ref"]}
-            elif "description" not in its_schema:
-                its_schema["description"] = DESCRIPTIONS.get(f"{name}.{field}") or DESCRIPTIONS[field]
-    return schemas
-
-
-def _any_json(_: type) -> dict[str, Any]:
-    return {"type": ["object", "array", "string", "number", "boolean", "null"]}
 
 
 def document() -> bytes:

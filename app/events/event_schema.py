@@ -1,0 +1,114 @@
+"""Learning events as JSON Schema, with an example of each: the one source of docs/asyncapi.json and /openapi.json.
+
+What structs and fields do not say of themselves in the code is described here.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.events.event import (
+    Activity,
+    ActivityEvent,
+    CompletionEvent,
+    Event,
+    ExerciseCompletion,
+    QualityAssessment,
+    QualityEvent,
+    QuizEvent,
+    QuizPerformance,
+)
+
+SCHEMAS = "#/components/schemas/"  # where both documents have them
+EXAMPLE_TIMESTAMP = "2026-10-28T22:54:26Z"
+
+# Of a struct, of a field of one, or of a field of all.
+EVENT_DESCRIPTIONS: Mapping[str, str] = {
+    "CompletionEvent": "How much of the exercises is done. A student's latest such event counts, by timestamp.",
+    "QuizEvent": "A quiz was answered.",
+    "QualityEvent": "A submission was assessed.",
+    "ActivityEvent": "The student was active on this day (UTC).",
+    "event_id": "A UUID that identifies the event: sent again for the same student, it does not count again",
+    "event_type": "What the message is",
+    "timestamp": "When it happened: ISO 8601 with an offset, as RFC 3339 has it, or epoch milliseconds; at most 5 min ahead",
+    "student_id": "Unique within the tenant",
+    "tenant_id": "Whose student it is; tenants see nothing of each other",
+    "cohort_id": "The student is in the cohort that their latest event names",
+    "source": "Who produced it; not used",
+    "version": "The contract that the producer follows; not used",
+    "ExerciseCompletion": "`completed_exercises` must not exceed `total_exercises`.",
+    "exercise_id": "Not used",
+    "total_exercises": "How many exercises there are",
+    "completed_exercises": "How many of them are completed; at most `total_exercises`",
+    "QuizPerformance": "`correct_answers` must not exceed `total_questions`.",
+    "quiz_id": "Not used",
+    "total_questions": "How many questions were asked",
+    "correct_answers": "How many were answered correctly; at most `total_questions`",
+    "QualityAssessment": "What counts is the mean of the scores that are given.",
+    "submission_id": "Not used",
+    "code_quality_score": "0 to 1",
+    "correctness_score": "0 to 1",
+    "efficiency_score": "0 to 1",
+    "peer_review_score": "0 to 1; null where there was no review",
+}
+
+_SENDER = {
+    "timestamp": EXAMPLE_TIMESTAMP,
+    "student_id": "s-604916",
+    "tenant_id": "socsci",
+    "cohort_id": "BBB-2013J",
+    "version": "1.0",
+}
+
+# An example of every event.
+EVENT_EXAMPLES: tuple[Event, ...] = (
+    CompletionEvent(
+        **_SENDER,
+        event_id=UUID("0c9e4b52-7a16-4f0e-9a53-8f3d1c2b6e01"),
+        source="exercise-service",
+        data=ExerciseCompletion(exercise_id="e1", total_exercises=5, completed_exercises=4),
+    ),
+    QuizEvent(
+        **_SENDER,
+        event_id=UUID("9b2f7c5e-3d0f-4c55-8a39-6f6f0d0b8a11"),
+        source="quiz-service",
+        data=QuizPerformance(quiz_id="q1", total_questions=10, correct_answers=8),
+    ),
+    QualityEvent(
+        **_SENDER,
+        event_id=UUID("5d1a8e37-64c2-4b9f-8e70-2a9b3c4d5e21"),
+        source="review-service",
+        data=QualityAssessment(
+            submission_id="w1", code_quality_score=0.7, correctness_score=0.85, efficiency_score=0.6, peer_review_score=0.8
+        ),
+    ),
+    ActivityEvent(
+        **_SENDER,
+        event_id=UUID("e7f06c14-92bd-4d3a-b1c8-7d5e6f708931"),
+        source="tutor",
+        data=Activity(),
+    ),
+)
+
+
+def json_schemas(structs: Iterable[type[Struct]], descriptions: Mapping[str, str] = EVENT_DESCRIPTIONS) -> dict[str, Any]:
+    """The schema of each struct and of what it refers to, by name. Raises KeyError for what nothing describes."""
+    _, generated = msgspec.json.schema_components(structs, schema_hook=_any_json, ref_template=SCHEMAS + "{name}")
+    # ECMA 262, which JSON Schema uses, has no \Z, and its $ does not match before a trailing newline.
+    schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(generated).replace(rb"\\Z", b"$"))
+    for name, schema in schemas.items():
+        schema["description"] = inspect.cleandoc(schema.get("description") or descriptions[name])
+        for field, its_schema in schema.get("properties", {}).items():
+            if "$ref" in its_schema:  # it must stand alone; what it refers to is described
+                schema["properties"][field] = {"$ref": its_schema["$ref"]}
+            elif "description" not in its_schema:
+                its_schema["description"] = descriptions.get(f"{name}.{field}") or descriptions[field]
+    return schemas
+
+
+def _any_json(_: type) -> dict[str, Any]:
+    return {"type": ["object", "array", "string", "number", "boolean", "null"]}
