@@ -18,6 +18,7 @@ from api.errors import register_error_handlers
 from api.headers import register_cors, register_headers
 from api.openapi import openapi
 from api.rate_limits import register_rate_limits
+from api.request_log import register_request_log
 from api.responses import register_correlation
 from app.bootstrap import Engine, bootstrap
 from app.settings import listed
@@ -83,6 +84,7 @@ def create_app(engine: Engine | None = None) -> Flask:
     app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
     if proxies := settings.http_trusted_proxies:  # without any, callers could choose their address
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
+    register_request_log(app)
     register_correlation(app)
     register_one_spelling(app)
     register_headers(app, settings)

@@ -1,0 +1,39 @@
+"""A line in the log for each request: what was asked for, what came of it, how long it took, and the id that the answer has.
+
+It names the route's rule, as ``/tasks/<uuid:task_id>``, and never the path, the query or the caller: those name persons.
+"""
+
+import logging
+from http import HTTPMethod
+from time import perf_counter
+
+from flask import Flask, Response, g, request
+
+from api.responses import correlation_id
+
+NO_ROUTE = "no-route"
+OTHER_METHOD = "other-method"  # in place of a word that a caller has made up
+_METHODS = frozenset(HTTPMethod)
+
+_log = logging.getLogger(__name__)
+
+
+def register_request_log(app: Flask) -> None:
+    """Log each request. Registered before all others, this looks at the clock first, and sees the answer that really leaves."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began = perf_counter()
+
+    @app.after_request
+    def log(response: Response) -> Response:
+        rule, method = request.url_rule, request.method
+        _log.info(
+            "%s %s %d %.1f ms %s",
+            method if method in _METHODS else OTHER_METHOD,
+            NO_ROUTE if rule is None else rule.rule,
+            response.status_code,
+            (perf_counter() - g.began) * 1000,
+            correlation_id(),
+        )
+        return response
