@@ -110,6 +110,7 @@ class AuditPage(Schema):
 @performs(Action.READ_AUDIT)
 @blueprint.arguments(AuditQuery(), location="query", unknown=RAISE)
 @blueprint.response(200, envelope(AuditPage))
+@blueprint.doc(operationId="readAuditTrail")
 def read(query: dict[str, Any]) -> Response:
     """The tenant's audit trail"""
     tenant, trails = principal().tenant, engine().audit

@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from api.access import also_performs, performs
 from api.audit_trail import concerns, details
 from api.authentication import claims, engine, principal
+from api.examples import REVOKE
 from api.parsing import IdentifierField, JsonBlueprint
 from api.responses import envelope, success
 from app.errors import InvalidInput
@@ -60,8 +61,9 @@ RevocationAnswer = envelope(Revocation)
 
 @blueprint.post("/revoke")
 @performs(Action.REVOKE_OWN)
-@blueprint.arguments(RevocationRequest())
+@blueprint.arguments(RevocationRequest(), examples=REVOKE)
 @blueprint.response(200, RevocationAnswer)
+@blueprint.doc(operationId="revokeTokens")
 def revoke(body: dict[str, Any]) -> Response:
     """Revoke your own token (`{}`); admins: any one, or all that a subject has"""
     now, caller, revocations = engine().clock(), principal(), engine().revocations

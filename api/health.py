@@ -31,7 +31,7 @@ class Ready(Schema):
 
 
 @blueprint.get("/")
-@blueprint.doc(security=[])
+@blueprint.doc(operationId="getService", security=[])
 @blueprint.response(200, envelope(Info))
 def info() -> Response:
     """What this service is"""
@@ -39,7 +39,7 @@ def info() -> Response:
 
 
 @blueprint.get("/health")
-@blueprint.doc(security=[])
+@blueprint.doc(operationId="getHealth", security=[])
 @blueprint.response(200, envelope(Alive))
 def alive() -> Response:
     """Whether this process lives"""
@@ -47,7 +47,7 @@ def alive() -> Response:
 
 
 @blueprint.get("/ready")
-@blueprint.doc(security=[])
+@blueprint.doc(operationId="getReadiness", security=[])
 @blueprint.response(200, envelope(Ready))
 @blueprint.alt_response(503, schema=Failure, description="A dependency does not answer: details names it")
 def ready() -> Response:

@@ -12,7 +12,9 @@ from api.access import performs
 from api.audit_trail import concerns
 from api.authentication import engine, principal
 from api.bodies import takes_a_list
+from api.examples import INGEST
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
+from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
 from app.events.ingest_events import Busy, Verdict, ingest_events
@@ -47,15 +49,9 @@ class EventField(fields.Raw):
 
     def __init__(self, **options: Any) -> None:
         description = "As on the topic `mastery.events`; `tenant_id` may be left out, and must else be the token's"
-        example = {
-            "event_id": "9b2f7c5e-3d0f-4c55-8a39-6f6f0d0b8a11",
-            "event_type": "quiz.performance.submitted",
-            "timestamp": "2026-10-28T22:54:26Z",
-            "student_id": "s-604916",
-            "cohort_id": "BBB-2013J",
-            "data": {"quiz_id": "q1", "total_questions": 10, "correct_answers": 8},
-        }
-        super().__init__(metadata={"type": "object", "description": description, "example": example}, **options)
+        super().__init__(
+            metadata={"type": "object", "allOf": [{"$ref": LEARNING_EVENT}], "description": description}, **options
+        )
 
 
 class EventList(fields.List[Any]):
@@ -114,11 +110,11 @@ def busy(error: Busy) -> Response:
 @blueprint.post("/ingest")
 @performs(Action.INGEST_EVENTS)
 @takes_a_list
-@blueprint.arguments(IngestBody())
+@blueprint.arguments(IngestBody(), examples=INGEST)
 @blueprint.response(202, envelope(Ingested), description="Taken over, those that are valid", headers=REPLAYED_HEADER)
 @blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")
 @blueprint.alt_response(503, schema=Failure, description="Busy, or a part does not answer: try again after Retry-After seconds")
-@blueprint.doc(parameters=[IDEMPOTENCY_KEY, TRACEPARENT])
+@blueprint.doc(operationId="ingestEvents", parameters=[IDEMPOTENCY_KEY, TRACEPARENT])
 def ingest(body: dict[str, Any]) -> Response:
     """Learning events; each of them is accepted or rejected by itself"""
     elements = body.get("events", [body.get("event")])

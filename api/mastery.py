@@ -9,6 +9,7 @@ from msgspec import to_builtins
 from api.access import performs, require_student
 from api.audit_trail import mandate
 from api.authentication import engine, principal
+from api.examples import CALCULATE, QUERY
 from api.parsing import Day, Flag, Fraction, JsonBlueprint, StudentBody
 from api.rate_limits import own_record
 from api.responses import envelope, success
@@ -86,9 +87,10 @@ CalculationAnswer = envelope(Calculation)
 
 @blueprint.post("/query")
 @performs(Action.QUERY_MASTERY)
-@blueprint.arguments(MasteryQuery())
+@blueprint.arguments(MasteryQuery(), examples=QUERY)
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
+@blueprint.doc(operationId="queryMastery")
 def query(body: dict[str, Any]) -> Response:
     """A student's mastery, today or on an earlier day"""
     student_id = body["student_id"]
@@ -109,11 +111,11 @@ def query(body: dict[str, Any]) -> Response:
 
 @blueprint.post("/calculate")
 @performs(Action.CALCULATE_MASTERY)
-@blueprint.arguments(MasteryCalculation())
+@blueprint.arguments(MasteryCalculation(), examples=CALCULATE)
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location", headers=TASK_HEADERS)
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(parameters=[PREFER])
+@blueprint.doc(operationId="calculateMastery", parameters=[PREFER])
 def calculate_mastery(body: dict[str, Any]) -> Response:
     """Mastery from given components, or recomputed from the student's facts and stored"""
     student_id = body["student_id"]

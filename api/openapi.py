@@ -1,21 +1,27 @@
 """The OpenAPI document at /openapi.json, and a page for it at /docs that needs nothing from elsewhere."""
 
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import flask_swagger_ui
+import msgspec
 from apispec import BasePlugin
 from flask import Blueprint, Flask, Response, send_from_directory
 from flask_smorest import Api
 
+from api.authentication import engine
 from api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from api.responses import CORRELATION_HEADER, SAFE_ID, VERSION, Failure
+from app.events.event import EVENT_TYPES
+from app.events.event_schema import EXAMPLE_TIMESTAMP, SCHEMAS, json_schemas
 
 DOCS_PATH = "/docs"
 DOCS_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint; the page itself is templates/swagger_ui.html
 
 
+LEARNING_EVENT = f"{SCHEMAS}LearningEvent"
 _CORRELATION_ID = "CorrelationId"
 # Of the caller's rate limit; neither on /health, which has none, nor where limits are off.
 _RATE_LIMIT = {
@@ -68,6 +74,12 @@ class EnvelopeApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     ERROR_SCHEMA = Failure
     DEFAULT_ERROR_RESPONSE_NAME = None  # each route names its failures
 
+    def _openapi_json(self) -> Response:
+        """The document. Its events happened yesterday, so that they can be sent as they stand, whenever it is read."""
+        yesterday = (engine().clock() - timedelta(days=1)).strftime("%Y-%m-%dT12:00:00Z")
+        text = msgspec.json.encode(self.spec.to_dict()).replace(EXAMPLE_TIMESTAMP.encode(), yesterday.encode())
+        return Response(msgspec.json.format(text), mimetype="application/json")
+
 
 def openapi(app: Flask) -> EnvelopeApi:
     """Serve the document and its page, and return the registry that documents the blueprints registered with it."""
@@ -80,7 +92,11 @@ def openapi(app: Flask) -> EnvelopeApi:
         OPENAPI_SWAGGER_UI_PATH=DOCS_PATH,
         OPENAPI_SWAGGER_UI_URL=f"{DOCS_PATH}/assets/",
         API_SPEC_OPTIONS={
-            "info": {"description": "Where does a student stand? Mastery from learning events, in real time."},
+            "info": {
+                "description": "Where does a student stand? Mastery from learning events, in real time.",
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": "/", "description": "The engine that this document comes from"}],
             "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
             "security": [{"bearer": []}],
         },
@@ -88,6 +104,7 @@ def openapi(app: Flask) -> EnvelopeApi:
     app.register_blueprint(_docs_assets())
     api = EnvelopeApi(app, spec_kwargs={"extra_plugins": [_CommonAnswers()]})
     _describe_common_parts(api)
+    _describe_events(api)
     return api
 
 
@@ -106,6 +123,18 @@ def _describe_common_parts(api: EnvelopeApi) -> None:
         headers = {**_COMMON_HEADERS, **_FAILURE_HEADERS.get(status, {})}
         content = {"application/json": {"schema": Failure}}
         parts.response(status.name, {"description": status.phrase, "content": content, "headers": headers}, lazy=True)
+
+
+def _describe_events(api: EnvelopeApi) -> None:
+    """The events as docs/asyncapi.json has them, except that the tenant may be left out."""
+    parts, kinds = api.spec.components, {tag: SCHEMAS + each.__name__ for tag, each in EVENT_TYPES.items()}
+    for name, schema in json_schemas(EVENT_TYPES.values()).items():
+        parts.schema(name, schema | {"required": [field for field in schema["required"] if field != "tenant_id"]})
+    discriminator = {"propertyName": "event_type", "mapping": kinds}
+    parts.schema(
+        LEARNING_EVENT.removeprefix(SCHEMAS),
+        {"oneOf": [{"$ref": kind} for kind in kinds.values()], "discriminator": discriminator},
+    )
 
 
 def _docs_assets() -> Blueprint:

@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from api.examples import STUDENT
 from app.identifiers import IDENTIFIER_PATTERN
 
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
@@ -80,7 +81,7 @@ class IdentifierField(fields.String):
     """An id, as design section 4 has it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": "s-604916"}, **options)
+        super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": STUDENT}, **options)
 
 
 _is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error="Must be 1 to 50 letters, digits, _ or -.")

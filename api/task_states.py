@@ -10,6 +10,7 @@ from werkzeug.http import parse_set_header
 
 from api.access import performs, require_student
 from api.authentication import engine, principal
+from api.examples import TASK_ID
 from api.responses import envelope, success
 from app.errors import NotFound
 from app.security.access import Action, require_owner
@@ -46,10 +47,11 @@ class Task(Schema):
 TaskAnswer = envelope(Task)
 
 
-@blueprint.get("/<uuid:task_id>")
+@blueprint.get("/<uuid:task_id>", parameters=[{"name": "task_id", "in": "path", "example": TASK_ID}])
 @performs(Action.READ_TASK)
 @blueprint.response(200, TaskAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
+@blueprint.doc(operationId="getTask")
 def get_task(task_id: Any) -> Response:
     """What became of a task; for whoever asked for it, if they may still see the student, and admins"""
     caller = principal()

@@ -148,17 +148,19 @@ class Target:
 
     def _body(self, field: Field, text: str) -> bytes | None:
         method, _, path = field.route.partition(" ")
-        schema = resolved(self.document, body_schema(self.document["paths"][path][method.lower()]))
+        operation = self.document["paths"][path][method.lower()]
+        schema = resolved(self.document, body_schema(operation))
         if not schema:
             return None
-        # What it must have; nothing must be there where one of several is wanted: then the first, unless that is attacked.
-        names = schema.get("required") or ([] if field.place == "body" else list(schema["properties"])[:1])
-        body = {name: resolved(self.document, schema["properties"][name])["example"] for name in names}
+        if field.place != "body":
+            first, *_ = operation["requestBody"]["content"]["application/json"]["examples"].values()
+            return json.dumps(first["value"]).encode()
+        # Beside what is attacked, what it must have.
+        body = {name: resolved(self.document, schema["properties"][name])["example"] for name in schema.get("required", ())}
         place = body
-        if field.place == "body":
-            for name in field.name[:-1]:
-                place = place.setdefault(name, {})
-            place[field.name[-1]] = text
+        for name in field.name[:-1]:
+            place = place.setdefault(name, {})
+        place[field.name[-1]] = text
         return json.dumps(body).encode()
 
 

@@ -1,0 +1,44 @@
+"""Requests that work as they stand, for the OpenAPI document: ``/docs`` shows them, and sends the first one on *Execute*.
+
+They are about the first student of the demo's classroom, so that with the demo's token the answers are those of somebody.
+"""
+
+from typing import Any, TypeAlias
+
+from msgspec import to_builtins
+
+from app.events.event_schema import EVENT_EXAMPLES
+
+Examples: TypeAlias = dict[str, dict[str, Any]]
+
+STUDENT, COHORT = "student-001", "algebra-1"
+_OWN = {"student_id": STUDENT, "cohort_id": COHORT}
+
+# As others have them, but of this student, and without the tenant, which is the token's.
+EVENTS = [{name: value for name, value in to_builtins(each).items() if name != "tenant_id"} | _OWN for each in EVENT_EXAMPLES]
+
+QUERY: Examples = {
+    "today": {"summary": "How a student stands today", "value": {"student_id": STUDENT}},
+    "short": {"summary": "Without what it is made of", "value": {"student_id": STUDENT, "include_components": False}},
+}
+CALCULATE: Examples = {
+    "components": {
+        "summary": "What these components would give; nothing is stored",
+        "value": {
+            "student_id": STUDENT,
+            "components": {"completion": 0.8, "quiz": 0.75, "quality": 0.8, "consistency": 0.5},
+            "weights": {"completion": 0.4, "quiz": 0.3, "quality": 0.2, "consistency": 0.1},
+        },
+    },
+    "facts": {"summary": "Recomputed from the student's facts by a task, and stored", "value": {"student_id": STUDENT}},
+}
+INGEST: Examples = {
+    "event": {"summary": "One event", "value": {"event": EVENTS[1]}},
+    "events": {"summary": "One of each type", "value": {"events": EVENTS}},
+}
+REVOKE: Examples = {
+    "token": {"summary": "Admins: the token with this id", "value": {"jti": "5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10"}},
+    "subject": {"summary": "Admins: all tokens that this subject has had so far", "value": {"subject": "t-chen"}},
+    "own": {"summary": "The token that this request is made with", "value": {}},
+}
+TASK_ID = "5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10"  # of no task: what is not there any more answers 404
