@@ -6,7 +6,7 @@ Each has a default that suits development, a type and bounds; a wrong value is r
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args, get_origin
 
@@ -15,27 +15,30 @@ from msgspec import Meta
 
 from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier
-from app.tls_settings import TlsSettings, tls_contradictions, weak_tls
+from app.secret_files import FILE_SUFFIX, with_secret_files
+from app.secret_settings import (
+    FILE_VARIABLES,
+    SECRET_FIELDS,
+    SecretSettings,
+    exposed_secrets,
+    weak_secrets,
+)
+from app.tls_settings import Switch, Text, tls_contradictions, weak_tls
 from app.url_settings import are_brokers, is_http_url, is_redis_url
 
 PREFIX = "MASTERY_"
-# Refused in production, below.
-DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105
-DEVELOPMENT_AUDIT_KEY = "development-audit-key-never-use-in-production"
-DEVELOPMENT_FLOWER_PASSWORD = "mastery"  # noqa: S105
-SECRET_FIELDS = frozenset({"jwt_secret", "audit_key", "flower_password", "kafka_password"})
 # Both kinds of keys: a shared secret (RFC 7518 section 3.2), and those of an identity provider (sections 3.3 and 3.4).
 SECRET_ALGORITHMS = frozenset({"HS256"})
 KEY_ALGORITHMS = frozenset({"RS256", "ES256"})
-MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as its hash
-MIN_SECRET_CHARACTERS = 8  # different ones: 32 random hexadecimal digits have 14; fewer than these, one in ten million times
-MIN_PASSWORD_CHARACTERS = 15  # NIST SP 800-63B-4 section 3.1.1.2: where a password is the only factor
+# Of Flower's own variables, those that open it: it reads FLOWER_ and the name of any of its options, some after our own file.
+_OPENS_FLOWER = (
+    *("ADDRESS", "AUTH", "AUTH_PROVIDER", "BASIC_AUTH", "CONF", "COOKIE_SECRET", "DEBUG", "LOGGING", "OAUTH2_KEY"),
+    *("OAUTH2_REDIRECT_URI", "OAUTH2_SECRET", "UNAUTHENTICATED_API", "UNIX_SOCKET", "XHEADERS"),
+)
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # RFC 6454 section 6.2: no path, no final slash
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
-Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000)]
-Switch: TypeAlias = Literal["on", "off"]
 # "50/minute", or "50/minute, admin=600/minute": how often each caller may ask, and how often those of a role.
 _RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
 RateLimits: TypeAlias = Annotated[
@@ -47,15 +50,13 @@ RateLimits: TypeAlias = Annotated[
 ]
 
 
-class Settings(TlsSettings, frozen=True, kw_only=True):
+class Settings(SecretSettings, frozen=True, kw_only=True):
     """What the environment says, validated. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 
     env: Literal["development", "production"] = "development"
     data_dir: Text = ".mastery"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    # Where things are. Empty, as the URLs of Redis may be: `mastery up` embeds a server, and its data folder says where.
-    kafka_bootstrap: str = ""
     key_prefix: Annotated[Identifier, Meta(description=IDENTIFIER_RULE)] = "mastery"
 
     # Redis state. Two seconds are long for a command that takes microseconds, and short for a caller who waits.
@@ -63,7 +64,6 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
 
     # HTTP. One process of 8 threads fills the share of two cores that the other parts leave.
-    http_host: Text = "127.0.0.1"
     http_port: Port = 8005
     http_workers: Annotated[int, Meta(ge=1, le=64)] = 1
     http_threads: Annotated[int, Meta(ge=1, le=256)] = 8
@@ -78,7 +78,6 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     cors_origins: str = ""  # origins whose pages may call the API, separated by commas
 
     # Tokens: signed with the secret, or with a key of the identity provider that the JWKS URL names.
-    jwt_secret: Text = DEVELOPMENT_SECRET
     jwt_jwks_url: str = ""
     jwt_algorithms: str = ""  # separated by commas; empty: HS256, or with a JWKS URL RS256,ES256
     jwt_issuer: str = ""  # what `iss` must be; empty: not looked at
@@ -95,8 +94,7 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     ratelimit_default: RateLimits = "120/minute"
     ratelimit_anonymous: RateLimits = "300/minute"  # for each address: public routes, and calls without a valid token
 
-    # The audit trail: the key makes pseudonyms and chains entries; an entry takes about 0.3 KB of Redis.
-    audit_key: Text = DEVELOPMENT_AUDIT_KEY
+    # The audit trail: an entry takes about 0.3 KB of Redis.
     audit_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
     # Domain. The oracle and the privacy notice both say 90 days.
@@ -132,10 +130,8 @@ class Settings(TlsSettings, frozen=True, kw_only=True):
     # One works while the other waits for Redis: 15 % more events on two cores than one alone.
     worker_concurrency: Annotated[int, Meta(ge=1, le=64)] = 2
 
-    flower_host: Text = "127.0.0.1"
     flower_port: Port = 0  # 0: a free one
     flower_user: Text = "mastery"
-    flower_password: Text = DEVELOPMENT_FLOWER_PASSWORD
 
     @property
     def algorithms(self) -> list[str]:
@@ -159,14 +155,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Raises SettingsError for a value of the wrong type or out of bounds, for values that do not go together, and in
     production for what is only good for development: a line for each.
     """
-    source = os.environ if environ is None else environ
+    source, problems = with_secret_files(os.environ if environ is None else environ, FILE_VARIABLES)
+    if problems:  # what is missing for them would be told as well
+        raise SettingsError("\n".join(problems))
     try:
-        settings = msgspec.convert(dict(source), Settings, strict=False)
+        settings = msgspec.convert(source, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_readable(str(error))) from error
     problems = _contradictions(settings)
-    if settings.env == "production":
-        problems += _unfit_for_production(settings, source)
+    problems += _unfit_for_production(settings, source) if settings.env == "production" else _unfit_for_others(settings)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
@@ -223,40 +220,42 @@ def _contradictions(settings: Settings) -> list[str]:
 
 def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """What only development may have."""
+    plain = [each for each in listed(settings.cors_origins) if each.startswith("http:")]
+    has_provider = bool(settings.jwt_jwks_url)
     unfit = {
-        "MASTERY_AUDIT_KEY: must not be MASTERY_JWT_SECRET: whoever signs tokens could forge the trail": (
-            settings.audit_key.strip() == settings.jwt_secret.strip()
-        ),
-        "FLOWER_UNAUTHENTICATED_API: is refused in production, where Flower needs its password": (
-            _is_on(environ.get("FLOWER_UNAUTHENTICATED_API", ""))
-        ),
         "MASTERY_LOG_LEVEL: DEBUG is refused in production, since libraries log what they handle": settings.log_level
         == "DEBUG",
         "FLASK_DEBUG: is refused in production": _is_on(environ.get("FLASK_DEBUG", "")),
+        "MASTERY_RATELIMIT_ENABLED: off is refused in production": settings.ratelimit_enabled == "off",
         "MASTERY_CORS_ORIGINS: * is refused in production; name the origins": "*" in listed(settings.cors_origins),
+        f"MASTERY_CORS_ORIGINS: {', '.join(plain)} is refused in production; origins begin with https://": plain,
         "MASTERY_JWT_JWKS_URL: must be https:// in production": settings.jwt_jwks_url.lower().startswith("http:"),
+        "MASTERY_JWT_ISSUER: must be set in production beside MASTERY_JWT_JWKS_URL": has_provider and not settings.jwt_issuer,
+        "MASTERY_JWT_AUDIENCE: must be set in production beside MASTERY_JWT_JWKS_URL, whose keys sign tokens for others, too": (
+            has_provider and not settings.jwt_audience
+        ),
         "MASTERY_REDIS_URL: must be set in production, where nothing is embedded": not settings.redis_url,
         "MASTERY_KAFKA_BOOTSTRAP: must be set in production, where nothing is embedded": not settings.kafka_bootstrap,
+        **{
+            f"FLOWER_{name}: is refused in production; Flower has the MASTERY_FLOWER_ settings": (
+                _is_on(environ.get(f"FLOWER_{name}", ""))
+            )
+            for name in _OPENS_FLOWER
+        },
     }
-    return [*_weak_secrets(settings), *weak_tls(settings), *(message for message, is_so in unfit.items() if is_so)]
+    weak = [*weak_secrets(settings, _unused_secrets(settings)), *weak_tls(settings)]
+    return weak + [message for message, is_so in unfit.items() if is_so]
 
 
-def _weak_secrets(settings: Settings) -> Iterator[str]:
-    secrets = {
-        "jwt_secret": (DEVELOPMENT_SECRET, "secret", MIN_SECRET_BYTES, "bytes"),
-        "audit_key": (DEVELOPMENT_AUDIT_KEY, "secret", MIN_SECRET_BYTES, "bytes"),
-        "flower_password": (DEVELOPMENT_FLOWER_PASSWORD, "password", MIN_PASSWORD_CHARACTERS, "characters"),
-    }
-    if SECRET_ALGORITHMS.isdisjoint(settings.algorithms):
-        del secrets["jwt_secret"]  # which nothing uses
-    for name, (development, kind, least, unit) in secrets.items():
-        secret = getattr(settings, name).strip()
-        if secret == development:
-            yield f"{PREFIX}{name.upper()}: the development {kind} is refused in production"
-        elif len(secret.encode() if unit == "bytes" else secret) < least:
-            yield f"{PREFIX}{name.upper()}: needs at least {least} {unit} in production"
-        elif len(set(secret)) < MIN_SECRET_CHARACTERS:
-            yield f"{PREFIX}{name.upper()}: needs at least {MIN_SECRET_CHARACTERS} different characters in production"
+def _unfit_for_others(settings: Settings) -> list[str]:
+    """What development may only have where nobody else can reach it."""
+    return list(exposed_secrets(settings, _unused_secrets(settings)))
+
+
+def _unused_secrets(settings: Settings) -> frozenset[str]:
+    """The secrets that protect nothing, since tokens are signed by an identity provider."""
+    is_used = not SECRET_ALGORITHMS.isdisjoint(settings.algorithms)
+    return frozenset() if is_used else frozenset({"jwt_secret", "jwt_secret_previous"})
 
 
 def _is_on(value: str) -> bool:
@@ -266,6 +265,7 @@ def _is_on(value: str) -> bool:
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Variables that begin like a setting and are none: misspelt, or of another version. They are ignored."""
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    known |= {f"{name}{FILE_SUFFIX}" for name in FILE_VARIABLES}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 

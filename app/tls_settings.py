@@ -3,19 +3,27 @@
 import os
 import ssl
 from collections.abc import Iterator
-from typing import Literal
-from urllib.parse import parse_qs
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from msgspec import Meta
 
+from app.url_settings import broker_hosts, is_loopback, is_redis_url, url_password
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000)]
+Switch: TypeAlias = Literal["on", "off"]
 PARTS = ("redis", "kafka", "http")
+_PLAINTEXT_REFUSED = "is refused in production; inside a private network, MASTERY_ALLOW_PLAINTEXT=on allows it"
 
 
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"MASTERY_{name.upper()}"):
     """Those of ``app/settings.py`` that are about how connections are protected: docs/tls.md."""
 
+    # Where servers are. Empty: `mastery up` embeds them, and its data folder says where.
     redis_url: str = ""
     broker_url: str = ""
+    kafka_bootstrap: str = ""
 
     # TLS to Redis where its URL says rediss://, and to Kafka. Empty: the system's authorities, and no client certificate.
     redis_ca_file: str = ""
@@ -28,6 +36,9 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name:
     kafka_ca_file: str = ""
     kafka_cert_file: str = ""
     kafka_key_file: str = ""
+
+    # In production, connections to other machines are encrypted, unless this says that the network between them is private.
+    allow_plaintext: Switch = "off"
 
     http_cert_file: str = ""  # with the key file: the API speaks HTTPS
     http_key_file: str = ""
@@ -55,13 +66,30 @@ def tls_contradictions(settings: TlsSettings) -> list[str]:
 
 
 def weak_tls(settings: TlsSettings) -> Iterator[str]:
-    """What makes connections less safe than they look."""
+    """What production refuses: what others could read on the way, and what makes connections less safe than they look."""
     for name, url in (("MASTERY_REDIS_URL", settings.redis_url), ("MASTERY_BROKER_URL", settings.broker_url)):
         # They would come before what the engine asks for: ssl_cert_reqs=none turns it all off.
         if any(option.startswith("ssl_") for option in parse_qs(url.partition("?")[2], keep_blank_values=True)):
             yield f"{name}: options that begin with ssl_ are refused in production; there are settings, see docs/tls.md"
-    if (settings.kafka_security_protocol, settings.kafka_sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN"):
+        if is_redis_url(url):
+            yield from (f"{name}: {problem}" for problem in _open_redis(settings, url))
+    protocol = settings.kafka_security_protocol
+    if (protocol, settings.kafka_sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN"):
         yield "MASTERY_KAFKA_SASL_MECHANISM: PLAIN without TLS is refused in production, since it sends the password readably"
+    is_remote = not all(map(is_loopback, broker_hosts(settings.kafka_bootstrap)))
+    if is_remote and not protocol.endswith("SSL") and settings.allow_plaintext == "off":
+        yield f"MASTERY_KAFKA_SECURITY_PROTOCOL: {protocol} to another machine {_PLAINTEXT_REFUSED}"
+
+
+def _open_redis(settings: TlsSettings, url: str) -> Iterator[str]:
+    """What is wrong with a URL of Redis on another machine."""
+    if is_loopback(urlsplit(url).hostname or "localhost"):  # a socket in the file system has none: it has permissions
+        return
+    is_encrypted = url.startswith("rediss://")
+    if not url_password(url) and not (is_encrypted and settings.redis_cert_file):
+        yield "needs a password in production, as in rediss://:password@host, or the engine's certificate"
+    if not is_encrypted and settings.allow_plaintext == "off":
+        yield f"redis:// to another machine {_PLAINTEXT_REFUSED}"
 
 
 def _unusable_files(settings: TlsSettings, part: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What can be wrong with settings that name a place; nothing is connected to."""
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from ipaddress import ip_address
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import redis
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
@@ -27,6 +28,15 @@ def is_redis_url(url: str) -> bool:
     return is_said_well and bool(_GRAPHIC.fullmatch(url))
 
 
+def url_password(url: str) -> str:
+    """The password in a URL of Redis; nothing if there is none, or the URL is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return parse_qs(parts.query).get("password", [""])[0] or unquote(parts.password or "")
+
+
 def is_http_url(url: str) -> bool:
     """Whether it is an http:// or https:// URL with a host, and without a name and password."""
     try:
@@ -41,3 +51,17 @@ def are_brokers(text: str) -> bool:
     """Whether it is a list of addresses, as Kafka's clients take it, and not blank."""
     brokers = [each.strip() for each in text.split(",")]
     return any(brokers) and all(re.fullmatch(r"([A-Za-z_]+://)?[^\s/]+", each) for each in brokers if each)
+
+
+def broker_hosts(text: str) -> list[str]:
+    """The hosts in a list of Kafka's addresses."""
+    places = [re.sub("^[A-Za-z_]+://", "", each.strip()) for each in text.split(",") if each.strip()]
+    return [re.sub(r":[0-9]*\Z", "", place) if not place.endswith("]") else place for place in places]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is one that no other machine reaches. Names are not looked up: only ``localhost`` is known to be."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"

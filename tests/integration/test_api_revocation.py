@@ -17,8 +17,9 @@ from werkzeug.test import TestResponse
 
 from api.application import create_app
 from app.bootstrap import bootstrap
+from app.secret_settings import DEVELOPMENT_SECRET
 from app.security.access import Action, Principal, Role
-from app.settings import DEVELOPMENT_SECRET, Settings, load_settings
+from app.settings import Settings, load_settings
 from cli.ports import claim_port
 from tests.integration.conftest import LiveApi
 from tests.stack import wait_for
