@@ -67,7 +67,8 @@ def exposed_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterato
     for name, place in places.items():
         host = _value(settings, place)
         if name not in unused and not is_loopback(host) and _is_development(name, _value(settings, name)):
-            yield f"{_variable(name)}: the development {_kind(name)} is refused where others can connect: {_variable(place)} is {host}"
+            refused = f"the development {_kind(name)} is refused where others can connect"
+            yield f"{_variable(name)}: {refused}: {_variable(place)} is {host}"
 
 
 def _reason(name: str, secret: str) -> str | None:

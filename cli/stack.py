@@ -39,7 +39,7 @@ def run_stack(settings: Settings) -> int:
         stack = exits.enter_context(_servers(settings, folder))
         manager = Manager()
         for name, command in _processes(settings).items():
-            manager.add_process(name, f"exec {command}", env=_environment(stack))
+            manager.add_process(name, f"exec {command}", env=_environment(stack, settings))
         stack.write(folder)
         exits.callback((folder / FILE_NAME).unlink, missing_ok=True)
         honcho.manager.KILL_WAIT = STOP_SECONDS
@@ -117,12 +117,15 @@ def _flower_settings() -> str:
     return spec.origin
 
 
-def _environment(stack: RunningStack) -> dict[str, str]:
+def _environment(stack: RunningStack, settings: Settings) -> dict[str, str]:
+    """What the parts are to know besides: the places of embedded servers. Those that settings name stay where they stand."""
+    embedded = {
+        f"{PREFIX}REDIS_URL": "" if settings.redis_url else stack.redis_url,
+        f"{PREFIX}KAFKA_BOOTSTRAP": "" if settings.kafka_bootstrap else stack.kafka_bootstrap,
+    }
     return {
         **os.environ,  # noqa: TID251 - passed on, not read
-        f"{PREFIX}REDIS_URL": stack.redis_url,
-        f"{PREFIX}BROKER_URL": stack.broker_url,
-        f"{PREFIX}KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
+        **{name: place for name, place in embedded.items() if place},
         f"{PREFIX}HTTP_PORT": stack.http_url.rpartition(":")[2],
         f"{PREFIX}FLOWER_PORT": str(urlsplit(stack.flower_url).port),
         f"{PREFIX}BRIDGE_METRICS_PORT": str(urlsplit(stack.bridge_metrics_url).port),
