@@ -1,6 +1,7 @@
 """Who is calling: a JWT in the Authorization header becomes a Principal. flask-jwt-extended has it verified."""
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, cast
@@ -10,7 +11,7 @@ from flask import Flask, current_app, g, request
 from flask_jwt_extended import JWTManager, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTDecodeError, JWTExtendedException
 from jwt import PyJWK
-from jwt.exceptions import PyJWTError
+from jwt.exceptions import InvalidSignatureError, PyJWTError
 
 from app.bootstrap import Engine
 from app.clock import system_clock
@@ -143,15 +144,13 @@ def _configure(app: Flask) -> None:
 
     @manager.decode_key_loader
     def key(header: dict[str, Any], _payload: dict[str, Any]) -> str | PyJWK:
-        return verification_key(header, settings, keys)
+        return verification_key(header, settings, keys, g.jwt_secret)
 
 
 def _claims() -> Claims:
     try:
-        # The type of the token is one of the claims that are checked here.
-        _header, payload = cast("tuple[dict[str, Any], dict[str, Any]]", verify_jwt_in_request(verify_type=False))
         # Not the engine's clock: the library has checked the other times by the system's.
-        return claims_of(payload, engine().settings, system_clock())
+        return claims_of(_verified(engine().settings.jwt_secrets), engine().settings, system_clock())
     except InvalidToken as error:
         raise AuthenticationFailed(str(error)) from error
     except PyJWTError as error:
@@ -160,3 +159,19 @@ def _claims() -> Claims:
         raise AuthenticationFailed("The token's claim sub is missing.") from error
     except JWTExtendedException as error:
         raise AuthenticationFailed(_NO_TOKEN) from error
+
+
+def _verified(secrets: Sequence[str]) -> dict[str, Any]:
+    """What the token says, if its signature and times hold. Raises what the libraries raise.
+
+    While the secret is replaced there are two; the library takes one, so the token is tried with each.
+    """
+    g.jwt_secret, *others = secrets
+    try:
+        # The type of the token is one of the claims that are checked afterwards.
+        _header, payload = cast("tuple[dict[str, Any], dict[str, Any]]", verify_jwt_in_request(verify_type=False))
+    except InvalidSignatureError:
+        if not others:
+            raise
+        return _verified(others)
+    return payload

@@ -109,8 +109,10 @@ class SigningKeys:
             attempt.ended.set()
 
 
-def verification_key(header: Mapping[str, Any], settings: Settings, keys: SigningKeys) -> str | PyJWK:
+def verification_key(header: Mapping[str, Any], settings: Settings, keys: SigningKeys, secret: str) -> str | PyJWK:
     """The key for a token with this header, which nobody has verified: it chooses among keys, and brings none (jwk, jku, x5u).
+
+    ``secret`` is the one to try, of those that the settings name.
 
     Raises InvalidToken for an algorithm that the settings do not name, or a key that there is none of; DependencyUnavailable.
     """
@@ -118,7 +120,7 @@ def verification_key(header: Mapping[str, Any], settings: Settings, keys: Signin
     if algorithm not in settings.algorithms:
         raise InvalidToken("The token's algorithm is not accepted.")
     if algorithm in SECRET_ALGORITHMS:
-        return settings.jwt_secret
+        return secret
     if kid is None:
         raise InvalidToken("The token does not say which key signed it: its header has no kid.")
     return keys.key(kid, algorithm)

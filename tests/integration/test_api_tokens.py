@@ -97,6 +97,33 @@ def test_signed_by_the_provider(provider: IdentityProvider, api: Api) -> None:
     assert len(provider.requests) == 1
 
 
+def test_the_secret_can_be_replaced(make: Callable[..., Api]) -> None:
+    """The new one and the one before are good for tokens until the latter is taken away; another never is."""
+    old, new = "o" * 32, "n" * 32
+    tokens = {secret: jwt.encode(claims(), secret, algorithm="HS256") for secret in (old, new, "x" * 32)}
+    steps = [
+        ({"MASTERY_JWT_SECRET": old}, {old}),
+        ({"MASTERY_JWT_SECRET": new, "MASTERY_JWT_SECRET_PREVIOUS": old}, {new, old}),
+        ({"MASTERY_JWT_SECRET": new}, {new}),
+    ]
+    for variables, accepted in steps:
+        api = make(MASTERY_JWT_ALGORITHMS="HS256", **variables)
+        for secret, token in tokens.items():
+            if secret in accepted:
+                assert api.call(token).status_code == 200
+            else:
+                assert api.refusal(token) == "The token's signature is not valid."
+
+
+def test_what_else_is_wrong_with_a_token_of_the_former_secret_is_told(make: Callable[..., Api]) -> None:
+    """As of any; and without a word about secrets."""
+    api = make(MASTERY_JWT_ALGORITHMS="HS256,RS256", MASTERY_JWT_SECRET="n" * 32, MASTERY_JWT_SECRET_PREVIOUS="o" * 32)
+    expired = jwt.encode(claims(exp=int(time.time()) - 60), "o" * 32, algorithm="HS256")
+    assert api.refusal(expired) == "The token has expired."
+    assert api.refusal(signed(THIEF, "rsa-1", claims())) == "The token's signature is not valid."
+    assert api.call(signed(RSA, "rsa-1", claims())).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("algorithms", "accepted"),
     [("", {"RS256", "ES256"}), ("HS256", {"HS256"}), ("RS256", {"RS256"}), ("HS256,ES256", {"HS256", "ES256"})],

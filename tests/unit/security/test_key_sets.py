@@ -71,19 +71,19 @@ def settings_for(algorithms: str) -> Settings:
 def test_the_header_chooses_among_the_algorithms_of_the_settings(provider: IdentityProvider, keys: SigningKeys) -> None:
     """The secret is for HS256 only and a provider's keys for theirs; what the settings do not name is refused."""
     both = settings_for("HS256,RS256")
-    assert verification_key({"alg": "HS256", "kid": "rsa-1"}, both, keys) == both.jwt_secret
+    assert verification_key({"alg": "HS256", "kid": "rsa-1"}, both, keys, "s") == "s"
     assert provider.requests == []
-    assert verification_key({"alg": "RS256", "kid": "rsa-1"}, both, keys) == keys.key("rsa-1", "RS256")
+    assert verification_key({"alg": "RS256", "kid": "rsa-1"}, both, keys, "s") == keys.key("rsa-1", "RS256")
     others: list[Any] = ["ES256", "none", "None", "", None, 5, [], {}, "hs256", "HS256 ", "HS512", "\ud800"]
     for algorithm in others:
         with pytest.raises(InvalidToken, match="algorithm is not accepted"):
-            verification_key({"alg": algorithm, "kid": "ec-1"}, both, keys)
+            verification_key({"alg": algorithm, "kid": "ec-1"}, both, keys, "s")
     with pytest.raises(InvalidToken, match="algorithm is not accepted"):
-        verification_key({"alg": "HS256"}, settings_for("RS256,ES256"), keys)
+        verification_key({"alg": "HS256"}, settings_for("RS256,ES256"), keys, "s")
 
 
 def test_a_token_without_a_kid_is_refused(provider: IdentityProvider, keys: SigningKeys) -> None:
     """Even where the provider has one key only: that would break the day it has two."""
     provider.keys = [jwk(RSA, "rsa-1")]
     with pytest.raises(InvalidToken, match="kid"):
-        verification_key({"alg": "RS256"}, settings_for("RS256"), keys)
+        verification_key({"alg": "RS256"}, settings_for("RS256"), keys, "s")
