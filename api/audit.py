@@ -117,7 +117,7 @@ def read(query: dict[str, Any]) -> Response:
     limit, cursor, student_id = query.pop("limit"), query.pop("cursor", ""), query.pop("student_id", None)
     if student_id is not None:
         concerns(student_id)
-        query["whose"] = trails.pseudonym(tenant, student_id)
+        query["whose"] = trails.pseudonyms(tenant, student_id)
     found = read_trail(tenant, EntryFilter(**query), trails=trails, limit=limit, cursor=cursor)
     return success({"entries": list(map(_shown, found.entries)), "damaged": found.damaged, "next": found.cursor})
 

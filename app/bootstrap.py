@@ -55,7 +55,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         ledger=Ledger(client, settings.key_prefix),
         bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
-        audit=AuditTrail(client, settings.key_prefix, settings.audit_key),
+        audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
         idempotency_keys=IdempotencyKeys(client, settings.key_prefix, settings.idempotency_ttl_seconds),
         malformed_messages=MalformedMessages(client, settings.key_prefix),
         sweeps=Sweeps(client, settings.key_prefix),

@@ -44,11 +44,6 @@ class SecretSettings(TlsSettings, frozen=True, kw_only=True):
         """The secrets that a token may be signed with, the current one first."""
         return [each for each in (self.jwt_secret, self.jwt_secret_previous) if each]
 
-    @property
-    def audit_keys(self) -> list[str]:
-        """The keys that an entry of the trail may be sealed with, the current one first."""
-        return [each for each in (self.audit_key, self.audit_key_previous) if each]
-
 
 def weak_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterator[str]:
     """What is wrong in production, a line for each secret; ``unused`` are those that protect nothing."""

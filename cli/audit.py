@@ -50,7 +50,10 @@ def verify(tenants: tuple[str, ...], expected: Head | None) -> None:
         raise click.UsageError("--expect needs one --tenant")
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
-        verdicts = [verify_trail(name, trails=engine.audit, expected=expected) for name in tenants or engine.audit.trails()]
+        verdicts = [
+            verify_trail(name, trails=engine.audit, expected=[expected] if expected else [])
+            for name in tenants or engine.audit.trails()
+        ]
         failures = sum(len(verdict.findings) for verdict in verdicts)
         try:  # afterwards, since an entry would make a trail that is gone begin anew
             note(engine, Deed.VERIFY_AUDIT, details={"trails": len(verdicts), "findings": failures})

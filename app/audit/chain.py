@@ -3,6 +3,7 @@
 The seal is HMAC-SHA256 (RFC 2104) of the previous seal, the trail's name and the entry's bytes. Whoever can write to Redis but
 has not the key can neither alter an entry, nor put one in, nor take one out, nor move one, without breaking a seal or a link.
 The previous seal is stored beside each entry: so every entry is judged by itself, and after a gap the next one still is.
+While the key is replaced there are two: the current one seals, and what the former one sealed is recognised.
 """
 
 import hmac
@@ -38,6 +39,7 @@ class Sealed(NamedTuple):
     text: bytes
     previous: bytes
     mac: bytes
+    by_former: bool = False  # whether it was sealed with the former key
 
     @property
     def head(self) -> Head:
@@ -64,11 +66,19 @@ def derive_keys(secret: str) -> Keys:
     )
 
 
-class Chain:
-    """Seals and checks the entries of one trail."""
+class Anchor(NamedTuple):
+    """The last entry that was trimmed, and whether that was noted with the former key."""
 
-    def __init__(self, keys: Keys, trail: str) -> None:
+    removed: Head
+    by_former: bool = False
+
+
+class Chain:
+    """Seals and checks the entries of one trail. ``former`` is the key before, where there is one."""
+
+    def __init__(self, keys: Keys, trail: str, former: Keys | None = None) -> None:
         self._keys = keys
+        self._all = [each for each in (keys, former) if each is not None]
         self._name = trail.encode() + b"\0"
 
     def seal(self, head: Head, *entries: Entry) -> list[Sealed]:
@@ -77,7 +87,7 @@ class Chain:
         for each in entries:
             numbered = msgspec.structs.replace(each, sequence=head.sequence + 1)
             text = encode(numbered)
-            sealed.append(Sealed(numbered, text, head.mac, self._mac(head.mac, text)))
+            sealed.append(Sealed(numbered, text, head.mac, self._mac(self._keys, head.mac, text)))
             head = sealed[-1].head
         return sealed
 
@@ -86,29 +96,31 @@ class Chain:
         if fields.keys() != FIELDS or len(fields[PREVIOUS]) != SEAL_BYTES:
             return None
         text, previous = fields[ENTRY], fields[PREVIOUS]
-        if not hmac.compare_digest(self._mac(previous, text), fields[SEAL]):
-            return None
-        found = decode(text)
-        return Sealed(found, text, previous, fields[SEAL]) if found else None
+        for keys in self._all:
+            if hmac.compare_digest(self._mac(keys, previous, text), fields[SEAL]):
+                found = decode(text)
+                return Sealed(found, text, previous, fields[SEAL], keys is not self._keys) if found else None
+        return None
 
     def anchor_fields(self, removed: Head) -> dict[bytes, bytes]:
         """What is noted when the entries up to this one are trimmed."""
-        return {b"sequence": b"%d" % removed.sequence, b"mac": removed.mac, b"seal": self._anchor_seal(removed)}
+        return {b"sequence": b"%d" % removed.sequence, b"mac": removed.mac, b"seal": self._anchor_seal(self._keys, removed)}
 
-    def open_anchor(self, fields: Mapping[bytes, bytes]) -> Head | None:
+    def open_anchor(self, fields: Mapping[bytes, bytes]) -> Anchor | None:
         """The last entry that was trimmed (none yet without any fields), or None if that was not noted by the engine."""
         if not fields:
-            return Head()
+            return Anchor(Head())
         noted = parse_head(fields.get(b"sequence"), fields.get(b"mac"))
-        if noted is None or not hmac.compare_digest(self._anchor_seal(noted), fields.get(b"seal", b"")):
-            return None
-        return noted
+        for keys in self._all:
+            if noted is not None and hmac.compare_digest(self._anchor_seal(keys, noted), fields.get(b"seal", b"")):
+                return Anchor(noted, keys is not self._keys)
+        return None
 
-    def _mac(self, previous: bytes, text: bytes) -> bytes:
-        return hmac.digest(self._keys.chain, previous + self._name + text, "sha256")
+    def _mac(self, keys: Keys, previous: bytes, text: bytes) -> bytes:
+        return hmac.digest(keys.chain, previous + self._name + text, "sha256")
 
-    def _anchor_seal(self, removed: Head) -> bytes:
-        return hmac.digest(self._keys.anchor, self._name + b"%d:" % removed.sequence + removed.mac, "sha256")
+    def _anchor_seal(self, keys: Keys, removed: Head) -> bytes:
+        return hmac.digest(keys.anchor, self._name + b"%d:" % removed.sequence + removed.mac, "sha256")
 
 
 def parse_head(sequence: bytes | None, mac: bytes | None) -> Head | None:

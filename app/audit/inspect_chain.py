@@ -1,8 +1,14 @@
 """What is wrong with a trail, from its records in order and the ends that it must have. Computes from values only."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 
-from app.audit.chain import Chain, Head, Sealed
+from app.audit.chain import Anchor, Chain, Head, Sealed
+from app.audit.entry import timestamp
+
+# So long after the first entry that is sealed with the current key, some may still be sealed with the former one: processes are
+# restarted one after the other. Later ones are of somebody who should not have it any more.
+KEY_OVERLAP = timedelta(hours=1)
 
 
 class Inspection:
@@ -10,16 +16,17 @@ class Inspection:
 
     A record that is authentic was sealed by the engine for this trail. It is out of order if its number is not above those
     before it, or if it does not link to the one before it; numbers that are skipped are missing. Each record in between that is
-    not authentic stands for one number, which is altered rather than missing.
+    not authentic stands for one number, which is altered rather than missing. ``expected`` are heads that the trail had: each
+    must be in it, or have been trimmed.
     """
 
-    def __init__(self, chain: Chain, anchor: Head | None, expected: Head | None = None) -> None:
+    def __init__(self, chain: Chain, anchor: Anchor | None, expected: Collection[Head] = ()) -> None:
         self._chain = chain
         self._anchor = anchor
-        self._expected = expected
-        self._last = anchor or Head()
+        self._last = anchor.removed if anchor else Head()
         self._strangers = 0  # records since the last authentic one
-        self._meets_expectation = expected is None or expected.sequence < self._last.sequence or expected == self._last
+        self._missing = {each for each in expected if each.sequence >= self._last.sequence} - {self._last}
+        self._handover = _Handover(anchor)
         self.entries = 0
 
     def findings(self, records: Iterable[tuple[str, Mapping[bytes, bytes]]], head: Head | None) -> Iterator[str]:
@@ -36,16 +43,15 @@ class Inspection:
             else:
                 yield from self._follow(record_id, sealed)
         yield from self._end(head)
-        if not self._meets_expectation:
-            yield f"the expected head {self._expected} is not in the trail: it was rolled back, or is another one"
+        yield from self._unmet()
 
     def _follow(self, record_id: str, sealed: Sealed) -> Iterator[str]:
         sequence, last = sealed.entry.sequence, self._last
-        if sealed.head == self._expected:
-            self._meets_expectation = True
+        self._missing.discard(sealed.head)
         if sequence <= last.sequence:
             yield f"entry {sequence} ({record_id}) stands in the wrong place, after entry {last.sequence}"
             return
+        yield from self._handover.findings(record_id, sealed)
         if missing := _span(last.sequence + 1 + self._strangers, sequence - 1):
             yield f"{missing} missing, before {record_id}"
         elif sequence == last.sequence + 1 and sealed.previous != last.mac:
@@ -66,6 +72,33 @@ class Inspection:
             yield f"the head was set back to entry {head.sequence}; the trail goes on to entry {last.sequence}"
         elif head.sequence == last.sequence and head.mac != last.mac:
             yield f"the head is not that of entry {last.sequence}: it was altered"
+
+    def _unmet(self) -> Iterator[str]:
+        if self._missing:
+            first, *later = sorted(self._missing)
+            more = f" (nor are {len(later)} later ones)" if later else ""
+            yield f"the expected head {first} is not in the trail{more}: it was rolled back, or is another one"
+
+
+class _Handover:
+    """From one key to the next: what the former one seals afterwards is not believed."""
+
+    def __init__(self, anchor: Anchor | None) -> None:
+        self._former_anchor = anchor is not None and anchor.by_former
+        self._ends: str | None = None  # when the first entry of the current key is old enough, as entries write it
+        self._has_ended = False
+
+    def findings(self, record_id: str, sealed: Sealed) -> Iterator[str]:
+        if self._former_anchor and not sealed.by_former:  # with the former key, only what that had sealed was trimmed
+            yield "the anchor is sealed with the former key, and what follows it is not: it was forged"
+        self._former_anchor = False
+        if self._ends is None and not sealed.by_former:
+            self._ends = timestamp(datetime.fromisoformat(sealed.entry.at) + KEY_OVERLAP)
+        is_late = self._ends is not None and sealed.entry.at >= self._ends
+        if sealed.by_former and (is_late or self._has_ended):
+            place = f"entry {sealed.entry.sequence} ({record_id})"
+            yield f"{place} is sealed with the former key, long after the current one came into use: it was forged"
+        self._has_ended |= is_late and not sealed.by_former
 
 
 def _span(first: int, last: int) -> str:

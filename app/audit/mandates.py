@@ -26,23 +26,24 @@ class Mandate(NamedTuple):
 
 
 class Mandates:
-    """The mandates that a key proves. HMAC-SHA256 (RFC 2104) of the JSON array of all that is said."""
+    """The mandates that a key proves, or the former one. HMAC-SHA256 (RFC 2104) of the JSON array of all that is said."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *former: bytes) -> None:
         self._key = key
+        self._all = (key, *former)
 
     def give(self, order: Sequence[object], actor: Actor, correlation_id: str) -> Mandate:
         """A mandate for this order: tenant, action, and what it is to be done to. It must survive a journey as JSON."""
-        return Mandate(*actor, correlation_id, self._proof(order, *actor, correlation_id))
+        return Mandate(*actor, correlation_id, self._proof(self._key, order, *actor, correlation_id))
 
     def proven(self, order: Sequence[object], mandate: Sequence[object]) -> Mandate | None:
         """The mandate for this order, or None if it is none, or one for another order."""
         match mandate:
             case [str(role), str(who), str(correlation_id), str(proof)]:
-                expected = self._proof(order, role, who, correlation_id)
-                if hmac.compare_digest(expected.encode(), proof.encode(errors="replace")):
+                proofs = (self._proof(key, order, role, who, correlation_id).encode() for key in self._all)
+                if any(hmac.compare_digest(each, proof.encode(errors="replace")) for each in proofs):
                     return Mandate(role, who, correlation_id, proof)
         return None
 
-    def _proof(self, order: Sequence[object], *said: str) -> str:
-        return hmac.digest(self._key, json.dumps([order, said]).encode(), "sha256").hex()
+    def _proof(self, key: bytes, order: Sequence[object], *said: str) -> str:
+        return hmac.digest(key, json.dumps([order, said]).encode(), "sha256").hex()

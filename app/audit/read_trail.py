@@ -13,10 +13,10 @@ PAGE = 500
 class EntryFilter:
     """Which entries are meant: those to which everything given applies.
 
-    ``whose`` is a pseudonym; ``since`` and ``until`` (not included) are as ``entry.timestamp`` makes them.
+    ``whose`` are the pseudonyms of a student; ``since`` and ``until`` (not included) are as ``entry.timestamp`` makes them.
     """
 
-    whose: str | None = None
+    whose: frozenset[str] | None = None
     who: str | None = None
     role: str | None = None
     action: str | None = None
@@ -27,7 +27,7 @@ class EntryFilter:
 
     def matches(self, entry: Entry) -> bool:
         """Whether this entry is meant."""
-        if self.whose is not None and self.whose not in entry.whose:
+        if self.whose is not None and self.whose.isdisjoint(entry.whose):
             return False
         if self.since is not None and entry.at < self.since:
             return False

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import redis
 
-from app.audit.chain import Chain, Head, derive_keys, parse_head
+from app.audit.chain import Anchor, Chain, Head, derive_keys, parse_head
 from app.audit.entry import Entry
 from app.audit.mandates import Mandates
 from app.audit.pseudonyms import Pseudonyms
@@ -28,7 +28,7 @@ class Ends(NamedTuple):
     record, "" if it has none.
     """
 
-    anchor: Head | None
+    anchor: Anchor | None
     head: Head | None
     last_id: str
 
@@ -39,14 +39,16 @@ class AuditTrail:
     A trail is added to by ``append`` and shortened by ``trim``, and in no other way.
     """
 
-    def __init__(self, client: redis.Redis, key_prefix: str, secret: str) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, secret: str, former: str = "") -> None:
         self._redis = client
         self._prefix = key_prefix
         self._keys = derive_keys(secret)
+        self._former = derive_keys(former) if former else None
+        all_keys = [each for each in (self._keys, self._former) if each is not None]
         self._writer = TrailWriter(client, key_prefix, self._keys)
         self._trim = load_script(client, Path(__file__).with_name("trim_entries.lua"))
-        self._pseudonyms = Pseudonyms(self._keys.pseudonyms)
-        self.mandates = Mandates(self._keys.mandates)
+        self._pseudonyms = [Pseudonyms(each.pseudonyms) for each in all_keys]
+        self.mandates = Mandates(*(each.mandates for each in all_keys))
 
     def append(self, trail: str, *entries: Entry) -> None:
         """Store entries, one after the other; returns when they are. Raises DependencyUnavailable when that cannot be said."""
@@ -54,12 +56,16 @@ class AuditTrail:
             self._writer.append(trail, entries)
 
     def pseudonym(self, tenant: str, student_id: str) -> str:
-        """What a student is called in the tenant's trail."""
-        return self._pseudonyms.of(tenant, student_id)
+        """What a student is called in the entries that the tenant's trail gets now."""
+        return self._pseudonyms[0].of(tenant, student_id)
+
+    def pseudonyms(self, tenant: str, student_id: str) -> frozenset[str]:
+        """What a student is called in the tenant's trail: also in entries from before the key was replaced."""
+        return frozenset(each.of(tenant, student_id) for each in self._pseudonyms)
 
     def chain(self, trail: str) -> Chain:
         """What judges the records of a trail."""
-        return Chain(self._keys, trail)
+        return Chain(self._keys, trail, self._former)
 
     def trails(self) -> list[str]:
         """Every trail that there is or was, sorted: those that were noted, and those of which anything is left.

@@ -21,9 +21,10 @@ def trim_trail(trail: str, older_than: datetime, *, trails: AuditTrail, now: dat
     Only what is authentic and unbroken is removed, by the time in the entries: the ids of records, which are not sealed, do not
     count. Raises TrailDamaged, and DependencyUnavailable.
     """
-    anchor = trails.ends(trail).anchor
-    if anchor is None:
+    noted = trails.ends(trail).anchor
+    if noted is None:
         raise TrailDamaged("the anchor of an audit trail was forged; nothing is trimmed")
+    anchor = noted.removed
     old = _find_old(trail, timestamp(older_than), anchor, trails)
     if old is None:
         return 0

@@ -1,6 +1,6 @@
 """Verify a trail while others go on writing to it, or trimming it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -22,11 +22,11 @@ class Verdict(NamedTuple):
     findings: list[str]
 
 
-def verify_trail(trail: str, *, trails: AuditTrail, expected: Head | None = None) -> Verdict:
+def verify_trail(trail: str, *, trails: AuditTrail, expected: Collection[Head] = ()) -> Verdict:
     """Go through a trail from its anchor to the head that it has now; nothing of it is kept in memory.
 
-    ``expected`` is a head that was noted earlier, elsewhere: it must still be in the trail, or have been trimmed since. Raises
-    DependencyUnavailable, also while so much is trimmed that what is missing cannot be told from it.
+    ``expected`` are heads that were noted earlier, elsewhere: each must still be in the trail, or have been trimmed since.
+    Raises DependencyUnavailable, also while so much is trimmed that what is missing cannot be told from it.
     """
     for _attempt in range(ATTEMPTS):
         ends = trails.ends(trail)
@@ -36,7 +36,7 @@ def verify_trail(trail: str, *, trails: AuditTrail, expected: Head | None = None
     raise DependencyUnavailable("audit trail", "is being trimmed")
 
 
-def _inspect(trail: str, ends: Ends, trails: AuditTrail, expected: Head | None) -> Verdict:
+def _inspect(trail: str, ends: Ends, trails: AuditTrail, expected: Collection[Head]) -> Verdict:
     records: Iterable[Record] = trails.oldest_first(trail, ends.last_id) if ends.last_id else ()
     inspection = Inspection(trails.chain(trail), ends.anchor, expected)
     findings = list(islice(inspection.findings(records, ends.head), MAX_FINDINGS))

@@ -21,7 +21,7 @@ def query(number: int = 0, *, days_ago: float = 0, who: str = "kim") -> Entry:
 
 def another(engine: Engine) -> AuditTrail:
     """The trails as another process sees them: it knows nothing of what this one remembers."""
-    return AuditTrail(engine.redis, engine.settings.key_prefix, engine.settings.audit_key)
+    return AuditTrail(engine.redis, engine.settings.key_prefix, engine.settings.audit_key, engine.settings.audit_key_previous)
 
 
 def fill(engine: Engine, count: int, trail: str = "t") -> Head:
@@ -37,7 +37,7 @@ def stream(engine: Engine, trail: str = "t") -> str:
 
 
 def verify(engine: Engine, trail: str = "t", expected: Head | None = None) -> Verdict:
-    return verify_trail(trail, trails=engine.audit, expected=expected)
+    return verify_trail(trail, trails=engine.audit, expected=[expected] if expected else [])
 
 
 def found(engine: Engine, trail: str = "t", expected: Head | None = None) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from app.audit import trail as trail_module
 from app.audit import trim_trail as trim_module
-from app.audit.chain import Head
+from app.audit.chain import Anchor, Head
 from app.audit.entry import Deed
 from app.audit.trim_trail import TrailDamaged, trim_trail
 from app.audit.verify_trail import MAX_FINDINGS
@@ -240,7 +240,9 @@ class TestTrimming:
         remove(5)(engine)
         anchors = iter(range(1, 100))
         honest = engine.audit.ends
-        monkeypatch.setattr(engine.audit, "ends", lambda name: honest(name)._replace(anchor=Head(next(anchors), bytes(32))))
+        monkeypatch.setattr(
+            engine.audit, "ends", lambda name: honest(name)._replace(anchor=Anchor(Head(next(anchors), bytes(32))))
+        )
         with pytest.raises(DependencyUnavailable, match="is being trimmed"):
             verify(engine)
 

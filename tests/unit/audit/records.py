@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from app.audit.chain import ENTRY, PREVIOUS, SEAL, Chain, Head, Sealed, derive_keys
+from app.audit.chain import ENTRY, PREVIOUS, SEAL, Anchor, Chain, Head, Sealed, derive_keys
 from app.audit.entry import Actor, Channel, Entry, entry
 from app.audit.inspect_chain import Inspection
 
@@ -31,8 +31,14 @@ def fields(each: Sealed) -> Fields:
 
 
 def findings(
-    records: list[Fields], head: Head | None, *, anchor: Head | None = UNTRIMMED, expected: Head | None = None
+    records: list[Fields],
+    head: Head | None,
+    *,
+    anchor: Head | None = UNTRIMMED,
+    expected: Head | None = None,
+    chain: Chain | None = None,
 ) -> list[str]:
     """What is found in records that stand at 1-0, 2-0, and so on."""
     numbered = [(f"{place}-0", record) for place, record in enumerate(records, 1)]
-    return list(Inspection(Chain(KEYS, TRAIL), anchor, expected).findings(numbered, head))
+    noted, heads = Anchor(anchor) if anchor is not None else None, [expected] if expected else []
+    return list(Inspection(chain or Chain(KEYS, TRAIL), noted, heads).findings(numbered, head))

@@ -4,9 +4,9 @@ import hmac
 
 import pytest
 
-from app.audit.chain import ENTRY, GENESIS, SEAL_BYTES, Chain, Head, derive_keys, parse_head
+from app.audit.chain import ENTRY, GENESIS, SEAL_BYTES, Anchor, Chain, Head, derive_keys, parse_head
 from app.audit.entry import decode
-from tests.unit.audit.records import KEYS, TRAIL, fields, sealed
+from tests.unit.audit.records import KEYS, TRAIL, fields, query, sealed
 
 CHAIN = Chain(KEYS, TRAIL)
 
@@ -47,7 +47,7 @@ def test_what_was_sealed_and_is_no_entry_does_not_open() -> None:
     (each,) = sealed(1)
     text = each.text.replace(b'"api"', b'"owl"')
     assert decode(text) is None
-    made = fields(each) | {ENTRY: text, b"mac": CHAIN._mac(each.previous, text)}
+    made = fields(each) | {ENTRY: text, b"mac": CHAIN._mac(KEYS, each.previous, text)}
     assert CHAIN.open(made) is None
 
 
@@ -60,8 +60,8 @@ def test_an_anchor_is_recognised() -> None:
     """The one that was made for this trail; none at all is an anchor before the first entry."""
     removed = sealed(3)[-1].head
     noted = CHAIN.anchor_fields(removed)
-    assert CHAIN.open_anchor(noted) == removed
-    assert CHAIN.open_anchor({}) == Head()
+    assert CHAIN.open_anchor(noted) == Anchor(removed)
+    assert CHAIN.open_anchor({}) == Anchor(Head())
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,19 @@ def test_a_forged_anchor_is_not(change: dict[bytes, bytes]) -> None:
     assert CHAIN.open_anchor(noted | change) is None
     assert CHAIN.open_anchor({name: value for name, value in noted.items() if name not in change}) is None
     assert Chain(KEYS, "t-2").open_anchor(noted) is None
+
+
+def test_what_the_former_key_sealed_opens_too() -> None:
+    """While there are two; nothing new is sealed with it."""
+    current = derive_keys("the key that came after it")
+    both = Chain(current, TRAIL, KEYS)
+    (old,), noted = sealed(1), CHAIN.anchor_fields(sealed(3)[-1].head)
+    assert both.open(fields(old)) == old._replace(by_former=True)
+    assert both.open_anchor(noted) == Anchor(sealed(3)[-1].head, by_former=True)
+    (new,) = both.seal(old.head, query())
+    assert (both.open(fields(new)), CHAIN.open(fields(new)), new.by_former) == (new, None, False)
+    assert Chain(current, TRAIL).open_anchor(both.anchor_fields(new.head)) == Anchor(new.head)
+    assert Chain(current, TRAIL, derive_keys("another")).open(fields(old)) is None
 
 
 def test_an_entrys_seal_is_no_anchors() -> None:

@@ -44,6 +44,15 @@ def test_another_key_proves_nothing(mandates: Mandates) -> None:
     assert mandates.proven(ORDER, other.give(ORDER, TEACHER, "c-1")) is None
 
 
+def test_the_former_key_proves_as_well(mandates: Mandates) -> None:
+    """A task may wait in its queue while processes are restarted with another key; given is by the current one only."""
+    key = derive_keys("a key of the trail").mandates
+    both = Mandates(b"new", key)
+    asked = mandates.give(ORDER, TEACHER, "c-1")
+    assert both.proven(ORDER, asked) == asked
+    assert mandates.proven(ORDER, both.give(ORDER, TEACHER, "c-1")) is None
+
+
 def test_words_do_not_run_into_each_other(mandates: Mandates) -> None:
     """What moves a letter from one part to the next is another mandate."""
     role, who, correlation_id, proof = mandates.give(ORDER, Actor("admin", "x"), "c")
