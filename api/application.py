@@ -1,4 +1,4 @@
-"""The Flask application: ``gunicorn 'api.application:create_app()'``."""
+"""The Flask application; ``api/wsgi.py`` gives it what it works on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,8 @@ from api.openapi import openapi
 from api.rate_limits import register_rate_limits
 from api.request_log import register_request_log
 from api.responses import register_correlation
-from app.bootstrap import Engine, bootstrap
+from app.bootstrap import Engine
+from app.events.event_log import EventLog
 from app.settings import listed
 
 
@@ -69,13 +70,13 @@ def _is_utf_8(text: bytes) -> bool:
     return True
 
 
-def create_app(engine: Engine | None = None) -> Flask:
-    """The API over an engine (one of its own, from the environment, unless given)."""
-    engine = engine or bootstrap()
+def create_app(engine: Engine, event_log: EventLog) -> Flask:
+    """The API over an engine, which appends the events that it is sent to a log."""
     settings = engine.settings
     app = Api("api", static_folder=None)
     app.json = StrictJson(app)
     app.extensions["engine"] = engine
+    app.extensions["event_log"] = event_log
     app.config.update(
         MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
         PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # so browsers ask on behalf of another origin's page

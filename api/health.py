@@ -6,6 +6,7 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from api.authentication import engine
+from api.ingest import event_log
 from api.responses import VERSION, ErrorCode, Failure, envelope, failure, success
 from app.health.readiness import OK, check_readiness, ping_bridge
 from app.redis_client import translated_errors
@@ -57,6 +58,7 @@ def ready() -> Response:
         {
             "redis": lambda: _ping_redis(served.redis),
             "broker": ping_broker,
+            "kafka": event_log().ping,
             "worker": ping_worker,
             "beat": lambda: ping_beat(served.sweeps),
             "bridge": lambda: ping_bridge(served.bridges),

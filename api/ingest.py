@@ -1,11 +1,10 @@
 """Learning events over HTTP, for those who have no Kafka at hand: POST /mastery/ingest."""
 
-import logging
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
-from flask import Response, request
+from flask import Response, current_app, request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.access import performs
@@ -16,15 +15,12 @@ from api.examples import INGEST
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
 from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint
-from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
-from app.events.ingest_events import Busy, Verdict, ingest_events
+from api.responses import ErrorCode, Failure, envelope, failure, success
+from app.events.event_log import EventLog
+from app.events.ingest_events import Verdict, ingest_events
 from app.security.access import Action
-from tasks.events import enqueue_chunks
 
 MAX_EVENTS = 500  # as many as the bridge reads at once
-# Where the bridge holds back, callers may still send a few; but the backlog has an end for them too.
-MARKS_IN_FLIGHT = 2
-BUSY_SECONDS = "5"  # the workers do a chunk of 500 events in 20 to 50 ms, so some hundred chunks in that time
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 
@@ -38,8 +34,6 @@ TRACEPARENT = {
     "schema": {"type": "string"},
     "description": "Goes on with the events (W3C Trace Context); left out if it is none",
 }
-
-_log = logging.getLogger(__name__)
 
 blueprint = JsonBlueprint("ingest", __name__, url_prefix="/mastery", description="Learning events over HTTP")
 
@@ -99,21 +93,18 @@ class Ingested(Schema):
     events = fields.List(fields.Nested(EventAnswer), required=True)
 
 
-@blueprint.errorhandler(Busy)
-def busy(error: Busy) -> Response:
-    """Too many callers, or too few workers: a while later there is room."""
-    _log.warning("busy: %s, correlation id %s", error, correlation_id())
-    message = "The service is busy; try again later."
-    return failure(503, ErrorCode.SERVICE_UNAVAILABLE, message, headers={"Retry-After": BUSY_SECONDS})
+def event_log() -> EventLog:
+    """What this application appends events to."""
+    return cast("EventLog", current_app.extensions["event_log"])
 
 
 @blueprint.post("/ingest")
 @performs(Action.INGEST_EVENTS)
 @takes_a_list
 @blueprint.arguments(IngestBody(), examples=INGEST)
-@blueprint.response(202, envelope(Ingested), description="Taken over, those that are valid", headers=REPLAYED_HEADER)
+@blueprint.response(202, envelope(Ingested), description="Kafka has those that are valid", headers=REPLAYED_HEADER)
 @blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")
-@blueprint.alt_response(503, schema=Failure, description="Busy, or a part does not answer: try again after Retry-After seconds")
+@blueprint.alt_response(503, schema=Failure, description="Kafka or Redis does not answer: try again after Retry-After seconds")
 @blueprint.doc(operationId="ingestEvents", parameters=[IDEMPOTENCY_KEY, TRACEPARENT])
 def ingest(body: dict[str, Any]) -> Response:
     """Learning events; each of them is accepted or rejected by itself"""
@@ -131,10 +122,8 @@ def _take_over(elements: Sequence[Any], *, is_list: bool) -> Response:
     verdicts = ingest_events(
         elements,
         tenant=principal().tenant,
-        ledger=engine().ledger,
-        enqueue=enqueue_chunks,
+        log=event_log(),
         now=engine().clock(),
-        max_in_flight=MARKS_IN_FLIGHT * engine().settings.chunks_high_mark,
         traceparent=_traceparent(),
     )
     rejected = sum(verdict.error is not None for verdict in verdicts)

@@ -26,7 +26,7 @@ _settings = settings_or_exit()
 # Answers do not say what serves them. gunicorn has no setting for it: its answers take their name from here.
 wsgi.SERVER = "mastery"
 
-wsgi_app = "api.application:create_app()"
+wsgi_app = "api.wsgi:create_app()"
 bind = f"{_settings.http_host}:{_settings.http_port}"
 certfile = _settings.http_cert_file or None  # read for each connection: a renewed one counts at once
 keyfile = _settings.http_key_file or None

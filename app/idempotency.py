@@ -20,8 +20,8 @@ from app.errors import InvalidInput
 from app.redis_client import load_script, translated_errors
 
 HEADER = "Idempotency-Key"
-# Longer than a request takes: a handful of commands that each give up after three attempts of two seconds. One that takes
-# longer still loses the key, and nothing else.
+# Longer than a request takes: a handful of commands that each give up after three attempts of two seconds, and a wait for Kafka
+# of five. One that takes longer still loses the key, and nothing else.
 LEASE_SECONDS = 60
 HASH_BYTES = 16  # of a key or a request: whoever finds two that are alike confuses only themselves
 

@@ -9,7 +9,7 @@ from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
 
 TARGET = 2.0  # times the latency without it
-APPLICATION, BASELINE = "api.application:create_app()", "benchmarks.without_audit:create_app()"
+APPLICATION, BASELINE = "api.wsgi:create_app()", "benchmarks.without_audit:create_app()"
 
 
 def measure(*, quick: bool) -> list[Row]:

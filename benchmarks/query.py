@@ -93,7 +93,13 @@ def served(stack: Stack, application: str, **variables: str) -> Iterator[str]:
     """Another application on the stack's Valkey, under the engine's gunicorn settings; gives its URL."""
     port = claim_port()
     settings = stack.engine.settings
-    environment = {**stack.environment, "MASTERY_REDIS_URL": settings.redis_url, "MASTERY_HTTP_PORT": str(port), **variables}
+    environment = {
+        **stack.environment,
+        "MASTERY_REDIS_URL": settings.redis_url,
+        "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "MASTERY_HTTP_PORT": str(port),
+        **variables,
+    }
     command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server", application]
     with (stack.folder.parent / f"{port}.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 from flask import Flask
 
-from api import application
+from api import application, wsgi
 
 
 def create_app() -> Flask:
     """The application as it is, except that no answer leaves an entry."""
     with patch.object(application, "register_audit", lambda _app: None):
-        return application.create_app()
+        return wsgi.create_app()

@@ -47,7 +47,7 @@ class Header(NamedTuple):
 
 
 HEADERS: Mapping[str, Header] = {
-    TOPIC: Header("The topic of the record that failed; `http` if it came over the API", "mastery.events"),
+    TOPIC: Header("The topic of the record that failed", "mastery.events"),
     PARTITION: Header("Its partition", "3"),
     OFFSET: Header("Its offset", "10452"),
     ERROR_TYPE: Header("`error_type` of the value", "validation_error"),

@@ -121,11 +121,15 @@ def consumer(settings: Settings, on_error: OnError | None = None) -> Consumer:
     )
 
 
-def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS) -> Producer:
-    """A producer whose messages arrive once and in order, or whose delivery report says that they did not."""
+def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS, on_error: OnError | None = None) -> Producer:
+    """A producer whose messages arrive once and in order, or whose delivery report says that they did not.
+
+    A message has arrived when all replicas in sync have it (``acks=all``, which idempotence implies).
+    ``on_error`` hears what is wrong with the brokers.
+    """
     return Producer(
         {
-            **_common(settings),
+            **_common(settings, on_error),
             "enable.idempotence": True,
             "linger.ms": LINGER_MS,
             "delivery.timeout.ms": round(delivery_seconds * 1000),

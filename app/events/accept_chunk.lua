@@ -8,7 +8,7 @@
 -- ARGV[1]       how many records are taken
 -- ARGV[2]       the chunk, or "" where no record is valid
 -- ARGV[3]       its id
--- ARGV[4]       how many partitions follow: 0 for records that come from no topic
+-- ARGV[4]       how many partitions follow
 -- ARGV[3i+2]    i-th partition
 -- ARGV[3i+3]    where the caller believes the source to be, "" for nowhere yet
 -- ARGV[3i+4]    where it is afterwards

@@ -17,7 +17,6 @@ else:
 
 # A chunk passes through Redis and the memory of two processes. 500 ordinary events are 165 KB; only odd ones reach this.
 MAX_BYTES = 1_000_000
-HTTP = "http"  # the source of records that came through the API: no topic can be mistaken for it, since there is no offset
 
 T = TypeVar("T")
 
@@ -33,7 +32,7 @@ class SourceRecord(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Records taken over from a source (a topic, or ``HTTP``) at one moment, which is the one they are judged by."""
+    """Records taken over from a source, a topic, at one moment, which is the one they are judged by."""
 
     source: str
     accepted_at: datetime

@@ -1,32 +1,25 @@
-"""Take events over that a caller sent: the same validation as for those from Kafka, and the same way on.
+"""Take events over that a caller sent: the same validation as for those from Kafka, and the same log.
 
 Their author is there and is told what is wrong, so what is invalid becomes no dead letter. An event that is sent again makes
-another record and counts once, like one that Kafka delivers twice.
+another record and counts once, like one that a producer sends twice.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from app.errors import DependencyUnavailable, EngineError, InvalidInput
-from app.events.chunk import HTTP, Chunk, SourceRecord, split
+from app.errors import InvalidInput
 from app.events.dead_letter import MAX_TEXT
 from app.events.event import decode_event
-from app.events.ledger import ChunkId, Ledger
+from app.events.event_log import EventLog, LogRecord
 
-NO_PARTITION = -1
 # An event has two; fields that nobody knows may have more. How many can be read depends on how deep in calls the reader is
-# itself (Python allows a thousand in all), and the worker must be able to read what was accepted here.
+# itself (Python allows a thousand in all), and the bridge must be able to read what was accepted here.
 MAX_LEVELS = 100
-
-_log = logging.getLogger(__name__)
-
-
-class Busy(EngineError):
-    """More is in flight than the workers can record soon; the same call may succeed later."""
+# Kafka takes messages of a megabyte unless told otherwise, with their key and headers.
+MAX_EVENT_BYTES = 900_000
 
 
 class Verdict(NamedTuple):
@@ -37,53 +30,37 @@ class Verdict(NamedTuple):
 
 
 def ingest_events(
-    elements: Sequence[object],
-    *,
-    tenant: str,
-    ledger: Ledger,
-    enqueue: Callable[[Iterable[ChunkId]], None],
-    now: datetime,
-    max_in_flight: int,
-    traceparent: str = "",
+    elements: Sequence[object], *, tenant: str, log: EventLog, now: datetime, traceparent: str = ""
 ) -> list[Verdict]:
     """Take over those of a tenant's events, JSON values, that are valid; returns a verdict on each, in their order.
 
-    Raises Busy, and takes nothing, while more than ``max_in_flight`` chunks are in flight; and DependencyUnavailable when Redis
-    does not answer: some of the events may be taken over then, and all may be sent again.
+    Raises DependencyUnavailable when the log does not confirm all of them: some of the events may be taken over then, and all
+    may be sent again.
     """
     verdicts: list[Verdict] = []
-    records: list[SourceRecord] = []
-    for index, element in enumerate(elements):
-        verdict, value = _judge(element, tenant, now)
+    records: list[LogRecord] = []
+    for element in elements:
+        verdict, record = _judge(element, tenant, now, traceparent)
         verdicts.append(verdict)
-        if value is not None:
-            records.append(SourceRecord(NO_PARTITION, index, value, traceparent=traceparent))
+        if record is not None:
+            records.append(record)
     if records:
-        if ledger.in_flight() > max_in_flight:
-            raise Busy(f"more than {max_in_flight} chunks are in flight")
-        chunk_ids = _accept(records, ledger, now)
-        try:
-            enqueue(chunk_ids)
-        except DependencyUnavailable as error:
-            _log.warning("%s; a sweep will send the chunks %s", error, chunk_ids, exc_info=error.__cause__)
+        log.append(records)
     return verdicts
 
 
-def _accept(records: Iterable[SourceRecord], ledger: Ledger, now: datetime) -> list[ChunkId]:
-    accepted = [ledger.accept(Chunk(HTTP, now, some)) for some in split(records, lambda record: len(record.value))]
-    return [each.chunk_id for each in accepted if each.chunk_id is not None]
-
-
-def _judge(element: object, tenant: str, now: datetime) -> tuple[Verdict, bytes | None]:
-    """The verdict, and the record's value if it is good."""
+def _judge(element: object, tenant: str, now: datetime, traceparent: str) -> tuple[Verdict, LogRecord | None]:
+    """The verdict, and the record of an event that is good."""
     event_id = element.get("event_id") if isinstance(element, dict) else None
     claimed = event_id[:MAX_TEXT] if isinstance(event_id, str) else None
     try:
         value = _value(element, tenant)
-        decode_event(value, now)
+        event, _ = decode_event(value, now)
     except InvalidInput as error:
         return Verdict(claimed, InvalidInput(error.field, error.reason[:MAX_TEXT])), None
-    return Verdict(claimed, None), value
+    if len(value) > MAX_EVENT_BYTES:
+        return Verdict(claimed, InvalidInput("", f"is larger than {MAX_EVENT_BYTES:,} bytes")), None
+    return Verdict(claimed, None), LogRecord(f"{event.tenant_id}/{event.student_id}".encode(), value, traceparent)
 
 
 def _value(element: object, tenant: str) -> bytes:

@@ -20,6 +20,7 @@ from app.security.access import Role
 from app.security.tokens import development_token
 from cli.embedded import embedded
 from cli.ports import claim_port
+from consumers.event_log import KafkaEventLog
 from tests.stack import Stack
 
 
@@ -49,7 +50,8 @@ class FixedTimeApi:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.client = create_app(engine).test_client()
+        self.event_log = KafkaEventLog(engine.settings)
+        self.client = create_app(engine, self.event_log).test_client()
 
     def record(self, *events: dict[str, Any]) -> None:
         """Record events as the worker does."""
@@ -93,8 +95,10 @@ def live_api(stack: Stack, tenant: str) -> LiveApi:
 
 
 @pytest.fixture
-def api(engine: Engine) -> FixedTimeApi:
-    return FixedTimeApi(engine)
+def api(engine: Engine) -> Iterator[FixedTimeApi]:
+    api = FixedTimeApi(engine)
+    yield api
+    api.event_log.close()
 
 
 @pytest.fixture

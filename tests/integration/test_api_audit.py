@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from celery import Celery
 from kombu import Queue
+from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from app.audit.entry import Actor
 from app.audit.verify_trail import verify_trail
 from app.security.access import Role
 from app.security.tokens import development_token
+from app.settings import Settings
 from tasks.delivery import INTERACTIVE
 from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi, LiveApi
@@ -20,6 +23,12 @@ from tests.learning_events import quiz
 from tests.stack import wait_for
 
 TASK_SECONDS = 20.0
+
+
+@pytest.fixture
+def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
+    """With a topic for the events that a test sends."""
+    return replace(settings, kafka_bootstrap=kafka_bootstrap, events_topic=f"events-{uuid4().hex}")
 
 
 class TestEntries:
@@ -96,9 +105,8 @@ class TestEntries:
         (entry,) = trail(api)
         assert [entry["who"]] == entry["whose"] == [api.engine.audit.pseudonym("t-1", "s-1")]
 
-    def test_events_say_whom_they_are_about(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_events_say_whom_they_are_about(self, api: FixedTimeApi) -> None:
         """Each student once, and only those whose events were accepted."""
-        monkeypatch.setattr("api.ingest.enqueue_chunks", list)
         events = [
             quiz(student_id="s-7"),
             quiz(student_id="s-8"),
@@ -111,9 +119,8 @@ class TestEntries:
         assert (entry["action"], entry["outcome"], entry["role"]) == ("mastery.ingest", "accepted", "service")
         assert entry["whose"] == [api.engine.audit.pseudonym("t-1", student) for student in ("s-7", "s-8")]
 
-    def test_a_repeated_request_says_it_too(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_repeated_request_says_it_too(self, api: FixedTimeApi) -> None:
         """Though its answer was kept, and no view ran."""
-        monkeypatch.setattr("api.ingest.enqueue_chunks", list)
         body = {"events": [quiz(student_id="s-7"), {"student_id": "s-9"}]}
         answers = [api.call("/mastery/ingest", body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert answers[1].headers["Idempotent-Replayed"] == "true"
@@ -160,9 +167,8 @@ class TestEntries:
         assert send(api).status_code in {200, 401, 404, 405, 422}
         assert trail(api) == []
 
-    def test_no_students_id_is_in_clear(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_students_id_is_in_clear(self, api: FixedTimeApi) -> None:
         """Whatever is done, and whoever does it, none is in a key or a value of the trail."""
-        monkeypatch.setattr("api.ingest.enqueue_chunks", list)
         name = "unmistakable-student"
         about = {"student_id": name}
         api.record(quiz(**about))

@@ -1,8 +1,7 @@
 """POST /mastery/ingest: events over HTTP count as those from Kafka do, and a request that is sent again is answered again."""
 
 import json
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,24 +11,24 @@ from uuid import uuid4
 
 import pytest
 import requests
+from confluent_kafka import Message
+from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
-from app.bootstrap import Engine, bootstrap
-from app.errors import DependencyUnavailable, InvalidInput
-from app.events.chunk import HTTP, Chunk, SourceRecord
+from app.bootstrap import bootstrap
+from app.errors import InvalidInput
 from app.events.event import EVENT_TYPES, decode_event
-from app.events.ingest_events import ingest_events
-from app.events.ledger import Attempt, ChunkId, Counts
 from app.idempotency import Claim, fingerprint
 from app.mastery.store import Totals
 from app.security.access import Role
 from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
-from app.settings import load_settings
+from app.settings import Settings
 from cli.embedded import embedded
-from tasks.celery import app as celery_app
+from consumers.kafka import headers_of
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi
+from tests.integration.kafka_records import records_of
 from tests.learning_events import activity, completion, quality, quiz
 from tests.stack import wait_for
 
@@ -47,26 +46,19 @@ def fresh(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return event
 
 
-@pytest.fixture(autouse=True, scope="module")
-def broker(redis_url: str) -> Iterator[None]:
-    """A broker for what this process enqueues, which no worker listens to."""
-    conf = celery_app.conf
-    former = {"broker_url": conf.broker_url, "broker_transport_options": conf.broker_transport_options}
-    prefix = {"global_keyprefix": f"test-{uuid4().hex[:12]}:celery:"}
-    conf.update(broker_url=redis_url, broker_transport_options=conf.broker_transport_options | prefix)
-    yield
-    conf.update(former)
+@pytest.fixture
+def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
+    """A topic of this test's own."""
+    return replace(settings, kafka_bootstrap=kafka_bootstrap, events_topic=f"events-{uuid4().hex}")
 
 
 @pytest.fixture
 def post(api: FixedTimeApi) -> Post:
-    """POST to the API whose clock stands still; no worker takes what it accepts. By a service of t-1 unless said otherwise."""
-    return poster(api.engine)
+    """POST to the API whose clock stands still; no bridge takes what it accepts. By a service of t-1 unless said otherwise."""
+    return poster(api)
 
 
-def poster(engine: Engine) -> Post:
-    client = FixedTimeApi(engine).client
-
+def poster(api: FixedTimeApi) -> Post:
     def send(
         body: Any,
         key: str | None = None,
@@ -76,23 +68,18 @@ def poster(engine: Engine) -> Post:
         subject: str = "tutor",
         **headers: str,
     ) -> TestResponse:
-        token = development_token(engine.settings, role=role, tenant=tenant, subject=subject, now=datetime.now(UTC))
+        token = development_token(api.engine.settings, role=role, tenant=tenant, subject=subject, now=datetime.now(UTC))
         headers |= {"Authorization": f"Bearer {token}"} | ({} if key is None else {"Idempotency-Key": key})
         if isinstance(body, bytes):
-            return client.post(PATH, data=body, content_type="application/json", headers=headers)
-        return client.post(PATH, json=body, headers=headers)
+            return api.client.post(PATH, data=body, content_type="application/json", headers=headers)
+        return api.client.post(PATH, json=body, headers=headers)
 
     return send
 
 
-def chunks(engine: Engine) -> list[Chunk]:
-    """The chunks in flight."""
-    begun = [engine.ledger.begin(chunk_id, Attempt("test", 0)) for chunk_id in engine.ledger.claim_overdue(0, 10)]
-    return [each.chunk for each in begun if each is not None]
-
-
-def taken(engine: Engine) -> Counts:
-    return engine.ledger.counts()
+def taken(api: FixedTimeApi) -> list[Message]:
+    """What is in the log."""
+    return records_of(api.engine.settings)
 
 
 def details(answer: TestResponse) -> dict[str, list[str]]:
@@ -165,7 +152,7 @@ def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Pos
     assert expected == told
     assert details(post({"event": quiz(total_questions=0)})) == {"event.data.total_questions": ["Expected `int` >= 1"]}
     assert "xxx" not in details(post({"event": quiz(event_type="x" * 1_000_000)}))["event.event_type"][0]
-    assert taken(api.engine) == (0, {}, 0)
+    assert taken(api) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +175,7 @@ def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Pos
 def test_bodies_that_hold_no_events(api: FixedTimeApi, post: Post, body: Any, fields: list[str]) -> None:
     """Exactly one of ``event`` and ``events``, the latter with 1 to 500: else 422, naming what is wrong."""
     assert fields == list(details(post(body)))
-    assert taken(api.engine) == (0, {}, 0)
+    assert taken(api) == []
 
 
 def test_who_may_not_send_events(post: Post, live_api: LiveApi) -> None:
@@ -200,13 +187,12 @@ def test_who_may_not_send_events(post: Post, live_api: LiveApi) -> None:
 
 
 def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
-    """The events as they came, with the tenant of the token, their places in the request, the moment, the caller's trace."""
+    """The events as they came, with the tenant of the token, under the key that all producers use, with the caller's trace."""
     events = [quiz(), quiz(total_questions=0), fresh(activity(), timestamp=1_793_000_000_000, more={"n": [1, 2.5, 10**30]})]
     assert post({"events": events}, traceparent=TRACE).status_code == 202
     values = [json.dumps(event, separators=(",", ":")).encode() for event in (events[0], events[2] | {"tenant_id": "t-1"})]
-    records = [SourceRecord(-1, index, value, 0, TRACE) for index, value in zip((0, 2), values, strict=True)]
-    assert [Chunk(HTTP, NOW, records)] == chunks(api.engine)
-    assert taken(api.engine) == (2, {}, 1)
+    expected = [(b"t-1/s-1", value, {"traceparent": TRACE}) for value in values]
+    assert expected == [(message.key(), message.value(), headers_of(message)) for message in taken(api)]
 
 
 @pytest.mark.parametrize(
@@ -224,15 +210,15 @@ def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
 def test_what_is_no_trace_is_dropped(api: FixedTimeApi, post: Post, given: str) -> None:
     """It would be sent on to others; the events do not suffer."""
     assert post({"event": quiz()}, traceparent=given).status_code == 202
-    assert chunks(api.engine)[0].records[0].traceparent == ""
+    assert [headers_of(message) for message in taken(api)] == [{}]
 
 
-def test_many_large_events_become_several_chunks(api: FixedTimeApi, post: Post) -> None:
-    """A chunk has at most a megabyte."""
-    assert post({"events": [quiz(comment="x" * 20_000) for _ in range(90)]}).status_code == 202
-    assert taken(api.engine) == (90, {}, 2)
-    first, second = chunks(api.engine)
-    assert list(range(90)) == sorted(record.offset for record in (*first.records, *second.records))
+def test_large_events(api: FixedTimeApi, post: Post) -> None:
+    """As many as a body holds; one that Kafka would not take is refused by itself."""
+    events = [quiz(comment="x" * 20_000) for _ in range(40)]
+    told = post({"events": [*events, quiz(comment="x" * 900_000)]}).get_json()["data"]
+    assert (told["accepted"], told["events"][-1]["errors"]) == (40, {"event": ["is larger than 900,000 bytes"]})
+    assert [event["event_id"] for event in events] == [json.loads(message.value() or b"")["event_id"] for message in taken(api)]
 
 
 NUMBERS = ["10", "0", "-0", "10.0", "1e1", "1000001", "1" * 20, "1" * 400, "true", "null", '"10"', "[]", "{}", '"\\u0000"']
@@ -266,47 +252,11 @@ def test_deep_nesting_loses_nothing(live_api: LiveApi) -> None:
     wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=statuses.count(202)), RECORDED_SECONDS)
 
 
-def test_without_a_broker(api: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
-    """The ledger has the events, so they are accepted; a sweep sends what could not be sent."""
-
-    def enqueue(_: Iterable[ChunkId]) -> None:
-        raise DependencyUnavailable("broker")
-
-    with caplog.at_level(logging.WARNING):
-        verdicts = ingest_events([quiz()], tenant="t-1", ledger=api.engine.ledger, enqueue=enqueue, now=NOW, max_in_flight=1)
-    assert [verdict.error for verdict in verdicts] == [None]
-    (chunk_id,) = api.engine.ledger.claim_overdue(0, 10)
-    assert f"broker is unavailable; a sweep will send the chunks ['{chunk_id}']" in caplog.text
-
-
-def test_busy(redis_url: str) -> None:
-    """While far more is in flight than the bridge would allow, callers are sent away; the key they used is free for later."""
-    environ = {
-        "MASTERY_REDIS_URL": redis_url,
-        "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}",
-        "MASTERY_CHUNKS_HIGH_MARK": "1",
-        "MASTERY_CHUNKS_LOW_MARK": "0",
-    }
-    engine = bootstrap(load_settings(environ), clock=lambda: NOW)
-    post = poster(engine)
-    assert [post({"event": quiz()}).status_code for _ in range(3)] == [202, 202, 202]
-    event = quiz()
-    answer = post({"event": event}, "k-1")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    expected = {"code": "SERVICE_UNAVAILABLE", "message": "The service is busy; try again later.", "details": {}}
-    assert expected == answer.get_json()["error"]
-    assert taken(engine).in_flight == 3
-    assert post({"event": {}}).status_code == 422
-    engine.ledger.finish(engine.ledger.claim_overdue(0, 1)[0])
-    assert post({"event": event}, "k-1").status_code == 202
-    engine.redis.close()
-
-
 @pytest.mark.parametrize("events", [[quiz(), quiz(total_questions=0)], [quiz(total_questions=0)]], ids=["accepted", "refused"])
 def test_a_repeated_request_gets_the_same_answer(api: FixedTimeApi, post: Post, events: list[Any]) -> None:
     """Status, data and error are those of the first, and nothing is taken over again."""
     first = post({"events": events}, "k-1")
-    before = taken(api.engine)
+    before = len(taken(api))
     again = post({"events": events}, "k-1")
     assert (first.status_code, first.get_json().get("data"), first.get_json().get("error")) == (
         again.status_code,
@@ -315,7 +265,7 @@ def test_a_repeated_request_gets_the_same_answer(api: FixedTimeApi, post: Post, 
     )
     assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
     assert again.get_json()["meta"]["correlation_id"] == again.headers["X-Correlation-ID"]
-    assert before == taken(api.engine)
+    assert before == len(taken(api))
 
 
 def test_a_key_is_for_one_body(api: FixedTimeApi, post: Post) -> None:
@@ -324,7 +274,7 @@ def test_a_key_is_for_one_body(api: FixedTimeApi, post: Post) -> None:
     assert post(body, "k-1").status_code == 202
     for other in (body + b" ", json.dumps({"event": quiz()}).encode()):
         assert details(post(other, "k-1")) == {"Idempotency-Key": ["was used with another body"]}
-    assert taken(api.engine).records == 1
+    assert len(taken(api)) == 1
 
 
 def test_a_key_is_for_one_caller(api: FixedTimeApi, post: Post) -> None:
@@ -333,14 +283,14 @@ def test_a_key_is_for_one_caller(api: FixedTimeApi, post: Post) -> None:
     for caller in ({}, {"tenant": "t-2"}, {"subject": "quiz"}, {"role": Role.ADMIN}):
         answer = post(body, "k-1", **caller)
         assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (202, False)
-    assert taken(api.engine).records == 4
+    assert len(taken(api)) == 4
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
 def test_keys_that_are_none(api: FixedTimeApi, post: Post, key: str) -> None:
     """1 to 255 visible ASCII characters: else 422, and nothing happens."""
     assert details(post({"event": quiz()}, key)) == {"Idempotency-Key": ["must be 1 to 255 visible ASCII characters"]}
-    assert taken(api.engine).records == 0
+    assert taken(api) == []
 
 
 def test_what_is_refused_before_leaves_the_key_free(post: Post) -> None:
@@ -367,21 +317,11 @@ def test_a_request_that_died(api: FixedTimeApi, post: Post) -> None:
     assert served.get_json()["data"] == post(body, "k-1").get_json()["data"]
 
 
-def test_a_request_that_failed_may_be_tried_again(api: FixedTimeApi, post: Post) -> None:
-    """An answer of 500 or more frees the key."""
-    body = json.dumps({"event": quiz()}).encode()
-    chunks = f"{api.engine.settings.key_prefix}:{{.events}}:chunks"
-    api.engine.redis.set(chunks, "not a hash")
-    assert post(body, "k-1").status_code == 500
-    api.engine.redis.delete(chunks)
-    answer = post(body, "k-1")
-    assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (202, False)
-
-
-def test_without_redis(state: ExitStack, state_port: int, tmp_path: Path) -> None:
+def test_without_redis(settings: Settings, state: ExitStack, state_port: int, tmp_path: Path) -> None:
     """503, with or without a key; with Redis back the same request is served, and its answer is there still after a restart."""
-    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0"}), clock=lambda: NOW)
-    post, body = poster(engine), json.dumps({"event": quiz()}).encode()
+    engine = bootstrap(replace(settings, redis_url=f"redis://127.0.0.1:{state_port}/0"), clock=lambda: NOW)
+    api = FixedTimeApi(engine)
+    post, body = poster(api), json.dumps({"event": quiz()}).encode()
     answers = []
 
     def is_served() -> bool:
@@ -400,7 +340,8 @@ def test_without_redis(state: ExitStack, state_port: int, tmp_path: Path) -> Non
     answers = [answer for answer in answers if answer.status_code != 503]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert [answer.headers.get("Idempotent-Replayed") for answer in answers] == [None, "true"]
-    assert taken(engine).records == 1
+    assert len(taken(api)) == 1
+    api.event_log.close()
     engine.redis.close()
 
 

@@ -16,6 +16,7 @@ from app.bootstrap import bootstrap
 from app.settings import load_settings
 from cli.embedded import embedded
 from cli.ports import claim_port
+from consumers.event_log import KafkaEventLog
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import quiz
@@ -98,7 +99,7 @@ def test_without_redis(valkey: Valkey) -> None:
 def test_a_redis_that_never_was() -> None:
     """The API starts without Redis, and says what it lacks when asked."""
     engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
-    client = create_app(engine).test_client()
+    client = create_app(engine, KafkaEventLog(engine.settings)).test_client()
     assert client.get("/health").status_code == 200
     answer = FixedTimeApi(engine).post("/mastery/query", QUERY)
     assert_unavailable(answer, answer.get_json())

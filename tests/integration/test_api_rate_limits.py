@@ -320,6 +320,7 @@ def served(settings: Settings, folder: Path, **variables: str) -> Iterator[str]:
         **os.environ,
         "MASTERY_REDIS_URL": settings.redis_url,
         "MASTERY_KEY_PREFIX": settings.key_prefix,
+        "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:1",  # where nothing listens: no event is sent
         "MASTERY_HTTP_PORT": str(port),
         **variables,
     }

@@ -21,6 +21,7 @@ from app.secret_settings import DEVELOPMENT_SECRET
 from app.security.access import Action, Principal, Role
 from app.settings import Settings, load_settings
 from cli.ports import claim_port
+from consumers.event_log import KafkaEventLog
 from tests.integration.conftest import LiveApi
 from tests.stack import wait_for
 
@@ -46,7 +47,7 @@ class Api:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = bootstrap(settings)
-        self.client = create_app(self.engine).test_client()
+        self.client = create_app(self.engine, KafkaEventLog(self.engine.settings)).test_client()
 
     def post(self, path: str, bearer: str, body: Any) -> TestResponse:
         return self.client.post(path, json=body, headers={"Authorization": f"Bearer {bearer}"})

@@ -22,6 +22,7 @@ from app.bootstrap import bootstrap
 from app.secret_settings import DEVELOPMENT_SECRET
 from app.security.signing_keys import LIFESPAN_SECONDS, PAUSE_SECONDS, SigningKeys
 from app.settings import load_settings
+from consumers.event_log import KafkaEventLog
 from tests.identity_provider import IdentityProvider, ec_key, encoded, forged, jwk, rsa_key, signed
 from tests.stack import wait_for
 
@@ -50,7 +51,7 @@ class Api:
         settings = load_settings({"MASTERY_JWT_JWKS_URL": provider.url} | names | variables)
         self.now = 1000.0
         self.engine = replace(bootstrap(settings), signing_keys=SigningKeys(provider.url, lambda: self.now))
-        self.app = create_app(self.engine)
+        self.app = create_app(self.engine, KafkaEventLog(self.engine.settings))
 
     def call(self, token: str, student_id: str = "s-1") -> TestResponse:
         body, headers = {"student_id": student_id, "components": {}}, {"Authorization": f"Bearer {token}"}

@@ -21,6 +21,7 @@ from app.errors import DependencyUnavailable
 from app.redis_client import connect, translated_errors
 from app.settings import load_settings
 from cli.ports import claim_port
+from consumers.event_log import KafkaEventLog
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
@@ -138,7 +139,7 @@ def test_readiness_says_why_redis_is_refused(port: int, authorities: Authorities
     """To whoever looks after the engine."""
     own = {"MASTERY_REDIS_URL": f"rediss://127.0.0.1:{port}/0", "MASTERY_REDIS_CA_FILE": authorities.other.file}
     engine = bootstrap(load_settings(own))
-    answer = create_app(engine).test_client().get("/ready")
+    answer = create_app(engine, KafkaEventLog(engine.settings)).test_client().get("/ready")
     assert answer.status_code == 503
     assert answer.get_json()["error"]["details"]["redis"][0].startswith("is unavailable: its certificate is refused: ")
     engine.redis.close()

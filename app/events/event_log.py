@@ -1,0 +1,28 @@
+"""The log of events: one for both doors. What a caller sends over HTTP is taken when the log has it, like what others produce.
+
+The engine does not know what the log is; ``consumers/event_log.py`` has it in Kafka. See docs/decisions/0013.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class LogRecord(NamedTuple):
+    """A record of the log: key ``tenant_id/student_id``, the event as JSON, and its W3C trace context ("" for none)."""
+
+    key: bytes
+    value: bytes
+    traceparent: str = ""
+
+
+class EventLog(Protocol):
+    """Whatever keeps events until they are recorded. Safe among threads."""
+
+    def append(self, records: Sequence[LogRecord]) -> None:
+        """Return when the log has all of them, and will not lose them.
+
+        Raises DependencyUnavailable when it does not say so in time: some may be in the log then, and all may be sent again.
+        """
+
+    def ping(self) -> None:
+        """Raise DependencyUnavailable, with the reason, unless the log answers."""

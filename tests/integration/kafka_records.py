@@ -1,0 +1,14 @@
+"""What is on the events topic of a test's own."""
+
+from contextlib import closing
+
+from confluent_kafka import Message
+
+from app.settings import Settings
+from consumers.record_reader import RecordReader
+
+
+def records_of(settings: Settings) -> list[Message]:
+    """All records, those of a partition in their order."""
+    with closing(RecordReader(settings)) as reader:
+        return list(reader.records(settings.events_topic, reader.bounds(settings.events_topic)))
