@@ -25,6 +25,7 @@ task_queues = [Queue(EVENTS), Queue(INTERACTIVE), Queue(MAINTENANCE)]
 task_default_queue = INTERACTIVE
 task_create_missing_queues = False  # a misspelt queue is an error, not a place where tasks wait for ever
 task_routes = {
+    "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},
     "events.record": {"queue": EVENTS},
@@ -114,3 +115,5 @@ beat_schedule = {
         "schedule": crontab(hour=3, minute=31),
     },
 }
+if _settings.audit_heads_file:
+    beat_schedule["export-audit-heads"] = {"task": "audit.export_heads", "schedule": _settings.audit_heads_seconds}

@@ -15,8 +15,13 @@ IDENTIFIER_RULE = "must be 1 to 50 letters, digits, _ or -"
 Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
 
 
+def is_identifier(value: str) -> bool:
+    """Whether it is an id."""
+    return bool(re.match(IDENTIFIER_PATTERN, value))
+
+
 def require_identifier(name: str, value: str) -> str:
     """The value, if it is an id. Raises InvalidInput with the given name if not."""
-    if not re.match(IDENTIFIER_PATTERN, value):
+    if not is_identifier(value):
         raise InvalidInput(name, IDENTIFIER_RULE)
     return value

@@ -97,6 +97,9 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
 
     # The audit trail: an entry takes about 0.3 KB of Redis.
     audit_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 365
+    # Where a worker adds a line for each trail's head so often: elsewhere than in Redis. Empty: nowhere.
+    audit_heads_file: str = ""
+    audit_heads_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 3600.0
 
     # Domain. The oracle and the privacy notice both say 90 days.
     retention_days: Annotated[int, Meta(ge=14, le=3650)] = 90

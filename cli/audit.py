@@ -1,34 +1,39 @@
 """``mastery audit``: whether anybody changed the audit trail."""
 
-import re
 import sys
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
 
 import click
 
-from app.audit.chain import MAX_SEQUENCE_DIGITS, Head
+from app.audit.chain import Head
 from app.audit.entry import Deed
+from app.audit.heads import parse_head_text, read_lines
 from app.audit.verify_trail import Verdict, verify_trail
 from app.bootstrap import bootstrap
-from app.errors import DependencyUnavailable
+from app.errors import DependencyUnavailable, InvalidInput
 from app.settings import load_settings
 from cli.audit_notes import note
+from cli.exit_codes import FAILED, NO_SUCH_TENANT
 from cli.letters_view import printable
 from cli.running_stack import settings_of_running_stack
 
-_HEAD = re.compile(rf"([0-9]{{1,{MAX_SEQUENCE_DIGITS}}}):([0-9a-f]{{64}})")
 
+class Expectation(click.ParamType[dict[str, set[Head]]]):
+    """A head as `verify` prints it, or a file of exported ones. Becomes heads by trail, "" being that of --tenant."""
 
-class HeadText(click.ParamType[Head]):
-    """A head as `verify` prints it."""
+    name = "HEAD|FILE"
 
-    name = "SEQUENCE:MAC"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Head:
-        found = _HEAD.fullmatch(str(value))
-        if not found:
-            self.fail("must be a head as verify prints it: a number, a colon, 64 hexadecimal digits", param, ctx)
-        return Head(int(found[1]), bytes.fromhex(found[2]))
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, set[Head]]:
+        with suppress(ValueError):
+            return {"": {parse_head_text(str(value))}}
+        try:
+            with Path(str(value)).open(encoding="ascii") as lines:
+                return read_lines(lines)
+        except (OSError, ValueError, InvalidInput) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.fail(f"must be a head as verify prints it, or a file of exported heads: {value}: {reason}", param, ctx)
 
 
 @click.group()
@@ -39,21 +44,24 @@ def audit() -> None:
 @audit.command()
 @click.option("--tenant", "tenants", multiple=True, help="Only this tenant's trail; may be repeated. [default: all trails]")
 @click.option(
-    "--expect", "expected", type=HeadText(), help="With one --tenant: a head that was noted earlier must still be there."
+    "--expect",
+    "expected",
+    type=Expectation(),
+    help="Heads that were noted earlier must still be there: a file of exported ones, or one head with one --tenant.",
 )
-def verify(tenants: tuple[str, ...], expected: Head | None) -> None:
+def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> None:
     """Find entries that were altered, removed, moved or put in.
 
-    Exit code 1 if there is any. Keep the heads somewhere else: with `--expect`, a trail that was set back as a whole is found.
+    Exit code 1 if there is any, 3 if there is no such trail. Keep the heads somewhere else: with `--expect`, a trail that was
+    set back as a whole is found.
     """
-    if expected and len(tenants) != 1:
-        raise click.UsageError("--expect needs one --tenant")
+    noted = _by_trail(expected or {}, tenants)
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
-        verdicts = [
-            verify_trail(name, trails=engine.audit, expected=[expected] if expected else [])
-            for name in tenants or engine.audit.trails()
-        ]
+        known = engine.audit.trails()
+        unknown = [name for name in tenants if name not in known and name not in noted]
+        names = [name for name in tenants or sorted({*known, *noted}) if name not in unknown]
+        verdicts = [verify_trail(name, trails=engine.audit, expected=noted.get(name, ())) for name in names]
         failures = sum(len(verdict.findings) for verdict in verdicts)
         try:  # afterwards, since an entry would make a trail that is gone begin anew
             note(engine, Deed.VERIFY_AUDIT, details={"trails": len(verdicts), "findings": failures})
@@ -62,9 +70,20 @@ def verify(tenants: tuple[str, ...], expected: Head | None) -> None:
             failures += 1
     for verdict in verdicts:
         _tell(verdict)
-    if not verdicts:
+    for name in unknown:
+        click.echo(f"{printable(name)}: there is no such trail", err=True)
+    if not (verdicts or unknown):
         click.echo("there is no trail yet")
-    sys.exit(1 if failures else 0)
+    sys.exit(FAILED if failures else NO_SUCH_TENANT if unknown else 0)
+
+
+def _by_trail(expected: dict[str, set[Head]], tenants: Sequence[str]) -> dict[str, set[Head]]:
+    """The heads that each trail must have had. Raises UsageError for a single one without a single tenant."""
+    if "" not in expected:
+        return expected
+    if len(tenants) != 1:
+        raise click.UsageError("--expect with a head needs one --tenant")
+    return {tenants[0]: expected[""]}
 
 
 def _tell(verdict: Verdict) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from app.events.dead_letter import ErrorType
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.settings import Settings, load_settings
 from cli.audit_notes import note, note_letter, note_letters
+from cli.exit_codes import NO_SUCH_TENANT
 from cli.letters_view import Newest, everything, printable, table
 from cli.running_stack import settings_of_running_stack
 from consumers.dead_letter_topic import DeadLetterTopic
@@ -43,6 +44,13 @@ class Desk:
     topic: DeadLetterTopic
     marks: HandledLetters
     handled: Mapping[Place, Handled]
+    tenants: set[str | None] = field(default_factory=set)  # those of the letters that were read
+
+    def letters(self) -> Iterator[StoredLetter]:
+        """All that there are now."""
+        for letter in self.topic.letters():
+            self.tenants.add(letter.tenant)
+            yield letter
 
     @property
     def settings(self) -> Settings:
@@ -92,12 +100,13 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str 
     newest = Newest(limit)
     with _desk() as desk:
         meant = _meant(desk, **which)
-        for letter in filter(meant.matches, desk.topic.letters()):
+        for letter in filter(meant.matches, desk.letters()):
             handled = desk.handled.get(letter.place)
             if with_handled or handled is None:
                 newest.add(letter, handled)
         rows = newest.rows()
         note_letters(desk.engine, Deed.LIST_LETTERS, (row.tenant for row in rows))
+        _exit_if_unknown(desk, which["tenant"])
     if as_json:
         for each in rows:
             click.echo(msgspec.json.encode(each))
@@ -154,7 +163,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
             hold_back=restraint,
         )
         meant = _meant(desk, **which)
-        letters = [desk.topic.letter(each) for each in _parsed(places)] if places else desk.topic.letters()
+        letters = [desk.topic.letter(each) for each in _parsed(places)] if places else desk.letters()
         total = len(places) or len(desk.topic)
         note(desk.engine, Deed.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
         try:
@@ -170,6 +179,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
                 note_letters(desk.engine, Deed.LIST_LETTERS, (row.tenant for row in would_go.rows()))
                 console.print(table(would_go.rows(), handled=False))
             _say(console, _summary(run.counts, dry_run=dry_run))
+        _exit_if_unknown(desk, None if places else which["tenant"])
     sys.exit(1 if run.counts[Fate.REFUSED] else 0)
 
 
@@ -190,7 +200,8 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
             desk.topic.letter(place)  # which raises NotFound before anything is purged
         meant = _meant(desk, **which)._replace(places=frozenset(wanted))
         tenants: dict[Place, str | None] = {}
-        plan = plan_purge(_noting(tenants, desk.topic.letters()), desk.topic.bounds, desk.handled, meant)
+        plan = plan_purge(_noting(tenants, desk.letters()), desk.topic.bounds, desk.handled, meant)
+        _exit_if_unknown(desk, which["tenant"])
         split = f"{plan.deleted():,} deleted from Kafka, {len(plan.places) - plan.deleted():,} hidden"
         if dry_run:
             click.echo(f"{_letters(len(plan.places))} would be purged: {split} (all hidden where the broker cannot delete)")
@@ -202,6 +213,13 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
         if not delete_beginnings(desk.settings, plan.ends):
             split = "all hidden, none deleted, since this broker cannot delete records"
         click.echo(f"{_letters(len(plan.places))} purged: {split}")
+
+
+def _exit_if_unknown(desk: Desk, tenant: str | None) -> None:
+    """Say so if nothing is known of the tenant that was asked for, and none of the letters that were read is its."""
+    if tenant is not None and tenant not in desk.tenants and tenant not in desk.engine.mastery.tenants():
+        click.echo(f"{printable(tenant)}: there is no such tenant", err=True)
+        sys.exit(NO_SUCH_TENANT)
 
 
 def _meant(desk: Desk, *, reason: str | None, tenant: str | None, since: str | None, until: str | None) -> LetterFilter:

@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from app.audit.entry import WORKER, Channel, Deed, Outcome, entry
+from app.audit.heads import heads_as_lines
 from app.audit.mandates import Mandate
 from app.audit.summarize_events import summarize_events
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
@@ -41,6 +43,18 @@ def trim() -> None:
                 pass
         except TrailDamaged as error:
             _log.error("%s; `mastery audit verify --tenant %s` finds where", error, trail)
+
+
+@app.task(name="audit.export_heads", ignore_result=True, throws=(DependencyUnavailable,))
+def export_heads() -> None:
+    """Note where each trail ends in the file that the settings name; beat sends this where they name one."""
+    path = engine().settings.audit_heads_file
+    lines = "".join(heads_as_lines(trails=engine().audit, now=engine().clock()))
+    try:
+        with Path(path).open("a", encoding="ascii") as file:
+            file.write(lines)  # at once: those of two workers do not mix
+    except OSError as error:
+        _log.error("MASTERY_AUDIT_HEADS_FILE: %s cannot be written, heads are kept nowhere: %s", path, error.strerror)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Deed(StrEnum):
     REFRESH_MASTERY = "mastery.refresh"
     TRIM_AUDIT = "audit.trim"
     VERIFY_AUDIT = "audit.verify"
+    NOTICE_SET_BACK = "audit.set-back"
     REPLAY_EVENTS = "events.replay"
     READ_SUMMARY = "summary.read"
     RESUME_BRIDGES = "bridge.resume"

@@ -3,8 +3,12 @@
 Among the threads of a process whoever has the lock writes what all of them want to say, in one round trip; the others find
 theirs written when they get it. (Databases call that group commit.) Among processes the first wins: an append names the end
 that it follows, and is sealed anew when another process was faster. Whoever was slower some times in a row has the next turn.
+
+Each process remembers where trails end. One that ends earlier, or with another entry, was set back, for which nothing in Redis
+is evidence: the process says so in its log and in the operators' trail.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -17,7 +21,7 @@ from uuid import uuid4
 import redis
 
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
-from app.audit.entry import Entry
+from app.audit.entry import OPERATORS, SYSTEM, Deed, Details, Entry, Outcome
 from app.errors import DependencyUnavailable
 from app.redis_client import load_script, translated_errors
 
@@ -28,6 +32,8 @@ TURN_MILLISECONDS = 100
 PAUSE_SECONDS = 0.001
 ATTEMPTS = 1000  # a second: some dozen processes have had their turn by then
 MAX_HEADS = 10_000  # trails whose end is remembered: 2 MB; of others it is asked for
+
+_log = logging.getLogger(__name__)
 
 
 class _Order:
@@ -52,6 +58,7 @@ class TrailWriter:
         self._waiting: deque[_Order] = deque()
         self._writing = Lock()
         self._heads: dict[str, Head] = {}
+        self._alarms: list[_Order] = []  # to be written with the next attempt
 
     def append(self, trail: str, entries: Sequence[Entry]) -> None:
         """Store entries at the end of a trail, one after the other; returns when all of them are stored.
@@ -93,7 +100,10 @@ class TrailWriter:
             _fail(some, error)
 
     def _attempt(self, by_trail: dict[str, list[_Order]], *, is_losing: bool) -> dict[str, list[_Order]]:
-        """One round trip, a script call for each trail. Returns the orders of those that end elsewhere than was believed."""
+        """One round trip, a script call for each trail. Returns the orders of those that end elsewhere than was believed.
+
+        There is an alarm among them for each that was set back.
+        """
         sealed = {trail: self._sealed(trail, some) for trail, some in by_trail.items()}
         unknown = [trail for trail in by_trail if trail not in self._heads]
         pipeline = self._redis.pipeline(transaction=False)
@@ -108,11 +118,15 @@ class TrailWriter:
             raise DependencyUnavailable("audit trail", "cannot be named") from named
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):  # the server was restarted
             self._redis.script_load(self._append.script)
-        return {
+        left = {
             trail: some
             for (trail, some), reply in zip(by_trail.items(), replies, strict=True)
             if not self._settle(some, sealed[trail], reply)
         }
+        if self._alarms:
+            left[OPERATORS] = left.get(OPERATORS, []) + self._alarms
+            self._alarms = []
+        return left
 
     def _settle(self, orders: list[_Order], sealed: Sequence[Sealed], reply: Any) -> bool:
         """Note what became of the orders of a trail. False if another attempt may succeed."""
@@ -125,10 +139,35 @@ class TrailWriter:
         if head is None:
             _fail(orders, DependencyUnavailable("audit trail", "has a damaged head"))
             return True
+        if reply:
+            self._look_for_set_back(orders[0], head)
         self._remember(orders[0].trail, head)
         for order in orders:
             order.stored = not reply
         return not reply
+
+    def _look_for_set_back(self, order: _Order, head: Head) -> None:
+        """Sound an alarm if the trail ended with a later entry before, or with another one of this number."""
+        known, trail = self._heads.get(order.trail, Head()), order.trail
+        if head.sequence > known.sequence or head == known:
+            return
+        _log.error(
+            "the audit trail %s was set back from entry %d to %d, by somebody or by a crash of Redis: "
+            "`mastery audit verify --tenant %s --expect %s`",
+            *(trail, known.sequence, head.sequence, trail, known),
+        )
+        noticed = order.entries[0]
+        details: Details = {"trail": trail, "was": str(known), "is": str(head)}
+        alarm = Entry(
+            at=noticed.at,
+            channel=noticed.channel,
+            role=SYSTEM,
+            who="writer",
+            action=Deed.NOTICE_SET_BACK,
+            details=details,
+            outcome=Outcome.DONE,
+        )
+        self._alarms.append(_Order(OPERATORS, [alarm]))
 
     def _remember(self, trail: str, head: Head) -> None:
         if len(self._heads) >= MAX_HEADS:

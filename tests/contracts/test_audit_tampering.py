@@ -8,7 +8,7 @@ import pytest
 from app.audit import trail as trail_module
 from app.audit import trim_trail as trim_module
 from app.audit.chain import Anchor, Head
-from app.audit.entry import Deed
+from app.audit.entry import OPERATORS, Deed
 from app.audit.trim_trail import TrailDamaged, trim_trail
 from app.audit.verify_trail import MAX_FINDINGS
 from app.bootstrap import Engine
@@ -48,6 +48,13 @@ def exchange(engine: Engine) -> None:
     fill(engine, COUNT, "u")
     for part in ("", "-head"):
         engine.redis.rename(f"{stream(engine, 'u')}{part}", f"{stream(engine)}{part}")
+
+
+def set_head(engine: Engine, head: Head) -> None:
+    """As somebody writes it who wants the trail to end there."""
+    engine.redis.delete(f"{stream(engine)}-head")
+    if head.sequence:
+        engine.redis.hset(f"{stream(engine)}-head", mapping={"sequence": head.sequence, "mac": head.mac})
 
 
 def roll_head_back(engine: Engine) -> None:
@@ -133,6 +140,59 @@ class TestTampering:
         engine.audit.append("t", *(query(number, who="lee") for number in range(8)))
         assert found(engine) == []
         assert len(found(engine, expected=noted)) == 1
+
+    @pytest.mark.parametrize("kept", [0, 3], ids=["all of it", "a part"])
+    def test_a_process_that_knows_better_says_so(self, engine: Engine, caplog: pytest.LogCaptureFixture, kept: int) -> None:
+        """In its log, with the head to look for; and in the operators' trail. The request goes on, and it is said once."""
+        known = fill(engine, COUNT)
+        reset = engine.audit.chain("t").open(records(engine)[kept - 1]) if kept else None
+        was_left = reset.head if reset else Head()
+        remove(*range(kept, COUNT))(engine)
+        set_head(engine, was_left)
+        assert found(engine) == ([] if kept else ["the trail is gone"])
+        for _ in range(2):
+            engine.audit.append("t", query())
+        assert found(engine) == []
+        assert len(found(engine, expected=known)) == 1
+        [said] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert said == (
+            f"the audit trail t was set back from entry {COUNT} to {kept}, by somebody or by a crash of Redis: "
+            f"`mastery audit verify --tenant t --expect {known}`"
+        )
+        [alarm] = [engine.audit.chain(OPERATORS).open(fields) for _, fields in engine.audit.oldest_first(OPERATORS)]
+        assert alarm is not None
+        assert (alarm.entry.action, alarm.entry.details) == (
+            Deed.NOTICE_SET_BACK,
+            {"trail": "t", "was": str(known), "is": str(was_left)},
+        )
+
+    def test_another_entry_of_the_same_number_is_noticed_too(self, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+        """Another process wrote as many after it had been set back."""
+        before = fill(engine, 5)
+        fill(engine, 2)
+        remove(-1, -2)(engine)
+        set_head(engine, before)
+        another(engine).append("t", query(1, who="lee"), query(2, who="lee"))
+        assert "was set back" not in caplog.text
+        engine.audit.append("t", query())
+        assert "the audit trail t was set back from entry 7 to 7" in caplog.text
+
+    def test_the_operators_own_trail(self, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+        """Is no exception."""
+        fill(engine, 3, OPERATORS)
+        engine.redis.delete(stream(engine, OPERATORS), f"{stream(engine, OPERATORS)}-head")
+        engine.audit.append(OPERATORS, query())
+        assert [each[b"entry"].count(b"audit.set-back") for each in records(engine, OPERATORS)] == [0, 1]
+        assert "the audit trail .operators was set back from entry 3 to 0" in caplog.text
+
+    def test_races_are_no_set_back(self, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+        """Another process was faster: the trail goes on."""
+        other = another(engine)
+        for _ in range(3):
+            engine.audit.append("t", query())
+            other.append("t", query(), query())
+        assert caplog.records == []
+        assert engine.audit.trails() == ["t"]
 
     def test_findings_are_bounded(self, engine: Engine) -> None:
         """Whoever destroyed everything does not fill the auditor's memory."""

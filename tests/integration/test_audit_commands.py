@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from app.audit.entry import OPERATORS, Actor, Channel, entry
+from app.audit.heads import heads_as_lines
 from app.bootstrap import Engine
 from app.settings import Settings
 from cli.audit_notes import operator
@@ -256,6 +257,53 @@ class TestVerify:
         said = verify(filled, "--tenant", "t-2", "--expect", noted)
         assert said.exit_code == 1
         assert f"the expected head {noted} is not in the trail" in said.stdout
+
+    def test_a_file_of_heads(self, filled: Engine, tmp_path: Path) -> None:
+        """All that were exported must still be there, of each trail that is verified."""
+        exported = tmp_path / "heads"
+        lines = list(heads_as_lines(trails=filled.audit, now=NOW))
+        filled.audit.append("t-2", entry(NOW, Channel.API, Actor("admin", "kim"), "mastery.query"))
+        lines += heads_as_lines(trails=filled.audit, now=NOW)
+        exported.write_text("".join(lines) + "\n")
+        for tenants in ([], ["--tenant", "t-2"]):
+            assert verify(filled, "--expect", str(exported), *tenants).exit_code == 0
+        key = f"{filled.settings.key_prefix}:{{t-2}}:audit"
+        (_, fields), *later = filled.audit.oldest_first("t-2")
+        filled.redis.xdel(key, *(each[0] for each in later))
+        filled.redis.hset(f"{key}-head", mapping={"sequence": 1, "mac": fields[b"mac"]})
+        assert verify(filled).exit_code == 0
+        said = verify(filled, "--expect", str(exported))
+        assert said.exit_code == 1
+        assert f"the expected head {lines[1].split()[2]} is not in the trail (nor are 1 later ones)" in said.stdout
+        assert verify(filled, "--expect", str(exported), "--tenant", "t-1").exit_code == 0
+
+    def test_a_trail_that_only_the_file_knows_is_gone(self, filled: Engine, tmp_path: Path) -> None:
+        """Whoever removed everything took its name away, too."""
+        (tmp_path / "heads").write_text("".join(heads_as_lines(trails=filled.audit, now=NOW)))
+        key = f"{filled.settings.key_prefix}:{{t-2}}:audit"
+        filled.redis.delete(key, f"{key}-head")
+        filled.redis.srem(f"{filled.settings.key_prefix}:audited", "t-2")
+        assert verify(filled, "--tenant", "t-2").exit_code == 3
+        said = verify(filled, "--expect", str(tmp_path / "heads"))
+        assert (said.exit_code, "the trail is gone" in said.stdout) == (1, True)
+
+    def test_a_misspelt_tenant_is_no_tampering(self, filled: Engine) -> None:
+        """It has an exit code of its own; findings elsewhere come first."""
+        said = verify(filled, "--tenant", "nosuch")
+        assert (said.exit_code, said.stdout, said.stderr) == (3, "", "nosuch: there is no such trail\n")
+        said = verify(filled, "--tenant", "nosuch", "--tenant", "t-2")
+        assert (said.exit_code, said.stdout.startswith("t-2: 2 entries, intact")) == (3, True)
+        filled.redis.delete(f"{filled.settings.key_prefix}:{{t-2}}:audit")
+        assert verify(filled, "--tenant", "nosuch", "--tenant", "t-2").exit_code == 1
+
+    @pytest.mark.parametrize("content", [None, "2026-10-28T12:00:00.000Z t-1 12\n", "\xff"], ids=["none", "no head", "no text"])
+    def test_a_file_without_heads_is_refused(self, filled: Engine, tmp_path: Path, content: str | None) -> None:
+        """With its name, and the line."""
+        exported = tmp_path / "heads"
+        if content is not None:
+            exported.write_bytes(content.encode("latin-1"))
+        said = verify(filled, "--expect", str(exported))
+        assert (said.exit_code, "a file of exported heads" in said.output) == (2, True)
 
     @pytest.mark.parametrize(
         "arguments",

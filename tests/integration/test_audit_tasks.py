@@ -1,21 +1,31 @@
 """What workers do is in the audit trail: on a whole stack, by real tasks."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from celery.schedules import crontab
 from kombu import Connection
 
-from app.audit.entry import Actor, Channel, Deed, Entry, Outcome, entry
+from app.audit.entry import OPERATORS, Actor, Channel, Deed, Entry, Outcome, entry
+from app.audit.heads import read_lines
 from app.audit.summarize_events import summarize_events
 from app.audit.verify_trail import verify_trail
-from app.bootstrap import Engine
+from app.bootstrap import Engine, bootstrap
 from app.mastery.store import Totals
 from app.security.access import Action
-from tasks.audit import summarize, trim
+from app.settings import Settings
+from tasks import audit as tasks_audit
+from tasks.audit import export_heads, summarize, trim
 from tasks.celery import app as celery_app
 from tasks.mastery import calculate, refresh
 from tests.conftest import NOW
@@ -145,6 +155,58 @@ def test_old_entries_are_trimmed_and_damaged_trails_are_not(stack: Stack, tenant
     assert len(entries(stack.engine, damaged)) == 2
     stack.engine.redis.delete(key, f"{key}-head")
     stack.engine.redis.srem(f"{stack.engine.settings.key_prefix}:audited", damaged)
+
+
+class TestHeads:
+    """audit.export_heads: where trails end, kept elsewhere."""
+
+    @pytest.fixture
+    def exporting(self, settings: Settings, tmp_path: Path) -> Iterator[Engine]:
+        """The engine of a worker whose settings name a file."""
+        made = bootstrap(msgspec.structs.replace(settings, audit_heads_file=str(tmp_path / "heads")), clock=lambda: NOW)
+        with closing(made.redis), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tasks_audit, "engine", lambda: made)
+            yield made
+
+    def test_each_run_adds_a_line_for_each_trail(self, exporting: Engine, tmp_path: Path) -> None:
+        """With the head; not of names that somebody made up who can write to Redis."""
+        made = entry(NOW, Channel.API, Actor("admin", "kim"), "mastery.query")
+        for trail in ("t-1", OPERATORS, "t-1"):
+            exporting.audit.append(trail, made)
+            export_heads()
+        exporting.redis.sadd(f"{exporting.settings.key_prefix}:audited", "t-2 1:00\n2026 t-1", "gone")
+        export_heads()
+        names = [line.split(" ")[1] for line in (tmp_path / "heads").read_text().splitlines()]
+        assert names == ["t-1", OPERATORS, "t-1", OPERATORS, "t-1", OPERATORS, "t-1"]
+        heads = read_lines((tmp_path / "heads").read_text().splitlines())
+        assert {head.sequence for head in heads["t-1"]} == {1, 2}
+        assert heads[OPERATORS] == {exporting.audit.ends(OPERATORS).head}
+        assert (tmp_path / "heads").read_text().startswith("2026-10-28T12:00:00.000Z t-1 1:")
+
+    def test_a_file_that_cannot_be_written_is_told(
+        self, exporting: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """In the log, at each run; nothing else stops for it."""
+        (tmp_path / "heads").mkdir()
+        export_heads()
+        assert caplog.messages == [
+            f"MASTERY_AUDIT_HEADS_FILE: {tmp_path / 'heads'} cannot be written, heads are kept nowhere: Is a directory"
+        ]
+        assert exporting.audit.trails() == []
+
+    def test_beat_sends_it_where_a_file_is_named(self) -> None:
+        """As often as the settings say."""
+        script = "from celeryconfig import beat_schedule; print(beat_schedule.get('export-audit-heads'))"
+
+        def scheduled(**names: str) -> str:
+            command = [sys.executable, "-c", script]
+            return subprocess.run(command, env=os.environ | names, capture_output=True, text=True, check=True).stdout
+
+        assert scheduled() == "None\n"
+        assert scheduled(MASTERY_AUDIT_HEADS_FILE="/x", MASTERY_AUDIT_HEADS_SECONDS="60") == (
+            "{'task': 'audit.export_heads', 'schedule': 60.0}\n"
+        )
+        assert celery_app.conf.task_routes["audit.export_heads"] == {"queue": "maintenance"}
 
 
 @pytest.mark.parametrize("name", ["audit.summarize", "audit.trim"])

@@ -72,6 +72,15 @@ class TestList:
             said = desk.run(*command)
             assert (said.exit_code, "0 dead letters" in said.stdout) == (0, True)
 
+    def test_a_misspelt_tenant_has_an_exit_code_of_its_own(self, embedded_desk: Dlq) -> None:
+        """In each command; one that has letters, or events, is known."""
+        desk = embedded_desk
+        desk.letter(quiz(tenant_id="t-9"))
+        for command in (["list"], ["replay", "--dry-run"], ["purge", "--dry-run"]):
+            said = desk.run(*command, "--tenant", "nosuch")
+            assert (said.exit_code, "nosuch: there is no such tenant" in said.output) == (3, True), command
+            assert desk.run(*command, "--tenant", "t-9", "--reason", "timeout_error").exit_code == 0
+
     def test_filters_pick_by_reason_tenant_and_time(self, embedded_desk: Dlq) -> None:
         """All that are given must apply."""
         desk = embedded_desk
