@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 -- Append entries to a trail, if it still ends where the writer believes: all of them or none.
+-- A server that is full lets it through (allow-oom): without its entry no answer leaves, and reading must go on.
 --
 -- KEYS[1]       the trail: stream with the fields entry, previous (the seal before it) and mac (its seal)
 -- KEYS[2]       its head: hash sequence | mac, those of the last entry

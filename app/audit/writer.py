@@ -54,6 +54,7 @@ class TrailWriter:
         self._prefix = key_prefix
         self._keys = keys
         self._append = load_script(client, Path(__file__).with_name("append_entries.lua"))
+        self._name_trails = load_script(client, Path(__file__).with_name("name_trails.lua"))
         self._name = uuid4().hex
         self._waiting: deque[_Order] = deque()
         self._writing = Lock()
@@ -100,7 +101,9 @@ class TrailWriter:
             _fail(some, error)
 
     def _attempt(self, by_trail: dict[str, list[_Order]], *, is_losing: bool) -> dict[str, list[_Order]]:
-        """One round trip, a script call for each trail. Returns the orders of those that end elsewhere than was believed.
+        """One round trip, a script call for each trail; one more where a trail is met first.
+
+        Returns the orders of those that end elsewhere than was believed.
 
         There is an alarm among them for each that was set back.
         """
@@ -111,11 +114,9 @@ class TrailWriter:
             stream, head, _ = trail_keys(self._prefix, trail)
             turn = [self._name, TURN_MILLISECONDS if is_losing else 0]
             pipeline.evalsha(self._append.sha, 3, stream, head, f"{stream}-turn", *_arguments(entries, turn))
-        if unknown:  # after its entries, so that no trail is named that is not there
-            pipeline.sadd(audited_key(self._prefix), *unknown)
         replies = pipeline.execute(raise_on_error=False)
-        if unknown and isinstance(named := replies.pop(), Exception):
-            raise DependencyUnavailable("audit trail", "cannot be named") from named
+        if unknown:  # after its entries, so that no trail is named that is not there
+            self._name_trails([audited_key(self._prefix)], unknown)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):  # the server was restarted
             self._redis.script_load(self._append.script)
         left = {

@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 -- Count a request in its caller's moving window, if the window has room for it.
+-- A server that is full lets it through (allow-oom): a window is small, and gone when its time has passed.
 --
 -- KEYS[1]  the requests counted in the window: list of milliseconds since 1970-01-01, the latest first
 -- KEYS[2…] strings that the caller wants to know as well, which saves a round trip

@@ -13,6 +13,7 @@ import redis
 
 from api.application import create_app
 from app.bootstrap import bootstrap
+from app.security.access import Role
 from app.settings import load_settings
 from cli.embedded import embedded
 from cli.ports import claim_port
@@ -103,6 +104,25 @@ def test_a_redis_that_never_was() -> None:
     assert client.get("/health").status_code == 200
     answer = FixedTimeApi(engine).post("/mastery/query", QUERY)
     assert_unavailable(answer, answer.get_json())
+
+
+def test_a_redis_that_is_full(valkey: Valkey) -> None:
+    """What only reads is answered, counted and audited; what would keep more is a 503, until there is room again."""
+    engine = bootstrap(load_settings({"MASTERY_REDIS_URL": valkey.url}), clock=lambda: NOW)
+    api = FixedTimeApi(engine)
+    api.record(quiz())
+    engine.redis.config_set("maxmemory", 1)
+    api = FixedTimeApi(engine := bootstrap(engine.settings, clock=lambda: NOW))  # a process that knows no trail yet
+    answer = api.post("/mastery/query", QUERY)
+    assert (answer.status_code, answer.get_json()["data"]["score"]) == (200, 0.24)
+    assert answer.headers["X-RateLimit-Remaining"] == "49"
+    assert api.post("/mastery/query", QUERY, role=Role.STUDENT, subject="s-2").status_code == 403
+    assert api.post("/mastery/calculate", QUERY | {"components": {"quiz": 1}}).status_code == 200
+    assert api.call("/audit", method="GET").get_json()["data"]["entries"][0]["action"] == "mastery.calculate"
+    assert_unavailable(refused := api.post("/auth/revoke", {"jti": "token"}), refused.get_json())
+    engine.redis.config_set("maxmemory", 0)
+    assert api.post("/auth/revoke", {"jti": "token"}).status_code == 200
+    engine.redis.close()
 
 
 def test_a_whole_stack_without_redis(valkey: Valkey, tmp_path: Path, tenant: str) -> None:
