@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from tests.stack import wait_for
 ROUNDS = int(os.environ.get("RESTARTS", "3"))  # RESTARTS=40 by hand: without the mend, a third of them end the worker
 CHUNKS, EVENTS = 40, 50
 START_SECONDS = 60.0
+OUTAGE_SECONDS = 6.0  # attempts are a second apart
+FEW_LINES = 4  # those two, and that it is connected
 QUEUE = "mastery:celery:events"
 IN_HAND = "mastery:celery:unacked"
 
@@ -44,17 +47,23 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
         server.put_away()
 
 
-@pytest.fixture
-def worker(valkey: Valkey, tmp_path: Path) -> Iterator[Part]:
+@contextmanager
+def celery(valkey: Valkey, folder: Path, *arguments: str) -> Iterator[Part]:
+    """One of Celery's processes while the context lasts."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
-    environment = {**others, "MASTERY_REDIS_URL": valkey.url, "MASTERY_DATA_DIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "celery", "--app", "tasks.celery", "worker", "--concurrency", "2"]
-    part = Part("worker", command, environment, tmp_path)
+    environment = {**others, "MASTERY_REDIS_URL": valkey.url, "MASTERY_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    part = Part(arguments[0], [sys.executable, "-m", "celery", "--app", "tasks.celery", *arguments], environment, folder)
     part.start()
     try:
         yield part
     finally:
         part.put_away()
+
+
+@pytest.fixture
+def worker(valkey: Valkey, tmp_path: Path) -> Iterator[Part]:
+    with celery(valkey, tmp_path, "worker", "--concurrency", "2") as part:
+        yield part
 
 
 @pytest.fixture
@@ -98,3 +107,23 @@ def test_a_worker_outlives_its_redis(valkey: Valkey, worker: Part, engine: Engin
         wait_for(lambda number=number: is_done(engine, number * CHUNKS * EVENTS), VISIBILITY_TIMEOUT_SECONDS - 10)  # type: ignore[misc]
         assert worker.exit_code() is None, worker.tail()
     assert "Traceback" not in worker.tail()
+
+
+def test_an_outage_is_a_line_and_its_end_another(valkey: Valkey, worker: Part, engine: Engine, tmp_path: Path) -> None:
+    """Of worker, beat and Flower each, however long it lasts; nobody prints a line for each attempt, or a traceback."""
+    with celery(valkey, tmp_path, "beat") as beat, celery(valkey, tmp_path, "flower", "--conf=flowerconfig.py") as flower:
+        parts = (worker, beat, flower)
+        wait_for(lambda: "ready." in worker.tail() and "celery.backend_cleanup" in flower.tail(), START_SECONDS)
+        wait_for(engine.sweeps.go_on, START_SECONDS)
+        before = [len(each.tail()) for each in parts]
+        valkey.kill()
+        wait_for(lambda: all("broker is away" in each.tail() for each in parts), START_SECONDS)
+        time.sleep(OUTAGE_SECONDS)
+        valkey.start()
+        valkey.wait_until_loaded()
+        wait_for(lambda: all("broker is back" in each.tail() for each in parts), START_SECONDS)
+        said = [each.tail()[length:] for each, length in zip(parts, before, strict=True)]
+        assert [each.exit_code() for each in parts] == [None, None, None]
+    assert [each.count("broker is away") for each in said] == [1, 1, 1], said
+    assert [each.count("broker is back") for each in said] == [1, 1, 1], said
+    assert [each for each in said if "Traceback" in each or each.count("\n") > FEW_LINES] == []
