@@ -19,7 +19,7 @@ from app.settings import load_settings
 from tasks.delivery import PAUSE
 
 HIDDEN = "(…)"
-REQUEUE_SECONDS = 1.0
+REQUEUE_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 

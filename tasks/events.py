@@ -15,8 +15,9 @@ from tasks.delivery import EVENTS, MAX_RETRY_SECONDS
 
 # A lone event that fails is tried three times more, over some ten seconds: what heals by itself has healed by then.
 MAX_FAILURES = 3
-# However long an outage was, work goes on within so many seconds. 200 chunks in flight try some hundred times a second.
-CHUNK_RETRY_SECONDS = 3
+# However long an outage was, work goes on within so many seconds. An attempt takes the worker's process 0.15 s while Redis
+# refuses connections and longer while it is silent, so all chunks in flight together are no load for it.
+CHUNK_RETRY_SECONDS = 1
 # Chunks that a sweep sends again: a second of work. The next sweep is seconds away.
 SWEEP_LIMIT = 100
 

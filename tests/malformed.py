@@ -2,20 +2,22 @@
 
 import base64
 import json
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Iterator
+from copy import copy, deepcopy
 from typing import Any
 from uuid import uuid4
 
 SECRET = "s-unmistakable"  # stands for what is known of a student: it must show nowhere
 
 
-def task(name: str = "events.record", arguments: Any = (SECRET,), **headers: Any) -> dict[str, Any]:
+def task(
+    name: str = "events.record", arguments: Any = (SECRET,), keywords: dict[str, Any] | None = None, **headers: Any
+) -> dict[str, Any]:
     """A message as Celery writes it, of a task with these arguments."""
     task_id = str(uuid4())
     embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     return {
-        "body": encoded([list(arguments), {}, embedded]),
+        "body": encoded([list(arguments), keywords or {}, embedded]),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {"lang": "py", "task": name, "id": task_id, "root_id": task_id, "retries": 0, **headers},
@@ -118,6 +120,63 @@ USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def raw_messages(changes: dict[str, Callable[[dict[str, Any]], Any]], **options: Any) -> dict[str, bytes]:
     """Name → what is put into the queue."""
     return {name: json.dumps(change(deepcopy(task(**options)))).encode() for name, change in changes.items()}
+
+
+_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    7,
+    -1.5,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"__type__": "uuid", "__value__": "x"},
+)
+
+
+def distorted(message: Any) -> Iterator[Any]:
+    """The message with each of its parts, however deep, replaced by values of every kind, or left out."""
+    parts = message.items() if isinstance(message, dict) else enumerate(message) if isinstance(message, list) else ()
+    for key, part in parts:
+        for value in (*_VALUES, *distorted(part)):
+            changed = copy(message)
+            changed[key] = value
+            yield changed
+        shorter = copy(message)
+        del shorter[key]
+        yield shorter
+
+
+_ALL_HEADERS: dict[str, Any] = {
+    "parent_id": None,
+    "group": None,
+    "group_index": None,
+    "shadow": None,
+    "eta": None,
+    "expires": None,
+    "timelimit": [None, 30],
+    "argsrepr": "(…)",
+    "kwargsrepr": "(…)",
+    "origin": "gen1@host",
+    "ignore_result": True,
+    "replaced_task_nesting": 0,
+    "stamped_headers": ["a"],
+    "stamps": {"a": ["b"]},
+    "redelivered": True,
+    "headers": {},
+    "pause": 0.0,
+}
+
+
+def distorted_tasks(name: str) -> list[bytes]:
+    """Messages of a task without arguments, distorted in the envelope, and in what their body holds."""
+    valid = task(name, [], **_ALL_HEADERS)
+    bodies = distorted(json.loads(base64.b64decode(valid["body"])))
+    return [json.dumps(each).encode() for each in (*distorted(valid), *({**valid, "body": encoded(body)} for body in bodies))]
 
 
 NO_JSON: dict[str, bytes] = {

@@ -8,7 +8,7 @@ import requests
 
 from tasks.delivery import QUEUES
 from tasks.transport import BROADCASTS
-from tests.malformed import CHANGES, NO_JSON, SECRET, USELESS, raw_messages
+from tests.malformed import CHANGES, NO_JSON, SECRET, USELESS, distorted_tasks, raw_messages, task
 from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
@@ -55,6 +55,16 @@ def test_a_message_of_no_use_is_set_aside(stack: Stack) -> None:
     assert SECRET not in stack.log()[printed:]
 
 
+def test_nothing_in_a_queue_ends_the_worker(stack: Stack) -> None:
+    """A message with each of its parts, however deep, replaced by values of every kind: set aside, or done."""
+    before, queue = worker(stack), f"{stack.engine.settings.key_prefix}:celery:maintenance"
+    messages = distorted_tasks("events.sweep")
+    assert len(messages) > 500
+    stack.engine.redis.lpush(queue, *messages)
+    wait_for(lambda: not stack.engine.redis.llen(queue), SECONDS)
+    assert_goes_on(stack, before)
+
+
 def test_arguments_that_a_task_does_not_take_are_not_told(stack: Stack) -> None:
     """Well-formed messages with whatever arguments: the tasks fail, and neither log nor Flower quotes them."""
     before, printed = worker(stack), len(stack.log())
@@ -63,6 +73,8 @@ def test_arguments_that_a_task_does_not_take_are_not_told(stack: Stack) -> None:
         for arguments in ([SECRET], [[SECRET]], [{SECRET: SECRET}], [SECRET, SECRET, [SECRET]], [SECRET] * 9):
             message = raw_messages({"": lambda each: each}, name=name, arguments=arguments)[""]
             stack.engine.redis.lpush(f"{stack.engine.settings.key_prefix}:celery:interactive", message)
+        unknown = task(name, [], {SECRET: SECRET})
+        stack.engine.redis.lpush(f"{stack.engine.settings.key_prefix}:celery:interactive", json.dumps(unknown))
     wait_for(lambda: not stack.engine.redis.llen(f"{stack.engine.settings.key_prefix}:celery:interactive"), SECONDS)
     assert_goes_on(stack, before)
     shown = requests.get(f"{stack.running.flower_url}/api/tasks?limit=500", auth=("mastery", "mastery"), timeout=10).text
