@@ -62,7 +62,7 @@ class EngineTask(Task[Any, Any]):
                 time.sleep(REQUEUE_SECONDS)
 
 
-# Made when the first connection is.
+# Loaded when the first connection is made, since it needs this module.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
 app = Celery(
     "mastery", task_cls=EngineTask, amqp="tasks.connection:AMQP", include=["tasks.audit", "tasks.events", "tasks.mastery"]
