@@ -7,7 +7,12 @@ from copy import copy, deepcopy
 from typing import Any
 from uuid import uuid4
 
+from tasks.celery import HIDDEN
+
 SECRET = "s-unmistakable"  # stands for what is known of a student: it must show nowhere
+
+
+_SAID_OF_ALL = {"lang": "py", "retries": 0, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
 
 
 def task(
@@ -20,7 +25,7 @@ def task(
         "body": encoded([list(arguments), keywords or {}, embedded]),
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": {"lang": "py", "task": name, "id": task_id, "root_id": task_id, "retries": 0, **headers},
+        "headers": {**_SAID_OF_ALL, "task": name, "id": task_id, "root_id": task_id, **headers},
         "properties": {
             "correlation_id": task_id,
             "reply_to": "",
@@ -159,8 +164,6 @@ _ALL_HEADERS: dict[str, Any] = {
     "eta": None,
     "expires": None,
     "timelimit": [None, 30],
-    "argsrepr": "(…)",
-    "kwargsrepr": "(…)",
     "origin": "gen1@host",
     "ignore_result": True,
     "replaced_task_nesting": 0,
