@@ -3,8 +3,8 @@
 from celery.schedules import crontab
 from kombu import Queue
 
-from app.redis_client import tls_options
 from app.settings import settings_or_exit
+from tasks.broker import broker_settings
 from tasks.delivery import (
     EVENTS,
     INTERACTIVE,
@@ -17,9 +17,10 @@ from tasks.delivery import (
 
 _settings = settings_or_exit()
 
-broker_url = _settings.broker
-result_backend = _settings.broker
-broker_use_ssl = redis_backend_use_ssl = tls_options(_settings, _settings.broker)
+_broker = broker_settings(_settings)
+broker_url = result_backend = _broker["broker_url"]
+broker_use_ssl = redis_backend_use_ssl = _broker["broker_use_ssl"]
+redis_socket_keepalive = _broker["redis_socket_keepalive"]
 
 task_queues = [Queue(EVENTS), Queue(INTERACTIVE), Queue(MAINTENANCE)]
 task_default_queue = INTERACTIVE
@@ -58,7 +59,6 @@ broker_transport_options = {
 result_backend_transport_options = {"global_keyprefix": f"{_settings.key_prefix}:celery:", **_sockets}
 redis_socket_timeout = 5.0
 redis_socket_connect_timeout = 2.0
-redis_socket_keepalive = True
 redis_max_connections = _settings.redis_max_connections
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker outlives an outage of any length

@@ -9,9 +9,11 @@ from base64 import b64decode
 from logging import LogRecord, getLogger
 from sys import exit as sys_exit  # Flower takes each name here that is one of its options for that
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from flower.urls import handlers
+from flower.utils import broker
 from flower.views import BaseHandler
 from kombu.exceptions import OperationalError
 from tornado.web import HTTPError
@@ -30,6 +32,23 @@ port = _settings.flower_port
 # are not served. Flower's pages do not use them; they stop, limit and scale.
 _CLOSED = ("/api/task/apply/", "/api/task/async-apply/", "/api/task/send-task/", "/api/task/result/")
 handlers[:] = [each for each in handlers if not (isinstance(each, tuple) and each[0].startswith(_CLOSED))]
+
+
+class SocketWithDatabase(broker.RedisSocket):  # type: ignore[misc]  # Flower has no types
+    """A broker behind a socket in the file system: Flower forgets its database and user, and would count another's queues."""
+
+    def __init__(self, broker_url: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(broker_url, *args, **kwargs)
+        parts = urlsplit(broker_url)
+        (database,) = parse_qs(parts.query)["virtual_host"]
+        self.redis.connection_pool.connection_kwargs |= {
+            "path": unquote(parts.path),
+            "db": int(database),
+            "username": self.username,
+        }
+
+
+broker.RedisSocket = SocketWithDatabase
 
 
 def authenticated(handler: Any) -> bool:

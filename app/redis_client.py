@@ -37,7 +37,7 @@ def connect(settings: Settings) -> redis.Redis:
         settings.redis_url,
         socket_timeout=settings.redis_timeout_seconds,
         socket_connect_timeout=settings.redis_timeout_seconds,
-        socket_keepalive=True,
+        **({} if settings.redis_url.startswith("unix://") else {"socket_keepalive": True}),  # which is of TCP
         health_check_interval=HEALTH_CHECK_SECONDS,
         max_connections=settings.redis_max_connections,
         retry=Retry(ExponentialBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS), RETRIES, (redis.ConnectionError,)),

@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address
-from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 import redis
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
@@ -19,13 +19,18 @@ def is_redis_url(url: str) -> bool:
         options = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
         is_said_well = (
             parts.port != 0
-            and (parts.path != "" if parts.scheme == "unix" else bool(re.fullmatch("(/[0-9]{0,5})?", parts.path)))
+            and (_is_socket(parts) if parts.scheme == "unix" else bool(re.fullmatch("(/[0-9]{0,5})?", parts.path)))
             and all(name in _REDIS_OPTIONS or name.startswith("ssl_") for name in options)
         )
         redis.ConnectionPool.from_url(url).make_connection()  # refuses values; it connects when used
     except (ValueError, TypeError, redis.RedisError):
         return False
     return is_said_well and bool(_GRAPHIC.fullmatch(url))
+
+
+def _is_socket(parts: SplitResult) -> bool:
+    """Whether a path from the root stands where it belongs: of a host before it the driver would take no notice."""
+    return parts.path not in {"", "/"} and not parts.hostname
 
 
 def url_password(url: str) -> str:

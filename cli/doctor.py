@@ -11,9 +11,10 @@ from rich.text import Text
 
 from app.bootstrap import bootstrap
 from app.health.readiness import OK, Ping, check_readiness, ping_bridge
-from app.redis_client import tls_options, translated_errors
+from app.redis_client import translated_errors
 from app.settings import Settings, redacted, unknown_settings
 from consumers import kafka
+from tasks.broker import broker_settings
 from tasks.celery import app as celery
 from tasks.health import ping_beat, ping_broker, ping_worker
 
@@ -53,10 +54,7 @@ def _settings_table(settings: Settings) -> Table:
 
 
 def _pings(settings: Settings) -> Mapping[str, Ping]:
-    tls = tls_options(settings, settings.broker)
-    celery.conf.update(
-        broker_url=settings.broker, result_backend=settings.broker, broker_use_ssl=tls, redis_backend_use_ssl=tls
-    )
+    celery.conf.update(broker_settings(settings))
     engine = bootstrap(settings)
 
     def ping_redis() -> None:

@@ -48,7 +48,8 @@ class Stack:
         except BaseException:
             self.stop()
             raise
-        self.engine = bootstrap(load_settings({**self.environment, **self._servers()}))
+        files = {f"{name}_FILE": "" for name in self._servers()}  # they have been read
+        self.engine = bootstrap(load_settings({**self.environment, **self._servers(), **files}))
         return self
 
     def __exit__(self, *_: object) -> None:

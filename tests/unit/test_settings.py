@@ -55,6 +55,8 @@ def test_text_becomes_the_setting_s_type() -> None:
                 "rediss://localhost/0?SSL_cert_reqs=none",
                 "rediss://localhost/0?ssl_cert_reqs=perhaps",
                 "unix://",
+                "unix:///",
+                "unix://run/redis.sock",
                 "REDIS://localhost/0",
             )
         ),
