@@ -17,7 +17,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import ApplicationLimit, Limiter
+from flask_limiter import ApplicationLimit, ExemptionScope, Limiter
 from limits.storage import MovingWindowSupport, Storage
 
 from api.access import PUBLIC_ENDPOINTS
@@ -87,6 +87,34 @@ class RequestWindows(Storage, MovingWindowSupport):
     incr = get = get_expiry = check = reset = clear = _of_other_strategies
 
 
+class AreaLimits:
+    """The limit of each area and role, in place of flask-limiter's manager of limits.
+
+    That one looks for limits and exemptions of the route, the function and the blueprint, of which there are none here, and
+    reads the limit's text anew: with every request, for 50 µs.
+    """
+
+    def __init__(self, limits: Mapping[str, Mapping[Role | None, RateLimit]]) -> None:
+        self._prepared = {
+            (area, role): list(ApplicationLimit(limit_provider=str(limit), key_function=_area, error_message=_too_many))
+            for area, of_roles in limits.items()
+            for role, limit in of_roles.items()
+        }
+
+    def resolve_limits(self, *_: Any) -> tuple[list[Any], list[Any]]:
+        """Those that count for this request, and those that decorators add."""
+        who = caller()
+        return ([] if _is_unlimited() else self._prepared[_area(), who and who.role]), []
+
+    def has_hints(self, _endpoint: str) -> bool:
+        """Whether a function within a view has limits of its own."""
+        return False
+
+    def exemption_scope(self, *_: Any) -> ExemptionScope:
+        """Which limits a route is exempt from, by being marked."""
+        return ExemptionScope.NONE
+
+
 def register_rate_limits(app: Flask) -> None:
     """Count each request as soon as it is known who calls, and refuse it where there were too many. "off": nothing of this."""
     served: Engine = app.extensions["engine"]
@@ -101,20 +129,15 @@ def register_rate_limits(app: Flask) -> None:
     }
 
     windows = RateLimiter(SharedWindows(served.redis, settings.key_prefix), LocalWindows())
-
-    def limit() -> str:
-        who = caller()
-        return str(limits[_area()][who and who.role])
-
-    Limiter(
+    limiter = Limiter(
         _area,
         app=app,
-        application_limits=[ApplicationLimit(limit, exempt_when=_is_unlimited, error_message=_too_many)],
         strategy="moving-window",
         storage_uri=f"{_SCHEME}://",
         storage_options=cast("Any", {"windows": windows, "anonymous": limits[_ANONYMOUS][None]}),
         request_identifier=_area,  # not the endpoint: that of a file would be exempt, and what is no route has none
     )
+    limiter.limit_manager = cast("Any", AreaLimits(limits))
 
     @app.after_request
     def tell(response: Response) -> Response:
