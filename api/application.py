@@ -56,9 +56,10 @@ def register_one_spelling(app: Flask) -> None:
 
     @app.before_request
     def refuse() -> None:
-        if request.environ["PATH_INFO"].startswith("//"):
+        environ = request.environ
+        if environ["PATH_INFO"].startswith("//"):
             request.url_rule, request.routing_exception = None, NotFound()
-        if not _is_utf_8(request.query_string):
+        if environ.get("QUERY_STRING") and not _is_utf_8(request.query_string):
             request.url_rule, request.routing_exception = None, BadRequest("The query is not in UTF-8.")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, cast
+from wsgiref.types import WSGIEnvironment
 
 from cachetools import TTLCache
 from flask import Flask, current_app, g, request
@@ -39,16 +40,17 @@ class AuthenticationFailed(EngineError):
 def register_authentication(app: Flask) -> None:
     """Find out who calls, before anything else is done; whether that is needed is decided by ``api/access.py``."""
     _configure(app)
-    verified = _VerifiedTokens()
+    verified = _VerifiedTokens(app.extensions["engine"].settings.jwt_leeway_seconds)
 
     @app.before_request
     def identify() -> None:
         if request.method == "OPTIONS":
             return  # a browser asks without a token whether it may ask; Flask answers
         try:
-            header = request.environ["HTTP_AUTHORIZATION"] = f"Bearer {_bearer_token()}"
-            g.claims = verified.claims(header) or verified.remember(header, _claims())
-            g.principal = g.claims.principal
+            environ = request.environ
+            header = environ["HTTP_AUTHORIZATION"] = f"Bearer {_bearer_token(environ)}"
+            token = verified.claims(header) or verified.remember(header, _claims())
+            g.claims, g.principal = token, token.principal
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the request is counted before this is raised
             g.authentication_error = error
 
@@ -100,7 +102,8 @@ def engine() -> Engine:
 class _VerifiedTokens:
     """What tokens say that were verified in the last minute, by a hash of the header that brought them. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, leeway_seconds: int) -> None:
+        self._leeway = leeway_seconds
         self._lock = Lock()
         self._tokens: TTLCache[bytes, Claims] = TTLCache(VERIFIED_TOKENS, VERIFIED_SECONDS)
 
@@ -108,8 +111,7 @@ class _VerifiedTokens:
         """The claims of a token that was verified, and has not expired since; None for any other."""
         with self._lock:
             found = self._tokens.get(_digest(header))
-        leeway = engine().settings.jwt_leeway_seconds
-        return found if found is not None and found.exp + leeway > system_clock().timestamp() else None
+        return found if found is not None and found.exp + self._leeway > system_clock().timestamp() else None
 
     def remember(self, header: str, claims: Claims) -> Claims:
         """Keep and return the claims."""
@@ -122,9 +124,9 @@ def _digest(header: str) -> bytes:
     return blake2b(header.encode()).digest()
 
 
-def _bearer_token() -> str:
+def _bearer_token(environ: WSGIEnvironment) -> str:
     """What stands in the header where a token belongs. Raises AuthenticationFailed where nothing does."""
-    found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+    found = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if found is None:
         raise AuthenticationFailed(_NO_TOKEN)
     return found[1]

@@ -14,6 +14,7 @@ from msgspec.json import encode
 from api.authentication import engine
 
 CORRELATION_HEADER = "X-Correlation-ID"
+_CORRELATION_VARIABLE = "HTTP_X_CORRELATION_ID"  # what WSGI calls it
 VERSION = version("mastery-engine")
 
 # A caller's own id is used if it is safe to log; anything else is replaced, not refused.
@@ -104,7 +105,7 @@ def correlation_id() -> str:
     """The id of this request: the caller's, or a new one."""
     known: str | None = g.get("correlation_id")
     if known is None:
-        given = request.headers.get(CORRELATION_HEADER, "")
+        given = request.environ.get(_CORRELATION_VARIABLE, "")
         known = g.correlation_id = given if _SAFE_ID.fullmatch(given) else _new_id()
     return known
 
