@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, Concatenate, Generic, ParamSpec
 
 import msgspec
 from flask import Response, request
@@ -27,7 +27,23 @@ REPLAYED_HEADER = {REPLAYED: {"schema": {"type": "boolean"}, "description": "`tr
 P = ParamSpec("P")
 
 
-def idempotent(view: Callable[P, Response]) -> Callable[P, Response]:
+class Packing(Generic[P]):
+    """What is kept of an answer's data, and how the data is made of that again for a request with the same body.
+
+    What the body says already, and so whoever repeats it, need not be kept: it would fill Redis with what callers choose.
+    """
+
+    def __init__(self, pack: Callable[[Any], Any], unpack: Callable[Concatenate[Any, P], Any]) -> None:
+        self.pack = pack
+        self.unpack = unpack
+
+
+def idempotent(packing: Packing[P]) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Let requests to a view be sent again; ``packing`` says what is kept of an answer."""
+    return lambda view: _once(view, packing)
+
+
+def _once(view: Callable[P, Response], packing: Packing[P]) -> Callable[P, Response]:
     """Answer a request that has the header once, and its repetitions with the status and the ``data`` or error of that answer.
 
     First the key is claimed, then the view runs, then its answer is kept: in between, the same request gets 409. If the process
@@ -51,21 +67,23 @@ def idempotent(view: Callable[P, Response]) -> Callable[P, Response]:
             message = f"A request with this {HEADER} is being answered."
             return failure(409, ErrorCode.CONFLICT, message, headers={"Retry-After": RETRY_AFTER_SECONDS})
         if isinstance(claim, Answer):
-            return _again(claim)
+            return _again(claim, lambda kept: packing.unpack(kept, *args, **kwargs))
         with ExitStack() as failing:
             failing.callback(keys.release, claim)
             response = view(*args, **kwargs)
             if response.status_code < 500:
-                keys.keep(claim, Answer(response.status_code, response.get_data()))
+                told = response.get_json()
+                kept = {"data": packing.pack(told["data"])} if told["success"] else {"error": told["error"]}
+                keys.keep(claim, Answer(response.status_code, msgspec.json.encode(kept)))
                 failing.pop_all()
         return response
 
     return once
 
 
-def _again(answer: Answer) -> Response:
-    told, headers = msgspec.json.decode(answer.body), {REPLAYED: "true"}
-    if told["success"]:
-        return success(told["data"], answer.status, headers)
-    error = told["error"]
+def _again(answer: Answer, unpack: Callable[[Any], Any]) -> Response:
+    kept, headers = msgspec.json.decode(answer.body), {REPLAYED: "true"}
+    if "data" in kept:
+        return success(unpack(kept["data"]), answer.status, headers)
+    error = kept["error"]
     return failure(answer.status, ErrorCode(error["code"]), error["message"], error["details"], headers)

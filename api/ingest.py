@@ -12,12 +12,13 @@ from api.audit_trail import concerns
 from api.authentication import engine, principal
 from api.bodies import takes_a_list
 from api.examples import INGEST
-from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, idempotent
+from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, Packing, idempotent
 from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint
 from api.responses import ErrorCode, Failure, envelope, failure, success
+from app.events.dead_letter import MAX_TEXT
 from app.events.event_log import EventLog
-from app.events.ingest_events import Verdict, ingest_events
+from app.events.ingest_events import Verdict, claimed_id, ingest_events
 from app.security.access import Action
 
 MAX_EVENTS = 500  # as many as the bridge reads at once
@@ -117,20 +118,33 @@ def ingest(body: dict[str, Any]) -> Response:
     return answer
 
 
-@idempotent
+def _pack(data: dict[str, Any]) -> list[Any]:
+    """What is wrong with each event. Its id is in the body of whoever asks again."""
+    return [each.get("errors") for each in data["events"]]
+
+
+def _unpack(kept: list[Any], elements: Sequence[Any], *, is_list: bool) -> dict[str, Any]:  # noqa: ARG001 - the view's arguments
+    return _ingested(
+        [
+            _outcome(index, claimed_id(element), errors)
+            for index, (element, errors) in enumerate(zip(elements, kept, strict=True))
+        ]
+    )
+
+
+@idempotent(Packing(_pack, _unpack))
 def _take_over(elements: Sequence[Any], *, is_list: bool) -> Response:
     verdicts = ingest_events(
-        elements,
-        tenant=principal().tenant,
-        log=event_log(),
-        now=engine().clock(),
-        traceparent=_traceparent(),
+        elements, tenant=principal().tenant, log=event_log(), now=engine().clock(), traceparent=_traceparent()
     )
-    rejected = sum(verdict.error is not None for verdict in verdicts)
-    if rejected == len(verdicts):
+    if all(verdict.error is not None for verdict in verdicts):
         return failure(422, ErrorCode.VALIDATION_ERROR, "No event is valid.", _details(verdicts, is_list=is_list))
-    outcomes = [_outcome(index, verdict) for index, verdict in enumerate(verdicts)]
-    return success({"accepted": len(verdicts) - rejected, "rejected": rejected, "events": outcomes}, 202)
+    return success(_ingested([_outcome(index, each.event_id, _errors(each)) for index, each in enumerate(verdicts)]), 202)
+
+
+def _ingested(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    rejected = sum(each["status"] == REJECTED for each in outcomes)
+    return {"accepted": len(outcomes) - rejected, "rejected": rejected, "events": outcomes}
 
 
 def _students(elements: Iterable[Any]) -> list[str]:
@@ -139,20 +153,29 @@ def _students(elements: Iterable[Any]) -> list[str]:
     return [each for each in named if isinstance(each, str)]
 
 
-def _outcome(index: int, verdict: Verdict) -> dict[str, Any]:
-    outcome: dict[str, Any] = {"index": index, "event_id": verdict.event_id}
+def _outcome(index: int, event_id: str | None, errors: dict[str, list[str]] | None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"index": index, "event_id": event_id}
+    return outcome | ({"status": ACCEPTED} if errors is None else {"status": REJECTED, "errors": errors})
+
+
+def _errors(verdict: Verdict) -> dict[str, list[str]] | None:
+    """What is wrong with an event, by field; None if nothing is."""
     if verdict.error is None:
-        return outcome | {"status": ACCEPTED}
-    return outcome | {"status": REJECTED, "errors": {verdict.error.field or "event": [verdict.error.reason]}}
+        return None
+    errors: dict[str, list[str]] = {}
+    for error in verdict.error.errors:
+        errors.setdefault(error.field or "event", []).append(error.reason[:MAX_TEXT])
+    return errors
 
 
 def _details(verdicts: Sequence[Verdict], *, is_list: bool) -> dict[str, list[str]]:
     """What is wrong with each event, by its place in the body: ``events.3.data.total_questions``, or ``event.data…``."""
-    return {
-        ".".join(filter(None, (f"events.{index}" if is_list else "event", verdict.error.field))): [verdict.error.reason]
-        for index, verdict in enumerate(verdicts)
-        if verdict.error is not None
-    }
+    details: dict[str, list[str]] = {}
+    for index, verdict in enumerate(verdicts):
+        place = f"events.{index}" if is_list else "event"
+        for field, reasons in (_errors(verdict) or {}).items():
+            details[place if field == "event" else f"{place}.{field}"] = reasons
+    return details
 
 
 def _traceparent() -> str:

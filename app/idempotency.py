@@ -36,14 +36,14 @@ class Claim(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the first request was answered: HTTP status and body."""
+    """What the first request was answered: HTTP status, and what its body is made of again."""
 
     status: int
     body: bytes
 
 
 class _Entry(msgspec.Struct, array_like=True, frozen=True):
-    """What is stored for a key. ``status`` 0: no answer yet. ``body`` is compressed: of 500 events a third remains."""
+    """What is stored for a key. ``status`` 0: no answer yet. ``body`` is compressed."""
 
     fingerprint: bytes
     claim: bytes

@@ -73,7 +73,7 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
     # least is left for what needs no task, however many are allowed here.
     calculate_waiters: Annotated[int, Meta(ge=0, le=255)] = 6
     ingest_wait_seconds: Seconds = 5.0  # how long events wait for Kafka to take them, before their sender is told to come again
-    # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. 30 bytes an event.
+    # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. Some 0.3 KB each.
     idempotency_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
     http_trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0  # how many proxies in front add X-Forwarded-For and -Proto
     cors_origins: str = ""  # origins whose pages may call the API, separated by commas

@@ -49,15 +49,20 @@ def ingest_events(
     return verdicts
 
 
+def claimed_id(element: object) -> str | None:
+    """What an event says that it is, cut if that is long; None if it says nothing."""
+    event_id = element.get("event_id") if isinstance(element, dict) else None
+    return event_id[:MAX_TEXT] if isinstance(event_id, str) else None
+
+
 def _judge(element: object, tenant: str, now: datetime, traceparent: str) -> tuple[Verdict, LogRecord | None]:
     """The verdict, and the record of an event that is good."""
-    event_id = element.get("event_id") if isinstance(element, dict) else None
-    claimed = event_id[:MAX_TEXT] if isinstance(event_id, str) else None
+    claimed = claimed_id(element)
     try:
         value = _value(element, tenant)
         event, _ = decode_event(value, now)
     except InvalidInput as error:
-        return Verdict(claimed, InvalidInput(error.field, error.reason[:MAX_TEXT])), None
+        return Verdict(claimed, error), None
     if len(value) > MAX_EVENT_BYTES:
         return Verdict(claimed, InvalidInput("", f"is larger than {MAX_EVENT_BYTES:,} bytes")), None
     return Verdict(claimed, None), LogRecord(f"{event.tenant_id}/{event.student_id}".encode(), value, traceparent)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 from uuid import uuid4
 
@@ -121,11 +122,12 @@ def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
     others = fresh(quiz(), event_id="x" * 1000) | {"tenant_id": f"{live_api.tenant}-2"}
     answer = live_api.post(PATH, {"events": [good, wrong, others, 5, {}, old]}, role=Role.SERVICE)
     assert answer.status_code == 202, answer.text
+    unknown = {"event_type": [f"must be one of {', '.join(EVENT_TYPES)}"]}
     rejected = [
         (1, wrong["event_id"], {"data.total_questions": ["Expected `int` >= 1"]}),
         (2, "x" * 200, {"tenant_id": ["must be the token's tenant"]}),
         (3, None, {"event": ["Expected `object`, got `int`"]}),
-        (4, None, {"event_type": [f"must be one of {', '.join(EVENT_TYPES)}"]}),
+        (4, None, {each: ["is missing"] for each in ("event_id", "timestamp", "student_id")} | unknown),
     ]
     expected = [
         {"index": 0, "event_id": good["event_id"], "status": "accepted"},
@@ -266,6 +268,17 @@ def test_a_repeated_request_gets_the_same_answer(api: FixedTimeApi, post: Post, 
     assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
     assert again.get_json()["meta"]["correlation_id"] == again.headers["X-Correlation-ID"]
     assert before == len(taken(api))
+
+
+def test_what_is_kept_for_a_key_is_small(api: FixedTimeApi, post: Post) -> None:
+    """Whatever callers put into their events, it is not kept a second time: they have it, and the answer is the same."""
+    hostile = [quiz(event_id=token_urlsafe(140), comment=token_urlsafe(99)) for _ in range(300)]
+    body = {"events": [quiz(), *hostile, *(quiz(total_questions=0) for _ in range(199))]}
+    first = post(body, "k-1")
+    assert (first.status_code, first.get_json()["data"]["rejected"]) == (202, 499)
+    assert first.get_json()["data"] == post(body, "k-1").get_json()["data"]
+    (key,) = api.engine.redis.keys(f"{api.engine.settings.key_prefix}:*:idempotency:*")
+    assert int(api.engine.redis.memory_usage(key) or 0) < 600
 
 
 def test_a_key_is_for_one_body(api: FixedTimeApi, post: Post) -> None:
