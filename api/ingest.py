@@ -4,8 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from flask import Response, current_app, request
+import msgspec
+from flask import Request, Response, current_app, request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from msgspec import Raw
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from api.access import performs
 from api.audit_trail import concerns
@@ -14,17 +17,19 @@ from api.bodies import takes_a_list
 from api.examples import INGEST
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, Packing, idempotent
 from api.openapi import LEARNING_EVENT
-from api.parsing import JsonBlueprint
+from api.parsing import JsonBlueprint, StrictParser
 from api.responses import ErrorCode, Failure, envelope, failure, success
-from app.events.dead_letter import MAX_TEXT
+from app.events.decode_by_field import mend_surrogates
 from app.events.event_log import EventLog
-from app.events.ingest_events import Verdict, claimed_id, ingest_events
+from app.events.ingest_events import Verdict, claimed_id, ingest_events, read_claim
 from app.security.access import Action
 
 MAX_EVENTS = 500  # as many as the bridge reads at once
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_list = msgspec.json.Decoder(list[Raw])
 # W3C Trace Context, section 3.2.2: a version that is not ff, a trace and a parent that are not all zeros, flags.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -36,7 +41,28 @@ TRACEPARENT = {
     "description": "Goes on with the events (W3C Trace Context); left out if it is none",
 }
 
-blueprint = JsonBlueprint("ingest", __name__, url_prefix="/mastery", description="Learning events over HTTP")
+
+class IngestParser(StrictParser):
+    """Leaves each event the JSON text that it is, so that it is judged as one from Kafka would be."""
+
+    def decode(self, req: Request) -> Any:
+        if not req.is_json:
+            raise UnsupportedMediaType
+        try:
+            return _raw_events(mend_surrogates(req.get_data()))
+        except msgspec.ValidationError:  # no object, or no list of events: for the schema to refuse
+            return super().decode(req)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest from error
+
+
+class IngestBlueprint(JsonBlueprint):
+    """Its bodies have events in them."""
+
+    ARGUMENTS_PARSER = IngestParser()
+
+
+blueprint = IngestBlueprint("ingest", __name__, url_prefix="/mastery", description="Learning events over HTTP")
 
 
 class EventField(fields.Raw):
@@ -109,7 +135,7 @@ def event_log() -> EventLog:
 @blueprint.doc(operationId="ingestEvents", parameters=[IDEMPOTENCY_KEY, TRACEPARENT])
 def ingest(body: dict[str, Any]) -> Response:
     """Learning events; each of them is accepted or rejected by itself"""
-    elements = body.get("events", [body.get("event")])
+    elements: list[bytes] = body["events"] if "events" in body else [body["event"]]
     concerns(*_students(elements))  # if this fails, some of them may have been taken over
     answer = _take_over(elements, is_list="events" in body)
     if answer.status_code == 202:
@@ -123,17 +149,17 @@ def _pack(data: dict[str, Any]) -> list[Any]:
     return [each.get("errors") for each in data["events"]]
 
 
-def _unpack(kept: list[Any], elements: Sequence[Any], *, is_list: bool) -> dict[str, Any]:  # noqa: ARG001 - the view's arguments
+def _unpack(kept: list[Any], elements: Sequence[bytes], *, is_list: bool) -> dict[str, Any]:  # noqa: ARG001 - the view's arguments
     return _ingested(
         [
-            _outcome(index, claimed_id(element), errors)
+            _outcome(index, claimed_id(read_claim(element)), errors)
             for index, (element, errors) in enumerate(zip(elements, kept, strict=True))
         ]
     )
 
 
 @idempotent(Packing(_pack, _unpack))
-def _take_over(elements: Sequence[Any], *, is_list: bool) -> Response:
+def _take_over(elements: Sequence[bytes], *, is_list: bool) -> Response:
     verdicts = ingest_events(
         elements, tenant=principal().tenant, log=event_log(), now=engine().clock(), traceparent=_traceparent()
     )
@@ -147,9 +173,17 @@ def _ingested(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"accepted": len(outcomes) - rejected, "rejected": rejected, "events": outcomes}
 
 
-def _students(elements: Iterable[Any]) -> list[str]:
+def _raw_events(body: bytes) -> dict[str, Any]:
+    """The body's fields, each as JSON text; ``events`` is a list of such."""
+    found: dict[str, Any] = {name: bytes(raw) for name, raw in _fields.decode(body).items()}
+    if "events" in found:
+        found["events"] = [bytes(raw) for raw in _list.decode(found["events"])]
+    return found
+
+
+def _students(elements: Iterable[bytes]) -> list[str]:
     """Whom events are about, where they say so."""
-    named = (element.get("student_id") for element in elements if isinstance(element, dict))
+    named = (read_claim(element).student_id for element in elements)
     return [each for each in named if isinstance(each, str)]
 
 
@@ -164,7 +198,7 @@ def _errors(verdict: Verdict) -> dict[str, list[str]] | None:
         return None
     errors: dict[str, list[str]] = {}
     for error in verdict.error.errors:
-        errors.setdefault(error.field or "event", []).append(error.reason[:MAX_TEXT])
+        errors.setdefault(error.field or "event", []).append(error.reason)
     return errors
 
 

@@ -31,10 +31,17 @@ def decode_by_field(value: bytes, kinds: Mapping[str, type[Struct]], base: type[
 
     ``checks`` look at decoded fields and raise InvalidInput. Raises InvalidFields with everything that is wrong.
     """
-    raw = _object(_ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], value), "")
+    raw = _object(mend_surrogates(value), "")
     kind = kinds.get(_text(raw.get("event_type")))
     errors = [] if kind else [InvalidInput("event_type", f"must be one of {', '.join(kinds)}")]
     return _struct(kind or base, raw, "", checks, errors)
+
+
+def mend_surrogates(value: bytes) -> bytes:
+    r"""JSON with half of each surrogate pair that lacks the other (``\ud83d``) replaced by U+FFFD."""
+    if rb"\u" not in value:
+        return value
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], value)
 
 
 def _struct(

@@ -9,30 +9,47 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET, Struct
 
-from app.errors import InvalidInput
+from app.errors import InvalidFields, InvalidInput
 from app.events.dead_letter import MAX_TEXT
 from app.events.event import decode_event
 from app.events.event_log import EventLog, LogRecord
 
-# An event has two; fields that nobody knows may have more. How many can be read depends on how deep in calls the reader is
-# itself (Python allows a thousand in all), and the bridge must be able to read what was accepted here.
-MAX_LEVELS = 100
 # Kafka takes messages of a megabyte unless told otherwise, with their key and headers.
 MAX_EVENT_BYTES = 900_000
+
+
+class Claim(Struct, frozen=True):
+    """What an event says of itself before it is judged: JSON values, or nothing."""
+
+    event_id: object = None
+    student_id: object = None
+    tenant_id: object = UNSET
 
 
 class Verdict(NamedTuple):
     """What became of one event: the id that it claims, and what is wrong with it (None: nothing, it was taken over)."""
 
     event_id: str | None
-    error: InvalidInput | None
+    error: InvalidInput | None = None
+
+
+_claim = msgspec.json.Decoder(Claim)
+
+
+def read_claim(element: bytes) -> Claim:
+    """What an event claims, whatever it is."""
+    try:
+        return _claim.decode(element)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Claim()
 
 
 def ingest_events(
-    elements: Sequence[object], *, tenant: str, log: EventLog, now: datetime, traceparent: str = ""
+    elements: Sequence[bytes], *, tenant: str, log: EventLog, now: datetime, traceparent: str = ""
 ) -> list[Verdict]:
-    """Take over those of a tenant's events, JSON values, that are valid; returns a verdict on each, in their order.
+    """Take over those of a tenant's events, JSON texts, that are valid; returns a verdict on each, in their order.
 
     Raises DependencyUnavailable when the log does not confirm all of them: some of the events may be taken over then, and all
     may be sent again.
@@ -40,49 +57,43 @@ def ingest_events(
     verdicts: list[Verdict] = []
     records: list[LogRecord] = []
     for element in elements:
-        verdict, record = _judge(element, tenant, now, traceparent)
-        verdicts.append(verdict)
-        if record is not None:
-            records.append(record)
+        claim = read_claim(element)
+        try:
+            records.append(_record(element, claim, tenant, now, traceparent))
+        except InvalidInput as error:
+            verdicts.append(Verdict(claimed_id(claim), error))
+        else:
+            verdicts.append(Verdict(claimed_id(claim)))
     if records:
         log.append(records)
     return verdicts
 
 
-def claimed_id(element: object) -> str | None:
+def claimed_id(claim: Claim) -> str | None:
     """What an event says that it is, cut if that is long; None if it says nothing."""
-    event_id = element.get("event_id") if isinstance(element, dict) else None
-    return event_id[:MAX_TEXT] if isinstance(event_id, str) else None
+    return claim.event_id[:MAX_TEXT] if isinstance(claim.event_id, str) else None
 
 
-def _judge(element: object, tenant: str, now: datetime, traceparent: str) -> tuple[Verdict, LogRecord | None]:
-    """The verdict, and the record of an event that is good."""
-    claimed = claimed_id(element)
+def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparent: str) -> LogRecord:
+    """The record of an event that names the tenant: the token's, and no other. Raises InvalidInput."""
+    value = _with_tenant(element, tenant) if claim.tenant_id is UNSET else element
+    wrong_tenant = InvalidInput("tenant_id", "must be the token's tenant")
     try:
-        value = _value(element, tenant)
         event, _ = decode_event(value, now)
     except InvalidInput as error:
-        return Verdict(claimed, error), None
+        if claim.tenant_id in (UNSET, tenant):  # a tuple: what is claimed may be a list, which has no hash
+            raise
+        raise InvalidFields(wrong_tenant, *(each for each in error.errors if each.field != "tenant_id")) from error
+    if event.tenant_id != tenant:
+        raise wrong_tenant
     if len(value) > MAX_EVENT_BYTES:
-        return Verdict(claimed, InvalidInput("", f"is larger than {MAX_EVENT_BYTES:,} bytes")), None
-    return Verdict(claimed, None), LogRecord(f"{event.tenant_id}/{event.student_id}".encode(), value, traceparent)
+        raise InvalidInput("", f"is larger than {MAX_EVENT_BYTES:,} bytes")
+    return LogRecord(f"{tenant}/{event.student_id}".encode(), value, traceparent)
 
 
-def _value(element: object, tenant: str) -> bytes:
-    """The element as JSON that names the tenant: the token's, and no other."""
-    if isinstance(element, dict):
-        if element.get("tenant_id", tenant) != tenant:
-            raise InvalidInput("tenant_id", "must be the token's tenant")
-        element = {**element, "tenant_id": tenant}
-    if _levels(element) > MAX_LEVELS:
-        raise InvalidInput("", f"is nested deeper than {MAX_LEVELS} levels")
-    return msgspec.json.encode(element)
-
-
-def _levels(value: object) -> int:
-    """How many objects and arrays are within each other, the outermost included."""
-    levels, level = 0, [value]
-    while containers := [each for each in level if isinstance(each, dict | list)]:
-        levels += 1
-        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
-    return levels
+def _with_tenant(element: bytes, tenant: str) -> bytes:
+    """The event as it came, but for the tenant that it left out; what is no object stays as it is."""
+    if not element.startswith(b"{"):
+        return element
+    rest = element[1:].lstrip()
+    return b'{"tenant_id":' + msgspec.json.encode(tenant) + (b"" if rest.startswith(b"}") else b",") + rest

@@ -1,6 +1,7 @@
 """POST /mastery/ingest: events over HTTP count as those from Kafka do, and a request that is sent again is answered again."""
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -125,7 +126,7 @@ def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
     unknown = {"event_type": [f"must be one of {', '.join(EVENT_TYPES)}"]}
     rejected = [
         (1, wrong["event_id"], {"data.total_questions": ["Expected `int` >= 1"]}),
-        (2, "x" * 200, {"tenant_id": ["must be the token's tenant"]}),
+        (2, "x" * 200, {"tenant_id": ["must be the token's tenant"], "event_id": ["Invalid UUID"]}),
         (3, None, {"event": ["Expected `object`, got `int`"]}),
         (4, None, {each: ["is missing"] for each in ("event_id", "timestamp", "student_id")} | unknown),
     ]
@@ -192,7 +193,7 @@ def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
     """The events as they came, with the tenant of the token, under the key that all producers use, with the caller's trace."""
     events = [quiz(), quiz(total_questions=0), fresh(activity(), timestamp=1_793_000_000_000, more={"n": [1, 2.5, 10**30]})]
     assert post({"events": events}, traceparent=TRACE).status_code == 202
-    values = [json.dumps(event, separators=(",", ":")).encode() for event in (events[0], events[2] | {"tenant_id": "t-1"})]
+    values = [json.dumps(event, separators=(",", ":")).encode() for event in (events[0], {"tenant_id": "t-1", **events[2]})]
     expected = [(b"t-1/s-1", value, {"traceparent": TRACE}) for value in values]
     assert expected == [(message.key(), message.value(), headers_of(message)) for message in taken(api)]
 
@@ -221,6 +222,40 @@ def test_large_events(api: FixedTimeApi, post: Post) -> None:
     told = post({"events": [*events, quiz(comment="x" * 900_000)]}).get_json()["data"]
     assert (told["accepted"], told["events"][-1]["errors"]) == (40, {"event": ["is larger than 900,000 bytes"]})
     assert [event["event_id"] for event in events] == [json.loads(message.value() or b"")["event_id"] for message in taken(api)]
+
+
+IGNORED = [
+    rb'"\ud83d"',
+    rb'{"\ud83d": 1}',
+    b"1e400",
+    b"9" * 5_000,
+    b'"\xff"',
+    b"[" * 98 + b"]" * 98,
+    b"[" * 99 + b"]" * 99,
+]
+
+
+@pytest.mark.parametrize("field", IGNORED)
+def test_an_ignored_field_is_judged_as_in_a_record_from_kafka(api: FixedTimeApi, post: Post, field: bytes) -> None:
+    """Half an emoji in one event is no reason to refuse it, let alone the others of its request."""
+    odd = json.dumps(quiz()).encode()[:-1] + b', "note": ' + field + b"}"
+    try:
+        decode_event(odd, NOW)
+        expected = [b"accepted", b"accepted"]
+    except InvalidInput:
+        expected = [b"rejected", b"accepted"]
+    answer = post(b'{"events": [' + odd + b", " + json.dumps(quiz()).encode() + b"]}")
+    assert expected == re.findall(rb'"status":"(\w+)"', answer.get_data())
+    assert len(taken(api)) == expected.count(b"accepted")
+
+
+def test_an_event_that_names_two_tenants_is_refused(api: FixedTimeApi, post: Post) -> None:
+    """Whichever of them a reader would take."""
+    other = json.dumps(quiz(tenant_id="t-2"))
+    for event in (f'{{"tenant_id": "t-1", {other[1:]}', f'{other[:-1]}, "tenant_id": "t-1"}}'):
+        answer = post(f'{{"event": {event}}}'.encode())
+        assert answer.status_code == 202 or {"event.tenant_id": ["must be the token's tenant"]} == details(answer)
+    assert all(decode_event(message.value(), NOW)[0].tenant_id == "t-1" for message in taken(api))
 
 
 NUMBERS = ["10", "0", "-0", "10.0", "1e1", "1000001", "1" * 20, "1" * 400, "true", "null", '"10"', "[]", "{}", '"\\u0000"']
