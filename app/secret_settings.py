@@ -58,7 +58,7 @@ def weak_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterator[s
 
 def exposed_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterator[str]:
     """Development secrets behind an address that other machines reach, whatever ``MASTERY_ENV`` says."""
-    places = {"jwt_secret": "http_host", "audit_key": "http_host", "flower_password": "flower_host"}
+    places = dict.fromkeys(KEYS, "http_host") | {"flower_password": "flower_host"}
     for name, place in places.items():
         host = _value(settings, place)
         if name not in unused and not is_loopback(host) and _is_development(name, _value(settings, name)):

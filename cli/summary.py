@@ -13,6 +13,7 @@ from app.clock import day_number
 from app.mastery.formula import Level
 from app.mastery.overview import cohort_levels, most_in_need
 from app.mastery.query_mastery import Standing
+from app.secret_settings import DEVELOPMENT_FLOWER_PASSWORD
 from app.security.access import Role
 from app.security.tokens import development_token
 from cli.audit_notes import note
@@ -50,7 +51,8 @@ def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> 
         f'     -d \'{{"student_id": "{student_id}"}}\'',
     )
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
-    login = f"user {engine.settings.flower_user}, password {engine.settings.flower_password}"
+    is_known = engine.settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD
+    login = f"user {engine.settings.flower_user}, password {DEVELOPMENT_FLOWER_PASSWORD if is_known else 'as you set it'}"
     console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} ({login})", soft_wrap=True)
 
 

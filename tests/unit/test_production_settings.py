@@ -159,11 +159,21 @@ def test_flower_knows_the_variables_that_open_it() -> None:
         ({"MASTERY_HTTP_HOST": "192.168.0.9", **PROVIDER}, ["MASTERY_AUDIT_KEY"]),
         ({"MASTERY_FLOWER_HOST": "0.0.0.0"}, ["MASTERY_FLOWER_PASSWORD"]),
         (
+            {
+                "MASTERY_HTTP_HOST": "0.0.0.0",
+                "MASTERY_JWT_SECRET": JWT,
+                "MASTERY_JWT_SECRET_PREVIOUS": DEVELOPMENT_SECRET,
+                "MASTERY_AUDIT_KEY": AUDIT,
+                "MASTERY_AUDIT_KEY_PREVIOUS": DEVELOPMENT_AUDIT_KEY,
+            },
+            ["MASTERY_JWT_SECRET_PREVIOUS", "MASTERY_AUDIT_KEY_PREVIOUS"],
+        ),
+        (
             {"MASTERY_HTTP_HOST": "10.0.0.1", "MASTERY_JWT_SECRET": f"{DEVELOPMENT_SECRET}!", "MASTERY_AUDIT_KEY": AUDIT},
             ["MASTERY_JWT_SECRET"],
         ),
     ],
-    ids=[*range(6)],
+    ids=[*range(7)],
 )
 def test_development_secrets_are_for_loopback(changes: Changes, lines: list[str]) -> None:
     """Whoever forgot MASTERY_ENV does not hand them to the world."""
