@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -161,7 +162,12 @@ def _unpack(kept: list[Any], elements: Sequence[bytes], *, is_list: bool) -> dic
 @idempotent(Packing(_pack, _unpack))
 def _take_over(elements: Sequence[bytes], *, is_list: bool) -> Response:
     verdicts = ingest_events(
-        elements, tenant=principal().tenant, log=event_log(), now=engine().clock(), traceparent=_traceparent()
+        elements,
+        tenant=principal().tenant,
+        log=event_log(),
+        now=engine().clock(),
+        beyond_quota=partial(engine().mastery.beyond_quota, principal().tenant),
+        traceparent=_traceparent(),
     )
     if all(verdict.error is not None for verdict in verdicts):
         return failure(422, ErrorCode.VALIDATION_ERROR, "No event is valid.", _details(verdicts, is_list=is_list))

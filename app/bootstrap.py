@@ -14,6 +14,7 @@ from app.idempotency import IdempotencyKeys
 from app.malformed_messages import MalformedMessages
 from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
+from app.quotas import Quotas
 from app.redis_client import connect
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
@@ -50,7 +51,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
     return Engine(
         settings=settings,
         redis=client,
-        mastery=MasteryStore(client, settings.key_prefix, settings.retention_days),
+        mastery=MasteryStore(client, settings.key_prefix, settings.retention_days, Quotas(settings.quota_students)),
         outbox=Outbox(client, settings.key_prefix),
         ledger=Ledger(client, settings.key_prefix),
         bridges=Bridges(client, settings.key_prefix),

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier
+from app.quotas import Quota
 from app.secret_files import FILE_SUFFIX, with_secret_files
 from app.secret_settings import (
     FILE_VARIABLES,
@@ -100,6 +101,9 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
     # Where a worker adds a line for each trail's head so often: elsewhere than in Redis. Empty: nowhere.
     audit_heads_file: str = ""
     audit_heads_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 3600.0
+
+    # How much of Redis each tenant may have: 100000, or 100000, socsci=250000. A student takes up to 4 KB.
+    quota_students: Quota = "1000000"
 
     # Domain. The oracle and the privacy notice both say 90 days.
     retention_days: Annotated[int, Meta(ge=14, le=3650)] = 90

@@ -8,11 +8,17 @@ from typing import NamedTuple, Protocol
 
 
 class LogRecord(NamedTuple):
-    """A record of the log: key ``tenant_id/student_id``, the event as JSON, and its W3C trace context ("" for none)."""
+    """A record of the log: whose it is, the event as JSON, and its W3C trace context ("" for none)."""
 
-    key: bytes
+    tenant_id: str
+    student_id: str
     value: bytes
     traceparent: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """What is about one student is in one partition."""
+        return f"{self.tenant_id}/{self.student_id}".encode()
 
 
 class EventLog(Protocol):

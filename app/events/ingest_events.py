@@ -4,7 +4,8 @@ Their author is there and is told what is wrong, so what is invalid becomes no d
 another record and counts once, like one that a producer sends twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from app.events.event_log import EventLog, LogRecord
 
 # Kafka takes messages of a megabyte unless told otherwise, with their key and headers.
 MAX_EVENT_BYTES = 900_000
+
+NO_ROOM = InvalidInput("student_id", "is new, and the tenant has as many students as its quota allows")
 
 
 class Claim(Struct, frozen=True):
@@ -47,26 +50,37 @@ def read_claim(element: bytes) -> Claim:
 
 
 def ingest_events(
-    elements: Sequence[bytes], *, tenant: str, log: EventLog, now: datetime, traceparent: str = ""
+    elements: Sequence[bytes],
+    *,
+    tenant: str,
+    log: EventLog,
+    now: datetime,
+    beyond_quota: Callable[[Sequence[str]], AbstractSet[str]],
+    traceparent: str = "",
 ) -> list[Verdict]:
     """Take over those of a tenant's events, JSON texts, that are valid; returns a verdict on each, in their order.
 
+    ``beyond_quota`` says for which of some students there is no room.
     Raises DependencyUnavailable when the log does not confirm all of them: some of the events may be taken over then, and all
     may be sent again.
     """
-    verdicts: list[Verdict] = []
-    records: list[LogRecord] = []
-    for element in elements:
-        claim = read_claim(element)
-        try:
-            records.append(_record(element, claim, tenant, now, traceparent))
-        except InvalidInput as error:
-            verdicts.append(Verdict(claimed_id(claim), error))
-        else:
-            verdicts.append(Verdict(claimed_id(claim)))
-    if records:
+    judged = [_judge(element, tenant, now, traceparent) for element in elements]
+    too_many = beyond_quota([record.student_id for _, record in judged if record is not None])
+    if records := [record for _, record in judged if record is not None and record.student_id not in too_many]:
         log.append(records)
-    return verdicts
+    return [
+        verdict._replace(error=NO_ROOM) if record is not None and record.student_id in too_many else verdict
+        for verdict, record in judged
+    ]
+
+
+def _judge(element: bytes, tenant: str, now: datetime, traceparent: str) -> tuple[Verdict, LogRecord | None]:
+    """The verdict, and the record of an event that is good."""
+    claim = read_claim(element)
+    try:
+        return Verdict(claimed_id(claim)), _record(element, claim, tenant, now, traceparent)
+    except InvalidInput as error:
+        return Verdict(claimed_id(claim), error), None
 
 
 def claimed_id(claim: Claim) -> str | None:
@@ -88,7 +102,7 @@ def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparen
         raise wrong_tenant
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidInput("", f"is larger than {MAX_EVENT_BYTES:,} bytes")
-    return LogRecord(f"{tenant}/{event.student_id}".encode(), value, traceparent)
+    return LogRecord(tenant, event.student_id, value, traceparent)
 
 
 def _with_tenant(element: bytes, tenant: str) -> bytes:

@@ -3,10 +3,12 @@
 - An event with an *unexpected* error goes on in a chunk of its own, and the rest is recorded.
 - Of a chunk whose attempts *died* with their process, what none of them recorded goes on as chunks of one event each.
 - An event that still fails alone becomes a dead letter.
+- An event of a new student whose tenant has as many as it may is a dead letter at once: to try again makes no room.
 - While a dependency is away nothing of this happens: the attempt ends with DependencyUnavailable, and comes again.
 """
 
 import logging
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from app.clock import day_number
@@ -17,10 +19,11 @@ from app.events.event import decode_event
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, evidence, record_evidence
 from app.logs import frames
-from app.mastery.store import MasteryStore
+from app.mastery.store import OVER_QUOTA, MasteryStore
 
 # A process may die of something else than the chunk in its hands, a deployment for instance; three times is no accident.
 MAX_DEATHS = 3
+NO_ROOM = "the student is new, and the tenant has as many as its quota allows; replay this when there is room"
 
 _log = logging.getLogger(__name__)
 
@@ -48,19 +51,30 @@ def record_chunk(
     for index, (tenant, student, observation) in found.items():
         if observation is not None and (tenant, student) in outcome.errors:
             failed[index] = outcome.errors[tenant, student]
-    if failed and len(chunk.records) == 1:
+    over_quota = {index for index, reason in failed.items() if reason == OVER_QUOTA}
+    if failed and not over_quota and len(chunk.records) == 1:
         if failures < max_failures and deaths < MAX_DEATHS:
             raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {failed[0]}")
         _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, failed[0])
-        ledger.finish(chunk_id, letters=[_letter(chunk, found.get(0), failed[0], now, failures + deaths)])
+        ledger.finish(chunk_id, letters=[_letter(chunk, 0, found, failed[0], now, failures + deaths)])
         successors = []
     else:
-        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed)]
-        successors = ledger.finish(chunk_id, chunks=apart)
+        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed.keys() - over_quota)]
+        letters = _letters_beyond_quota(chunk, found, over_quota, now, failures + deaths)
+        successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
     if successors:
-        _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(failed), len(chunk.records))
+        _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
     store.chunk_done(tenants, chunk_id)
     return successors
+
+
+def _letters_beyond_quota(
+    chunk: Chunk, found: Mapping[int, Evidence], indexes: Collection[int], now: datetime, retries: int
+) -> list[Letter]:
+    if indexes:
+        tenants = sorted({found[index].tenant_id for index in indexes})
+        _log.warning("to the dead letters: %d events of new students beyond the quota of %s", len(indexes), ", ".join(tenants))
+    return [_letter(chunk, index, found, NO_ROOM, now, retries) for index in sorted(indexes)]
 
 
 def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], dict[int, str]]:
@@ -80,7 +94,8 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
     return found, failed
 
 
-def _letter(chunk: Chunk, found: Evidence | None, reason: str, now: datetime, retries: int) -> Letter:
-    (record,) = chunk.records
-    key = f"{found.tenant_id}/{found.student_id}".encode() if found else None
+def _letter(chunk: Chunk, index: int, found: Mapping[int, Evidence], reason: str, now: datetime, retries: int) -> Letter:
+    """The letter of one of the chunk's records."""
+    record, whose = chunk.records[index], found.get(index)
+    key = f"{whose.tenant_id}/{whose.student_id}".encode() if whose else None
     return address(failed_event(record.value, ErrorType.PROCESSING, reason, now, retries), chunk.source, record, key)

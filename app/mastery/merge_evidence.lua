@@ -12,8 +12,9 @@
 -- ARGV[4]       prefix of the keys of the cohorts' rankings
 -- ARGV[5]       which call of the chunk this is: its events are counted once, however often the chunk is repeated; -1: no chunk's
 -- ARGV[6]       "1": do nothing unless this call was counted before
--- ARGV[2i+5]    id of the i-th student
--- ARGV[2i+6]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
+-- ARGV[7]       how many students the tenant may have
+-- ARGV[2i+6]    id of the i-th student
+-- ARGV[2i+7]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
 --
 -- A record has the fields window, cohort, cohort_at, score, ranked and one for each day with evidence, named by its number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
@@ -26,7 +27,7 @@
 -- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied, "0" for a duplicate and "x" for
 -- one that the window has passed already (a worker's clock may lag); and the two fields as stored. Or {outcomes} alone when no
 -- evidence is left and the student was removed. Or {false, error} where the student's record cannot be merged into: the others' can,
--- and its events are not counted. A new student is entered in KEYS[2] as due, until its score is written.
+-- and its events are not counted; the error is QUOTA for a new student of a tenant that has as many as it may. A new student is entered in KEYS[2] as due, until its score is written.
 -- Returns nothing at all where ARGV[6] forbids to. Fails with GONE when the chunk's KEYS[3] is not there: a crash of the server took
 -- the chunk back, it will be read again as another, and would be counted twice.
 
@@ -39,6 +40,7 @@ local today = tonumber(ARGV[1])
 local retention = tonumber(ARGV[2])
 local ranking_prefix = ARGV[4]
 local call = tonumber(ARGV[5])
+local quota = tonumber(ARGV[7])
 if call >= 0 and redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_reply('GONE the chunk') end
 local is_counted = call >= 0 and redis.call('GETBIT', KEYS[3], call) == 1
 if ARGV[6] == '1' and not is_counted then return {} end
@@ -180,6 +182,7 @@ local function merge(student, record, marks_key, observations)
     if not rolled then return 0, passed, {outcomes, held[1], held[2]} end
   end
 
+  if not held[1] and redis.call('ZCARD', KEYS[2]) >= quota then error({err = 'QUOTA'}) end
   if #fresh > 0 and not rolled then window[1] = window[1] + 1 end
   local packed = cmsgpack.pack(window)
   local writes = {'window', packed}
@@ -199,8 +202,8 @@ end
 
 local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
 for i = 1, (#KEYS - 3) / 2 do
-  local observations = cmsgpack.unpack(ARGV[2 * i + 6])
-  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 5], KEYS[2 * i + 2], KEYS[2 * i + 3], observations)
+  local observations = cmsgpack.unpack(ARGV[2 * i + 7])
+  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 2], KEYS[2 * i + 3], observations)
   if merged then
     replies[i] = reply
     applied, expired, duplicates = applied + count, expired + passed, duplicates + #observations - count - passed

@@ -18,6 +18,7 @@ from app.clock import Day
 from app.errors import NotFound
 from app.events.observation import MILLIONTHS, Observation
 from app.mastery.facts import DayFacts, Window
+from app.quotas import Quotas
 from app.redis_client import load_script, raise_if_not_now, translated_errors
 
 # Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
@@ -25,6 +26,8 @@ from app.redis_client import load_script, raise_if_not_now, translated_errors
 STUDENTS_PER_CALL = 50
 # A chunk that is not done after a week never will be. Its bitmap only keeps the totals exact should it be repeated.
 COUNTED_SECONDS = 7 * 86_400
+# The error of a new student for whom there is no room: see merge_evidence.lua.
+OVER_QUOTA = "QUOTA"
 DONE_SECONDS = 300  # far longer than two attempts may overlap
 
 T = TypeVar("T")
@@ -34,7 +37,8 @@ _day_facts = msgspec.msgpack.Decoder(DayFacts)
 class Merged(NamedTuple):
     """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
 
-    ``error`` says why nothing was done: the record cannot be merged into, or was left alone as ``repeat_only`` demands.
+    ``error`` says why nothing was done: the record cannot be merged into, or was left alone as ``repeat_only`` demands; or the
+    student is new, and the tenant has as many as it may (``OVER_QUOTA``).
     """
 
     student_id: str
@@ -79,10 +83,11 @@ class MasteryStore:
     Raises DependencyUnavailable when Redis does not answer; every call may then be repeated.
     """
 
-    def __init__(self, client: redis.Redis, key_prefix: str, retention_days: int) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, retention_days: int, quotas: Quotas) -> None:
         self._redis = client
         self._prefix = key_prefix
         self.retention_days = retention_days
+        self._quotas = quotas
         self._merge = load_script(client, Path(__file__).with_name("merge_evidence.lua"))
         self._put = load_script(client, Path(__file__).with_name("put_scores.lua"))
 
@@ -108,7 +113,7 @@ class MasteryStore:
 
         def arguments(expired: int, *, repeat_only: bool) -> list[Any]:
             call = -1 if chunk_id is None else len(calls)
-            return [today, self.retention_days, expired, keys + "ranking:", call, int(repeat_only)]
+            return [today, self.retention_days, expired, keys + "ranking:", call, int(repeat_only), self._quotas.of(tenant)]
 
         if expired:
             calls.append((shared_keys, arguments(expired, repeat_only=False)))
@@ -129,6 +134,20 @@ class MasteryStore:
         ]
         raise_if_not_now(each.error for each in merged if each.error is not None)
         return merged
+
+    def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
+        """Which of these students are new, and one too many for the tenant. Those that come first have the room there is."""
+        if not students:
+            return set()
+        distinct = list(dict.fromkeys(students))
+        key = self._tenant_keys(tenant) + "students"
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.zcard(key)
+            pipeline.zmscore(key, distinct)
+            count, days = pipeline.execute()
+        new = [student for student, day in zip(distinct, days, strict=True) if day is None]
+        return set(new[max(0, self._quotas.of(tenant) - count) :])
 
     def begin_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
         """Say that a chunk with events of these tenants will be merged; to say it again changes nothing."""

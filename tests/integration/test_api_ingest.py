@@ -181,6 +181,20 @@ def test_bodies_that_hold_no_events(api: FixedTimeApi, post: Post, body: Any, fi
     assert taken(api) == []
 
 
+def test_students_beyond_the_quota(settings: Settings) -> None:
+    """As many new ones are taken as there is room for; the events of others are rejected, and not in Kafka."""
+    engine = bootstrap(replace(settings, quota_students="100, t-1=2"), clock=lambda: NOW)
+    api = FixedTimeApi(engine)
+    api.record(quiz(student_id="s-1"))
+    told = poster(api)({"events": [quiz(student_id=f"s-{number}") for number in (2, 1, 3, 2)]}).get_json()["data"]
+    assert ["accepted", "accepted", "rejected", "accepted"] == [each["status"] for each in told["events"]]
+    reason = ["is new, and the tenant has as many students as its quota allows"]
+    assert told["events"][2]["errors"] == {"student_id": reason}
+    assert len(taken(api)) == 3
+    api.event_log.close()
+    engine.redis.close()
+
+
 def test_who_may_not_send_events(post: Post, live_api: LiveApi) -> None:
     """Students and teachers get 403, whatever they send; without a token it is 401."""
     for role in (Role.STUDENT, Role.TEACHER):

@@ -207,7 +207,7 @@ def test_a_kafka_that_never_was(settings: Settings) -> None:
 
 
 def records(count: int) -> list[LogRecord]:
-    return [LogRecord(b"t-1/s-%d" % number, uuid4().hex.encode()) for number in range(count)]
+    return [LogRecord("t-1", f"s-{number}", uuid4().hex.encode()) for number in range(count)]
 
 
 def test_silence_takes_half_of_the_threads(settings: Settings, kafka: KafkaProcess) -> None:

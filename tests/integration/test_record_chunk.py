@@ -18,6 +18,7 @@ from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import MAX_DEATHS, record_chunk
 from app.events.record_events import evidence, record_evidence
 from app.mastery.store import DONE_SECONDS, MasteryStore, Score, Totals
+from app.quotas import Quotas
 from app.settings import load_settings
 from cli.embedded import embedded
 from tests.conftest import NOW
@@ -178,7 +179,7 @@ def test_a_chunk_that_was_lost_after_it_was_begun_is_left_alone(engine: Engine) 
             begin(tenants, chunk_id)
             engine.redis.delete(*engine.redis.scan_iter(f"{engine.settings.key_prefix}:*"))
 
-    store = Lossy(engine.redis, engine.settings.key_prefix, engine.mastery.retention_days)
+    store = Lossy(engine.redis, engine.settings.key_prefix, engine.mastery.retention_days, Quotas("1000"))
     assert (
         record_chunk(
             chunk_id, Attempt("t", 0), ledger=engine.ledger, store=store, now=NOW, failures=0, max_failures=MAX_FAILURES
@@ -245,3 +246,21 @@ def test_a_chunk_is_judged_by_the_day_it_came(engine: Engine) -> None:
     older = activity(student_id="s-3", timestamp="2026-07-30T12:00:00Z")
     attempt(engine, accept(engine, older))
     assert engine.mastery.totals("t-1") == Totals(applied=2, expired=1)
+
+
+def test_students_beyond_the_quota(redis_url: str) -> None:
+    """Their events are dead letters at once, which can be replayed; those of others go on. Each tenant has its quota."""
+    names = {"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}
+    engine = bootstrap(load_settings(names | {"MASTERY_QUOTA_STUDENTS": "5, t-1=2"}), clock=lambda: NOW)
+    events = [activity(student_id=f"s-{number}", tenant_id=tenant) for tenant in ("t-1", "t-2") for number in range(4)]
+    assert attempt(engine, accept(engine, *events)) == []
+    assert (engine.mastery.totals("t-1"), engine.mastery.totals("t-2")) == (Totals(applied=2), Totals(applied=4))
+    letters = [each.letter for each in engine.ledger.waiting_letters(10)]
+    assert [b"t-1/s-2", b"t-1/s-3"] == [letter.key for letter in letters]
+    assert {ErrorType.PROCESSING} == {letter.error_type for letter in letters}
+    assert all(b"its quota allows; replay this when there is room" in letter.value for letter in letters)
+    assert attempt(engine, accept(engine, activity(student_id="s-1"), activity(student_id="s-2"))) == []
+    assert engine.mastery.totals("t-1") == Totals(applied=3)
+    assert engine.mastery.beyond_quota("t-1", ["s-0", "s-2", "s-1"]) == {"s-2"}
+    assert engine.mastery.beyond_quota("t-2", ["s-4", "s-0", "s-5", "s-4"]) == {"s-5"}
+    engine.redis.close()
