@@ -51,6 +51,7 @@ def export_heads() -> None:
     path = engine().settings.audit_heads_file
     lines = "".join(heads_as_lines(trails=engine().audit, now=engine().clock()))
     try:
+        Path(path).touch(mode=0o600)  # for its owner, where it is new
         with Path(path).open("a", encoding="ascii") as file:
             file.write(lines)  # at once: those of two workers do not mix
     except OSError as error:

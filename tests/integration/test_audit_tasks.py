@@ -1,6 +1,7 @@
 """What workers do is in the audit trail: on a whole stack, by real tasks."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -182,6 +183,7 @@ class TestHeads:
         assert {head.sequence for head in heads["t-1"]} == {1, 2}
         assert heads[OPERATORS] == {exporting.audit.ends(OPERATORS).head}
         assert (tmp_path / "heads").read_text().startswith("2026-10-28T12:00:00.000Z t-1 1:")
+        assert stat.S_IMODE((tmp_path / "heads").stat().st_mode) == 0o600
 
     def test_a_file_that_cannot_be_written_is_told(
         self, exporting: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
