@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 from api.authentication import engine
 from api.ingest import event_log
 from api.responses import VERSION, ErrorCode, Failure, envelope, failure, success
-from app.health.readiness import OK, check_readiness, ping_bridge
+from app.health.readiness import OK, check_readiness, ping_bridge, ping_state
 from app.redis_client import translated_errors
 from tasks.health import ping_beat, ping_broker, ping_worker
 
@@ -27,7 +27,13 @@ class Alive(Schema):
 
 
 class Ready(Schema):
-    status = fields.String(required=True, metadata={"example": "ready"})
+    status = fields.String(
+        required=True,
+        metadata={
+            "example": "ready",
+            "description": "`ready`; or `degraded`: all answer, but `dependencies` says what an operator has to see to",
+        },
+    )
     dependencies = fields.Dict(keys=fields.String(), values=fields.String(metadata={"example": "ok"}), required=True)
 
 
@@ -62,10 +68,11 @@ def ready() -> Response:
             "worker": ping_worker,
             "beat": lambda: ping_beat(served.sweeps),
             "bridge": lambda: ping_bridge(served.bridges),
+            "state": lambda: ping_state(served.losses),
         }
     )
     if readiness.ready:
-        return success({"status": "ready", "dependencies": readiness.dependencies})
+        return success({"status": readiness.status, "dependencies": readiness.dependencies})
     details = {name: [state] for name, state in readiness.dependencies.items() if state != OK}
     return failure(503, ErrorCode.SERVICE_UNAVAILABLE, "Not ready.", details)
 

@@ -9,6 +9,8 @@ from app.clock import Clock, system_clock
 from app.errors import SettingsError
 from app.events.bridges import Bridges
 from app.events.ledger import Ledger
+from app.events.losses import Losses
+from app.events.positions import Positions
 from app.health.sweeps import Sweeps
 from app.idempotency import IdempotencyKeys
 from app.malformed_messages import MalformedMessages
@@ -31,6 +33,8 @@ class Engine:
     mastery: MasteryStore
     outbox: Outbox
     ledger: Ledger
+    positions: Positions
+    losses: Losses
     bridges: Bridges
     task_owners: TaskOwners
     audit: AuditTrail
@@ -54,6 +58,8 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         mastery=MasteryStore(client, settings.key_prefix, settings.retention_days, Quotas(settings.quota_students)),
         outbox=Outbox(client, settings.key_prefix),
         ledger=Ledger(client, settings.key_prefix),
+        positions=Positions(client, settings.key_prefix),
+        losses=Losses(client, settings.key_prefix),
         bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),

@@ -50,6 +50,10 @@ class DependencyUnavailable(EngineError):
         return f"{self.dependency} {self.state}"
 
 
+class Degraded(EngineError):
+    """Everything answers, and yet something is amiss that an operator has to see to; the message says what."""
+
+
 class UnexpectedFailure(EngineError):
     """One event could not be recorded, and not because a dependency is away. The cause, if there is one, is in the log."""
 

@@ -13,6 +13,7 @@ from app.audit.heads import parse_head_text, read_lines
 from app.audit.verify_trail import Verdict, verify_trail
 from app.bootstrap import bootstrap
 from app.errors import DependencyUnavailable, InvalidInput
+from app.events.losses import Loss
 from app.settings import load_settings
 from cli.audit_notes import note
 from cli.exit_codes import FAILED, NO_SUCH_TENANT
@@ -58,6 +59,7 @@ def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> N
     noted = _by_trail(expected or {}, tenants)
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
+        loss = engine.losses.known()
         known = engine.audit.trails()
         unknown = [name for name in tenants if name not in known and name not in noted]
         names = [name for name in tenants or sorted({*known, *noted}) if name not in unknown]
@@ -70,6 +72,7 @@ def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> N
             failures += 1
     for verdict in verdicts:
         _tell(verdict)
+    failures += _tell_loss(loss)
     for name in unknown:
         click.echo(f"{printable(name)}: there is no such trail", err=True)
     if not (verdicts or unknown):
@@ -84,6 +87,19 @@ def _by_trail(expected: dict[str, set[Head]], tenants: Sequence[str]) -> dict[st
     if len(tenants) != 1:
         raise click.UsageError("--expect with a head needs one --tenant")
     return {tenants[0]: expected[""]}
+
+
+def _tell_loss(loss: Loss) -> int:
+    """Say that trails began anew, which none of them shows. Returns 1 until an operator has acknowledged it."""
+    if loss.state_lost_at is None:
+        return 0
+    click.echo(
+        f"Redis lost its state, as was noticed at {loss.state_lost_at:%Y-%m-%d %H:%M:%S} UTC: every trail began anew then. "
+        "What was in it before is gone; compare with heads that you keep elsewhere (--expect)."
+    )
+    if not loss.is_acknowledged:
+        click.echo("Known? Then: mastery bridge acknowledge-loss")
+    return int(not loss.is_acknowledged)
 
 
 def _tell(verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""``mastery bridge``: what the bridges are doing, and telling halted ones to go on."""
+"""``mastery bridge``: what the bridges are doing, telling halted ones to go on, and acknowledging what they found lost."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from app.events.bridges import BridgeState
 from app.settings import load_settings
 from cli.audit_notes import note
 from cli.running_stack import settings_of_running_stack
+from consumers.lag import Lag
 
 
 @click.group()
@@ -35,14 +36,39 @@ def status() -> None:
     Console().print(table)
     letters = sum(counts.dead_letters.values())
     print(f"records accepted: {counts.records:,}; dead letters: {letters:,}; chunks in flight: {counts.in_flight:,}")
+    loss = engine.losses.known()
+    if not loss.is_acknowledged:
+        print(f"lost: {loss}")
 
 
 @bridge.command()
 def resume() -> None:
-    """Let bridges go on that a flood of invalid records halted: those records go to the dead letters."""
+    """Let bridges go on that a flood of invalid records halted: those records go to the dead letters.
+
+    All that are in the topic now, on every partition. What is produced afterwards is judged anew.
+    """
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
         halted = [name for name, heartbeat in engine.bridges.heartbeats().items() if heartbeat.state is BridgeState.HALTED]
         note(engine, Deed.RESUME_BRIDGES, details={"halted": len(halted)})
-        engine.bridges.resume()
+        if halted:
+            with closing(Lag(engine)) as lag:
+                engine.positions.admit(*lag.ends())
     print(f"halted bridges told to go on: {len(halted)}" if halted else "no bridge is halted")
+
+
+@bridge.command("acknowledge-loss")
+def acknowledge_loss() -> None:
+    """Say that you know of the events that the engine has lost, and have done about it what can be done.
+
+    Until then /ready, `mastery doctor` and the metrics tell of the loss.
+    """
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    with closing(engine.redis):
+        loss = engine.losses.known()
+        if loss.is_acknowledged:
+            print("nothing is lost that was not acknowledged")
+            return
+        note(engine, Deed.ACKNOWLEDGE_LOSS, details={"records": loss.records})
+        engine.losses.acknowledge(loss)
+    print(f"acknowledged: {loss}")

@@ -67,6 +67,7 @@ def _desk() -> Iterator[Desk]:
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis), DeadLetterTopic(engine.settings) as topic:
         marks = HandledLetters(engine.redis, engine.settings.key_prefix)
+        marks.adopt(topic.former_log, topic.log)
         yield Desk(engine, topic, marks, marks.read(topic.log, topic.oldest()))
 
 

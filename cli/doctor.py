@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bootstrap import bootstrap
-from app.health.readiness import OK, Ping, check_readiness, ping_bridge
+from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_state
 from app.redis_client import translated_errors
 from app.settings import Settings, redacted, unknown_settings
 from consumers import kafka
@@ -41,7 +41,7 @@ def run(settings: Settings, *, console: Console) -> int:
     for name, state in readiness.dependencies.items():
         line = Text(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
         console.print(line, soft_wrap=True)
-    return 0 if readiness.ready else 1
+    return 0 if readiness.ready and not readiness.degraded else 1
 
 
 def _settings_table(settings: Settings) -> Table:
@@ -68,4 +68,5 @@ def _pings(settings: Settings) -> Mapping[str, Ping]:
         "worker": ping_worker,
         "beat": lambda: ping_beat(engine.sweeps),
         "bridge": lambda: ping_bridge(engine.bridges),
+        "state": lambda: ping_state(engine.losses),
     }

@@ -14,7 +14,7 @@ repeated until it succeeds; partitions are paused meanwhile, and the membership 
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event as Flag
@@ -27,10 +27,12 @@ from app.events.bridges import BridgeState
 from app.events.chunk import split
 from app.events.flood_guard import FloodGuard
 from app.events.ledger import Accepted, ChunkId, Displaced
+from app.events.positions import Offset, Partition
+from consumers.commits import Commits
 from consumers.kafka import place, size
 from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
 from consumers.partitions import Partitions
-from consumers.sorting import sort_out
+from consumers.sorting import Sorted, sort_out
 from consumers.vital_signs import VitalSigns
 
 RETRY_SECONDS = 1.0  # between attempts while a dependency is away; each attempt has its own timeouts
@@ -55,7 +57,8 @@ class Bridge:
         self._topic = settings.events_topic
         self._enqueue = enqueue
         self._consumer = connect(self.kafka_failed)
-        self._partitions = Partitions(self._consumer, self._topic, settings.kafka_group, engine.ledger)
+        self._partitions = Partitions(self._consumer, engine)
+        self._commits = Commits(self._consumer, self._topic, self._partitions, engine.ledger)
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
         self._signs = VitalSigns(engine)
         self._stopped = Flag()
@@ -66,7 +69,7 @@ class Bridge:
         try:
             while not self._stopped.is_set():
                 self.step()
-            self._partitions.commit_now()
+            self._commits.commit_now()
         finally:
             self._consumer.close()
             self._signs.cease()
@@ -78,47 +81,56 @@ class Bridge:
     def step(self) -> int:
         """Read, sort out and hand over one read. Returns the number of records read."""
         self._report()
-        if not self._insist(self._partitions.verify):
-            return 0
         if self._partitions.unknown and not self._insist(self._partitions.find):
             return 0
         with timed("read"):
-            messages = self._read()
-        for some in split(messages, size):
-            if not self._take([each for each in some if self._partitions.is_next(each)]):
-                break
-        self._partitions.commit()
+            messages, ends = self._read()
+        if not self._insist(self._partitions.verify):  # afterwards: what it finds holds for all that was read
+            return 0
+        *groups, last = list(split(messages, size)) or [[]]
+        if all(self._take(some, {}) for some in groups):
+            self._take(last, ends)
+        self._commits.commit()
         return len(messages)
 
-    def _read(self) -> list[Message]:
-        messages = []
+    def _read(self) -> tuple[list[Message], dict[Partition, Offset]]:
+        """Some records, and where the partitions end that were read to their end."""
+        messages: list[Message] = []
+        ends: dict[Partition, Offset] = {}
         for message in self._consumer.consume(self._settings.chunk_events, self._settings.chunk_wait_seconds):
             error = message.error()
             if error is None:
                 messages.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                _, partition, offset = place(message)
+                ends[partition] = offset
             else:  # what librdkafka reports here it also retries; nothing is lost
                 _log.warning("kafka: %s", error.str())
+                self._partitions.look_again()
         RECORDS.inc(len(messages))
-        return messages
+        return messages, ends
 
-    def _take(self, messages: Sequence[Message]) -> bool:
+    def _take(self, read: Sequence[Message], ends: Mapping[Partition, Offset]) -> bool:
         """Hand records over to the ledger and send the task. False if they are to be read again, or the bridge was stopped."""
-        if not messages:
+        messages = [each for each in read if self._partitions.is_next(each)]
+        source, moves = self._partitions.source, self._partitions.moves(messages, ends)
+        if not moves:
             return True
         with timed("sort"):
-            chunk, letters = sort_out(messages, self._topic, self._engine.clock())
-        REJECTED.inc(len(letters))
-        if self._guard.trips(len(messages), len(letters)):
-            self._halt()
+            found = sort_out(messages, self._topic, self._engine.clock())
+        REJECTED.inc(len(found.letters))
+        if self._guard.trips(*found.counts(self._partitions.admitted)):
+            self._halt(found)
             self._partitions.rewind()  # meanwhile partitions may have come and gone: the records are read again
             return False
-        source, moves = self._partitions.source, self._partitions.moves(messages)
         accepted: Accepted | None = None
 
         def accept() -> None:
             nonlocal accepted
             with timed("accept"):
-                accepted = self._engine.ledger.accept(chunk, letters, source=source, moves=moves)
+                accepted = self._engine.ledger.accept(
+                    found.chunk, found.letters, source=source, topic_id=self._partitions.topic_id, moves=moves
+                )
 
         try:
             if not self._insist(accept) or accepted is None:
@@ -128,9 +140,10 @@ class Bridge:
             self._partitions.rewind()
             return False
         self._partitions.moved(moves)
-        self._signs.count(len(messages), len(letters))
+        self._guard.took(*found.counts(self._partitions.admitted))
+        self._signs.count(len(messages), len(found.letters))
         if accepted.chunk_id is not None:
-            CHUNK_RECORDS.observe(len(chunk.records))
+            CHUNK_RECORDS.observe(len(found.chunk.records))
             with timed("enqueue"):
                 if not self._insist(partial(self._enqueue, [accepted.chunk_id])):
                     return False
@@ -143,11 +156,12 @@ class Bridge:
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Partitions go to another bridge: commit what was taken of them while they are still ours."""
-        self._partitions.commit_now()
+        self._commits.commit_now()
         self._lost(consumer, partitions)
 
     def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._partitions.remove(partitions)
+        self._commits.forget({each.partition for each in partitions})
 
     def _insist(self, action: Callable[[], None]) -> bool:
         """Repeat an action until its dependency answers. False if the bridge was stopped before it did."""
@@ -173,7 +187,7 @@ class Bridge:
         with self._paused("backlog"):
             while not self._stopped.is_set():
                 self._wait(BACKLOG_SECONDS, BridgeState.RUNNING)
-                self._partitions.commit()
+                self._commits.commit()
                 try:
                     in_flight = self._engine.ledger.in_flight()
                 except DependencyUnavailable as error:
@@ -183,31 +197,40 @@ class Bridge:
                     return True
         return False
 
-    def _halt(self) -> None:
-        """Take nothing more until an operator says so, or the bridge is stopped."""
-        _log.error("halted: %s; none of the last read was taken. To dead-letter them: mastery bridge resume", self._guard)
-        resumed = self._resumptions()
+    def _halt(self, found: Sorted) -> None:
+        """Take nothing more until an operator lets these records pass, or they are gone, or the bridge is stopped."""
+        read, invalid = found.counts(self._partitions.admitted)
+        _log.error(
+            "halted: too many of the latest records are invalid, as are %d of the last %d, none of which was taken. "
+            "To dead-letter them: mastery bridge resume",
+            invalid,
+            read,
+        )
         HALTED.set(1)
         try:
             with self._paused("flood"):
                 while not self._stopped.is_set():
                     self._wait(RETRY_SECONDS, BridgeState.HALTED)
-                    now = self._resumptions()
-                    if resumed is not None and now is not None and now != resumed:
-                        _log.warning("resumed by an operator")
-                        self._guard.disarm()
+                    if self._may_go_on(found):
+                        self._guard.forget()
                         return
-                    resumed = now if resumed is None else resumed
         finally:
             HALTED.set(0)
 
-    def _resumptions(self) -> int | None:
-        """How often an operator has resumed halted bridges; None while Redis does not answer."""
+    def _may_go_on(self, found: Sorted) -> bool:
+        """Whether an operator has admitted the invalid records to the dead letters, or their topic was made anew."""
         try:
-            return self._engine.bridges.resumptions()
+            self._partitions.look_again()
+            self._partitions.verify()
         except DependencyUnavailable as error:
             _log.warning("%s; trying again", error)
-            return None
+            return False
+        if self._partitions.is_another_topic():
+            return True
+        _, invalid = found.counts(self._partitions.admitted)
+        if invalid == 0:
+            _log.warning("resumed by an operator")
+        return invalid == 0
 
     @contextmanager
     def _paused(self, reason: str) -> Iterator[None]:
@@ -218,6 +241,7 @@ class Bridge:
             yield
         finally:
             self._consumer.resume(self._consumer.assignment())
+            self._partitions.look_again()
 
     def _wait(self, seconds: float, state: BridgeState) -> None:
         """Keep the membership in the group for a while, without taking anything."""

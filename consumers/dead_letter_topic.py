@@ -10,23 +10,28 @@ from confluent_kafka import Message
 
 from app.errors import NotFound
 from app.events.handled_letters import Place
+from app.events.positions import NO_ID
 from app.settings import Settings
 from consumers.kafka import headers_of, place
-from consumers.record_reader import RecordReader
+from consumers.record_reader import ANSWER_SECONDS, RecordReader
 from consumers.stored_letter import StoredLetter, read_letter
+from consumers.topic_ids import TopicIds, log_name
 
 
 class DeadLetterTopic:
     """The topic as it was when this was made. Raises DependencyUnavailable when Kafka does not answer.
 
-    ``log`` says which letters a place is about, as HandledLetters wants it; ``bounds`` what each partition holds.
+    ``log`` says which letters a place is about, as HandledLetters wants it, and ``former_log`` how it was called before topics
+    were known by their ids; ``bounds`` says what each partition holds.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.name = settings.dlq_topic
         with ExitStack() as exits:
             self._reader = exits.enter_context(closing(RecordReader(settings)))
-            self.log = f"{self._reader.cluster_id()}/{self.name}"
+            cluster_id = self._reader.cluster_id()
+            self.log = log_name(cluster_id, self.name, TopicIds(settings, ANSWER_SECONDS).of(self.name))
+            self.former_log = log_name(cluster_id, self.name, NO_ID)
             self.bounds = self._reader.bounds(self.name)
             self._exits = exits.pop_all()
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import Message, Producer
 
 from app.events.dead_letter import LETTER_ID
-from app.events.ledger import Offset, Partition, WaitingLetter
+from app.events.ledger import WaitingLetter
+from app.events.positions import Offset, Partition
 from app.settings import Settings
 from consumers.kafka import Content, deliver, headers_of
 from consumers.record_reader import Bounds, RecordReader
+from consumers.topic_ids import TopicIds, log_name
 
 
 class DeadLetterQueue:
@@ -17,7 +19,12 @@ class DeadLetterQueue:
     def __init__(self, producer: Producer, settings: Settings) -> None:
         self._producer = producer
         self._reader = RecordReader(settings)
+        self._ids = TopicIds(settings)
         self._topic = settings.dlq_topic
+
+    def log(self) -> str:
+        """Which topic it is now: what is known of its offsets holds for no other of the same name."""
+        return log_name(self._reader.cluster_id(), self._topic, self._ids.of(self._topic))
 
     def send(self, waiting: Sequence[WaitingLetter]) -> dict[Partition, Offset]:
         """Deliver the letters; all of them have arrived when this returns. Returns where their partitions end now.
@@ -40,7 +47,7 @@ class DeadLetterQueue:
         unread = {}
         for partition, (low, high) in self._reader.bounds(self._topic).items():
             begin = since.get(partition, low)
-            unread[partition] = Bounds(begin if low <= begin <= high else low, high)  # if not, the topic was made anew
+            unread[partition] = Bounds(begin if low <= begin <= high else low, high)
         return {headers_of(message).get(LETTER_ID, "") for message in self._reader.records(self._topic, unread)}
 
     def close(self) -> None:

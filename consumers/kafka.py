@@ -116,6 +116,8 @@ def consumer(settings: Settings, on_error: OnError | None = None) -> Consumer:
             "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.max.messages.kbytes": QUEUED_KILOBYTES,
+            # How far a partition is read is known also where its end is no record: markers of transactions, aborted ones.
+            "enable.partition.eof": True,
         },
         logger=_log,
     )

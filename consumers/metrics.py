@@ -66,6 +66,7 @@ class EngineCollector(Collector):
         try:
             counts = self._engine.ledger.counts()
             malformed = self._engine.malformed_messages.counts()
+            loss = self._engine.losses.known()
             totals = [self._engine.mastery.totals(tenant) for tenant in self._engine.mastery.tenants()]
         except DependencyUnavailable:
             return
@@ -85,6 +86,10 @@ class EngineCollector(Collector):
             messages.add_metric([queue], count)
         yield messages
         yield GaugeMetricFamily("mastery_chunks_in_flight", "Chunks taken over and not yet recorded", value=counts.in_flight)
+        missing = 0 if loss.is_acknowledged else loss.records
+        yield GaugeMetricFamily("mastery_lost_records", "Events that may be missing, until acknowledged", value=missing)
+        is_lost = loss.state_lost_at is not None and not loss.is_acknowledged
+        yield GaugeMetricFamily("mastery_state_lost", "1 after Redis lost its state, until acknowledged", value=int(is_lost))
 
 
 def serve_metrics(engine: Engine, port: int) -> None:

@@ -73,11 +73,12 @@ class Relay:
         waiting = ledger.waiting_letters(LETTERS)
         if not waiting:
             return 0
-        arrived = self._dead_letters.arrived(ledger.letters_end())
+        log = self._dead_letters.log()
+        arrived = self._dead_letters.arrived(ledger.letters_end(log))
         if not self._lease.prolong(DELIVERY_SECONDS):
             return 0  # another has taken over while this one looked
         ends = self._dead_letters.send([each for each in waiting if dict(each.letter.headers)[LETTER_ID] not in arrived])
-        ledger.letters_delivered(waiting[-1].entry_id, ends)
+        ledger.letters_delivered(waiting[-1].entry_id, log, ends)
         DELIVERED.labels("dlq").inc(len(waiting))
         return len(waiting)
 

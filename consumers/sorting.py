@@ -1,8 +1,9 @@
 """Records from Kafka, sorted out: valid ones make a chunk, the others become dead letters."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from confluent_kafka import Message
 
@@ -10,6 +11,7 @@ from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, Letter, address, failed_event, invalid_event
 from app.events.event import decode_event
+from app.events.positions import Offset, Partition
 from app.logs import frames
 from consumers.kafka import headers_of, place
 
@@ -19,9 +21,27 @@ MAX_REPLAYS_DIGITS = 9  # of what a header claims
 _log = logging.getLogger(__name__)
 
 
-def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> tuple[Chunk, list[Letter]]:
-    """The chunk of the valid records, which may be empty, and the letters of the others, each judged as of now."""
+class Sorted(NamedTuple):
+    """The chunk of the valid records, which may be empty; the others, and their letters."""
+
+    chunk: Chunk
+    rejected: list[SourceRecord]
+    letters: list[Letter]
+
+    def counts(self, admitted: Mapping[Partition, Offset]) -> tuple[int, int]:
+        """How many records tell of their producers, and how many of those are invalid.
+
+        Not those that an operator sent again from the dead letters, nor invalid ones below ``admitted``, which are to be there.
+        """
+        valid = sum(not record.replays for record in self.chunk.records)
+        invalid = sum(not record.replays and record.offset >= admitted.get(record.partition, 0) for record in self.rejected)
+        return valid + invalid, invalid
+
+
+def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> Sorted:
+    """The records sorted out, each judged as of now."""
     records: list[SourceRecord] = []
+    rejected: list[SourceRecord] = []
     letters: list[Letter] = []
     for message in messages:
         value, record = message.value(), _record(message)
@@ -39,9 +59,11 @@ def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> tuple[Ch
             letters.append(address(letter, topic, record, message.key()))
         else:
             records.append(record)
+            continue
+        rejected.append(record)
     if letters:
         _log.warning("to the dead letters: %d", len(letters))
-    return Chunk(topic, now, records), letters
+    return Sorted(Chunk(topic, now, records), rejected, letters)
 
 
 def _record(message: Message) -> SourceRecord:

@@ -18,14 +18,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by t
 from app.errors import DependencyUnavailable
 from app.settings import Settings
 from consumers.kafka import LastError, connection, producer
+from consumers.topic_ids import EMBEDDED_CLUSTER
 
 ANSWER_SECONDS = 10.0
 POLL_SECONDS = 0.05
 DAY_MS = 86_400_000
 # Clients send batches of at most 1,000,000 bytes and a header. It is Kafka's own default, so no cluster has to allow for more.
 MAX_MESSAGE_BYTES = 1_048_588
-# What the embedded broker of librdkafka calls itself. It knows no administration, and makes a topic when first asked about it.
-EMBEDDED_CLUSTER = "mockCluster"
 UNAVAILABLE = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 
 _log = logging.getLogger(__name__)
@@ -69,6 +68,7 @@ def create_topics(settings: Settings) -> list[Outcome]:
     admin = AdminClient(connection(settings, said.hear), logger=_log)
     with said.told_by(admin):
         admin.list_topics(timeout=ANSWER_SECONDS)
+        # The embedded one makes a topic when it is first asked about it.
         if admin.cluster_id(timeout=ANSWER_SECONDS).startswith(EMBEDDED_CLUSTER):
             return [_ask_embedded(settings, topic) for topic in _wanted(settings)]
         outcomes = list(_create(admin, _wanted(settings)))

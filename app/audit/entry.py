@@ -41,6 +41,7 @@ class Deed(StrEnum):
     REPLAY_EVENTS = "events.replay"
     READ_SUMMARY = "summary.read"
     RESUME_BRIDGES = "bridge.resume"
+    ACKNOWLEDGE_LOSS = "bridge.acknowledge_loss"
     LIST_LETTERS = "dlq.list"
     SHOW_LETTER = "dlq.show"
     REPLAY_LETTERS = "dlq.replay"

@@ -1,4 +1,4 @@
-"""What the bridges say of themselves, and what an operator tells them."""
+"""What the bridges say of themselves."""
 
 import time
 from enum import StrEnum
@@ -39,7 +39,6 @@ class Bridges:
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._names = f"{key_prefix}:{{.events}}:bridges"
-        self._resumed = f"{key_prefix}:{{.events}}:resumed"
 
     def report(self, name: str, heartbeat: Heartbeat) -> None:
         """Say that a bridge is alive."""
@@ -66,16 +65,6 @@ class Bridges:
         return {
             name: msgspec.json.decode(report, type=Heartbeat) for name, report in zip(names, reports, strict=True) if report
         }
-
-    def resume(self) -> None:
-        """Tell halted bridges to go on."""
-        with translated_errors():
-            self._redis.incr(self._resumed)
-
-    def resumptions(self) -> int:
-        """How often halted bridges were told to go on."""
-        with translated_errors():
-            return int(cast("bytes | None", self._redis.get(self._resumed)) or 0)
 
     def require_not_halted(self) -> None:
         """Raise DependencyUnavailable when a bridge is halted."""

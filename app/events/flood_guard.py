@@ -6,7 +6,7 @@ from collections import deque
 class FloodGuard:
     """Watches the share of invalid records among the latest ones, at least ``records`` of them, and trips above ``share``.
 
-    Once disarmed, it trips no more until the share has come down by itself: whoever said "go on" said so about the whole flood.
+    Which records count is for the caller to say: not those that an operator has sent again, or has let pass.
     """
 
     def __init__(self, share: float, records: int) -> None:
@@ -14,10 +14,24 @@ class FloodGuard:
         self._records = records
         self._reads: deque[tuple[int, int]] = deque()
         self._read = self._invalid = 0
-        self._armed = True
 
     def trips(self, read: int, invalid: int) -> bool:
-        """Whether a read of so many records, so many of them invalid, makes a flood of the latest ones."""
+        """Whether a read of so many records, so many of them invalid, makes a flood of the latest ones. It changes nothing.
+
+        One that has no invalid record may be taken, whatever was before it.
+        """
+        latest, latest_invalid = self._read + read, self._invalid + invalid
+        for gone, invalid_gone in self._reads:
+            if latest - gone < self._records:
+                break
+            latest -= gone
+            latest_invalid -= invalid_gone
+        return invalid > 0 and latest >= self._records and latest_invalid > self._share * latest
+
+    def took(self, read: int, invalid: int) -> None:
+        """Such a read was taken: it is among the latest from now on. What is read again without being taken counts once."""
+        if not read:
+            return
         self._reads.append((read, invalid))
         self._read += read
         self._invalid += invalid
@@ -25,14 +39,8 @@ class FloodGuard:
             gone, invalid_gone = self._reads.popleft()
             self._read -= gone
             self._invalid -= invalid_gone
-        flood = self._read >= self._records and self._invalid > self._share * self._read
-        if not flood and self._read >= self._records:
-            self._armed = True
-        return flood and self._armed
 
-    def disarm(self) -> None:
-        """Let the flood pass."""
-        self._armed = False
-
-    def __str__(self) -> str:
-        return f"{self._invalid} of the latest {self._read} records are invalid"
+    def forget(self) -> None:
+        """Begin anew: what an operator has seen is not counted again."""
+        self._reads.clear()
+        self._read = self._invalid = 0

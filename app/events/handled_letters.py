@@ -34,12 +34,18 @@ class Place(NamedTuple):
 class HandledLetters:
     """The marks, by the log that the letters are in. Raises DependencyUnavailable when Redis does not answer.
 
-    A log is the id of a Kafka cluster and the name of a topic: an offset means nothing elsewhere.
+    A log is a topic by its id, as ``consumers.topic_ids.log_name`` writes it: an offset means nothing elsewhere.
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._prefix = f"{key_prefix}:{{.events}}:handled-letters"
+
+    def adopt(self, former: str, log: str) -> None:
+        """Take the marks over that a version before kept under another name of the log, unless there are some already."""
+        with translated_errors():
+            if former != log and self._redis.exists(self._key(former)):
+                self._redis.renamenx(self._key(former), self._key(log))
 
     def read(self, log: str, oldest: Mapping[int, int]) -> dict[Place, Handled]:
         """The marks of a log. Those before the oldest offset that its partition still has are dropped for good."""

@@ -1,4 +1,4 @@
-"""The ledger of records taken over: what is in flight, how far each source was taken, and which dead letters wait.
+"""The ledger of records taken over: what is in flight, and which dead letters wait; how far each source was taken is beside it.
 
 A record enters it exactly once, in the same step in which the position of its source moves past it. A chunk leaves it when it
 is recorded, and not before: the task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
@@ -16,18 +16,22 @@ import redis
 from app.errors import EngineError
 from app.events.chunk import Chunk, decode_chunk, encode_chunk
 from app.events.dead_letter import ErrorType, Letter
+from app.events.positions import NO_ID, Offset, Partition, TopicId, positions_key
 from app.redis_client import load_script, next_id, translated_errors
 
-Partition: TypeAlias = int
-Offset: TypeAlias = int
 ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
 
 _letter = msgspec.msgpack.Decoder(Letter)
 _DEAD_LETTERS = "dead-letters:"
+# The end of a log that no letter came to for a year: the topic is gone. Without it the whole topic would be looked through.
+KEPT_SECONDS = 365 * 86_400
 
 
 class Displaced(EngineError):
-    """The source is not where the caller believes: another took its records, or the server lost what it was told last."""
+    """The source is not what or where the caller believes.
+
+    Its topic was made anew, another took its records, or the server lost what it was told last.
+    """
 
 
 class Move(NamedTuple):
@@ -74,12 +78,12 @@ class Counts(NamedTuple):
 
 
 class Ledger:
-    """Chunks in flight, positions and waiting letters. Raises DependencyUnavailable when Redis does not answer."""
+    """Chunks in flight and waiting letters. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
+        self._prefix = key_prefix
         keys = f"{key_prefix}:{{.events}}:"  # no tenant has a dot in its name
-        self._positions = keys + "positions:"
         self._chunks, self._due, self._attempts = keys + "chunks", keys + "due", keys + "attempts"
         self._counters, self._letters = keys + "counters", keys + "letters"
         self._delivered = keys + "letters-delivered"
@@ -95,24 +99,25 @@ class Ledger:
         letters: Sequence[Letter] = (),
         *,
         source: str = "",
+        topic_id: TopicId = NO_ID,
         moves: Mapping[Partition, Move] | None = None,
     ) -> Accepted:
         """Take records over: the chunk's, and those that became letters. ``moves`` says how the positions of the source change.
 
-        Raises Displaced, and takes nothing, where a position is not what its move says.
+        Raises Displaced, and takes nothing, where the source is another topic, or a position is not what its move says.
         """
         moves = moves or {}
         chunk_id = uuid4().hex
         arguments: list[Any] = [len(chunk.records) + len(letters)]
-        arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves)]
+        arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves), topic_id]
         for partition, (before, after) in moves.items():
             arguments += [partition, "" if before is None else before, after]
         arguments += _pairs(letters)
-        keys = [self._positions + source, self._chunks, self._due, self._counters, self._letters]
+        keys = [positions_key(self._prefix, source), self._chunks, self._due, self._counters, self._letters]
         with translated_errors():
             reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
-            raise Displaced("the source was taken further by another, or its position was lost")
+            raise Displaced("the topic was made anew, or taken further by another, or its position was lost")
         return Accepted(chunk_id if chunk.records else None, reply[0])
 
     def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:
@@ -162,16 +167,6 @@ class Ledger:
         }
         return Counts(counted.get("records", 0), letters, in_flight)
 
-    def positions(self, source: str) -> dict[Partition, Offset]:
-        """The next offset to be taken of each partition of a source."""
-        with translated_errors():
-            return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._positions + source)))
-
-    def forget(self, source: str, partition: Partition) -> None:
-        """Forget a partition's position: it began anew."""
-        with translated_errors():
-            self._redis.hdel(self._positions + source, str(partition))
-
     def last_letter(self) -> str | None:
         """The youngest dead letter that waits to be delivered, if any."""
         with translated_errors():
@@ -194,19 +189,25 @@ class Ledger:
             entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._letters, count=limit))
         return [WaitingLetter(entry_id.decode(), _letter.decode(fields[b"letter"])) for entry_id, fields in entries]
 
-    def letters_delivered(self, until: str, ends: Mapping[Partition, Offset]) -> None:
-        """Strike off letters up to an id, and note where the dead letter topic's partitions ended after them."""
+    def letters_delivered(self, until: str, log: str, ends: Mapping[Partition, Offset]) -> None:
+        """Strike off letters up to an id, and note where the partitions of the log that they are in ended after them."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.xtrim(self._letters, minid=next_id(until), approximate=False)
             if ends:
-                pipeline.hset(self._delivered, mapping={str(partition): end for partition, end in ends.items()})
+                pipeline.hset(self._ends(log), mapping={str(partition): end for partition, end in ends.items()})
+                pipeline.expire(self._ends(log), KEPT_SECONDS)
             pipeline.execute()
 
-    def letters_end(self) -> dict[Partition, Offset]:
-        """Where the dead letter topic's partitions ended after the last letters that were struck off."""
+    def letters_end(self, log: str) -> dict[Partition, Offset]:
+        """Where the partitions of a log of dead letters ended after the last letters that were struck off."""
         with translated_errors():
-            return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._delivered)))
+            if not self._redis.exists(self._ends(log)) and self._redis.exists(self._delivered):
+                self._redis.renamenx(self._delivered, self._ends(log))  # by a version that knew of one log only
+            return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._ends(log))))
+
+    def _ends(self, log: str) -> str:
+        return f"{self._delivered}:{log}"
 
 
 def _pairs(letters: Sequence[Letter]) -> list[Any]:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
-from app.errors import DependencyUnavailable
+from app.errors import Degraded, DependencyUnavailable
 from app.events.bridges import HALTED, Bridges, BridgeState
+from app.events.losses import Losses
 
-# A ping returns when all is well, and raises DependencyUnavailable when it is not.
+# A ping returns when all is well, and raises DependencyUnavailable or Degraded when it is not.
 Ping: TypeAlias = Callable[[], None]
 
 OK = "ok"
@@ -16,26 +17,48 @@ _log = logging.getLogger(__name__)
 
 
 class Readiness(NamedTuple):
-    """Whether all is well, and each dependency's state: "ok", or what is wrong with it."""
+    """Whether every dependency answers, and each one's state: "ok", or what is wrong with it.
+
+    ``degraded``: all answer, but an operator has something to see to.
+    """
 
     ready: bool
     dependencies: dict[str, str]
+    degraded: bool = False
+
+    @property
+    def status(self) -> str:
+        """The same in a word."""
+        if not self.ready:
+            return "not ready"
+        return "degraded" if self.degraded else "ready"
 
 
 def check_readiness(pings: Mapping[str, Ping]) -> Readiness:
     """Ping every dependency, whatever the others say; all at once, so that those which are silent are waited for together."""
     with ThreadPoolExecutor(len(pings)) as pool:
-        states = dict(zip(pings, pool.map(_state, pings, pings.values()), strict=True))
-    return Readiness(all(state == OK for state in states.values()), states)
+        found = list(pool.map(_state, pings, pings.values()))
+    states = {name: state for name, (state, _) in zip(pings, found, strict=True)}
+    return Readiness(all(answers for _, answers in found), states, degraded=any(state != OK for state in states.values()))
 
 
-def _state(name: str, ping: Ping) -> str:
+def _state(name: str, ping: Ping) -> tuple[str, bool]:
+    """What is wrong with a dependency, and whether it answers all the same."""
     try:
         ping()
     except DependencyUnavailable as error:
         _log.warning("not ready: %s %s", name, error.state, exc_info=error.__cause__)
-        return error.state
-    return OK
+        return error.state, False
+    except Degraded as error:
+        return str(error), True
+    return OK, True
+
+
+def ping_state(losses: Losses) -> None:
+    """Raise Degraded while events are missing that an operator has not acknowledged."""
+    loss = losses.known()
+    if loss.records and not loss.is_acknowledged:
+        raise Degraded(f"lost: {loss}; see docs/lost-state.md, then `mastery bridge acknowledge-loss`")
 
 
 def ping_bridge(bridges: Bridges) -> None:

@@ -13,6 +13,7 @@ from tests.conftest import NOW
 from tests.stack import wait_for
 
 SOURCE = "cluster/group/mastery.events"
+LOG = "cluster/mastery.dlq/an-id"
 RECORDS = [SourceRecord(0, offset, b"{}") for offset in range(3)]
 CHUNK = Chunk("mastery.events", NOW, RECORDS)
 
@@ -30,7 +31,7 @@ def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None
     """The chunk is in flight, its letters wait, the position is behind them, all are counted."""
     accepted = accept(engine, (0, Move(None, 4)), (1, Move(None, 9)), letters=(letter(),))
     assert accepted.in_flight == 1
-    assert engine.ledger.positions(SOURCE) == {0: 4, 1: 9}
+    assert engine.positions.of(SOURCE).offsets == {0: 4, 1: 9}
     assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
     begun = engine.ledger.begin(str(accepted.chunk_id), Attempt("task", 0))
     assert begun is not None
@@ -43,22 +44,13 @@ def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: i
     accept(engine, (0, Move(None, 4)))
     with pytest.raises(Displaced):
         accept(engine, (1, Move(None, 2)), (0, Move(believed, 8)), letters=(letter(),))
-    assert engine.ledger.positions(SOURCE) == {0: 4}
+    assert engine.positions.of(SOURCE).offsets == {0: 4}
     assert engine.ledger.counts() == (3, {}, 1)
 
 
 def test_only_invalid_records_make_no_chunk(engine: Engine) -> None:
     """There is no task to be sent."""
     assert accept(engine, (0, Move(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),)) == Accepted(None, 0)
-
-
-def test_a_partition_can_begin_anew(engine: Engine) -> None:
-    """Its position is forgotten; another source's is not touched."""
-    accept(engine, (0, Move(None, 4)))
-    engine.ledger.accept(CHUNK, source="other", moves={0: Move(None, 7)})
-    engine.ledger.forget(SOURCE, 0)
-    assert engine.ledger.positions(SOURCE) == {}
-    assert engine.ledger.positions("other") == {0: 7}
 
 
 def test_a_finished_chunk_is_gone_and_cannot_be_finished_again(engine: Engine) -> None:
@@ -119,11 +111,12 @@ def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
     assert [each.letter for each in waiting] == [letter(offset) for offset in range(3)]
     assert engine.ledger.waiting_letters(1) == waiting[:1]
     assert engine.ledger.letters_waiting() == 3
-    engine.ledger.letters_delivered(waiting[1].entry_id, {2: 17})
+    engine.ledger.letters_delivered(waiting[1].entry_id, LOG, {2: 17})
     assert engine.ledger.waiting_letters(10) == waiting[2:]
     assert not engine.ledger.letters_wait(waiting[1].entry_id)
     assert engine.ledger.letters_wait(waiting[2].entry_id)
-    assert engine.ledger.letters_end() == {2: 17}
+    assert engine.ledger.letters_end(LOG) == {2: 17}
+    assert engine.ledger.letters_end("cluster/mastery.dlq/another-id") == {}
 
 
 def test_the_last_letter_is_told(engine: Engine) -> None:

@@ -1,15 +1,25 @@
-"""A bridge and its relay as threads of a test, which can look at them and stop them."""
+"""A bridge and its relay as threads of a test, which can look at them and stop them; and what is around them in Kafka."""
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from threading import Thread
+from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec.structs import replace
 
 from app.bootstrap import Engine
 from app.events.ledger import Attempt, ChunkId
+from app.settings import Settings
 from consumers.bridge import Bridge
-from consumers.kafka import consumer, producer
+from consumers.kafka import consumer, producer, reader, source_name
+from consumers.lag import Lag
 from consumers.relay import Relay
+from tests.conftest import make_topics
+from tests.learning_events import activity
+from tests.stack import wait_for
 
 SECONDS = 30.0
 
@@ -63,3 +73,80 @@ class Running:
     def is_choked(self) -> bool:
         """Whether it has seen that too much waits to be told."""
         return self._bridge._signs.is_choked
+
+
+def own_topics(settings: Settings, bootstrap_servers: str, folder: Path) -> Settings:
+    """The settings with topics and a group of one test's own, on a broker."""
+    name = uuid4().hex
+    own = replace(
+        settings,
+        kafka_bootstrap=bootstrap_servers,
+        kafka_group=f"group-{name}",
+        events_topic=f"events-{name}",
+        dlq_topic=f"dlq-{name}",
+        results_topic=f"results-{name}",
+        chunk_events=50,
+        bridge_heartbeat_file=str(folder / "heartbeat"),
+    )
+    make_topics(bootstrap_servers, own.events_topic, own.dlq_topic, own.results_topic)
+    return own
+
+
+def produce(settings: Settings, *values: bytes | None) -> None:
+    out = producer(settings)
+    for number, value in enumerate(values):
+        out.produce(settings.events_topic, value=value, key=str(number))
+    assert out.flush(10) == 0
+
+
+def uncommitted(settings: Settings) -> int:
+    """Records of the topic that the group has not committed."""
+    asked = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.kafka_group})
+    try:
+        topic = asked.list_topics(settings.events_topic, timeout=10).topics[settings.events_topic]
+        committed = asked.committed([TopicPartition(settings.events_topic, number) for number in topic.partitions], timeout=10)
+        return sum(asked.get_watermark_offsets(each, timeout=10)[1] - max(0, each.offset) for each in committed)
+    finally:
+        asked.close()
+
+
+def read_all(settings: Settings, topic: str, count: int) -> list[Message]:
+    reader = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": uuid4().hex, "auto.offset.reset": "earliest"})
+    partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
+    reader.assign([TopicPartition(topic, number, 0) for number in partitions])
+    messages: list[Message] = []
+    wait_for(lambda: len(messages.extend(reader.consume(100, 0.2)) or messages) >= count, SECONDS)  # type: ignore[func-returns-value]
+    messages += reader.consume(100, 0.5)
+    reader.close()
+    return messages
+
+
+def values(count: int) -> list[bytes]:
+    return [json.dumps(activity(student_id=f"s-{number}")).encode() for number in range(count)]
+
+
+def state(engine: Engine) -> str:
+    return ", ".join(heartbeat.state for heartbeat in engine.bridges.heartbeats().values())
+
+
+def wait_until_committed(engine: Engine) -> None:
+    def is_committed() -> bool:
+        try:
+            return uncommitted(engine.settings) == 0
+        except KafkaException:
+            return False  # a broker that is new, or busy, does not know its group's coordinator at once
+
+    wait_for(is_committed, SECONDS)
+
+
+def source(engine: Engine) -> str:
+    asked = reader(engine.settings)
+    cluster_id = asked.list_topics(engine.settings.events_topic, timeout=10).cluster_id
+    asked.close()
+    return source_name(cluster_id, engine.settings.kafka_group, engine.settings.events_topic)
+
+
+def let_pass(engine: Engine) -> None:
+    """What ``mastery bridge resume`` does: invalid records that are in the topic now go to the dead letters."""
+    with closing(Lag(engine)) as lag:
+        engine.positions.admit(*lag.ends())

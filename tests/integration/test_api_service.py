@@ -139,7 +139,8 @@ def test_ready(live_api: LiveApi) -> None:
     """With everything up, every dependency is ok; a bad token does not matter."""
     for headers in ({}, {"Authorization": "Bearer x"}):
         answer = get(live_api, "/ready", **headers)
-        dependencies = {"redis": "ok", "broker": "ok", "kafka": "ok", "worker": "ok", "beat": "ok", "bridge": "ok"}
+        parts = ("redis", "broker", "kafka", "worker", "beat", "bridge", "state")
+        dependencies = dict.fromkeys(parts, "ok")
         assert (answer.status_code, answer.json()["data"]) == (200, {"status": "ready", "dependencies": dependencies})
 
 

@@ -15,6 +15,8 @@ from rich.console import Console
 from app.audit.entry import OPERATORS, Actor, Channel, entry
 from app.audit.heads import heads_as_lines
 from app.bootstrap import Engine
+from app.events.bridges import BridgeState, Heartbeat
+from app.events.positions import Beginning, Start
 from app.settings import Settings
 from cli.audit_notes import operator
 from cli.main import main
@@ -50,6 +52,12 @@ def mastery(settings: Settings, *arguments: str) -> Result:
     done = CliRunner().invoke(main, arguments, env=environment)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
+
+
+def lose(engine: Engine, records: int) -> None:
+    """What a bridge notes that finds Redis empty, and so many records gone from Kafka."""
+    start = Start(0, None, records, lost=records)
+    assert engine.positions.begin("c/g/t", "id", Beginning.LOST, [start], former="", is_loss=True)
 
 
 @pytest.fixture
@@ -147,9 +155,29 @@ class TestOtherCommands:
         assert mastery(engine.settings, "bridge", "resume").exit_code == 0
         assert deeds(engine) == [("bridge.resume", {"halted": 0})]
         engine.redis.set(f"{engine.settings.key_prefix}:{{{OPERATORS}}}:audit", "in the way")
-        resumed = engine.redis.get(f"{engine.settings.key_prefix}:{{.events}}:resumed")
-        assert mastery(engine.settings, "bridge", "resume").exit_code == 1
-        assert engine.redis.get(f"{engine.settings.key_prefix}:{{.events}}:resumed") == resumed
+        engine.bridges.report("elsewhere-1", Heartbeat(BridgeState.HALTED, 0, 0))
+        said = mastery(engine.settings, "bridge", "resume")
+        assert (said.exit_code, "Error: audit trail cannot be written" in said.output) == (1, True)
+
+    def test_acknowledging_a_loss(self, engine: Engine) -> None:
+        """In the operators' trail, with how much; before that, and once for each loss."""
+        assert "nothing is lost" in mastery(engine.settings, "bridge", "acknowledge-loss").output
+        lose(engine, 12)
+        said = mastery(engine.settings, "bridge", "acknowledge-loss")
+        assert said.output.startswith("acknowledged: Redis lost its state (20")
+        assert "up to 12 events that Kafka has no longer" in said.output
+        assert deeds(engine) == [("bridge.acknowledge_loss", {"records": 12})]
+        assert "nothing is lost" in mastery(engine.settings, "bridge", "acknowledge-loss").output
+
+    def test_a_trail_that_began_anew_is_not_called_intact_without_a_word(self, engine: Engine) -> None:
+        """It is, as far as it goes; but Redis has lost what was before. Exit code 1 until that is acknowledged."""
+        engine.audit.append("t-1", entry(NOW, Channel.API, Actor("admin", "a"), "x"))
+        lose(engine, 0)
+        said = mastery(engine.settings, "audit", "verify")
+        assert (said.exit_code, "every trail began anew" in said.output) == (1, True)
+        assert mastery(engine.settings, "bridge", "acknowledge-loss").exit_code == 0
+        said = mastery(engine.settings, "audit", "verify")
+        assert (said.exit_code, "every trail began anew" in said.output) == (0, True)
 
     def test_feeding_a_file(self, stack: Stack, tmp_path: Path) -> None:
         """With how many events are in it."""

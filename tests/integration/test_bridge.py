@@ -8,10 +8,9 @@ from operator import itemgetter
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Producer
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
@@ -25,11 +24,23 @@ from app.health.readiness import ping_bridge
 from app.settings import Settings
 from consumers import kafka, vital_signs
 from consumers.dead_letters import DeadLetterQueue
-from consumers.kafka import headers_of, producer, reader, source_name
+from consumers.kafka import headers_of, producer
 from consumers.lag import Lag
 from consumers.relay import DELIVERY_SECONDS, Relay
-from tests.conftest import NOW, make_topics
-from tests.integration.running_bridge import SECONDS, Running
+from tests.conftest import NOW
+from tests.integration.running_bridge import (
+    SECONDS,
+    Running,
+    let_pass,
+    own_topics,
+    produce,
+    read_all,
+    source,
+    state,
+    uncommitted,
+    values,
+    wait_until_committed,
+)
 from tests.learning_events import activity, quiz
 from tests.stack import wait_for
 
@@ -39,19 +50,7 @@ VALID, INVALID = json.dumps(activity()).encode(), json.dumps(quiz(total_question
 @pytest.fixture
 def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
     """Topics and a group of this test's own."""
-    name = uuid4().hex
-    own = replace(
-        settings,
-        kafka_bootstrap=any_kafka,
-        kafka_group=f"group-{name}",
-        events_topic=f"events-{name}",
-        dlq_topic=f"dlq-{name}",
-        results_topic=f"results-{name}",
-        chunk_events=50,
-        bridge_heartbeat_file=str(tmp_path / "heartbeat"),
-    )
-    make_topics(any_kafka, own.events_topic, own.dlq_topic, own.results_topic)
-    return own
+    return own_topics(settings, any_kafka, tmp_path)
 
 
 @pytest.fixture
@@ -60,60 +59,6 @@ def engine(settings: Settings) -> Iterator[Engine]:
     made = bootstrap(settings, clock=lambda: NOW)
     yield made
     made.redis.close()
-
-
-def produce(settings: Settings, *values: bytes | None) -> None:
-    out = producer(settings)
-    for number, value in enumerate(values):
-        out.produce(settings.events_topic, value=value, key=str(number))
-    assert out.flush(10) == 0
-
-
-def uncommitted(settings: Settings) -> int:
-    """Records of the topic that the group has not committed."""
-    asked = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.kafka_group})
-    try:
-        topic = asked.list_topics(settings.events_topic, timeout=10).topics[settings.events_topic]
-        committed = asked.committed([TopicPartition(settings.events_topic, number) for number in topic.partitions], timeout=10)
-        return sum(asked.get_watermark_offsets(each, timeout=10)[1] - max(0, each.offset) for each in committed)
-    finally:
-        asked.close()
-
-
-def read_all(settings: Settings, topic: str, count: int) -> list[Message]:
-    reader = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": uuid4().hex, "auto.offset.reset": "earliest"})
-    partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
-    reader.assign([TopicPartition(topic, number, 0) for number in partitions])
-    messages: list[Message] = []
-    wait_for(lambda: len(messages.extend(reader.consume(100, 0.2)) or messages) >= count, SECONDS)  # type: ignore[func-returns-value]
-    messages += reader.consume(100, 0.5)
-    reader.close()
-    return messages
-
-
-def values(count: int) -> list[bytes]:
-    return [json.dumps(activity(student_id=f"s-{number}")).encode() for number in range(count)]
-
-
-def state(engine: Engine) -> str:
-    return ", ".join(heartbeat.state for heartbeat in engine.bridges.heartbeats().values())
-
-
-def wait_until_committed(engine: Engine) -> None:
-    def is_committed() -> bool:
-        try:
-            return uncommitted(engine.settings) == 0
-        except KafkaException:
-            return False  # a broker that is new, or busy, does not know its group's coordinator at once
-
-    wait_for(is_committed, SECONDS)
-
-
-def source(engine: Engine) -> str:
-    asked = reader(engine.settings)
-    cluster_id = asked.list_topics(engine.settings.events_topic, timeout=10).cluster_id
-    asked.close()
-    return source_name(cluster_id, engine.settings.kafka_group, engine.settings.events_topic)
 
 
 def test_valid_records_are_taken_once_and_then_committed(engine: Engine) -> None:
@@ -309,7 +254,7 @@ def test_what_redis_lost_is_read_again(engine: Engine) -> None:
     with Running(engine) as bridge:
         produce(engine.settings, *first)
         wait_until_committed(engine)
-        before = engine.ledger.positions(source(engine))
+        before = engine.positions.of(source(engine)).offsets
         produce(engine.settings, *second)
         wait_until_committed(engine)
         take_back(engine, before)
@@ -324,11 +269,11 @@ def test_what_redis_lost_is_read_again_though_nothing_new_comes(engine: Engine) 
     with Running(engine) as bridge:
         produce(engine.settings, *sent)
         wait_until_committed(engine)
-        after = engine.ledger.positions(source(engine))
+        after = engine.positions.of(source(engine)).offsets
         lost, some = max(after.items(), key=itemgetter(1))
         take_back(engine, {lost: 1})
         wait_for(lambda: len(bridge.recorded) == 10 + some - 1, SECONDS)
-        assert engine.ledger.positions(source(engine)) == after
+        assert engine.positions.of(source(engine)).offsets == after
     assert set(bridge.recorded) == set(sent)
 
 
@@ -409,7 +354,7 @@ def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
         assert "mastery bridge resume" in caplog.text
         with Running(engine, bridge.record):  # which takes some partitions over, halts itself, and gives them back
             wait_for(lambda: len(bridge.partitions()) == 2, SECONDS)
-        engine.bridges.resume()
+        let_pass(engine)
         wait_for(lambda: engine.ledger.counts().dead_letters == {ErrorType.VALIDATION: 300}, SECONDS)
         produce(engine.settings, *values(10))
         wait_for(lambda: len(bridge.recorded) == 10, SECONDS)

@@ -7,6 +7,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.events.bridges import BridgeState, Heartbeat
+from app.events.positions import Beginning, Start
 from app.mastery.store import Totals
 from consumers.kafka import producer
 from tests.learning_events import activity, quiz
@@ -65,6 +66,25 @@ def test_status_shows_the_bridges_and_what_is_in_flight(stack: Stack) -> None:
     said = stack.mastery("bridge", "status").stdout
     assert "running" in said
     assert "chunks in flight: 0" in said
+
+
+def test_lost_events_degrade_the_engine_until_they_are_acknowledged(stack: Stack) -> None:
+    """/ready answers 200, so that nobody is cut off, and says what is amiss; doctor and status do as well."""
+    engine = stack.engine
+    start = Start(0, None, 7, lost=7)
+    assert engine.positions.begin("of/a/test", "id", Beginning.FIRST, [start], former="", is_loss=False)
+    try:
+        ready = requests.get(f"{stack.running.http_url}/ready", timeout=10)
+        assert (ready.status_code, ready.json()["data"]["status"]) == (200, "degraded")
+        assert "up to 7 events that Kafka has no longer" in ready.json()["data"]["dependencies"]["state"]
+        said = stack.mastery("doctor", check=False)
+        assert (said.returncode, "✗ state: lost: up to 7 events" in said.stdout) == (1, True)
+        assert "lost: up to 7 events" in stack.mastery("bridge", "status").stdout
+        assert metrics(stack)["mastery_lost_records"] == 7
+        stack.mastery("bridge", "acknowledge-loss")
+        assert requests.get(f"{stack.running.http_url}/ready", timeout=10).json()["data"]["status"] == "ready"
+    finally:
+        engine.losses.acknowledge(engine.losses.known())
 
 
 def test_resume_says_whether_there_was_anything_to_resume(stack: Stack) -> None:

@@ -160,7 +160,7 @@ def test_doctor_shows_settings_and_that_everything_answers(stack: Stack) -> None
     said = stack.mastery("doctor").stdout
     assert "MASTERY_RETENTION_DAYS" in said
     assert "development-secret" not in said
-    for dependency in ("redis", "broker", "kafka", "worker", "bridge"):
+    for dependency in ("redis", "broker", "kafka", "worker", "bridge", "state"):
         assert f"✓ {dependency}: ok" in said
 
 

@@ -6,7 +6,9 @@ from app.events.flood_guard import FloodGuard
 def test_few_records_are_not_judged() -> None:
     """A first invalid record is no flood."""
     guard = FloodGuard(share=0.5, records=200)
-    assert not any(guard.trips(1, 1) for _ in range(199))
+    for _ in range(199):
+        assert not guard.trips(1, 1)
+        guard.took(1, 1)
     assert guard.trips(1, 1)
 
 
@@ -24,23 +26,39 @@ def test_a_share_of_one_never_trips() -> None:
 def test_only_the_latest_records_count() -> None:
     """A long good past does not hide a flood, and a flood that is over is forgotten."""
     guard = FloodGuard(0.5, 200)
-    assert not guard.trips(10_000, 0)
+    guard.took(10_000, 0)
     assert guard.trips(200, 200)
+    guard.took(200, 200)
     assert not guard.trips(200, 0)
 
 
-def test_disarmed_it_lets_the_flood_pass_and_is_armed_by_the_next_calm() -> None:
-    """An operator's word holds for the flood it was about, not for the next one."""
+def test_what_is_read_again_counts_once() -> None:
+    """Records that were not taken come again: judging them does not make them more."""
     guard = FloodGuard(0.5, 200)
-    assert guard.trips(500, 500)
-    guard.disarm()
-    assert not any(guard.trips(500, 500) for _ in range(5))
-    assert not guard.trips(500, 0)
-    assert guard.trips(500, 500)
+    assert not any(guard.trips(150, 150) for _ in range(5))
+    guard.took(150, 150)
+    assert guard.trips(50, 50)
 
 
-def test_it_says_what_it_saw() -> None:
-    """For the log line that an operator reads."""
+def test_a_read_without_an_invalid_record_is_taken() -> None:
+    """Though with it there are enough to judge: nothing of it would go to the dead letters."""
     guard = FloodGuard(0.5, 200)
-    guard.trips(300, 200)
-    assert str(guard) == "200 of the latest 300 records are invalid"
+    guard.took(150, 150)
+    assert not guard.trips(50, 0)
+
+
+def test_what_an_operator_has_seen_is_not_counted_again() -> None:
+    """It begins anew then; what comes afterwards is judged like anything else."""
+    guard = FloodGuard(0.5, 200)
+    guard.took(199, 199)
+    guard.forget()
+    assert not guard.trips(199, 199)
+    assert guard.trips(200, 200)
+
+
+def test_reads_without_records_leave_nothing() -> None:
+    """Ends of partitions come without any, as often as they like."""
+    guard = FloodGuard(0.5, 200)
+    for _ in range(1_000):
+        guard.took(0, 0)
+    assert not guard._reads

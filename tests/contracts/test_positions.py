@@ -1,0 +1,112 @@
+"""What is known of a topic, and what of a loss: on every server it may be kept on."""
+
+from app.bootstrap import Engine
+from app.events.chunk import Chunk, SourceRecord
+from app.events.handled_letters import Handled, HandledLetters, Place
+from app.events.ledger import Accepted, Displaced, Move
+from app.events.positions import NO_ID, Beginning, Progress, Start
+from tests.conftest import NOW
+
+SOURCE = "cluster/group/mastery.events"
+CHUNK = Chunk("mastery.events", NOW, [SourceRecord(0, 0, b"{}")])
+
+
+def begin(
+    engine: Engine, topic_id: str, *starts: Start, begun: Beginning = Beginning.FIRST, former: str = "", is_loss: bool = False
+) -> bool:
+    return engine.positions.begin(SOURCE, topic_id, begun, starts, former=former, is_loss=is_loss)
+
+
+def accept(engine: Engine, topic_id: str, move: Move) -> Accepted | None:
+    try:
+        return engine.ledger.accept(CHUNK, source=SOURCE, topic_id=topic_id, moves={0: move})
+    except Displaced:
+        return None
+
+
+def test_nothing_is_known_at_first(engine: Engine) -> None:
+    """Neither a topic nor a loss."""
+    assert engine.positions.of(SOURCE) == Progress()
+    assert not engine.positions.of(SOURCE).is_known
+    assert engine.losses.known().is_acknowledged
+
+
+def test_a_topic_is_begun_with_its_id_and_where_its_partitions_are_read_from(engine: Engine) -> None:
+    """And is refused from then on to whoever means another of the same name."""
+    assert begin(engine, "a", Start(0, None, 7), Start(1, None, 0))
+    assert engine.positions.of(SOURCE) == Progress("a", Beginning.FIRST, {0: 7, 1: 0}, {})
+    assert accept(engine, "b", Move(7, 8)) is None
+    assert accept(engine, NO_ID, Move(7, 8)) is None
+    assert accept(engine, "a", Move(7, 8)) is not None
+    assert engine.positions.of(SOURCE).offsets == {0: 8, 1: 0}
+
+
+def test_whoever_found_another_topic_noted_is_told_to_look_again(engine: Engine) -> None:
+    """Two bridges notice at the same time; what the second believes is out of date."""
+    begin(engine, "a", Start(0, None, 7))
+    assert begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, former="a")
+    assert not begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, former="a")
+    assert not begin(engine, "a", Start(0, None, 7))
+    assert engine.positions.of(SOURCE) == Progress("b", Beginning.ANEW, {0: 0}, {})
+
+
+def test_of_a_topic_that_was_made_anew_nothing_former_stays(engine: Engine) -> None:
+    """No position of a partition that nobody has looked at yet, no word of an operator."""
+    begin(engine, "a", Start(0, None, 7), Start(3, None, 7))
+    engine.positions.admit(SOURCE, {0: 100})
+    begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, former="a")
+    assert engine.positions.of(SOURCE) == Progress("b", Beginning.ANEW, {0: 0}, {})
+
+
+def test_a_position_that_moved_meanwhile_is_left(engine: Engine) -> None:
+    """Another bridge had the partition, and went on; what it took is not lost either."""
+    begin(engine, "a", Start(0, None, 7))
+    accept(engine, "a", Move(7, 8))
+    assert begin(engine, "a", Start(0, 7, 20, lost=13), former="a")
+    assert engine.positions.of(SOURCE).offsets == {0: 8}
+    assert engine.losses.known().records == 0
+
+
+def test_what_the_version_before_noted_is_taken_over(engine: Engine) -> None:
+    """It knew no ids: the positions stay."""
+    accept(engine, NO_ID, Move(None, 5))
+    assert engine.positions.of(SOURCE).is_known
+    assert engine.positions.of(SOURCE).is_of("a")
+    assert begin(engine, "a")
+    assert engine.positions.of(SOURCE) == Progress("a", Beginning.FIRST, {0: 5}, {})
+
+
+def test_an_operator_s_word_is_kept_with_the_positions(engine: Engine) -> None:
+    """It makes no topic known that is not."""
+    engine.positions.admit(SOURCE, {0: 100, 2: 3})
+    engine.positions.admit(SOURCE, {})
+    assert engine.positions.of(SOURCE).admitted == {0: 100, 2: 3}
+    assert not engine.positions.of(SOURCE).is_known
+
+
+def test_losses_add_up_until_they_are_acknowledged(engine: Engine) -> None:
+    """What comes after the acknowledgement counts anew; that the state was lost stays on record."""
+    begin(engine, "a", Start(0, None, 7, lost=7), Start(1, None, 2, lost=2), begun=Beginning.LOST, is_loss=True)
+    begin(engine, "a", Start(2, None, 1, lost=1), former="a")
+    loss = engine.losses.known()
+    assert (loss.records, loss.is_acknowledged) == (10, False)
+    assert str(loss).startswith("Redis lost its state (20")
+    assert "up to 10 events that Kafka has no longer" in str(loss)
+    engine.losses.acknowledge(loss)
+    assert engine.losses.known() == loss._replace(records=0, is_acknowledged=True)
+    begin(engine, "a", Start(3, None, 4, lost=4), former="a")
+    assert (engine.losses.known().records, engine.losses.known().is_acknowledged) == (4, False)
+
+
+def test_marks_and_ends_of_the_version_before_are_taken_over_once(engine: Engine) -> None:
+    """Those of dead letters, which went by the topic's name, or by nothing: by the first topic that asks, and no other."""
+    marks = HandledLetters(engine.redis, engine.settings.key_prefix)
+    marks.mark("cluster/mastery.dlq", [Place(0, 1)], Handled.REPLAYED)
+    engine.redis.hset(f"{engine.settings.key_prefix}:{{.events}}:letters-delivered", "2", 17)
+    for _ in range(2):
+        marks.adopt("cluster/mastery.dlq", "cluster/mastery.dlq/a")
+        assert marks.read("cluster/mastery.dlq/a", {}) == {Place(0, 1): Handled.REPLAYED}
+        assert engine.ledger.letters_end("cluster/mastery.dlq/a") == {2: 17}
+    marks.adopt("cluster/mastery.dlq", "cluster/mastery.dlq/b")
+    assert marks.read("cluster/mastery.dlq/b", {}) == {}
+    assert engine.ledger.letters_end("cluster/mastery.dlq/b") == {}
