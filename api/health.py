@@ -1,6 +1,5 @@
 """Routes that anyone may call: what this is, whether it lives, whether it can work."""
 
-import redis
 from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields
@@ -8,8 +7,7 @@ from marshmallow import Schema, fields
 from api.authentication import engine
 from api.ingest import event_log
 from api.responses import VERSION, ErrorCode, Failure, envelope, failure, success
-from app.health.readiness import OK, check_readiness, ping_bridge, ping_state
-from app.redis_client import translated_errors
+from app.health.readiness import OK, check_readiness, ping_bridge, ping_redis, ping_state
 from tasks.health import ping_beat, ping_broker, ping_worker
 
 blueprint = Blueprint("health", __name__, description="Service information and health")
@@ -62,7 +60,7 @@ def ready() -> Response:
     served = engine()
     readiness = check_readiness(
         {
-            "redis": lambda: _ping_redis(served.redis),
+            "redis": lambda: ping_redis(served.redis, served.settings.key_prefix),
             "broker": ping_broker,
             "kafka": event_log().ping,
             "worker": ping_worker,
@@ -75,8 +73,3 @@ def ready() -> Response:
         return success({"status": readiness.status, "dependencies": readiness.dependencies})
     details = {name: [state] for name, state in readiness.dependencies.items() if state != OK}
     return failure(503, ErrorCode.SERVICE_UNAVAILABLE, "Not ready.", details)
-
-
-def _ping_redis(client: redis.Redis) -> None:
-    with translated_errors():
-        client.ping()

@@ -21,14 +21,35 @@ RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
 
-# What ends by itself, or when an operator acts: away, slow, still loading, a replica, full.
-NOT_NOW = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.BusyLoadingError,
-    redis.ReadOnlyError,
-    redis.OutOfMemoryError,
-)
+# An error of Redis is about what it was asked, or about itself: its memory, disk, replicas, role, permissions. The second kind
+# means "not now", whatever was asked: it ends by itself, or when an operator acts. These are the codes (the first words) of
+# its replies that are of the second kind, and what each says of it.
+NOT_NOW = {
+    "LOADING": "is loading its data",
+    "BUSY": "is busy with a script",
+    "OOM": "is full: it has reached its maxmemory",
+    "MISCONF": "cannot write to its disk",
+    "NOREPLICAS": "takes no writes: too few replicas are connected",
+    "READONLY": "takes no writes: it is a replica",
+    "MASTERDOWN": "is a replica that has lost its master",
+    "CLUSTERDOWN": "is part of a cluster that is down",
+    "TRYAGAIN": "is handing keys over to another server",
+    "ASK": "is handing keys over to another server",
+    "MOVED": "is part of a cluster, and the keys are elsewhere",
+    "NOAUTH": "asks for a password",
+    "WRONGPASS": "refuses the password",
+    "NOPERM": "does not permit the engine all it needs",
+    "DENIED": "is in protected mode",
+    "GONE": "lost in a crash what was just written",  # from merge_evidence.lua: the chunk will be read again
+}
+# The same, of errors that have no code of their own, by how they begin.
+NOT_NOW_TEXTS = {
+    "DB index is out of range": "has no database of that number",
+    "ACL failure in script": NOT_NOW["NOPERM"],
+    "The user executing the script can't run this command": NOT_NOW["NOPERM"],  # the same, of Redis 7.0
+}
+NO_ANSWER = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse)
+DISCARDED = "Transaction discarded because of: "  # then follows the error that kept it from being carried out
 
 
 def connect(settings: Settings) -> redis.Redis:
@@ -63,29 +84,53 @@ def tls_options(settings: Settings, url: str) -> dict[str, Any]:
     }
 
 
-# The same, of errors that the driver has no class for: disk full, too few replicas, a cluster or a script in the way, and
-# (from merge_evidence.lua) a chunk that a crash of the server took back.
-NOT_NOW_WORDS = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "READONLY", "LOADING", "GONE")
-
-
-def raise_if_not_now(errors: Iterable[str]) -> None:
-    """Raise DependencyUnavailable if one of the errors that a script caught means "not now"."""
-    for error in errors:
-        if error.startswith(NOT_NOW_WORDS):
-            raise DependencyUnavailable("redis") from redis.ResponseError(error)
-
-
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Raise DependencyUnavailable in place of the driver's errors that mean "not now"."""
     try:
         yield
-    except NOT_NOW as error:
-        raise unavailable("redis", error) from error
-    except redis.ResponseError as error:
-        if str(error).startswith(NOT_NOW_WORDS):
-            raise DependencyUnavailable("redis") from error
-        raise
+    except redis.RedisError as error:
+        meaning = not_now(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def raise_if_not_now(errors: Iterable[object]) -> None:
+    """Raise DependencyUnavailable if one means "not now": of the texts that a script caught, or of a pipeline's replies."""
+    for each in errors:
+        error = redis.ResponseError(each) if isinstance(each, str) else each
+        if isinstance(error, redis.RedisError) and (meaning := not_now(error)) is not None:
+            raise meaning from error
+
+
+def not_now(error: redis.RedisError, dependency: str = "redis") -> DependencyUnavailable | None:
+    """What to raise in place of an error that is about the server; None for one that is about what it was asked."""
+    state = _state(error)
+    if state is not None:
+        return DependencyUnavailable(dependency, state)
+    return unavailable(dependency, error) if isinstance(error, NO_ANSWER) else None
+
+
+def _state(error: redis.RedisError) -> str | None:
+    """What a reply says of the server, if it does: by its code, which the driver cuts off where it has a class for it."""
+    code, text = error.status_code, str(error)
+    if code is None or code == "EXECABORT":
+        code, _, text = text.removeprefix(DISCARDED).partition(" ")
+    if code == "ERR":
+        return next((state for begin, state in NOT_NOW_TEXTS.items() if text.startswith(begin)), None)
+    return NOT_NOW.get(code)
+
+
+def _as_the_server_said(_pipeline: redis.client.Pipeline, _error: Exception, _number: int, _command: object) -> None:
+    """Change nothing about the error of a command in a pipeline.
+
+    The driver would put the command before it, with its arguments: personal data, which would reach logs, results of tasks and
+    Flower. Celery and kombu make pipelines of their own, so it is the driver's class that is told not to.
+    """
+
+
+redis.client.Pipeline.annotate_exception = _as_the_server_said  # type: ignore[method-assign]
 
 
 def unavailable(dependency: str, error: BaseException) -> DependencyUnavailable:

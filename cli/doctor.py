@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bootstrap import bootstrap
-from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_state
-from app.redis_client import translated_errors
+from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_redis, ping_state
 from app.settings import Settings, redacted, unknown_settings
 from consumers import kafka
 from tasks.broker import broker_settings
@@ -56,13 +55,8 @@ def _settings_table(settings: Settings) -> Table:
 def _pings(settings: Settings) -> Mapping[str, Ping]:
     celery.conf.update(broker_settings(settings))
     engine = bootstrap(settings)
-
-    def ping_redis() -> None:
-        with translated_errors():
-            engine.redis.ping()
-
     return {
-        "redis": ping_redis,
+        "redis": lambda: ping_redis(engine.redis, settings.key_prefix),
         "broker": ping_broker,
         "kafka": lambda: kafka.ping(settings, ANSWER_SECONDS),
         "worker": ping_worker,

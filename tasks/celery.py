@@ -9,13 +9,13 @@ from typing import Any
 from celery import Celery, Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TaskPredicate
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
-from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
 from app.bootstrap import Engine, bootstrap
-from app.errors import DependencyUnavailable, EngineError, UnexpectedFailure
+from app.errors import EngineError, UnexpectedFailure
 from app.logs import configure_logging, frames
 from app.settings import load_settings
+from tasks.broker_errors import translated_broker_errors
 from tasks.delivery import PAUSE
 
 HIDDEN = "(…)"
@@ -100,10 +100,8 @@ def enqueue(task: Task[Any, Any], *args: Any, **options: Any) -> Any:
 
     Raises DependencyUnavailable when the broker does not take it; it may have been queued all the same.
     """
-    try:
+    with translated_broker_errors():
         return task.apply_async(args=args, **options)
-    except OperationalError as error:
-        raise DependencyUnavailable("broker") from error
 
 
 logging.captureWarnings(True)

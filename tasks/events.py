@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-import redis
 from celery.utils.time import get_exponential_backoff_interval
-from kombu.exceptions import OperationalError
 
 from app.errors import DependencyUnavailable, UnexpectedFailure
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
+from tasks.broker_errors import translated_broker_errors
 from tasks.celery import EngineTask, app, engine, enqueue
 from tasks.delivery import EVENTS, MAX_RETRY_SECONDS
 
@@ -70,10 +69,8 @@ def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:
 
 def queued(queue: str = EVENTS) -> int:
     """How many tasks wait in a queue. Raises DependencyUnavailable when the broker does not answer."""
-    try:
-        with app.connection_for_write() as connection:
-            channel: Any = connection.default_channel
-            declared = channel.queue_declare(queue)  # passively it would refuse an empty one, which has no key in Redis
-    except (OperationalError, redis.ConnectionError, redis.TimeoutError) as error:  # the channel lets the driver's through
-        raise DependencyUnavailable("broker") from error
+    with translated_broker_errors(), app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1)  # the next sweep is seconds away
+        channel: Any = connection.default_channel
+        declared = channel.queue_declare(queue)  # passively it would refuse an empty one, which has no key in Redis
     return int(declared.message_count)

@@ -1,11 +1,12 @@
 """Pings of what tasks depend on."""
 
-import redis
-from kombu.exceptions import OperationalError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from app.errors import DependencyUnavailable
 from app.health.sweeps import SILENT_SECONDS, Sweeps
-from app.redis_client import unavailable
+from tasks.broker_errors import translated_broker_errors
 from tasks.celery import app
 from tasks.delivery import MAINTENANCE
 from tasks.events import queued
@@ -16,25 +17,16 @@ _SOCKETS = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_S
 
 
 def ping_broker() -> None:
-    """Raise DependencyUnavailable unless the broker accepts a connection."""
-    try:
-        with app.connection_for_write(transport_options=_SOCKETS) as connection:
-            connection.ensure_connection(max_retries=1, timeout=ANSWER_SECONDS)
-    except OperationalError as error:
-        raise unavailable("broker", error) from error
+    """Raise DependencyUnavailable unless the broker accepts a connection, and a write: one that is full answers all else."""
+    with translated_broker_errors(), _connection() as connection:
+        connection.default_channel.client.set("ready", b"", px=1000)
 
 
 def ping_worker() -> None:
     """Raise DependencyUnavailable unless a worker answers."""
     ping_broker()  # through which it is asked
-    try:
-        answers = app.control.ping(timeout=ANSWER_SECONDS, limit=1)
-    except (
-        OperationalError,
-        redis.ConnectionError,
-        redis.TimeoutError,
-    ) as error:  # the answers' queue lets the driver's through
-        raise unavailable("worker", error) from error
+    with translated_broker_errors("worker"), _connection() as connection:
+        answers = app.control.ping(timeout=ANSWER_SECONDS, limit=1, connection=connection)
     if not answers:
         raise DependencyUnavailable("worker", "does not answer")
 
@@ -54,3 +46,11 @@ def ping_beat(sweeps: Sweeps) -> None:
     if waiting:
         raise DependencyUnavailable("beat", f"is heard, and the workers are behind: {waiting} of its tasks wait")
     raise DependencyUnavailable("beat", f"has sent no sweep for lost tasks for {SILENT_SECONDS} s")
+
+
+@contextmanager
+def _connection() -> Iterator[Any]:
+    """A connection of its own: in Celery's pool one may still wait for an answer from a broker that was restarted since."""
+    with app.connection_for_write(transport_options=_SOCKETS) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=ANSWER_SECONDS)
+        yield connection

@@ -4,10 +4,9 @@ import time
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import redis
 from celery import states
 
-from app.errors import DependencyUnavailable
+from tasks.broker_errors import translated_broker_errors
 from tasks.celery import app
 
 # Polled rather than subscribed to: Celery's subscription is one per process and not safe among threads, and a poll of 0.1 ms
@@ -32,10 +31,8 @@ class TaskState(NamedTuple):
 
 def task_state(task_id: str) -> TaskState:
     """The task's state now. Raises DependencyUnavailable when the result backend does not answer."""
-    try:
+    with translated_broker_errors("result backend"):
         meta = app.backend.get_task_meta(task_id)
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise DependencyUnavailable("result backend") from error
     if meta["status"] == states.SUCCESS:
         return TaskState(TaskStatus.SUCCEEDED, meta["result"])
     if meta["status"] in states.EXCEPTION_STATES and meta["status"] != states.RETRY:

@@ -12,7 +12,7 @@ from app.audit.entry import Entry
 from app.audit.mandates import Mandates
 from app.audit.pseudonyms import Pseudonyms
 from app.audit.writer import TrailWriter, audited_key, trail_keys
-from app.redis_client import load_script, next_id, translated_errors
+from app.redis_client import load_script, next_id, raise_if_not_now, translated_errors
 
 SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
@@ -87,9 +87,9 @@ class AuditTrail:
             pipeline.hgetall(anchor)
             pipeline.hmget(head, "sequence", "mac")
             pipeline.xrevrange(stream, count=1)
-            noted, written, last = (
-                None if isinstance(each, redis.ResponseError) else each for each in pipeline.execute(raise_on_error=False)
-            )
+            replies = pipeline.execute(raise_on_error=False)
+        raise_if_not_now(replies)
+        noted, written, last = (None if isinstance(each, redis.ResponseError) else each for each in replies)
         return Ends(
             anchor=None if noted is None else self.chain(trail).open_anchor(noted),
             head=None if written is None else parse_head(*written),

@@ -23,7 +23,7 @@ import redis
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
 from app.audit.entry import OPERATORS, SYSTEM, Deed, Details, Entry, Outcome
 from app.errors import DependencyUnavailable
-from app.redis_client import load_script, translated_errors
+from app.redis_client import load_script, not_now, translated_errors
 
 # A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
 # lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.
@@ -133,8 +133,8 @@ class TrailWriter:
         """Note what became of the orders of a trail. False if another attempt may succeed."""
         if isinstance(reply, redis.exceptions.NoScriptError):
             return False
-        if isinstance(reply, Exception):
-            _fail(orders, reply)
+        if isinstance(reply, redis.RedisError):
+            _fail(orders, not_now(reply) or reply)
             return True
         head = parse_head(*reply) if reply else sealed[-1].head
         if head is None:

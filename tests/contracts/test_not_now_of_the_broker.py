@@ -1,0 +1,92 @@
+"""What everything that asks the broker makes of one that refuses: "not now", and /ready says which dependency it is."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.redis_client import NOT_NOW
+from tests.contracts.ailing_server import STATES, Ailing, Refuses
+
+Ask = Callable[[], dict[str, Any]]
+
+# kombu is the same for each kind of server.
+pytestmark = pytest.mark.parametrize("server", ["valkey"], indirect=True, scope="module")
+
+# Of the states, what is said of the server.
+TOLD = {
+    "readonly": NOT_NOW["READONLY"],
+    "noreplicas": NOT_NOW["NOREPLICAS"],
+    "oom": NOT_NOW["OOM"],
+    "misconf-rdb": NOT_NOW["MISCONF"],
+    "masterdown": NOT_NOW["MASTERDOWN"],
+    "busy": NOT_NOW["BUSY"],
+}
+NOBODY = "does not answer"  # what is said of the worker: there is none
+WELL: dict[str, Any] = {
+    "enqueue": "done",
+    "enqueue for a result": "done",
+    "queued": "done",
+    "task_state": "done",
+    "ping_broker": "done",
+    "ping_worker": f"worker {NOBODY}",
+    "a result tells of a student": False,
+    "status": 503,
+    "/ready": {"worker": [NOBODY], "beat": [f"is unknown: worker {NOBODY}"], "bridge": ["gives no sign of life"]},
+}
+
+
+@pytest.fixture(scope="module")
+def ask(server: Ailing) -> Iterator[Ask]:
+    """Have the same process ask everything once more."""
+    server.admin.flushall()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.contracts.broker_calls"],
+        env=environment | {"MASTERY_REDIS_URL": server.url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+
+        def asked() -> dict[str, Any]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            told: dict[str, Any] = msgspec.json.decode(process.stdout.readline())
+            return told
+
+        yield asked
+        process.terminate()
+
+
+@pytest.mark.parametrize("state", TOLD)
+def test_a_broker_that_refuses(server: Ailing, ask: Ask, state: str) -> None:
+    """Whatever it refuses is DependencyUnavailable, and says what is wrong; afterwards all is as before."""
+    enter, refuses = STATES[state]
+    with enter(server):
+        told = ask()
+    wrong = (
+        {TOLD[state], TOLD["readonly"]} if state == "masterdown" else {TOLD[state]}
+    )  # of writes it says that it is a replica
+    assert (503, True) == (told["status"], {"redis", "broker", "worker"} <= told["/ready"].keys())
+    assert wrong >= {told["/ready"][name][0] for name in ("redis", "broker", "worker")}
+    writes = {told[name] for name in ("enqueue", "enqueue for a result", "ping_broker", "ping_worker")}
+    assert {f"broker {TOLD[state]}"} == writes
+    reads = {told["queued"].removeprefix("broker "), told["task_state"].removeprefix("result backend ")}
+    assert (wrong if refuses is Refuses.ALL else wrong | {"done"}) >= reads
+    assert not told["a result tells of a student"]
+    assert WELL == ask()
+
+
+def test_a_broker_that_was_restarted(server: Ailing, ask: Ask) -> None:
+    """Connections that it closed are in no pool: the first to ask is answered."""
+    assert WELL == ask()
+    server.restart()
+    assert WELL == ask()
