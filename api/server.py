@@ -14,8 +14,9 @@ from gunicorn.http import wsgi
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.errors import SettingsError
 from app.logs import configure_logging
-from app.settings import settings_or_exit
+from app.settings import refuse_exposed, settings_or_exit
 
 # A client that falls silent in the middle of a request, a handshake or an answer is given up. One that trickles is not: that is
 # for the proxy in front.
@@ -43,6 +44,16 @@ control_socket_disable = True  # nobody uses it, and two stacks side by side wou
 errorlog = "-"
 loglevel = _settings.log_level.lower()
 forwarded_allow_ips = ""  # which proxies are believed is a setting of the engine
+
+
+def on_starting(server: Any) -> None:
+    """Keep development secrets on loopback: gunicorn's own options (``-b``, GUNICORN_CMD_ARGS) come after the settings."""
+    try:
+        for address in server.cfg.address:
+            if isinstance(address, tuple):  # others are sockets in the file system
+                refuse_exposed(_settings, address[0])
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 def when_ready(server: Any) -> None:

@@ -63,7 +63,7 @@ def exposed_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterato
         host = _value(settings, place)
         if name not in unused and not is_loopback(host) and _is_development(name, _value(settings, name)):
             refused = f"the development {_kind(name)} is refused where others can connect"
-            yield f"{_variable(name)}: {refused}: {_variable(place)} is {host}"
+            yield f"{_variable(name)}: {refused}: {'Flower' if place == 'flower_host' else 'the API'} listens on {host}"
 
 
 def _reason(name: str, secret: str) -> str | None:

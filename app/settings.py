@@ -177,6 +177,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def refuse_exposed(settings: Settings, host: str) -> None:
+    """Raise SettingsError unless the API may be served at this address, however that was chosen."""
+    served = msgspec.structs.replace(settings, http_host=host)
+    if served.env != "production" and (problems := _unfit_for_others(served)):
+        raise SettingsError("\n".join(problems))
+
+
 def settings_or_exit() -> Settings:
     """The settings of a process whose outermost edge is in gunicorn or Celery: wrong ones end it, with a line for each."""
     try:

@@ -48,9 +48,15 @@ def test_development_secrets_are_not_shown_to_the_world(process: str) -> None:
     ended = start(process, {**dict.fromkeys(PRODUCTION), "MASTERY_HTTP_HOST": "0.0.0.0"})
     assert ended.returncode == 1
     assert ended.stderr.removeprefix("Error: ").splitlines() == [
-        f"MASTERY_{name}: the development secret is refused where others can connect: MASTERY_HTTP_HOST is 0.0.0.0"
+        f"MASTERY_{name}: the development secret is refused where others can connect: the API listens on 0.0.0.0"
         for name in ("JWT_SECRET", "AUDIT_KEY")
     ]
+
+
+def test_gunicorn_s_own_options_do_not_show_them_either() -> None:
+    """Which come after the settings; the address that counts is looked at."""
+    ended = start("api", {**dict.fromkeys(PRODUCTION), "GUNICORN_CMD_ARGS": "--bind 0.0.0.0:0"})
+    assert (ended.returncode, "the API listens on 0.0.0.0" in ended.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("process", PROCESSES)

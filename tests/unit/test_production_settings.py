@@ -180,7 +180,8 @@ def test_development_secrets_are_for_loopback(changes: Changes, lines: list[str]
     said = refusal({**changes}).splitlines()
     assert [line.partition(":")[0] for line in said] == lines
     [(place, host)] = [(name, value) for name, value in changes.items() if name.endswith("_HOST")]
-    assert all(line.endswith(f" is refused where others can connect: {place} is {host}") for line in said)
+    part = "Flower" if "FLOWER" in place else "the API"
+    assert all(line.endswith(f" is refused where others can connect: {part} listens on {host}") for line in said)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "[::1]", "localhost", "LocalHost."])
