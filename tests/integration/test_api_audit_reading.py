@@ -1,12 +1,15 @@
 """Admins read their tenant's audit trail: GET /audit."""
 
 import json
+from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.audit import read_trail
 from app.audit.entry import Deed
+from app.bootstrap import bootstrap
 from app.security.access import Action, Role
 from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi
@@ -39,6 +42,21 @@ def test_the_newest_comes_first_with_all_fields(api: FixedTimeApi) -> None:
         "details": {},
     }
     assert [each["action"] for each in read(api)["entries"]] == ["audit.read", "mastery.query"]
+
+
+def test_a_student_is_found_across_a_change_of_the_key(api: FixedTimeApi) -> None:
+    """By the id, under the pseudonyms of both keys; nothing counts as damaged."""
+    api.post("/mastery/query", QUERY)
+    former = api.engine.settings.audit_key
+    changed = msgspec.structs.replace(api.engine.settings, audit_key="the key that comes after it", audit_key_previous=former)
+    engine = bootstrap(changed, clock=api.engine.clock)
+    with closing(engine.redis):
+        later = FixedTimeApi(engine)
+        later.post("/mastery/query", QUERY)
+        found = read(later, "?student_id=s-1&action=mastery.query")
+        assert [each["sequence"] for each in found["entries"]] == [2, 1]
+        assert len({each["whose"][0] for each in found["entries"]}) == 2
+        assert found["damaged"] == 0
 
 
 def test_a_filter_that_is_given_twice(api: FixedTimeApi) -> None:
