@@ -82,8 +82,9 @@ class AuditEntry(Schema):
     whose = fields.List(
         fields.String(metadata={"example": "9f86d081884c7d659a2feaa0"}),
         required=True,
-        metadata={"description": "Pseudonyms of the students that it is about"},
+        metadata={"description": "Pseudonyms of the students that it is about, the first 20"},
     )
+    students = fields.Integer(required=True, metadata={"description": "How many students it is about"})
     outcome = fields.String(required=True, validate=validate.OneOf(_OUTCOMES))
     correlation_id = fields.String(required=True, metadata={"description": "Empty for what no request asked for"})
     details = fields.Dict(keys=fields.String(), values=fields.Raw(), required=True)
@@ -123,4 +124,5 @@ def read(query: dict[str, Any]) -> Response:
 
 
 def _shown(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in entry.__struct_fields__}
+    shown = {name: getattr(entry, name) for name in entry.__struct_fields__ if name != "whose_others"}
+    return shown | {"students": entry.students}

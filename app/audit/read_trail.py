@@ -27,7 +27,7 @@ class EntryFilter:
 
     def matches(self, entry: Entry) -> bool:
         """Whether this entry is meant."""
-        if self.whose is not None and self.whose.isdisjoint(entry.whose):
+        if self.whose is not None and not entry.is_about(self.whose):
             return False
         if self.since is not None and entry.at < self.since:
             return False

@@ -119,6 +119,17 @@ class TestEntries:
         assert (entry["action"], entry["outcome"], entry["role"]) == ("mastery.ingest", "accepted", "service")
         assert entry["whose"] == [api.engine.audit.pseudonym("t-1", student) for student in ("s-7", "s-8")]
 
+    def test_a_batch_is_found_by_each_of_its_students(self, api: FixedTimeApi) -> None:
+        """Its entry is small, and says how many there are."""
+        events = [quiz(student_id=f"s-{number}") for number in range(300)]
+        assert api.post("/mastery/ingest", {"events": events}, role=Role.SERVICE).status_code == 202
+
+        def found(student_id: str) -> list[int]:
+            path = f"/audit?action=mastery.ingest&student_id={student_id}"
+            return [each["students"] for each in api.call(path, method="GET").get_json()["data"]["entries"]]
+
+        assert [[300], [300], []] == [found("s-3"), found("s-299"), found("s-300")]
+
     def test_a_repeated_request_says_it_too(self, api: FixedTimeApi) -> None:
         """Though its answer was kept, and no view ran."""
         body = {"events": [quiz(student_id="s-7"), {"student_id": "s-9"}]}

@@ -40,6 +40,7 @@ def test_the_newest_comes_first_with_all_fields(api: FixedTimeApi) -> None:
         "outcome": "not_found",
         "correlation_id": "",
         "details": {},
+        "students": 1,
     }
     assert [each["action"] for each in read(api)["entries"]] == ["audit.read", "mastery.query"]
 

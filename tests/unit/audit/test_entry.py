@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.audit.entry import OPERATORS, decode, encode, timestamp
+from app.audit.entry import OPERATORS, Actor, Channel, decode, encode, entry, timestamp
 from app.audit.pseudonyms import Pseudonyms
 from app.errors import InvalidInput
 from app.identifiers import require_identifier
@@ -21,6 +21,19 @@ def test_an_entry_is_readable_json() -> None:
     )
     assert encode(query(7)).decode().replace("{", '{"sequence":0,', 1) == expected
     assert decode(encode(query(7))) == query(7)
+
+
+def test_an_entry_about_many_is_small() -> None:
+    """All are counted and found, though not each has a full pseudonym in it; others are not."""
+    pseudonyms = Pseudonyms(b"key")
+    known = [pseudonyms.of("t-1", f"s-{number}") for number in range(500)]
+    about = entry(datetime(2026, 10, 28, tzinfo=UTC), Channel.API, Actor("service", "tutor"), "mastery.ingest", whose=known)
+    assert len(encode(about)) < 3500
+    stored = decode(encode(about))
+    assert stored is not None
+    assert (known[:20], 500) == (stored.whose, stored.students)
+    assert all(stored.is_about({each}) for each in known)
+    assert not any(stored.is_about({pseudonyms.of("t-1", f"s-{number}")}) for number in range(500, 2000))
 
 
 @pytest.mark.parametrize(
