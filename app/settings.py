@@ -62,6 +62,9 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
 
     # Redis state. Two seconds are long for a command that takes microseconds, and short for a caller who waits.
     redis_timeout_seconds: Seconds = 2.0
+    redis_warning_share: Annotated[float, Meta(gt=0, le=1)] = (
+        0.8  # of its memory: then an operator hears, who needs time to act
+    )
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
 
     # HTTP. One process of 8 threads fills the share of two cores that the other parts leave.

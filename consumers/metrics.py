@@ -10,6 +10,7 @@ from prometheus_client.registry import REGISTRY, Collector
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
+from app.health.memory import memory_of
 from consumers.lag import Lag
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
@@ -51,6 +52,7 @@ class EngineCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """The counters, and the lag; neither while Redis is away, and no lag while Kafka is."""
         yield from self._counters()
+        yield from self._memory()
         try:
             by_partition = self._lag.by_partition()
         except DependencyUnavailable:
@@ -61,6 +63,16 @@ class EngineCollector(Collector):
         for partition, records in by_partition.items():
             lag.add_metric([str(partition)], records)
         yield lag
+
+    def _memory(self) -> Iterator[Metric]:
+        try:
+            memory = memory_of(self._engine.redis)
+        except DependencyUnavailable:
+            return
+        is_nearly_full = memory.share >= self._engine.settings.redis_warning_share
+        yield GaugeMetricFamily("mastery_redis_used_bytes", "Memory that Redis uses", value=memory.used)
+        yield GaugeMetricFamily("mastery_redis_limit_bytes", "Memory that Redis may use", value=memory.limit)
+        yield GaugeMetricFamily("mastery_redis_nearly_full", "1 where that is soon used up", value=is_nearly_full)
 
     def _counters(self) -> Iterator[Metric]:
         try:

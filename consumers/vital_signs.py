@@ -9,10 +9,12 @@ from uuid import uuid4
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState, Heartbeat
+from app.health.memory import MemoryWatch
 
 HEARTBEAT_SECONDS = 1.0
 # Entries (of up to 50 changes each) and dead letters that wait for Kafka: some 15 MB of Redis. Making more can wait.
 WAITING_MARK = 5_000
+MEMORY_SECONDS = 10.0  # between looks at how full Redis is: at full speed that is some 100 MB
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +28,8 @@ class VitalSigns:
         settings = engine.settings
         self._file = Path(settings.bridge_heartbeat_file or settings.data_path / "bridge.heartbeat")
         self._records = self._rejected = 0
-        self._next = 0.0
+        self._next = self._next_memory = 0.0
+        self._memory = MemoryWatch(engine.redis, settings.redis_warning_share)
         self.state = BridgeState.JOINING
         self.kafka_is_away = False
         self.is_choked = False  # so much waits to be delivered to Kafka that no more should be made
@@ -49,6 +52,9 @@ class VitalSigns:
             self._engine.bridges.report(self._name, Heartbeat(told, self._records, self._rejected))
             entries = self._engine.outbox.entries(self._engine.mastery.tenants())
             waiting = sum(entries.values()) + self._engine.ledger.letters_waiting()
+            if time.monotonic() >= self._next_memory:
+                self._next_memory = time.monotonic() + MEMORY_SECONDS
+                self._memory.look()
         except DependencyUnavailable as error:
             _log.warning("%s; no heartbeat", error)
         else:
