@@ -61,6 +61,8 @@ def configure_logging(level: str) -> None:
                 "celery.beat": {"level": "WARNING"},
                 # The loss of a connection, in words that may quote a message; tasks.connection says it, too.
                 "celery.worker.consumer.consumer": {"level": "ERROR"},
+                # That there is a new one, also where it is of no use.
+                "celery.worker.consumer.connection": {"level": "WARNING"},
                 # gunicorn gives its own a handler and a format, and keeps it from ours.
                 "gunicorn.error": {"handlers": [], "propagate": True},
             },

@@ -13,13 +13,13 @@ class Outage:
         self._since: float | None = None
 
     def gone(self, reason: object) -> None:
-        """It does not answer; the reason is what is wrong with it, in words."""
+        """It does not answer, or not as it should; the reason is what is wrong with it, in words."""
         if self._since is None:
             self._since = time.monotonic()
-            self._log.error("%s is away, and asked again until it answers: %s", self._dependency, reason)
+            self._log.error("%s is unavailable, and is asked again until it is not: %s", self._dependency, reason)
 
     def back(self) -> None:
-        """It answers; nothing is said where it did before."""
+        """It answers as it should; nothing is said where it did before."""
         if self._since is not None:
-            self._log.warning("%s is back after %.1f s", self._dependency, time.monotonic() - self._since)
+            self._log.warning("%s is available again after %.1f s", self._dependency, time.monotonic() - self._since)
             self._since = None

@@ -14,13 +14,14 @@ import redis
 from celery import beat
 from kombu.exceptions import OperationalError
 
-from tasks.connection import broker
+from app.outage import Outage
 from tasks.delivery import MAINTENANCE
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)  # when what was never sent was sent last
 TRY_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
+_queues = Outage("broker", _log)  # which may answer and take no messages; tasks.connection tells when it does not answer
 
 
 class Scheduler(beat.Scheduler):
@@ -41,24 +42,36 @@ class Scheduler(beat.Scheduler):
             self.populate_heap()
         return float(super().tick(*args, **kwargs))
 
-    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:  # noqa: ARG002 - one that was lost is of no use
         """Send a task, as soon as the broker takes it."""
-        while not self._sent(entry, producer):
+        failure = self._send(entry)
+        while failure is not None:
+            self._hang_up()
             time.sleep(TRY_AGAIN_SECONDS)
-        broker.back()
+            failure = self._send(entry)
+            if failure is not None:  # over a new connection
+                _queues.gone(failure)
+        _queues.back()
 
-    def _sent(self, entry: Any, producer: Any) -> bool:
+    def _send(self, entry: Any) -> Exception | None:
+        """Send a task, and return None; or why the broker did not take it."""
         try:
             # With no worker about they would pile up. Messages that expire are no way out: whether they have is asked of
             # another machine's clock.
-            if entry.task not in producer.channel.waiting(MAINTENANCE):
-                self.apply_async(entry, producer=producer, advance=False)
+            channel: Any = self.producer.channel
+            if entry.task not in channel.waiting(MAINTENANCE):
+                self.apply_async(entry, producer=self.producer, advance=False)
         except (OperationalError, redis.RedisError) as error:
-            broker.gone(error)
-            return False
+            return error
         except beat.SchedulingError as error:
             if isinstance(error.__context__, OperationalError):
-                broker.gone(error.__context__)
-                return False
+                return error.__context__
             _log.error("%s", error)  # this one only, and again when it is due
-        return True
+        return None
+
+    def _hang_up(self) -> None:
+        """Begin with a new connection: kombu leaves one that failed half closed."""
+        self.__dict__.pop("producer", None)
+        connection = self.__dict__.pop("connection", None)
+        if connection is not None:
+            connection.release()

@@ -5,6 +5,7 @@ nobody looks for it until the visibility timeout, and acknowledge over the conne
 """
 
 import logging
+import time
 import warnings
 from typing import Any
 
@@ -13,6 +14,8 @@ from celery.worker import consumer as celery_consumer
 from celery.worker.state import active_requests
 from kombu.utils.json import dumps
 
+from app.outage import Outage
+from tasks.connection import ASK_AGAIN_SECONDS
 from tasks.transport import QoS, set_aside
 
 _log = logging.getLogger(__name__)
@@ -27,6 +30,8 @@ class Consumer(celery_consumer.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._in_hand: dict[str, Any] = {}  # messages of connections that were lost, by tag
+        self._is_ready = True
+        self._queues = Outage("broker", _log)  # which may answer and take no messages; see also tasks/connection.py
         self._unsaved: set[str] = set()  # tags of those that are in hand here only
         self._done: set[str] = set()  # tags of those that are done, which Redis is to be told
         # Neither gossip nor mingling: they would tell this worker what others do, which it has no use for, and hold up each
@@ -45,11 +50,25 @@ class Consumer(celery_consumer.Consumer):
             qos._delivered.clear()
         with warnings.catch_warnings(action="ignore", category=CPendingDeprecationWarning):  # about a setting that is as it is
             super().on_connection_error_after_connected(exc)
+        self._pause_unless_ready(exc)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """In place of a line for each attempt, some hundred a second where the broker answers that it takes no writes."""
+        self._pause_unless_ready(exc)
 
     def on_ready(self) -> None:
         """Called when messages of a new connection are about to be taken."""
         super().on_ready()
         self._take_up()
+        self._is_ready = True
+        self._queues.back()
+
+    def _pause_unless_ready(self, exc: Exception) -> None:
+        """Wait a second with the next connection where the last one was of no use."""
+        if not self._is_ready:
+            self._queues.gone(exc)
+            time.sleep(ASK_AGAIN_SECONDS)
+        self._is_ready = False
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What takes a message: one that cannot be taken is set aside, and does not stop the others."""

@@ -17,6 +17,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
 
 from app.errors import EngineError
+from app.outage import Outage
 from tasks.celery import engine
 from tasks.delivery import QUEUES
 from tasks.messages import flaw, task_name
@@ -25,6 +26,7 @@ NEWEST = 100  # messages of a queue that are looked at: some 0.1 MB
 BROADCASTS = "broadcasts"  # to all workers, or of what happens to tasks; they are in no queue
 
 _log = logging.getLogger(__name__)
+_lost_messages = Outage("what brings back messages of workers that died", _log)
 
 
 def set_aside(queue: str, message: bytes, reason: str) -> None:
@@ -74,6 +76,15 @@ class QoS(kombu_redis.QoS):
                 pipe.zrem(self.unacked_index_key, *told).hdel(self.unacked_key, *told).execute()
             self.untold.difference_update(told)
 
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Look for messages of workers that are gone, every few seconds; not while the broker takes no writes."""
+        try:
+            super().restore_visible(*args, **kwargs)
+        except self.channel.ResponseError as error:
+            _lost_messages.gone(error)
+        else:
+            _lost_messages.back()
+
     def put_back(self, tag: str, message: Any, *, is_saved: bool) -> None:
         """Back to its queue, to be the next; a message that is not even noted in Redis, too. Raises the driver's errors."""
         if is_saved:
@@ -106,12 +117,20 @@ class Channel(kombu_redis.Channel):
     QoS = QoS
     # What the type stubs of kombu lack.
     connection_errors: tuple[type[Exception], ...]
+    ResponseError: type[Exception]
     _q_for_pri: Callable[[str, int], str]
     _do_restore_message: Callable[..., None]
 
     def _get_client(self) -> Any:
         super()._get_client()  # type: ignore[misc]  # which looks at the driver's version
         return partial(Client, global_keyprefix=self.global_keyprefix)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep bindings from expiring, which takes them an hour; called every second, and kombu would log each failure at length."""
+        try:
+            super().maybe_refresh_binding_expiry()  # type: ignore[misc]  # as above
+        except self.ResponseError as error:
+            _log.debug("bindings are not refreshed yet: %s", error)
 
     def waiting(self, queue: str) -> set[str]:
         """The names of the tasks that wait in a queue, by its newest hundred messages. Raises the driver's errors."""

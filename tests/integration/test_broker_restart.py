@@ -31,7 +31,7 @@ ROUNDS = int(os.environ.get("RESTARTS", "3"))  # RESTARTS=40 by hand: without th
 CHUNKS, EVENTS = 40, 50
 START_SECONDS = 60.0
 OUTAGE_SECONDS = 6.0  # attempts are a second apart
-FEW_LINES = 4  # those two, and that it is connected
+FEW_LINES = 4  # those two, and the same of what a worker does now and then
 QUEUE = "mastery:celery:events"
 IN_HAND = "mastery:celery:unacked"
 
@@ -117,13 +117,33 @@ def test_an_outage_is_a_line_and_its_end_another(valkey: Valkey, worker: Part, e
         wait_for(engine.sweeps.go_on, START_SECONDS)
         before = [len(each.tail()) for each in parts]
         valkey.kill()
-        wait_for(lambda: all("broker is away" in each.tail() for each in parts), START_SECONDS)
+        wait_for(lambda: all("broker is unavailable" in each.tail() for each in parts), START_SECONDS)
         time.sleep(OUTAGE_SECONDS)
         valkey.start()
         valkey.wait_until_loaded()
-        wait_for(lambda: all("broker is back" in each.tail() for each in parts), START_SECONDS)
+        wait_for(lambda: all("broker is available again" in each.tail() for each in parts), START_SECONDS)
         said = [each.tail()[length:] for each, length in zip(parts, before, strict=True)]
         assert [each.exit_code() for each in parts] == [None, None, None]
-    assert [each.count("broker is away") for each in said] == [1, 1, 1], said
-    assert [each.count("broker is back") for each in said] == [1, 1, 1], said
+    assert [each.count("broker is unavailable") for each in said] == [1, 1, 1], said
+    assert [each.count("broker is available again") for each in said] == [1, 1, 1], said
+    assert [each for each in said if "Traceback" in each or each.count("\n") > FEW_LINES] == []
+
+
+@pytest.mark.parametrize(("setting", "well"), [("min-replicas-to-write", 0), ("maxmemory", 0)])
+def test_a_redis_that_takes_no_writes_is_waited_for(
+    valkey: Valkey, worker: Part, engine: Engine, tmp_path: Path, setting: str, well: int
+) -> None:
+    """Too few replicas, or full: it answers, and neither worker nor beat can do anything; both wait, and say so once."""
+    with celery(valkey, tmp_path, "beat") as beat:
+        wait_for(lambda: "ready." in worker.tail(), START_SECONDS)
+        wait_for(engine.sweeps.go_on, START_SECONDS)
+        before = [len(each.tail()) for each in (worker, beat)]
+        engine.redis.config_set(setting, 1)
+        wait_for(lambda: "broker is unavailable" in beat.tail(), START_SECONDS)
+        time.sleep(OUTAGE_SECONDS)
+        engine.redis.config_set(setting, well)
+        engine.redis.delete("mastery:{.tasks}:swept")
+        wait_for(engine.sweeps.go_on, START_SECONDS)
+        said = [each.tail()[length:] for each, length in zip((worker, beat), before, strict=True)]
+        assert [each.exit_code() for each in (worker, beat)] == [None, None]
     assert [each for each in said if "Traceback" in each or each.count("\n") > FEW_LINES] == []
