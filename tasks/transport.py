@@ -2,7 +2,7 @@
 
 - A connection that is lost is closed whatever happens. kombu gives up half-way when Redis does not take a message back, and
   Celery then closes once more what has no connection any more: AttributeError, the end of the worker (celery/kombu#582, #970).
-- What is not a message is set aside as it leaves its queue. kombu and Celery would end the worker over it (celery/celery#4184).
+- What is not a message is set aside as it leaves its queue. They would end the worker over it (celery/celery#4308, #7975).
 
 ``tasks/celery.py`` has kombu use it for redis:// and rediss://.
 """
@@ -126,7 +126,7 @@ class Channel(kombu_redis.Channel):
         return partial(Client, global_keyprefix=self.global_keyprefix)
 
     def maybe_refresh_binding_expiry(self) -> None:
-        """Keep bindings from expiring, which takes them an hour; called every second, and kombu would log each failure at length."""
+        """Keep bindings from expiring, which takes them an hour; kombu tries each second, and logs each failure at length."""
         try:
             super().maybe_refresh_binding_expiry()  # type: ignore[misc]  # as above
         except self.ResponseError as error:
