@@ -22,6 +22,7 @@ from api.parsing import JsonBlueprint, StrictParser
 from api.responses import ErrorCode, Failure, envelope, failure, success
 from app.events.decode_by_field import mend_surrogates
 from app.events.event_log import EventLog
+from app.events.event_quota import QuotaExceeded
 from app.events.ingest_events import Verdict, claimed_id, ingest_events, read_claim
 from app.security.access import Action
 
@@ -121,6 +122,14 @@ class Ingested(Schema):
     events = fields.List(fields.Nested(EventAnswer), required=True)
 
 
+@blueprint.errorhandler(QuotaExceeded)
+def too_many(error: QuotaExceeded) -> Response:
+    """All that a tenant may send in a minute was sent. No answer is kept for the key: the same request may succeed soon."""
+    headers = {"Retry-After": str(error.seconds)}
+    details = {"tenant_id": [str(error)]}
+    return failure(429, ErrorCode.RATE_LIMITED, "The tenant's quota is used up for this minute.", details, headers)
+
+
 def event_log() -> EventLog:
     """What this application appends events to."""
     return cast("EventLog", current_app.extensions["event_log"])
@@ -167,6 +176,7 @@ def _take_over(elements: Sequence[bytes], *, is_list: bool) -> Response:
         log=event_log(),
         now=engine().clock(),
         beyond_quota=partial(engine().mastery.beyond_quota, principal().tenant),
+        admit=partial(engine().event_quota.admit, principal().tenant),
         traceparent=_traceparent(),
     )
     if all(verdict.error is not None for verdict in verdicts):

@@ -8,6 +8,7 @@ from app.audit.trail import AuditTrail
 from app.clock import Clock, system_clock
 from app.errors import SettingsError
 from app.events.bridges import Bridges
+from app.events.event_quota import EventQuota
 from app.events.ledger import Ledger
 from app.events.losses import Losses
 from app.events.positions import Positions
@@ -36,6 +37,7 @@ class Engine:
     positions: Positions
     losses: Losses
     bridges: Bridges
+    event_quota: EventQuota
     task_owners: TaskOwners
     audit: AuditTrail
     idempotency_keys: IdempotencyKeys
@@ -60,6 +62,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         ledger=Ledger(client, settings.key_prefix),
         positions=Positions(client, settings.key_prefix),
         losses=Losses(client, settings.key_prefix),
+        event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),

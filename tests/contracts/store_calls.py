@@ -121,6 +121,7 @@ def _mastery(engine: Engine) -> dict[str, Call]:
     return {
         "mastery.merge": Call(GROWS, merge),
         "mastery.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
+        "event_quota.admit": Call(WRITES, lambda: engine.event_quota.admit("t", 1)),
         "mastery.beyond_quota": Call(READS, lambda: store.beyond_quota("t", [STUDENT])),
         "mastery.begin_chunk": Call(GROWS, lambda: store.begin_chunk(["t"], "another")),
         "mastery.chunk_done": Call(WRITES, lambda: store.chunk_done(["t"], "another")),

@@ -195,6 +195,29 @@ def test_students_beyond_the_quota(settings: Settings) -> None:
     engine.redis.close()
 
 
+def test_events_beyond_the_quota(settings: Settings) -> None:
+    """Whoever of the tenant sends them: 429 until the minute is over, nothing is taken, and the key stays free."""
+    engine = bootstrap(replace(settings, quota_events="100, t-1=5"), clock=lambda: NOW)
+    api = FixedTimeApi(engine)
+    post, events = poster(api), [quiz() for _ in range(3)]
+    assert post({"events": events}).status_code == 202
+    answer = post({"events": events}, "k-1", subject="another")
+    assert answer.status_code == 429
+    assert answer.get_json()["error"] == {
+        "code": "RATE_LIMITED",
+        "message": "The tenant's quota is used up for this minute.",
+        "details": {"tenant_id": ["the tenant may send 5 events a minute"]},
+    }
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert post({"events": events[:2]}).status_code == 202
+    assert post({"events": [{**event, "tenant_id": "t-2"} for event in events]}, tenant="t-2").status_code == 202
+    assert len(taken(api)) == 8
+    engine.redis.delete(f"{settings.key_prefix}:{{t-1}}:events-minute")  # the minute is over
+    assert post({"events": events}, "k-1", subject="another").status_code == 202
+    api.event_log.close()
+    engine.redis.close()
+
+
 def test_who_may_not_send_events(post: Post, live_api: LiveApi) -> None:
     """Students and teachers get 403, whatever they send; without a token it is 401."""
     for role in (Role.STUDENT, Role.TEACHER):
