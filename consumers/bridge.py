@@ -56,16 +56,15 @@ class Bridge:
         self._settings = settings
         self._topic = settings.events_topic
         self._enqueue = enqueue
-        self._consumer = connect(self.kafka_failed)
-        self._partitions = Partitions(self._consumer, engine)
-        self._commits = Commits(self._consumer, self._topic, self._partitions, engine.ledger)
+        self._connect = connect
+        self._open()
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
         self._signs = VitalSigns(engine)
         self._stopped = Flag()
 
     def run(self) -> None:
         """Bridge records until ``stop`` is called, then commit, leave the group and return."""
-        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._subscribe()
         try:
             while not self._stopped.is_set():
                 self.step()
@@ -83,6 +82,9 @@ class Bridge:
         self._report()
         if self._partitions.unknown and not self._insist(self._partitions.find):
             return 0
+        if self._partitions.is_obsolete:
+            self._reconnect()
+            return 0
         with timed("read"):
             messages, ends = self._read()
         if not self._insist(self._partitions.verify):  # afterwards: what it finds holds for all that was read
@@ -92,6 +94,24 @@ class Bridge:
             self._take(last, ends)
         self._commits.commit()
         return len(messages)
+
+    def _open(self) -> None:
+        self._consumer = self._connect(self.kafka_failed)
+        self._partitions = Partitions(self._consumer, self._engine)
+        self._commits = Commits(self._consumer, self._topic, self._partitions, self._engine.ledger)
+
+    def _subscribe(self) -> None:
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def _reconnect(self) -> None:
+        """Read the topic that was made anew with a new consumer.
+
+        librdkafka's keeps the leader epochs of the former one, which are above those of the new one, and would read nothing.
+        """
+        self._consumer.close()
+        self._signs.state = BridgeState.JOINING
+        self._open()
+        self._subscribe()
 
     def _read(self) -> tuple[list[Message], dict[Partition, Offset]]:
         """Some records, and where the partitions end that were read to their end."""

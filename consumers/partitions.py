@@ -32,6 +32,7 @@ class Partitions:
         self._ids = TopicIds(engine.settings)
         self._take_up = TakeUp(consumer, engine, self._ids)
         self._next_find = self._next_verify = self._next_ask = 0.0
+        self.is_obsolete = False  # the topic was made anew since the consumer began: another consumer has to read it
         self.source = ""
         self.topic_id: TopicId = NO_ID
         self.positions: dict[Partition, Offset | None] = {}  # None: not found yet
@@ -83,8 +84,14 @@ class Partitions:
         """
         if not self.unknown or time.monotonic() < self._next_find:
             return
+        if self.source and self.is_another_topic():
+            self.is_obsolete = True
+            return
         was_read = any(position is not None for position in self.positions.values())
         found = self._take_up.take_up(self.unknown, was_read=was_read)
+        if self.source and self.topic_id != found.topic_id:  # it was made anew at this very moment
+            self.is_obsolete = True
+            return
         self.source, self.topic_id = found.source, found.topic_id
         for partition, position in found.positions.items():
             try:
