@@ -95,6 +95,7 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
     register_access(app)
     register_body_limits(app)
     task_states.register_waiters(app)
+    health.register_readiness(app)
     api = openapi(app)
     register_error_handlers(app)
     for blueprint in (

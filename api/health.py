@@ -1,14 +1,18 @@
 """Routes that anyone may call: what this is, whether it lives, whether it can work."""
 
-from flask import Response
+from typing import cast
+
+from flask import Flask, Response, current_app
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
-from api.authentication import engine
-from api.ingest import event_log
 from api.responses import VERSION, ErrorCode, Failure, envelope, failure, success
-from app.health.readiness import OK, check_readiness, ping_bridge, ping_redis, ping_state
+from app.bootstrap import Engine
+from app.events.event_log import EventLog
+from app.health.readiness import OK, Ping, SharedReadiness, check_readiness, ping_bridge, ping_redis, ping_state
 from tasks.health import ping_beat, ping_broker, ping_worker
+
+_READINESS = "readiness"
 
 blueprint = Blueprint("health", __name__, description="Service information and health")
 
@@ -57,19 +61,24 @@ def alive() -> Response:
 @blueprint.alt_response(503, schema=Failure, description="A dependency does not answer: details names it")
 def ready() -> Response:
     """Whether every dependency answers"""
-    served = engine()
-    readiness = check_readiness(
-        {
-            "redis": lambda: ping_redis(served.redis, served.settings.key_prefix),
-            "broker": ping_broker,
-            "kafka": event_log().ping,
-            "worker": ping_worker,
-            "beat": lambda: ping_beat(served.sweeps),
-            "bridge": lambda: ping_bridge(served.bridges),
-            "state": lambda: ping_state(served.losses),
-        }
-    )
+    readiness = cast("SharedReadiness", current_app.extensions[_READINESS]).now()
     if readiness.ready:
         return success({"status": readiness.status, "dependencies": readiness.dependencies})
     details = {name: [state] for name, state in readiness.dependencies.items() if state != OK}
     return failure(503, ErrorCode.SERVICE_UNAVAILABLE, "Not ready.", details)
+
+
+def register_readiness(app: Flask) -> None:
+    """Say which dependencies there are."""
+    served: Engine = app.extensions["engine"]
+    event_log: EventLog = app.extensions["event_log"]
+    pings: dict[str, Ping] = {
+        "redis": lambda: ping_redis(served.redis, served.settings.key_prefix),
+        "broker": ping_broker,
+        "kafka": event_log.ping,
+        "worker": ping_worker,
+        "beat": lambda: ping_beat(served.sweeps),
+        "bridge": lambda: ping_bridge(served.bridges),
+        "state": lambda: ping_state(served.losses),
+    }
+    app.extensions[_READINESS] = SharedReadiness(lambda: check_readiness(pings))

@@ -1,8 +1,10 @@
 """Ask every dependency whether it answers; the engine is ready when all do."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import NamedTuple, TypeAlias
 
 import redis
@@ -16,6 +18,8 @@ from app.redis_client import translated_errors
 Ping: TypeAlias = Callable[[], None]
 
 OK = "ok"
+# What was found so long ago is still told to those who ask during the next check. A check takes 2 to 3 s at most.
+RECENT_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +47,29 @@ def check_readiness(pings: Mapping[str, Ping]) -> Readiness:
         found = list(pool.map(_state, pings, pings.values()))
     states = {name: state for name, (state, _) in zip(pings, found, strict=True)}
     return Readiness(all(answers for _, answers in found), states, degraded=any(state != OK for state in states.values()))
+
+
+class SharedReadiness:
+    """One check at a time, however many ask: a dependency that is away is waited for by one thread, not by all. Thread-safe."""
+
+    def __init__(self, check: Callable[[], Readiness], clock: Callable[[], float] = time.monotonic) -> None:
+        self._check = check
+        self._clock = clock
+        self._checking = Lock()
+        self._found: tuple[float, Readiness] | None = None
+
+    def now(self) -> Readiness:
+        """What a check finds; while another is under way, what the one before found, if that was recently."""
+        before = self._found
+        is_recent = before is not None and self._clock() - before[0] <= RECENT_SECONDS
+        if not self._checking.acquire(blocking=not is_recent) and before is not None:
+            return before[1]
+        try:
+            if self._found is before or self._found is None:  # else somebody has looked while we waited
+                self._found = (self._clock(), self._check())
+            return self._found[1]
+        finally:
+            self._checking.release()
 
 
 def _state(name: str, ping: Ping) -> tuple[str, bool]:
