@@ -1,8 +1,4 @@
-"""Request bodies are read to their end before the application sees the request.
-
-A server that answers while the client still sends must cut the connection, and the client may never learn why it was refused
-(RFC 9112 section 9.6). Read first, a body that is too large, or that nobody may send, still gets its answer.
-"""
+"""Request bodies: how large each route's may be, and that the application sees them whole, or learns that they are not."""
 
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -14,7 +10,6 @@ from flask import Flask, current_app, request
 # Of a route that takes no list: its fields need 1 KB. What is wrong with a larger body would take long to find, and to tell.
 SMALL_BODY_BYTES = 16_384
 PIECE_BYTES = 65_536
-DROPPED_BYTES = 32_000_000  # of a body that is too large, so much more is read and dropped; then the client is cut off
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -36,7 +31,7 @@ def register_body_limits(app: Flask) -> None:
 
 
 class WholeBody:
-    """WSGI middleware that reads the body, and leaves it to Flask to compare it with its length.
+    """WSGI middleware that reads the body, which the server has at hand, and leaves it to Flask to compare it with its length.
 
     Flask answers 413 for a length above ``max_bytes``, and 400 for a body that is shorter than its length: it did not arrive
     whole. A body in chunks, which has no length, is given one.
@@ -44,7 +39,6 @@ class WholeBody:
 
     def __init__(self, application: WSGIApplication, max_bytes: int) -> None:
         self._application = application
-        self._read_at_most = max_bytes + DROPPED_BYTES
         self._max_bytes = max_bytes
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -56,11 +50,11 @@ class WholeBody:
     def _read(self, environ: WSGIEnvironment) -> None:
         source, body, size = environ["wsgi.input"], BytesIO(), 0
         try:
-            while size <= self._read_at_most and (piece := source.read(PIECE_BYTES)):
+            while piece := source.read(PIECE_BYTES):
                 size += len(piece)
                 if size <= self._max_bytes:
                     body.write(piece)
-        except Exception:  # noqa: BLE001 - a broken chunk, silence, a lost client: each server has its own errors for them
+        except Exception:  # noqa: BLE001 - a broken chunk, a body that was cut: each server has its own errors for them
             size += 1  # what did not come counts, so that the body is shorter than its length
         body.seek(0)
         environ["wsgi.input"] = body

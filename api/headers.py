@@ -13,7 +13,7 @@ from app.idempotency import HEADER as IDEMPOTENCY_HEADER
 from app.settings import Settings, listed
 
 # A JSON answer loads nothing, whatever it contains and however it is opened.
-_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+NOTHING_IS_LOADED = "default-src 'none'; frame-ancestors 'none'"
 # The page of the routes loads what the engine serves, and calls the engine. Swagger UI's images are in its stylesheet.
 _DOCS = "; ".join(
     (
@@ -28,7 +28,7 @@ _DOCS = "; ".join(
     )
 )
 
-_ALWAYS = {
+ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
     "Referrer-Policy": "no-referrer",
@@ -50,13 +50,13 @@ _PREFLIGHT_SECONDS = 600  # then a browser asks again: an origin that was taken 
 def register_headers(app: Flask, settings: Settings) -> None:
     """Protect every answer that leaves the application, failures and files too."""
 
-    always = _ALWAYS | ({"Strict-Transport-Security": _HSTS} if settings.env == "production" else {})
+    always = ALWAYS | ({"Strict-Transport-Security": _HSTS} if settings.env == "production" else {})
 
     @app.after_request
     def protect(response: Response) -> Response:
         headers = response.headers
         # Nothing else sets these, so they need not be looked for, each of them, among those that are there.
-        headers.extend(always | {"Content-Security-Policy": _DOCS if request.endpoint == DOCS_PAGE else _NOTHING})
+        headers.extend(always | {"Content-Security-Policy": _DOCS if request.endpoint == DOCS_PAGE else NOTHING_IS_LOADED})
         # Answers are about persons, or about this moment. Files may be kept if they are asked for again.
         headers.setdefault("Cache-Control", "no-store")
         return response

@@ -1,6 +1,7 @@
 """The envelope of every answer, and the correlation id that ties an answer to the log. Source: design section 5."""
 
 import re
+from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from random import getrandbits
@@ -83,7 +84,7 @@ def envelope(data: type[Schema]) -> type[Schema]:
 
 def success(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A successful answer."""
-    return _respond({"success": True, "data": data, "meta": _meta()}, status, headers)
+    return _respond({"success": True, "data": data, "meta": _meta(engine().clock(), correlation_id())}, status, headers)
 
 
 def failure(
@@ -97,8 +98,15 @@ def failure(
     told, more = _first(details or {})
     if more:
         message = f"{message} {MAX_PROBLEMS} problems are told, {more} more are not."
-    error = {"code": code, "message": message, "details": told}
-    return _respond({"success": False, "error": error, "meta": _meta()}, status, headers)
+    return _respond(envelope_of_failure(code, message, told, engine().clock(), correlation_id()), status, headers)
+
+
+def envelope_of_failure(
+    code: ErrorCode, message: str, details: dict[str, list[str]], now: datetime, correlation: str
+) -> dict[str, Any]:
+    """A failure's body, also where there is no request of Flask's."""
+    error = {"code": code, "message": message, "details": details}
+    return {"success": False, "error": error, "meta": _meta(now, correlation)}
 
 
 def correlation_id() -> str:
@@ -143,6 +151,6 @@ def _beginning(text: str) -> str:
     return shown.encode(errors="backslashreplace").decode()
 
 
-def _meta() -> dict[str, str]:
-    timestamp = engine().clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"timestamp": timestamp, "version": VERSION, "correlation_id": correlation_id()}
+def _meta(now: datetime, correlation: str) -> dict[str, str]:
+    timestamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"timestamp": timestamp, "version": VERSION, "correlation_id": correlation}

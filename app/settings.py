@@ -71,6 +71,11 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
     http_port: Port = 8005
     http_workers: Annotated[int, Meta(ge=1, le=64)] = 1
     http_threads: Annotated[int, Meta(ge=1, le=256)] = 8
+    # Connections of a process: slow, idle and busy ones. Each takes a file descriptor, of which systems often grant 1,024.
+    http_connections: Annotated[int, Meta(ge=16, le=100_000)] = 800
+    # From a request's first byte to its last: 2 MB at 200 KB a second. Then its sender is given up.
+    http_request_seconds: Annotated[float, Meta(ge=1, le=600)] = 10.0
+    http_max_header_bytes: Annotated[int, Meta(ge=4096, le=1_000_000)] = 32_768  # of one header: a token with 500 cohorts
     http_max_body_bytes: Annotated[int, Meta(ge=1024, le=100_000_000)] = 2_000_000
     calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it is handed a 202
     # So many callers of a process wait at a time, each with a thread of its own; others get their 202 at once. One thread at

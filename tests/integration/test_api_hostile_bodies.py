@@ -11,12 +11,12 @@ import pytest
 import requests
 
 from api.bodies import SMALL_BODY_BYTES
-from api.server import SILENCE_SECONDS
 from tests.integration.conftest import LiveApi
 from tests.stack import wait_for
 
 ROUTES = ["/mastery/query", "/mastery/calculate"]
 LARGE = b'{"student_id": "' + b"a" * 10_000_000 + b'"}'
+PATIENCE_SECONDS = 5.0  # less than any client is waited for
 DEEP = 1_020  # too deep to read, and of at most 16 KB
 
 
@@ -258,9 +258,10 @@ def test_a_client_that_sends_first_and_listens_then(live_api: LiveApi, status: i
 )
 @pytest.mark.parametrize("half_close", [True, False])
 def test_bodies_that_do_not_arrive_whole(live_api: LiveApi, request_: bytes, half_close: bool) -> None:
-    """Broken chunks, or less than was announced, whether the client ends or falls silent: 400, and no thread waits for ever."""
+    """Broken chunks, or less than was announced: 400, or 408 where the client falls silent instead of ending."""
     answer = talk(live_api, request_, half_close=half_close)
-    assert answer.startswith("HTTP/1.1 400 ")
+    is_broken = b"zz" in request_ or b"{}{}" in request_
+    assert answer.startswith("HTTP/1.1 400 " if is_broken or half_close else "HTTP/1.1 408 ")
     assert json.loads(answer.partition("\r\n\r\n")[2])["error"]["code"] == "MALFORMED_REQUEST"
 
 
@@ -271,8 +272,8 @@ def test_clients_that_fall_silent_in_the_middle_of_a_request(live_api: LiveApi, 
     with ExitStack() as silent:
         for _ in range(live_api.stack.settings.http_threads + 1):
             silent.enter_context(socket.create_connection((host, int(port)), timeout=30)).sendall(begun)
-        time.sleep(0.5)  # until each has a thread
-        assert requests.get(f"{live_api.url}/health", timeout=4 * SILENCE_SECONDS).status_code == 200
+        time.sleep(0.5)  # until each is heard
+        assert requests.get(f"{live_api.url}/health", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def test_clients_that_do_not_close_hold_up_nobody(live_api: LiveApi) -> None:
@@ -282,7 +283,7 @@ def test_clients_that_do_not_close_hold_up_nobody(live_api: LiveApi) -> None:
         for _ in range(live_api.stack.settings.http_threads - 1):
             client = idle.enter_context(socket.create_connection((host, int(port)), timeout=30))
             client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert requests.get(f"{live_api.url}/health", timeout=SILENCE_SECONDS).status_code == 200
+        assert requests.get(f"{live_api.url}/health", timeout=PATIENCE_SECONDS).status_code == 200
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
 

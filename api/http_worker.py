@@ -1,0 +1,207 @@
+"""gunicorn's worker process: an event loop collects whole requests and sends answers, threads compute them in between.
+
+gunicorn's own workers read and write in the threads that answer: eight clients who send a byte now and then take all of them.
+The rest is gunicorn's: its processes, its parser, its WSGI environment and responses. docs/decisions/0017 has the figures.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from gunicorn import sock
+from gunicorn.http import wsgi
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidHTTPVersion,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.base import Worker
+
+from api.connections import Connection, Limits
+from api.refusals import refusal
+from app.logs import frames
+
+TICK_SECONDS = 1.0  # how late a connection may be given up; gunicorn wants to hear of its workers every 30 s
+STOP_IDLE_SECONDS = 1.0  # so long a stopping process waits for requests that clients may have sent before they hear of it
+STOP_TICK_SECONDS = 0.05
+SERVER = "mastery"  # answers do not say what serves them
+
+# What the parser finds wrong, where there is a better word for it than 400.
+_STATUS: dict[type[Exception], int] = {
+    LimitRequestLine: 414,
+    ExpectationFailed: 417,
+    LimitRequestHeaders: 431,
+    UnsupportedTransferCoding: 501,
+    InvalidHTTPVersion: 505,
+}
+_log = logging.getLogger(__name__)
+
+
+class AnswerBytes:
+    """In place of a socket: keeps what gunicorn sends."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self._parts.append(bytes(data))
+
+    def send(self, data: bytes) -> int:
+        """100 Continue, which the connection has sent when it was due."""
+        return len(data)
+
+    def joined(self) -> bytes:
+        return b"".join(self._parts)
+
+
+class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
+    """One process. Its settings are gunicorn's, but for ``limits``, which ``api/server.py`` makes from the engine's."""
+
+    limits: Limits
+
+    def init_process(self) -> None:
+        self._connections: set[Connection] = set()
+        self._loop = uvloop.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._threads = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="answers")
+        super().init_process()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
+
+    def run(self) -> None:
+        """Serve until told to stop, or until the parent is gone."""
+        self._loop.run_until_complete(self._serve())
+        self._threads.shutdown(wait=False)
+
+    async def _serve(self) -> None:
+        context = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        servers = [await self._listen(listener, context) for listener in self.sockets]
+        certificate = _Certificate(self.cfg)
+        while not self._stopped.is_set() and self.ppid == os.getppid():
+            self._tick()
+            if context is not None:
+                certificate.renew(context)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), TICK_SECONDS)
+        self._stopped.set()
+        for server in servers:
+            server.close()
+        await self._finish()
+
+    async def _listen(self, listener: Any, context: ssl.SSLContext | None) -> asyncio.AbstractServer:
+        seconds = None if context is None else self.limits.request_seconds
+        return await self._loop.create_server(
+            lambda: Connection(self, self._loop.time),
+            sock=listener.sock,
+            ssl=context,
+            backlog=self.cfg.backlog,
+            ssl_handshake_timeout=seconds,
+            ssl_shutdown_timeout=None if context is None else self.limits.linger_seconds,
+        )
+
+    def _tick(self) -> None:
+        """Tell gunicorn that we live, and give up the connections whose time is over."""
+        self.notify()
+        now = self._loop.time()
+        for connection in list(self._connections):
+            if connection.deadline is not None and connection.deadline <= now:
+                connection.expire()
+
+    async def _finish(self) -> None:
+        """Let requests in hand be answered, for as long as gunicorn grants."""
+        now = self._loop.time()
+        while self._connections and self._loop.time() < now + self.cfg.graceful_timeout:
+            for connection in self._connections:
+                connection.stop(now + STOP_IDLE_SECONDS)
+            self._tick()
+            await asyncio.sleep(STOP_TICK_SECONDS)
+
+    def opened(self, connection: Connection) -> None:
+        """Keep it; where there are too many, at the cost of one that waits for its client, the one next to be given up."""
+        self._connections.add(connection)
+        if len(self._connections) > self.cfg.worker_connections:
+            waiting = (each for each in self._connections if each.is_waiting and each is not connection)
+            min(waiting, key=lambda each: each.deadline or 0.0, default=connection).abort()
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def waiting_bytes(self) -> int:
+        return sum(connection.waiting_bytes for connection in self._connections)
+
+    def answer(self, connection: Connection, *, is_last: bool) -> None:
+        self._threads.submit(self._compute, connection, is_last=is_last)
+
+    def _compute(self, connection: Connection, *, is_last: bool) -> None:
+        """Answer a request, in a thread. Whatever goes wrong, the client hears of it: this is the thread's outermost edge."""
+        request, connection.request = connection.request, b""
+        if not request:
+            return  # its client has left while others had their turn
+        try:
+            answer, goes_on = self._handle(connection, request, is_last=is_last)
+        except (ParseException, NoMoreData) as error:
+            is_cut_head = isinstance(error, NoMoreData) and len(request) > self.limits.head_bytes
+            status = 431 if is_cut_head else _STATUS.get(type(error), 400)
+            answer, goes_on = refusal(status, type(error).__name__), False  # its words quote what was sent
+        except Exception as error:  # noqa: BLE001
+            _log.error("the server failed: %s", frames(error))
+            answer, goes_on = refusal(500, type(error).__name__), False
+        with suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
+            self._loop.call_soon_threadsafe(partial(connection.send, answer, goes_on=goes_on and not is_last))
+
+    def _handle(self, connection: Connection, request: bytes, *, is_last: bool) -> tuple[bytes, bool]:
+        """The answer, and whether the connection may be used again."""
+        parser, sent = RequestParser(self.cfg, [request], connection.peer), AnswerBytes()
+        message = next(parser)
+        response, environ = wsgi.create(message, sent, connection.peer, connection.server, self.cfg)
+        response.version = SERVER
+        environ["wsgi.multithread"] = True
+        body = self.wsgi(environ, response.start_response)
+        if is_last or self._stopped.is_set():
+            response.force_close()
+        with closing(body) if hasattr(body, "close") else nullcontext():
+            for part in body:
+                response.write(part)
+            response.close()
+        # What the parser left would be taken for a request by whoever sees where this one ends otherwise than we do.
+        is_used_up = parser.finish_body() and not parser.unreader.take_buffered()
+        return sent.joined(), is_used_up and not response.should_close()
+
+
+class _Certificate:
+    """The files of the API's certificate: a renewed one counts within a second, for whoever connects then."""
+
+    def __init__(self, cfg: Any) -> None:
+        self._cfg = cfg
+        self._seen = self._state() if cfg.is_ssl else None
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Take the files into use if they have changed and go together; until then the certificate from before counts."""
+        try:
+            state = self._state()
+            if state == self._seen:
+                return
+            sock.ssl_context(self._cfg)  # raises for what cannot be used
+            context.load_cert_chain(self._cfg.certfile, self._cfg.keyfile)
+            self._seen = state
+        except OSError as error:  # which an SSLError is; the files are being replaced, one by one
+            _log.warning("the certificate cannot be renewed yet: %s", type(error).__name__)
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        stats = [Path(name).stat() for name in (self._cfg.certfile, self._cfg.keyfile)]
+        return [(each.st_mtime_ns, each.st_ino, each.st_size) for each in stats]

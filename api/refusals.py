@@ -1,0 +1,47 @@
+"""Answers to what never reaches the application, because it is no request, or too large, or too slow: the same envelope."""
+
+import logging
+from http import HTTPStatus
+from uuid import uuid4
+
+import msgspec
+
+from api.headers import ALWAYS, NOTHING_IS_LOADED
+from api.responses import CORRELATION_HEADER, ErrorCode, envelope_of_failure
+from app.clock import system_clock
+
+_MESSAGES = {
+    400: "This is not a request that can be read (RFC 9112).",
+    408: "The request did not arrive in time.",
+    414: "The request's first line is too long.",
+    417: "Expect may only be 100-continue.",
+    431: "The headers are too large, or too many.",
+    501: "The only transfer coding is chunked.",
+    503: "The service is busy; try again later.",
+    505: "Speak HTTP/1.1.",
+}
+_CODES = {500: ErrorCode.INTERNAL_ERROR, 503: ErrorCode.SERVICE_UNAVAILABLE}
+RETRY_AFTER_SECONDS = "5"
+_log = logging.getLogger(__name__)
+
+
+def refusal(status: int, reason: str) -> bytes:
+    """The whole answer, after which the connection ends. The reason goes to the log, and has nothing of what was sent."""
+    code = _CODES.get(status, ErrorCode.MALFORMED_REQUEST)
+    message = _MESSAGES.get(status, "The service failed.")
+    correlation_id = str(uuid4())
+    _log.info("a request cannot be read: %s, answered %d, correlation id %s", reason, status, correlation_id)
+    body = msgspec.json.encode(envelope_of_failure(code, message, {}, system_clock(), correlation_id))
+    headers = {
+        **ALWAYS,
+        "Server": "mastery",
+        "Content-Security-Policy": NOTHING_IS_LOADED,
+        "Cache-Control": "no-store",
+        CORRELATION_HEADER: correlation_id,
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **({"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}),
+    }
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body

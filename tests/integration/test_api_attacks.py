@@ -1,0 +1,341 @@
+"""Clients that mean harm, or have a bad network, over sockets to a real API process: the others are answered all the same.
+
+The process has few threads, few connections and little patience, so that a few sockets and seconds show what hundreds would.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from uuid import uuid4
+
+import psutil
+import pytest
+import requests
+
+from api.connections import AHEAD_BYTES
+from app.bootstrap import bootstrap
+from app.security.access import Role
+from app.security.tokens import development_token
+from app.settings import load_settings
+from benchmarks.stacks import PROJECT
+from cli.ports import claim_port
+from tests.stack import RAISED_LIMITS, wait_for
+
+THREADS, CONNECTIONS, REQUEST_SECONDS = 2, 40, 3
+READY_SECONDS, STOP_SECONDS = 30.0, 15.0
+PATIENCE_SECONDS = 2.0  # less than any client is waited for
+# What the process takes for itself, and then for what was sent to it in these tests: 75 and 64 MB, and some for the allocator.
+MEMORY_BYTES = 220_000_000
+
+
+class ApiProcess:
+    """The API alone, as it is deployed, over a Valkey."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.settings = load_settings(environment)
+        self.log = log
+        with log.open("ab") as out:
+            command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server"]
+            self.process = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **environment}, stdout=out, stderr=out)
+        host = self.settings.http_host
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        token = development_token(self.settings, role=Role.ADMIN, tenant="t-1", subject="tester", now=datetime.now(UTC))
+        return {"Authorization": f"Bearer {token}"}
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection((self.settings.http_host, self.settings.http_port), timeout=READY_SECONDS)
+
+    def talk(self, *parts: bytes) -> bytes:
+        """Send this, and listen until the API closes the connection."""
+        with self.connect() as connection:
+            for part in parts:
+                connection.sendall(part)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    def answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/health", timeout=PATIENCE_SECONDS).ok
+        except requests.RequestException:
+            return False
+
+    def resident_bytes(self) -> int:
+        processes = [self.process.pid, *(child.pid for child in psutil.Process(self.process.pid).children())]
+        return max(psutil.Process(pid).memory_info().rss for pid in processes)
+
+
+@contextmanager
+def api_process(folder: Path, redis_url: str, **variables: str) -> Iterator[ApiProcess]:
+    """One of them, until it is no longer needed."""
+    environment = {
+        **RAISED_LIMITS,
+        "MASTERY_REDIS_URL": redis_url,
+        "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:1",  # where nothing listens: no event is sent
+        "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}",
+        "MASTERY_DATA_DIR": str(folder),
+        "MASTERY_HTTP_PORT": str(claim_port()),
+        "MASTERY_HTTP_THREADS": str(THREADS),
+        "MASTERY_HTTP_CONNECTIONS": str(CONNECTIONS),
+        "MASTERY_HTTP_REQUEST_SECONDS": str(REQUEST_SECONDS),
+        **variables,
+    }
+    api = ApiProcess(environment, folder / "api.log")
+    try:
+        wait_for(lambda: api.process.poll() is not None or api.answers(), READY_SECONDS)
+        assert api.process.poll() is None, api.log.read_text()
+        yield api
+    finally:
+        api.process.terminate()
+        try:
+            api.process.wait(STOP_SECONDS)
+        finally:
+            api.process.kill()
+
+
+@pytest.fixture(scope="module")
+def api_alone(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[ApiProcess]:
+    with api_process(tmp_path_factory.mktemp("api"), redis_url) as api:
+        yield api
+
+
+HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "
+POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+ASSET = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+# What is sent at once, and what then follows a byte at a time.
+SLOW = {
+    "nothing": (b"", b""),
+    "slow head": (HEAD, b"a" * 100),
+    "slow first byte": (b"", HEAD),
+    "slow body": (POST + b"Content-Length: 100\r\n\r\n", b"{" * 100),
+    "slow chunks": (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n" * 20),
+    "deaf": (4 * ASSET, b""),  # more than the systems of both keep
+}
+
+
+@contextmanager
+def slow_clients(api: ApiProcess, how: str, count: int) -> Iterator[list[socket.socket]]:
+    """So many, each sending a byte now and then, or not listening to a large answer."""
+    begun, rest = SLOW[how]
+    ends = Event()
+    with ExitStack() as exits:
+        clients = []
+        for _ in range(count):
+            client = exits.enter_context(socket.socket())
+            if how == "deaf":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((api.settings.http_host, api.settings.http_port))
+            client.sendall(begun)
+            clients.append(client)
+
+        def drip() -> None:
+            for byte in rest:
+                if ends.wait(REQUEST_SECONDS / 10):
+                    return
+                for client in clients:
+                    with suppress(OSError):  # it was given up
+                        client.send(bytes([byte]), socket.MSG_DONTWAIT)
+
+        dripping = Thread(target=drip)
+        dripping.start()
+        exits.callback(dripping.join)
+        exits.callback(ends.set)
+        time.sleep(REQUEST_SECONDS / 10)  # so that they are heard
+        yield clients
+
+
+@pytest.mark.parametrize("how", SLOW)
+def test_slow_clients_stop_nobody(api_alone: ApiProcess, how: str) -> None:
+    """Far more of them than there are threads: others ask as if they were not there."""
+
+    def ask(_: int) -> int:
+        body = {"student_id": "s-1"}
+        url = f"{api_alone.url}/mastery/query"
+        return requests.post(url, json=body, headers=api_alone.authorization, timeout=PATIENCE_SECONDS).status_code
+
+    with slow_clients(api_alone, how, CONNECTIONS - 16), ThreadPoolExecutor(16) as others:
+        assert [404] * 16 == list(others.map(ask, range(16)))
+        assert api_alone.answers()
+
+
+def test_a_request_has_a_time_to_arrive_in(api_alone: ApiProcess) -> None:
+    """From its first byte to its last, however busily it trickles: then 408, and the connection ends."""
+    with ExitStack() as exits:
+        trickling = ("slow head", "slow first byte", "slow body", "slow chunks")
+        for client in [exits.enter_context(slow_clients(api_alone, how, 1))[0] for how in trickling]:
+            client.settimeout(10 * REQUEST_SECONDS)
+            answer = b"".join(iter(lambda client=client: client.recv(65_536), b""))  # type: ignore[misc]
+            assert_refused(answer, 408)
+
+
+def test_whoever_says_nothing_is_given_up(api_alone: ApiProcess) -> None:
+    """A new connection has as long to begin as a request may take."""
+    assert api_alone.talk() == b""
+
+
+def test_more_connections_than_there_may_be(api_alone: ApiProcess) -> None:
+    """New ones are let in at the cost of those that have waited longest: probes and callers get through."""
+    with ExitStack() as idle:
+        clients = [idle.enter_context(api_alone.connect()) for _ in range(4 * CONNECTIONS)]
+        assert api_alone.answers()
+        clients[0].settimeout(PATIENCE_SECONDS)
+        with suppress(ConnectionResetError):
+            assert clients[0].recv(1) == b""
+
+
+def assert_refused(answer: bytes, status: int) -> None:
+    """The envelope, with the headers that every answer has, and a connection that ends."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    assert lines[0].startswith(f"HTTP/1.1 {status} "), answer
+    told = json.loads(body)
+    assert (told["success"], told["error"]["details"]) == (False, {})
+    assert told["error"]["code"] == ("INTERNAL_ERROR" if status == 500 else "MALFORMED_REQUEST")
+    assert headers["X-Correlation-ID"] == told["meta"]["correlation_id"]
+    expected = {"Content-Type": "application/json", "Connection": "close", "Server": "mastery", "Cache-Control": "no-store"}
+    assert expected == {name: headers[name] for name in expected}
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("status", "request_"),
+    [
+        (400, b"nonsense\r\n\r\n"),
+        (400, b"GET\r\n\r\n"),
+        (400, b"get / HTTP/1.1\r\n\r\n"),
+        (400, b"\x16\x03\x01\x02\x00\x01\r\n\r\n"),
+        (400, b"GET / HTTP/1.1\r\nNo colon\r\n\r\n"),
+        (400, b"GET / HTTP/1.1\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n"),
+        (400, POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (400, POST + b"Content-Length: +1\r\n\r\n{"),
+        (400, POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"),
+        (414, b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n"),
+        (417, b"GET / HTTP/1.1\r\nExpect: miracles\r\n\r\n"),
+        (431, b"GET / HTTP/1.1\r\nAuthorization: Bearer " + b"a" * 40_000 + b"\r\n\r\n"),
+        (431, b"GET / HTTP/1.1\r\n" + b"X: 1\r\n" * 60 + b"\r\n"),
+        (431, b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000),
+        (501, POST + b"Transfer-Encoding: gzip, whatever, chunked\r\n\r\n0\r\n\r\n"),
+        (505, b"GET / HTTP/3.0\r\n\r\n"),
+    ],
+)
+def test_what_is_no_request(api_alone: ApiProcess, status: int, request_: bytes) -> None:
+    """It never reaches the application, and its answer is in the envelope all the same."""
+    assert_refused(api_alone.talk(request_), status)
+
+
+def test_a_token_of_many_cohorts(api_alone: ApiProcess) -> None:
+    """A teacher's with 400: its header is as large as 30 KB, and looked at like any other's."""
+    cohorts = [f"{number:04}-{'x' * 40}" for number in range(400)]
+    token = development_token(
+        api_alone.settings, role=Role.TEACHER, tenant="t-1", subject="t", cohorts=cohorts, now=datetime.now(UTC)
+    )
+    assert 24_000 < len(token) < api_alone.settings.http_max_header_bytes
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = requests.post(f"{api_alone.url}/mastery/query", json={"student_id": "s-1"}, headers=headers, timeout=READY_SECONDS)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
+
+
+def test_requests_that_are_sent_ahead(api_alone: ApiProcess) -> None:
+    """Several at once on a connection, cut anywhere: answered one after the other, in their order."""
+
+    def post(body: bytes, length: bytes) -> bytes:
+        return POST + length + b"\r\n\r\n" + body
+
+    sent = b"".join(
+        (
+            b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+            post(b"{}", b"Content-Length: 2"),
+            post(b"2\r\n{}\r\n0\r\n\r\n", b"Transfer-Encoding: chunked"),
+            b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+    )
+    for cut in (1, 30, 100, 250, len(sent)):
+        answers = api_alone.talk(sent[:cut], sent[cut:]).decode()
+        assert ["200", "401", "401", "404", "200"] == [part[:3] for part in answers.split("HTTP/1.1 ")[1:]]
+
+
+def test_a_client_that_sends_far_ahead(api_alone: ApiProcess) -> None:
+    """More than is kept of what comes next: nothing of it is lost, and it is read when it is its turn."""
+    many = AHEAD_BYTES // 50
+    padded = b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100
+    with api_alone.connect() as connection, ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(connection.sendall, (padded + b"\r\n\r\n") * many + padded + b"\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+        sending.result()
+    assert many + 1 == answers.count(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_asks_before_it_sends(api_alone: ApiProcess) -> None:
+    """``Expect: 100-continue``: it is told to go on, once, and gets its answer."""
+    with api_alone.connect() as connection:
+        connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
+        assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"{}")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+def test_memory_is_bounded(api_alone: ApiProcess) -> None:
+    """Whatever is sent, or not listened to: bodies of 2 MB of unknown fields, uploads that never end, answers nobody takes."""
+    fields = "{" + ",".join(f'"field-{number}":1' for number in range(110_000)) + "}"
+    url = f"{api_alone.url}/mastery/"
+    headers = api_alone.authorization | {"Content-Type": "application/json"}
+
+    def send(number: int) -> int:
+        route = ("calculate", "ingest")[number % 2]
+        answer = requests.post(url + route, fields, headers=headers, timeout=READY_SECONDS)
+        assert len(answer.content) < 10_000
+        return answer.status_code
+
+    with ThreadPoolExecutor(8) as attackers:
+        assert {413, 422} == set(attackers.map(send, range(40)))
+    with ExitStack() as exits:
+        for _ in range(CONNECTIONS - 4):
+            client = exits.enter_context(api_alone.connect())
+            client.settimeout(PATIENCE_SECONDS)
+            with suppress(OSError):  # told that the service is busy
+                client.sendall(POST + b"Content-Length: 1999999\r\n\r\n" + b"{" * 1_900_000)
+        assert api_alone.answers()
+    with slow_clients(api_alone, "deaf", CONNECTIONS - 4):
+        assert api_alone.answers()
+    assert api_alone.resident_bytes() < MEMORY_BYTES  # without the bounds on bodies 280 MB, with two threads
+
+
+def test_a_stopped_process_answers_what_it_has_in_hand(tmp_path: Path, redis_url: str) -> None:
+    """A request that is being answered is; others are not let in, and clients who say nothing are not waited for."""
+    with api_process(tmp_path, redis_url) as api, api.connect() as idle, ThreadPoolExecutor(1) as pool:
+        idle.sendall(HEAD)
+        answer = pool.submit(requests.get, f"{api.url}/ready", timeout=READY_SECONDS)  # it asks workers, of whom there are none
+        time.sleep(0.3)
+        api.process.send_signal(signal.SIGTERM)
+        assert (answer.result().status_code, answer.result().headers["Connection"]) == (503, "close")
+        assert api.process.wait(STOP_SECONDS) == 0
+        with pytest.raises(OSError, match="refused"):
+            api.connect().close()
+
+
+def test_ipv6(tmp_path: Path, redis_url: str) -> None:
+    """The API listens where it is told to, an IPv6 address too, and knows its callers by theirs."""
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    with api_process(tmp_path, redis_url, MASTERY_HTTP_HOST="::1") as api:
+        assert requests.get(f"{api.url}/", timeout=READY_SECONDS).headers["X-RateLimit-Limit"] == "1000000"
+        with bootstrap(api.settings).redis as client:
+            windows = [str(window) for window in client.scan_iter(f"{api.settings.key_prefix}:*rate:*")]
+        assert [True] == [window.endswith("rate:public:::'") for window in windows]

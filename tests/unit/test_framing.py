@@ -1,0 +1,78 @@
+"""Where a request ends, however its bytes arrive."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.framing import Framing
+
+MAX_HEAD, MAX_BODY = 200, 50
+POST = b"POST /x HTTP/1.1\r\nHost: x\r\n"
+NEXT = b"GET /next HTTP/1.1\r\n\r\n"
+
+REQUESTS = [
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    POST + b"Content-Length: 0\r\n\r\n",
+    POST + b"content-length:\t5 \r\nX-A: 1\r\n\r\n12345",
+    POST + b"X-Content-Length: 9\r\nContent-Length: 5\r\n\r\n1\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nA;name=value\r\n0\r\n\r\n67890\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: Chunked\r\n\r\n1 \r\n1\r\n000\r\nX-Trailer: 1\r\nY: 2\r\n\r\n",
+]
+CUT = [
+    b"x" * (MAX_HEAD + 1),
+    b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD + b"\r\n\r\n",
+    POST + b"Content-Length: 51\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n33\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 1024,
+    POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"x" * 100 + b"\r\n1\r\n" * 60,
+    POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: 1\r\n" * 50,
+]
+
+
+def framing() -> Framing:
+    return Framing(MAX_HEAD, MAX_BODY)
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+@given(cuts=st.sets(st.integers(1, 150)))
+def test_the_end_is_found_however_the_bytes_arrive(request_: bytes, cuts: set[int]) -> None:
+    """Not before the last of them is there, and not beyond it, whatever follows."""
+    sought, everything = framing(), request_ + NEXT
+    for at in sorted(cuts | {len(request_) - 1, len(everything)}):
+        end = sought.end(everything[:at])
+        assert end == (len(request_) if at >= len(request_) else None)
+        if end is not None:
+            break
+    assert not sought.is_cut
+
+
+@pytest.mark.parametrize("request_", CUT)
+def test_what_is_broken_or_too_large_is_not_waited_for(request_: bytes) -> None:
+    """It is complete, as far as anybody wants to know; what comes after it is not another request."""
+    whole, piecemeal = framing(), framing()
+    assert whole.end(request_) == len(request_)
+    found = [piecemeal.end(request_[:at]) for at in range(1, len(request_) + 1)]
+    assert whole.is_cut
+    assert piecemeal.is_cut
+    assert any(end is not None for end in found)
+
+
+@given(data=st.binary(max_size=400))
+def test_any_bytes(data: bytes) -> None:
+    """Nothing raises, and no end lies beyond what has arrived."""
+    sought = framing()
+    for prefix in (b"", POST + b"Transfer-Encoding: chunked\r\n\r\n"):
+        end = sought.end(prefix + data)
+        assert end is None or 0 < end <= len(prefix + data) or not data
+
+
+@pytest.mark.parametrize(("expects", "value"), [(True, b"100-continue"), (True, b"100-Continue "), (False, b"200-ok")])
+def test_who_waits_for_a_word(expects: bool, value: bytes) -> None:
+    """A client that asks before it sends a body is told to go on."""
+    sought = framing()
+    assert sought.end(POST + b"Expect: " + value + b"\r\nContent-Length: 5\r\n\r\n") is None
+    assert expects == sought.expects_continue
