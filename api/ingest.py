@@ -24,6 +24,7 @@ from app.events.decode_by_field import mend_surrogates
 from app.events.event_log import EventLog
 from app.events.event_quota import QuotaExceeded
 from app.events.ingest_events import Verdict, claimed_id, ingest_events, read_claim
+from app.idempotency import HEADER, AnswersFull
 from app.security.access import Action
 
 MAX_EVENTS = 500  # as many as the bridge reads at once
@@ -128,6 +129,13 @@ def too_many(error: QuotaExceeded) -> Response:
     headers = {"Retry-After": str(error.seconds)}
     details = {"tenant_id": [str(error)]}
     return failure(429, ErrorCode.RATE_LIMITED, "The tenant's quota is used up for this minute.", details, headers)
+
+
+@blueprint.errorhandler(AnswersFull)
+def no_room(error: AnswersFull) -> Response:
+    """What is kept for the tenant's keys is as much as it may be."""
+    message, headers = "The tenant's quota for keys is used up.", {"Retry-After": str(error.seconds)}
+    return failure(429, ErrorCode.RATE_LIMITED, message, {HEADER: [str(error)]}, headers)
 
 
 def event_log() -> EventLog:

@@ -66,7 +66,9 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         bridges=Bridges(client, settings.key_prefix),
         task_owners=TaskOwners(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
-        idempotency_keys=IdempotencyKeys(client, settings.key_prefix, settings.idempotency_ttl_seconds),
+        idempotency_keys=IdempotencyKeys(
+            client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)
+        ),
         malformed_messages=MalformedMessages(client, settings.key_prefix),
         sweeps=Sweeps(client, settings.key_prefix),
         signing_keys=SigningKeys(settings.jwt_jwks_url),

@@ -112,6 +112,7 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
 
     # How much of Redis each tenant may have: 100000, or 100000, socsci=250000. A student takes up to 4 KB.
     quota_students: Quota = "1000000"
+    quota_idempotency_bytes: Quota = "100000000"  # the answers to some 250,000 requests
     quota_events: Quota = "1000000"  # a minute over HTTP: as many as one machine records, whoever of the tenant sends them
 
     # Domain. The oracle and the privacy notice both say 90 days.

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from secrets import token_bytes
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ import pytest
 
 from app.bootstrap import Engine, bootstrap
 from app.errors import InvalidInput
-from app.idempotency import LEASE_SECONDS, Answer, Claim, fingerprint
+from app.idempotency import LEASE_SECONDS, Answer, AnswersFull, Claim, IdempotencyKeys, fingerprint
+from app.quotas import Quotas
 from tests.stack import wait_for
 
 REQUEST = fingerprint("POST", "/mastery/ingest", b"{}")
@@ -77,7 +79,7 @@ def forgetful(engine: Engine) -> Iterator[Engine]:
                 while command := client.recv(65_536):
                     upstream.sendall(command)
                     reply = upstream.recv(65_536)
-                    if is_first and b"\r\nSET\r\n" in command:
+                    if is_first and b"\r\nEVALSHA\r\n" in command and not reply.startswith(b"-"):  # -NOSCRIPT
                         break
                     client.sendall(reply)
 
@@ -133,3 +135,32 @@ def test_what_can(engine: Engine, key: str) -> None:
     mine = claim(engine, key=key)
     assert isinstance(mine, Claim)
     assert key not in mine.name.removeprefix(f"{engine.settings.key_prefix}:{{t-1}}:idempotency:")
+
+
+def test_answers_beyond_the_quota(engine: Engine) -> None:
+    """New keys are refused, those in use are served, and other tenants have a quota of their own."""
+    keys = IdempotencyKeys(engine.redis, engine.settings.key_prefix, 86_400, Quotas("1000000, t-1=600"))
+
+    def answered(tenant: str, key: str) -> None:
+        claim = keys.claim(tenant, "service:tutor", key, b"print")
+        assert isinstance(claim, Claim)
+        keys.keep(claim, Answer(202, token_bytes(300)))
+
+    answered("t-1", "k-1")
+    answered("t-1", "k-2")
+    with pytest.raises(AnswersFull, match="take 600 bytes; send the request without a key, or later"):
+        keys.claim("t-1", "service:tutor", "k-3", b"print")
+    assert isinstance(keys.claim("t-1", "service:tutor", "k-1", b"print"), Answer)
+    for number in range(5):
+        answered("t-2", f"k-{number}")
+    taken = f"{engine.settings.key_prefix}:{{t-1}}:idempotency-bytes"
+    (part,) = map(_text, engine.redis.hkeys(taken))
+    engine.redis.hset(taken, str(int(part) - 25), "1000")
+    engine.redis.hdel(taken, part)
+    answered("t-1", "k-3")  # those are gone by now
+    assert list(map(_text, engine.redis.hkeys(taken))) == [part]
+    assert 0 < engine.redis.ttl(taken) <= 86_400 + 7_200
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
