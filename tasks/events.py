@@ -19,6 +19,9 @@ MAX_FAILURES = 3
 CHUNK_RETRY_SECONDS = 1
 # Chunks that a sweep sends again: a second of work. The next sweep is seconds away.
 SWEEP_LIMIT = 100
+# What the bridge does between taking a chunk over and sending its task, and a worker between a queue and its hands, takes
+# milliseconds.
+LOST_SECONDS = 2.0
 
 
 @app.task(
@@ -53,11 +56,14 @@ def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
 def sweep() -> None:
     """Send chunks whose task was lost once more; beat sends this every few seconds.
 
-    No more than are missing in the queue: the others wait because the workers are behind.
+    A chunk that is in the queue waits because the workers are behind. One that is neither there nor in any worker's hands lost
+    its task, with an answer of Redis perhaps; one in a worker's hands may have, with the worker.
     """
-    missing = engine().ledger.in_flight() - queued()
-    if missing > 0:
-        enqueue_chunks(engine().ledger.claim_overdue(engine().settings.chunk_overdue_seconds, min(missing, SWEEP_LIMIT)))
+    ledger, settings = engine().ledger, engine().settings
+    if ledger.in_flight() > queued():
+        waiting, in_hand = chunks_with_a_task()
+        lost = ledger.claim_overdue(LOST_SECONDS, SWEEP_LIMIT, waiting | in_hand)
+        enqueue_chunks(lost + ledger.claim_overdue(settings.chunk_overdue_seconds, SWEEP_LIMIT, waiting.union(lost)))
     engine().sweeps.note()
 
 
@@ -65,6 +71,18 @@ def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:
     """Send chunks to be recorded. Raises DependencyUnavailable if not; whichever was not sent is sent by a sweep."""
     for chunk_id in chunk_ids:
         enqueue(record, chunk_id)
+
+
+def chunks_with_a_task() -> tuple[set[ChunkId], set[ChunkId]]:
+    """The chunks whose task waits in the events queue, and those that a worker has in hand. Raises DependencyUnavailable."""
+    with translated_broker_errors(), app.connection_for_write() as connection:
+        channel: Any = connection.default_channel
+        waiting, in_hand = channel.calls(EVENTS, record.name)
+    return _chunk_ids(waiting), _chunk_ids(in_hand)
+
+
+def _chunk_ids(calls: list[list[Any]]) -> set[ChunkId]:
+    return {arguments[0] for arguments in calls if arguments and isinstance(arguments[0], str)}
 
 
 def queued(queue: str = EVENTS) -> int:

@@ -76,6 +76,17 @@ def task_name(item: bytes) -> str | None:
         return None
 
 
+def task_arguments(item: bytes, name: str) -> list[Any] | None:
+    """The arguments in a message of this task; None if it is of none, or of another."""
+    if task_name(item) != name:
+        return None
+    try:
+        arguments, *_ = msgspec.json.decode(Base64().decode(msgspec.json.decode(item, type=_Task).body))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return list(arguments)
+
+
 def flaw(item: bytes, *, is_task: bool) -> str | None:
     """What is wrong with what came out of a queue, without quoting it; None if nothing is."""
     try:

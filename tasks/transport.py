@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 
 from app.errors import EngineError
 from app.outage import Outage
 from tasks.celery import engine
 from tasks.delivery import QUEUES
-from tasks.messages import flaw, task_name
+from tasks.messages import flaw, task_arguments, task_name
 
 NEWEST = 100  # messages of a queue that are looked at: some 0.1 MB
 BROADCASTS = "broadcasts"  # to all workers, or of what happens to tasks; they are in no queue
@@ -137,6 +137,17 @@ class Channel(kombu_redis.Channel):
         key = self.global_keyprefix + self._q_for_pri(queue, 0)
         with self.conn_or_acquire() as client:
             return {name for item in client.lrange(key, 0, NEWEST - 1) if (name := task_name(item))}
+
+    def calls(self, queue: str, name: str) -> tuple[list[list[Any]], list[list[Any]]]:
+        """The arguments of a task's calls that wait in a queue, and of those that workers have in hand.
+
+        All of them, where the queue is no longer than the bridge lets it become. Raises the driver's errors.
+        """
+        prefix = self.global_keyprefix
+        with self.conn_or_acquire() as client, client.pipeline() as pipe:
+            waiting, in_hand = pipe.lrange(prefix + self._q_for_pri(queue, 0), 0, -1).hvals(prefix + self.unacked_key).execute()
+        taken = [dumps(loads(each)[0]).encode() for each in in_hand]
+        return tuple([found for each in items if (found := task_arguments(each, name))] for items in (waiting, taken))  # type: ignore[return-value]
 
     def close(self) -> None:
         """Close it, whether Redis answers or not."""

@@ -3,11 +3,20 @@
 -- KEYS[1]  when the chunks in flight were last seen to: sorted set id -> milliseconds since 1970-01-01
 -- ARGV[1]  how long is long, in milliseconds
 -- ARGV[2]  how many to find at most
+-- ARGV[3…] ids of chunks that are not meant
 --
 -- Returns their ids, the longest waiting first.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1], 'LIMIT', 0, ARGV[2])
-for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], now, id) end
-return ids
+local limit = tonumber(ARGV[2])
+local besides = {}
+for i = 3, #ARGV do besides[ARGV[i]] = true end
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1], 'LIMIT', 0, limit + #ARGV)) do
+  if #found < limit and not besides[id] then
+    redis.call('ZADD', KEYS[1], now, id)
+    found[#found + 1] = id
+  end
+end
+return found

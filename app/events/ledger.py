@@ -4,7 +4,7 @@ A record enters it exactly once, in the same step in which the position of its s
 is recorded, and not before: the task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -136,10 +136,10 @@ class Ledger:
             is_ended = self._finish(keys, arguments)
         return [successor for successor, _ in successors] if is_ended else []
 
-    def claim_overdue(self, seconds: float, limit: int) -> list[ChunkId]:
-        """Up to ``limit`` chunks that nobody has seen to for so long; each is told once in that time."""
+    def claim_overdue(self, seconds: float, limit: int, besides: Iterable[ChunkId] = ()) -> list[ChunkId]:
+        """Up to ``limit`` chunks, besides some, that nobody has seen to for so long; each is told once in that time."""
         with translated_errors():
-            ids = self._claim([self._due], [round(seconds * 1000), limit])
+            ids = self._claim([self._due], [round(seconds * 1000), limit, *besides])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
     def has(self, chunk_id: ChunkId) -> bool:

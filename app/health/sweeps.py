@@ -4,7 +4,7 @@ import redis
 
 from app.redis_client import translated_errors
 
-# Six sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
+# Fifteen sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
 SILENT_SECONDS = 30
 
 

@@ -104,6 +104,14 @@ def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) ->
     assert engine.ledger.claim_overdue(0, 10)[-1] == chunk_ids[2]
 
 
+def test_chunks_that_are_not_meant_are_left_alone(engine: Engine) -> None:
+    """Neither found nor counted as seen to."""
+    chunk_ids = [str(accept(engine).chunk_id) for _ in range(3)]
+    time.sleep(0.002)
+    assert engine.ledger.claim_overdue(0.001, 10, chunk_ids[:2]) == chunk_ids[2:]
+    assert sorted(engine.ledger.claim_overdue(0.001, 10, chunk_ids[2:])) == sorted(chunk_ids[:2])
+
+
 def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
     """Oldest first, up to the one that was delivered last; where they ended is kept for whoever relays next."""
     accept(engine, letters=tuple(letter(offset) for offset in range(3)))

@@ -1,6 +1,7 @@
 """What a failing event, a lost task and a lost broker leave undone is done again: on a whole stack, with real workers."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,3 +47,12 @@ def test_a_chunk_whose_task_was_lost_is_recorded_all_the_same(stack: Stack, tena
     engine.redis.zadd(due, {str(accepted.chunk_id): 0})
     wait_for(lambda: engine.mastery.totals(tenant) == Totals(applied=1), SECONDS)
     wait_for(lambda: engine.redis.zscore(due, str(accepted.chunk_id)) is None, SECONDS)
+
+
+def test_a_chunk_without_a_task_is_found_at_once(stack: Stack, tenant: str) -> None:
+    """Its task is in no queue and in nobody's hands, as after an answer of Redis that never came: it need not be overdue."""
+    records = [SourceRecord(0, 0, json.dumps(event(tenant, "s-1")).encode())]
+    began = time.monotonic()
+    stack.engine.ledger.accept(Chunk("mastery.events", datetime.now(UTC), records))
+    wait_for(lambda: stack.engine.mastery.totals(tenant) == Totals(applied=1), SECONDS)
+    assert time.monotonic() - began < stack.settings.chunk_overdue_seconds
