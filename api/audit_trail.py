@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, request
 
 from api.access import action
 from api.authentication import caller, engine, principal
@@ -47,7 +47,7 @@ def register_audit(app: Flask) -> None:
             served.audit.append(who.tenant, made)
         except DependencyUnavailable as error:
             if outcome is Outcome.FAILED:  # it says no more than that
-                _log.error("%s, correlation id %s", error, correlation_id())
+                engine().outages.gone(error, request.endpoint or "")
                 return response
             return current_app.make_response(current_app.handle_user_exception(error))
         return response

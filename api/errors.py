@@ -7,10 +7,10 @@ correlation id. Nothing of a driver or a stack trace is ever sent.
 import logging
 from typing import Any
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from api.authentication import AuthenticationFailed
+from api.authentication import AuthenticationFailed, engine
 from api.responses import ErrorCode, correlation_id, failure
 from app.errors import AccessDenied, DependencyUnavailable, InvalidInput, NotFound
 
@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 def register_error_handlers(app: Flask) -> None:
     """Give every kind of failure its answer."""
+    app.after_request(_answered)
 
     @app.errorhandler(InvalidInput)
     def invalid(error: InvalidInput) -> Response:
@@ -58,7 +59,7 @@ def register_error_handlers(app: Flask) -> None:
     @app.errorhandler(DependencyUnavailable)
     def unavailable(error: DependencyUnavailable) -> Response:
         g.unavailable = error.dependency
-        _log.error("%s, correlation id %s", error, correlation_id(), exc_info=error)
+        engine().outages.gone(error, request.endpoint or "")  # which requests met it, the log of requests says
         return failure(
             503,
             ErrorCode.SERVICE_UNAVAILABLE,
@@ -76,6 +77,13 @@ def register_error_handlers(app: Flask) -> None:
         return failure(
             500, ErrorCode.INTERNAL_ERROR, "The service failed; its operators can find the cause by the correlation id."
         )
+
+
+def _answered(response: Response) -> Response:
+    """Note that a route that missed a dependency has what it needs."""
+    if response.status_code < 500:
+        engine().outages.back(request.endpoint or "")
+    return response
 
 
 def _http_failure(error: HTTPException) -> Response:

@@ -81,4 +81,4 @@ def register_readiness(app: Flask) -> None:
         "bridge": lambda: ping_bridge(served.bridges),
         "state": lambda: ping_state(served.losses),
     }
-    app.extensions[_READINESS] = SharedReadiness(lambda: check_readiness(pings))
+    app.extensions[_READINESS] = SharedReadiness(lambda: check_readiness(pings, served.outages))

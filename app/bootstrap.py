@@ -1,5 +1,6 @@
 """The composition root: settings in, a working engine out. Called by each process, never at import."""
 
+import logging
 from dataclasses import dataclass
 
 import redis
@@ -17,6 +18,7 @@ from app.idempotency import IdempotencyKeys
 from app.malformed_messages import MalformedMessages
 from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
+from app.outage import Outages
 from app.quotas import Quotas
 from app.redis_client import connect
 from app.security.revocations import Revocations
@@ -45,6 +47,7 @@ class Engine:
     sweeps: Sweeps
     signing_keys: SigningKeys
     revocations: Revocations
+    outages: Outages
     clock: Clock
 
 
@@ -73,5 +76,6 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         sweeps=Sweeps(client, settings.key_prefix),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
         revocations=Revocations(client, settings.key_prefix),
+        outages=Outages(logging.getLogger(__name__)),
         clock=clock,
     )

@@ -37,6 +37,8 @@ from consumers.vital_signs import VitalSigns
 
 RETRY_SECONDS = 1.0  # between attempts while a dependency is away; each attempt has its own timeouts
 BACKLOG_SECONDS = 0.05  # between looks at the backlog while it is worked off
+BRIDGE, KAFKA = "bridge", "consumer"  # who misses what: see app/outage.py
+CONNECTION_ERRORS = {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL, KafkaError._AUTHENTICATION}
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Bridge:
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
         self._signs = VitalSigns(engine)
         self._stopped = Flag()
+        self._kafka_said = "no broker answers"
 
     def run(self) -> None:
         """Bridge records until ``stop`` is called, then commit, leave the group and return."""
@@ -188,8 +191,9 @@ class Bridge:
         try:
             action()
         except DependencyUnavailable as error:
-            _log.warning("%s; trying again", error, exc_info=error.__cause__)
+            self._engine.outages.gone(error, BRIDGE)
         else:
+            self._engine.outages.back(BRIDGE)
             return True
         with self._paused("dependency"):
             while not self._stopped.is_set():
@@ -197,8 +201,9 @@ class Bridge:
                 try:
                     action()
                 except DependencyUnavailable as error:
-                    _log.warning("%s; trying again", error)
+                    self._engine.outages.gone(error, BRIDGE)
                 else:
+                    self._engine.outages.back(BRIDGE)
                     return True
         return False
 
@@ -211,7 +216,7 @@ class Bridge:
                 try:
                     in_flight = self._engine.ledger.in_flight()
                 except DependencyUnavailable as error:
-                    _log.warning("%s; trying again", error)
+                    self._engine.outages.gone(error, BRIDGE)
                     continue
                 if in_flight <= self._settings.chunks_low_mark and not self._signs.is_choked:
                     return True
@@ -243,7 +248,7 @@ class Bridge:
             self._partitions.look_again()
             self._partitions.verify()
         except DependencyUnavailable as error:
-            _log.warning("%s; trying again", error)
+            self._engine.outages.gone(error, BRIDGE)
             return False
         if self._partitions.is_another_topic():
             return True
@@ -277,9 +282,14 @@ class Bridge:
 
     def kafka_failed(self, error: KafkaError) -> None:
         """What the consumer has to say of its brokers; called from within a read."""
-        _log.warning("kafka: %s", error.str())
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._signs.kafka_is_away = True
+            self._engine.outages.gone(DependencyUnavailable("kafka", f"is unavailable: {self._kafka_said}"), KAFKA)
+        elif error.code() in CONNECTION_ERRORS:  # said again with each attempt to connect; all of them together are told above
+            self._kafka_said = error.str()
+            _log.debug("kafka: %s", error.str())
+        else:
+            _log.warning("kafka: %s", error.str())
 
     def _report(self, state: BridgeState | None = None) -> None:
         if not self._signs.is_due():
@@ -294,3 +304,4 @@ class Bridge:
         except KafkaException:
             return  # still away, as was said
         self._signs.kafka_is_away = False
+        self._engine.outages.back(KAFKA)

@@ -47,7 +47,7 @@ class Commits:
         try:
             self._commit_delivered()
         except (KafkaException, DependencyUnavailable) as error:
-            _log.info("offsets not committed yet: %s", error)
+            _log.debug("offsets not committed yet: %s", error)  # every time: what is away, others say
 
     def commit_now(self) -> None:
         """Commit everything that was taken, if its dead letters are delivered within a moment; else it is looked at again."""

@@ -23,7 +23,8 @@ from consumers.metrics import DELIVERED
 # sent has arrived, or never will, when another takes over.
 DELIVERY_SECONDS = 5.0
 LEASE_SECONDS = 8.0
-PAUSE_SECONDS = 0.1  # between looks when nothing waits
+PAUSE_SECONDS = 0.1  # between looks when nothing waits; while a dependency is away each is twice as long as the one before
+LONGEST_PAUSE_SECONDS = 2.0
 LETTERS = 500  # in one round
 ENTRIES = 400  # of one tenant in one round: up to 20,000 changes, some 5 MB
 
@@ -41,12 +42,14 @@ class Relay:
         self._topic = settings.results_topic
         self._lease = Lease(engine.redis, f"{settings.key_prefix}:{{.events}}:relay", LEASE_SECONDS)
         self._stopped = Flag()
+        self._failed = False
+        self._pause = PAUSE_SECONDS
 
     def run(self) -> None:
         """Relay until ``stop`` is called."""
         while not self._stopped.is_set():
             if not self.step():
-                self._stopped.wait(PAUSE_SECONDS)
+                self._stopped.wait(self._pause)
         try:
             self._lease.release()
         except DependencyUnavailable as error:
@@ -59,14 +62,21 @@ class Relay:
 
     def step(self) -> bool:
         """Relay some of what waits. Returns whether there was any that went."""
-        return any([self._try(self._send_letters), self._try(self._tell_changes)])  # one's trouble is not the other's
+        self._failed = False
+        went = any([self._try(self._send_letters), self._try(self._tell_changes)])  # one's trouble is not the other's
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS) if self._failed else PAUSE_SECONDS
+        return went
 
     def _try(self, half: Callable[[], int]) -> bool:
+        who = f"relay: {half.__name__}"
         try:
-            return self._lease.hold(DELIVERY_SECONDS) and half() > 0
+            went = self._lease.hold(DELIVERY_SECONDS) and half() > 0
         except DependencyUnavailable as error:
-            _log.warning("%s; what waits is told later", error, exc_info=error.__cause__)
+            self._engine.outages.gone(error, who)
+            self._failed = True
             return False
+        self._engine.outages.back(who)
+        return went
 
     def _send_letters(self) -> int:
         ledger = self._engine.ledger

@@ -56,8 +56,9 @@ class VitalSigns:
                 self._next_memory = time.monotonic() + MEMORY_SECONDS
                 self._memory.look()
         except DependencyUnavailable as error:
-            _log.warning("%s; no heartbeat", error)
+            self._engine.outages.gone(error, "heartbeat")
         else:
+            self._engine.outages.back("heartbeat")
             self.is_choked = waiting > WAITING_MARK
 
     def cease(self) -> None:

@@ -1,6 +1,5 @@
 """Ask every dependency whether it answers; the engine is ready when all do."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import redis
 from app.errors import Degraded, DependencyUnavailable
 from app.events.bridges import HALTED, Bridges, BridgeState
 from app.events.losses import Losses
+from app.outage import Outages
 from app.redis_client import translated_errors
 
 # A ping returns when all is well, and raises DependencyUnavailable or Degraded when it is not.
@@ -20,7 +20,6 @@ Ping: TypeAlias = Callable[[], None]
 OK = "ok"
 # What was found so long ago is still told to those who ask during the next check. A check takes 2 to 3 s at most.
 RECENT_SECONDS = 5.0
-_log = logging.getLogger(__name__)
 
 
 class Readiness(NamedTuple):
@@ -41,10 +40,13 @@ class Readiness(NamedTuple):
         return "degraded" if self.degraded else "ready"
 
 
-def check_readiness(pings: Mapping[str, Ping]) -> Readiness:
-    """Ping every dependency, whatever the others say; all at once, so that those which are silent are waited for together."""
+def check_readiness(pings: Mapping[str, Ping], outages: Outages | None = None) -> Readiness:
+    """Ping every dependency, whatever the others say; all at once, so that those which are silent are waited for together.
+
+    What does not answer is noted in ``outages``, of whoever asks again and again.
+    """
     with ThreadPoolExecutor(len(pings)) as pool:
-        found = list(pool.map(_state, pings, pings.values()))
+        found = list(pool.map(lambda name: _state(name, pings[name], outages), pings))
     states = {name: state for name, (state, _) in zip(pings, found, strict=True)}
     return Readiness(all(answers for _, answers in found), states, degraded=any(state != OK for state in states.values()))
 
@@ -72,15 +74,18 @@ class SharedReadiness:
             self._checking.release()
 
 
-def _state(name: str, ping: Ping) -> tuple[str, bool]:
+def _state(name: str, ping: Ping, outages: Outages | None) -> tuple[str, bool]:
     """What is wrong with a dependency, and whether it answers all the same."""
     try:
         ping()
     except DependencyUnavailable as error:
-        _log.warning("not ready: %s %s", name, error.state, exc_info=error.__cause__)
+        if outages is not None:
+            outages.gone(error, f"readiness of {name}")
         return error.state, False
     except Degraded as error:
         return str(error), True
+    if outages is not None:
+        outages.back(f"readiness of {name}")
     return OK, True
 
 

@@ -48,9 +48,10 @@ class Ailing:
         self._command = [binary, *(part for name, value in options.items() for part in (f"--{name}", value))]
         self._folder = folder
         self.admin = redis.Redis(port=self.port, socket_timeout=SECONDS)
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Have a process on its data."""
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.DEVNULL,
@@ -63,13 +64,17 @@ class Ailing:
         """End the process in order, and start another on its data."""
         self._process.terminate()
         self._process.wait(SECONDS)
-        self._start()
+        self.start()
 
-    def stop(self) -> None:
-        """End the process."""
-        self.admin.close()
+    def kill(self) -> None:
+        """End the process at once."""
         self._process.kill()
         self._process.wait(SECONDS)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.admin.close()
+        self.kill()
 
     def _answers(self) -> bool:
         try:

