@@ -16,6 +16,9 @@ help:  ## this list
 setup: .venv/installed  ## the virtual environment with everything in it; the other targets call it
 
 .venv/installed: requirements.lock setup.cfg pyproject.toml
+	@# What venv (:), setuptools ($$ and braces) or a script's first line cannot have in a path; anything else goes.
+	@case "$$(pwd)" in *[\$$\{\}:\"\`\\]*) \
+		printf "%s\n" "The path $$(pwd) has one of \$$ { } : \" \` \\ in it: Python's own tools cannot work there. Move the folder." >&2; exit 1;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; set it with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@# --clear: what an earlier lock file had and this one has not would stay
@@ -58,7 +61,7 @@ bench: setup  ## the performance table, against baselines in the same run
 asyncapi: setup  ## renew docs/asyncapi.json from the code
 	$(BIN)/python -m consumers.asyncapi > docs/asyncapi.json
 
-kafka: setup  ## a real Apache Kafka on PORT=9092, for .PHONY: help setup demo test unit chaos format checkmastery up.PHONY: help setup demo test unit chaos format check; needs Java 17 and Maven; Ctrl-C ends it
+kafka: setup  ## a real Apache Kafka on PORT=9092, for `mastery up`; needs Java 17 and Maven; Ctrl-C ends it
 	$(BIN)/python -m cli.apache_kafka $(PORT)
 
 lock: setup  ## renew requirements.lock from setup.cfg

@@ -12,11 +12,12 @@ from api.http_worker import HttpWorker
 from app.errors import SettingsError
 from app.logs import configure_logging
 from app.settings import refuse_exposed, settings_or_exit
+from app.url_settings import in_url
 
 _settings = settings_or_exit()
 
 wsgi_app = "api.wsgi:create_app()"
-bind = f"{f'[{_settings.http_host}]' if ':' in _settings.http_host else _settings.http_host}:{_settings.http_port}"
+bind = f"{in_url(_settings.http_host)}:{_settings.http_port}"
 certfile = _settings.http_cert_file or None  # a renewed one counts within a second
 keyfile = _settings.http_key_file or None
 workers = _settings.http_workers

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier
+from app.misspelt import misspelt, tell_once
 from app.quotas import Quota
 from app.secret_files import FILE_SUFFIX, with_secret_files
 from app.secret_settings import (
@@ -25,7 +26,7 @@ from app.secret_settings import (
     weak_secrets,
 )
 from app.tls_settings import Switch, Text, tls_contradictions, weak_tls
-from app.url_settings import are_brokers, is_http_url, is_redis_url
+from app.url_settings import are_brokers, is_host, is_http_url, is_redis_url
 
 PREFIX = "MASTERY_"
 # Both kinds of keys: a shared secret (RFC 7518 section 3.2), and those of an identity provider (sections 3.3 and 3.4).
@@ -37,6 +38,8 @@ _OPENS_FLOWER = (
     *("OAUTH2_REDIRECT_URI", "OAUTH2_SECRET", "UNAUTHENTICATED_API", "UNIX_SOCKET", "XHEADERS"),
 )
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # RFC 6454 section 6.2: no path, no final slash
+
+_HOST = "must be a host's name, or an address as in 127.0.0.1 or ::1; the port has a setting of its own"
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
@@ -167,13 +170,19 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
         return Path(self.data_dir).resolve()
 
 
+_KNOWN = {field.encode_name for field in msgspec.structs.fields(Settings)} | {f"{name}{FILE_SUFFIX}" for name in FILE_VARIABLES}
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings that the environment (``os.environ`` unless given) names.
+    """The settings that the environment (``os.environ`` unless given) names; of that of the process, misspelt ones are told.
 
     Raises SettingsError for a value of the wrong type or out of bounds, for values that do not go together, and in
     production for what is only good for development: a line for each.
     """
-    source, problems = with_secret_files(os.environ if environ is None else environ, FILE_VARIABLES)
+    given = os.environ if environ is None else environ
+    if environ is None:
+        tell_once(unknown_settings(given), _KNOWN)
+    source, problems = with_secret_files(given, FILE_VARIABLES)
     if problems:  # what is missing for them would be told as well
         raise SettingsError("\n".join(problems))
     try:
@@ -231,6 +240,8 @@ def _contradictions(settings: Settings) -> list[str]:
         f"MASTERY_BROKER_URL: {url}": settings.broker_url and not is_redis_url(settings.broker_url),
         "MASTERY_KAFKA_BOOTSTRAP: must be host:port, or several separated by commas": settings.kafka_bootstrap
         and not are_brokers(settings.kafka_bootstrap),
+        f"MASTERY_HTTP_HOST: {_HOST}": not is_host(settings.http_host),
+        f"MASTERY_FLOWER_HOST: {_HOST}": not is_host(settings.flower_host),
         f"MASTERY_JWT_ALGORITHMS: {', '.join(sorted(unknown))} is refused; there are {known}": unknown,
         f"MASTERY_JWT_ALGORITHMS: names none of {known}": not settings.algorithms,
         "MASTERY_JWT_ALGORITHMS: RS256 and ES256 need MASTERY_JWT_JWKS_URL": needs_keys and not settings.jwt_jwks_url,
@@ -289,9 +300,7 @@ def _is_on(value: str) -> bool:
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Variables that begin like a setting and are none: misspelt, or of another version. They are ignored."""
-    known = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    known |= {f"{name}{FILE_SUFFIX}" for name in FILE_VARIABLES}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return misspelt(environ, _KNOWN, PREFIX)
 
 
 def redacted(settings: Settings) -> dict[str, str]:
@@ -304,6 +313,11 @@ def redacted(settings: Settings) -> dict[str, str]:
 def _redact(name: str, value: str) -> str:
     if name in SECRET_FIELDS:
         return "***" if value else ""
+    return without_credentials(value)
+
+
+def without_credentials(value: str) -> str:
+    """A URL without what would let somebody in; any other text as it is."""
     scheme, separator, rest = value.partition("://")
     if not separator:
         return value

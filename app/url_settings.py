@@ -1,7 +1,7 @@
-"""What can be wrong with settings that name a place; nothing is connected to."""
+"""Settings that name a place: what can be wrong with them, and how they are written in a URL. Nothing is connected to."""
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 import redis
@@ -66,7 +66,30 @@ def broker_hosts(text: str) -> list[str]:
 
 def is_loopback(host: str) -> bool:
     """Whether an address is one that no other machine reaches. Names are not looked up: only ``localhost`` is known to be."""
+    address = _address(host.strip("[]"))
+    return host.lower().rstrip(".") == "localhost" if address is None else address.is_loopback
+
+
+def is_host(text: str) -> bool:
+    """Whether it is an address, IPv4 or IPv6, or could be a host's name; not with a port, and without brackets."""
+    return _address(text) is not None or bool(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?", text))
+
+
+def in_url(host: str) -> str:
+    """The host as a URL has it: an IPv6 address in brackets (RFC 3986 section 3.2.2), a zone's sign encoded (RFC 6874)."""
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
+
+
+def host_to_call(host: str) -> str:
+    """Where a server is found from this machine that listens on a host: all of its addresses are no place to call."""
+    address = _address(host)
+    if address is None or not address.is_unspecified:
+        return host
+    return "::1" if address.version == 6 else "127.0.0.1"
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return ip_address(text)
     except ValueError:
-        return host.lower().rstrip(".") == "localhost"
+        return None

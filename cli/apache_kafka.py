@@ -9,12 +9,10 @@ Python process above it (the JVM's parent) ends too, with exit code 1; when that
 end is to be awaited before another is started on the same port.
 """
 
-import ctypes
 import fcntl
 import hashlib
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -22,13 +20,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
+from app.private_files import PRIVATE, make_private
+from cli.lifetime import dies_with_this_process, wait_until_told
 from cli.ports import LOOPBACK, claim_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +40,6 @@ FETCH_SECONDS = 300.0  # 45 MB, once
 READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
 STOP_SECONDS = 25.0  # it takes one; below what cli.embedded waits before it kills
 ANSWER_SECONDS = 1.0
-PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that the kernel sends to a child whose parent is gone
 
 PROPERTIES = {
     "process.roles": "broker,controller",
@@ -108,16 +106,15 @@ def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None
     more = _read_properties(Path(properties)) if properties else {}
     with _sole_user_of(Path(folder)), _broker(Path(folder), port, Path(jars), more) as (address, jvm):
         print(address, flush=True)
-        ended = os.pidfd_open(jvm.pid)
-        while ended not in (ready := select.select([ended, sys.stdin], [], [])[0]):
-            if ready and not os.read(sys.stdin.fileno(), 4096):
-                return
-        raise DependencyUnavailable(KAFKA, f"ended by itself, with exit code {jvm.wait()}")
+        wait_until_told(jvm)
+        if jvm.poll() is not None:
+            raise DependencyUnavailable(KAFKA, f"ended by itself, with exit code {jvm.returncode}")
 
 
 def main(port: str) -> int:
     """Serve an Apache Kafka in the foreground until Ctrl-C; its data is in ``.kafka/data``."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.umask(PRIVATE)
     try:
         with _sole_user_of(HOME / "data"), _broker(HOME / "data", int(port), fetch_jars(), {}) as (address, jvm):
             print(
@@ -138,7 +135,7 @@ def main(port: str) -> int:
 @contextmanager
 def _sole_user_of(folder: Path) -> Iterator[None]:
     """Make the folder and hold its lock; the system lets it go however this process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,15 +148,17 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A broker that serves, and ends with the context: its address and its JVM."""
     address = f"{LOOPBACK}:{_port(port)}"
-    command = [_java(), *JVM, "-cp", str(jars / "*")]
+    command = [_java(), *JVM, "-cp", str(jars.resolve() / "*")]
     properties = _write_properties(folder, address, more)
     cluster = _cluster_id(folder, command, properties)
     jvm = subprocess.Popen(  # noqa: S603 - our own command
-        [*command, "kafka.Kafka", str(properties)],
+        [*command, "kafka.Kafka", properties],
+        cwd=folder,
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,  # standard output is for the address
         start_new_session=True,  # Ctrl-C is for this process, which stops the JVM
-        preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - no thread has been started yet
+        preexec_fn=dies_with_this_process(),  # noqa: PLW1509 - no thread has been started yet
     )
     pid_file = folder / "kafka.pid"
     try:
@@ -176,27 +175,35 @@ def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Ite
         pid_file.unlink(missing_ok=True)
 
 
-def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> Path:
+def _environment() -> dict[str, str]:
+    """For a JVM: it reads the names of files as the locale says, and in the one named C it finds no other than English ones."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}  # noqa: TID251 - passed on
+
+
+def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> str:
+    """Returns the name of the file, in the folder. The JVM runs there, so that no path has to be written into it: a comma in
+    one would begin another."""
     # The controller's port may be another at each start: nobody but this node has to find it.
     controller = f"{LOOPBACK}:{claim_port()}"
     listeners = [f"PLAINTEXT://{address}", f"CONTROLLER://{controller}"]
     properties = {
         **PROPERTIES,
         "controller.quorum.voters": f"1@{controller}",
-        "log.dirs": str(folder.resolve() / "data"),
+        "log.dirs": "data",
         **more,
         "listeners": ",".join(listeners + ([more["listeners"]] if "listeners" in more else [])),
     }
-    path = folder / "server.properties"
-    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-    return path
+    name = "server.properties"
+    (folder / name).write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    return name
 
 
-def _cluster_id(folder: Path, command: Sequence[str], properties: Path) -> str:
+def _cluster_id(folder: Path, command: Sequence[str], properties: str) -> str:
     """The id of the cluster whose data is in the folder, which is formatted if it is new."""
     meta = folder / "data" / "meta.properties"  # what formatting writes last
     if not meta.exists():
-        _run([*command, "kafka.tools.StorageTool", "format", "-t", "random", "-c", str(properties)], "cannot format its folder")
+        tool = [*command, "kafka.tools.StorageTool", "format", "-t", "random", "-c", properties]
+        _run(tool, "cannot format its folder", folder)
     return _read_properties(meta)["cluster.id"]
 
 
@@ -216,13 +223,6 @@ def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[byte
                 return
         time.sleep(0.05)
     raise DependencyUnavailable(KAFKA, f"did not serve on {address} within {READY_SECONDS:.0f} s")
-
-
-def _die_with(parent: int) -> None:
-    """In the child, before it becomes the JVM: have the kernel kill it when its parent is gone."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before it was asked for
-        os._exit(1)
 
 
 def _copy_dependencies(folder: Path) -> None:
@@ -248,11 +248,18 @@ def _java() -> str:
     return java
 
 
-def _run(command: Sequence[str], failure: str) -> None:
-    """Run a command to its end. Raises DependencyUnavailable with its last words when it fails."""
+def _run(command: Sequence[str], failure: str, folder: Path | None = None) -> None:
+    """Run a command to its end, in a folder. Raises DependencyUnavailable with its last words when it fails."""
     try:
         subprocess.run(  # noqa: S603 - our own commands
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=FETCH_SECONDS
+            command,
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=FETCH_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         raise DependencyUnavailable(KAFKA, f"{failure}: no end within {FETCH_SECONDS:.0f} s") from error

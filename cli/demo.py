@@ -16,17 +16,18 @@ from rich.console import Console
 from app.bootstrap import Engine, bootstrap
 from app.clock import system_clock
 from app.errors import DependencyUnavailable, EngineError
+from app.logs import escaped
 from app.settings import Settings
 from cli import replay
 from cli.classroom import DEMO_CLASSROOM, simulate, to_records
+from cli.data_folder import data_folder
 from cli.event_files import event_file, records
 from cli.running_stack import RunningStack, find_running_stack, settings_of_running_stack
-from cli.stack import data_folder
 from cli.summary import print_how_to_call, print_summary
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 
 
 class StackFailed(EngineError):
@@ -73,26 +74,30 @@ def _stream_classroom(engine: Engine, console: Console) -> replay.Outcome:
 
 @contextmanager
 def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Popen[bytes], RunningStack]]:
-    """A stack in the background, ready for use; it is stopped, whatever happens."""
+    """A stack in the background, ready for use; it ends with this process, whatever happens to it."""
     with _log_path(settings).open("ab") as log:
         beginning = log.tell()
         # A session of its own: Ctrl-C is for this process, which stops the stack itself.
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "up"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            [sys.executable, "-m", "cli.main", "up", "--until-input-ends"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         with console.status("Starting Valkey, Kafka, API, worker, beat, bridge and Flower …"):
             stack = _wait_until_ready(settings, process, beginning)
         console.print(
-            f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log: {_log_path(settings)}",
+            f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log: {_shown(_log_path(settings))}",
             soft_wrap=True,
+            markup=False,
         )
         yield process, stack
     finally:
-        if process.poll() is None:
-            with console.status("Stopping …"):
-                process.terminate()
-                process.wait(STOP_SECONDS)
+        process.terminate()  # before anything is printed, which may fail
+        with console.status("Stopping …"):
+            process.wait(STOP_SECONDS)
 
 
 def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], beginning: int) -> RunningStack:
@@ -104,7 +109,9 @@ def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], begi
         if stack is not None and stack.pid == process.pid and stack.is_ready():
             return stack
         time.sleep(POLL_SECONDS)
-    raise DependencyUnavailable("the stack", f"did not become ready in {READY_SECONDS:.0f} s; see {_log_path(settings)}")
+    raise DependencyUnavailable(
+        "the stack", f"did not become ready in {READY_SECONDS:.0f} s; see {_shown(_log_path(settings))}"
+    )
 
 
 def _failure(settings: Settings, beginning: int = 0) -> StackFailed:
@@ -112,11 +119,15 @@ def _failure(settings: Settings, beginning: int = 0) -> StackFailed:
     path = _log_path(settings)
     lines = path.read_bytes()[beginning:].decode(errors="replace").splitlines() or ["it said nothing"]
     word = next((line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")), None)
-    return StackFailed(word or f"the stack stopped: {lines[-1]}; see {path}")
+    return StackFailed(word or f"the stack stopped: {lines[-1]}; see {_shown(path)}")
 
 
 def _log_path(settings: Settings) -> Path:
     return data_folder(settings) / "logs" / "stack.log"
+
+
+def _shown(path: Path) -> str:
+    return escaped(str(path))
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

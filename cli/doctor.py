@@ -1,7 +1,6 @@
 """``mastery doctor``: what the settings are, and whether everything they name answers."""
 
 import logging
-import os
 from collections.abc import Mapping
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +10,9 @@ from rich.text import Text
 
 from app.bootstrap import bootstrap
 from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_redis, ping_state
-from app.settings import Settings, redacted, unknown_settings
+from app.logs import escaped
+from app.settings import Settings, redacted, without_credentials
+from cli.running_stack import RunningStack
 from consumers import kafka
 from tasks.broker import broker_settings
 from tasks.celery import app as celery
@@ -27,13 +28,14 @@ UNSET = {
 }
 
 
-def run(settings: Settings, *, console: Console) -> int:
-    """Print settings and pings. Returns 0 when everything answers, else 1."""
+def run(settings: Settings, stack: RunningStack | None, *, console: Console) -> int:
+    """Print settings, where the parts of the running stack are, and pings. Returns 0 when everything answers, else 1."""
     console.print(_settings_table(settings))
-    for name in unknown_settings(os.environ):  # noqa: TID251 - looked at for names that no setting has
-        console.print(f"[yellow]{name} is not a setting and is ignored[/yellow]")
+    if stack is not None:
+        console.print(_places_table(stack))
     if not (settings.redis_url and settings.kafka_bootstrap):
-        console.print(f"No stack runs on {settings.data_path}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True)
+        place = escaped(str(settings.data_path))
+        console.print(f"No stack runs on {place}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True, markup=False)
         return 1
     logging.disable()  # what is wrong is told below, in a line each
     readiness = check_readiness(_pings(settings))
@@ -48,7 +50,27 @@ def _settings_table(settings: Settings) -> Table:
     table.add_column("variable", no_wrap=True)
     table.add_column("value", overflow="fold")
     for name, value in redacted(settings).items():
-        table.add_row(name, value or f"[dim]{UNSET.get(name, 'not set')}[/dim]")
+        unset = Text(UNSET.get(name, "not set"), style="dim")
+        table.add_row(name, Text(escaped(value)) if value else unset)  # not markup: a path may have brackets
+    return table
+
+
+def _places_table(stack: RunningStack) -> Table:
+    table = Table(title="The stack that runs", box=SIMPLE_HEAD)
+    table.add_column("part", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    places = {
+        "API": stack.http_url,
+        "docs": f"{stack.http_url}/docs",
+        "Flower": stack.flower_url,
+        "metrics of the bridge": stack.bridge_metrics_url,
+        "Redis": without_credentials(stack.redis_url),
+        "Celery's broker": without_credentials(stack.broker_url),
+        "Kafka": stack.kafka_bootstrap,
+        "process of `mastery up`": str(stack.pid),
+    }
+    for part, where in places.items():
+        table.add_row(part, Text(where))
     return table
 
 

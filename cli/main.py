@@ -14,11 +14,12 @@ from app.security.tokens import development_token
 from app.settings import load_settings
 from cli import demo as demo_command
 from cli import doctor as doctor_command
+from cli import down as down_command
 from cli import replay as replay_command
 from cli.audit import audit
 from cli.bridge import bridge
 from cli.dlq import dlq
-from cli.running_stack import settings_of_running_stack
+from cli.running_stack import find_running_stack, settings_of_running_stack
 from cli.stack import run_stack
 from cli.topics import topics
 
@@ -42,9 +43,16 @@ def main() -> None:
 
 
 @main.command()
-def up() -> None:
+@click.option("--until-input-ends", is_flag=True, help="Stop when standard input ends, as it does with whoever started this.")
+def up(*, until_input_ends: bool) -> None:
     """Run the whole stack in this terminal until Ctrl-C."""
-    sys.exit(run_stack(load_settings()))
+    sys.exit(run_stack(load_settings(), until_input_ends=until_input_ends))
+
+
+@main.command()
+def down() -> None:
+    """Stop the stack that runs on the data folder, and wait until it has ended."""
+    down_command.run(load_settings().data_path)
 
 
 @main.command()
@@ -86,7 +94,9 @@ def token(role: str, tenant: str, subject: str | None, cohorts: str) -> None:
 @main.command()
 def doctor() -> None:
     """Show the settings, secrets redacted, and ping every dependency."""
-    sys.exit(doctor_command.run(settings_of_running_stack(load_settings(), required=False), console=Console()))
+    settings = load_settings()
+    stack = find_running_stack(settings.data_path)
+    sys.exit(doctor_command.run(settings_of_running_stack(settings, required=False), stack, console=Console()))
 
 
 main.add_command(dlq)

@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from requests.adapters import HTTPAdapter
 
-from app.errors import DependencyUnavailable
+from app.errors import DependencyUnavailable, SettingsError
+from app.logs import escaped
 from app.settings import Settings
 
 FILE_NAME = "stack.json"
@@ -35,16 +36,49 @@ class RunningStack(msgspec.Struct, frozen=True):
         draft.write_bytes(msgspec.json.encode(self))
         draft.replace(folder / FILE_NAME)
 
+    def places(self) -> str:
+        """Where a person finds its parts."""
+        named = {
+            "API": self.http_url,
+            "docs": f"{self.http_url}/docs",
+            "Flower": self.flower_url,
+            "metrics": self.bridge_metrics_url,
+        }
+        return "  ".join(f"{name} {url}" for name, url in named.items())
+
     def is_ready(self) -> bool:
         """Whether the API answers that everything does; over HTTPS, whether it is this stack's that answers."""
+        return self.lacking() is None
+
+    def lacking(self) -> str | None:
+        """What is not ready, in words; None when the API answers that everything is."""
         with requests.Session() as session:
             if self.http_cert_file:
                 session.mount("https://", _OnlyWithThis(Path(self.http_cert_file)))
             try:
                 # Whoever issued the certificate, and for whatever name: that it is this one says more.
-                return session.get(f"{self.http_url}/ready", timeout=PING_SECONDS, verify=False).ok
+                answer = session.get(f"{self.http_url}/ready", timeout=PING_SECONDS, verify=False)
             except requests.RequestException:  # not listening yet
-                return False
+                return "the API does not answer"
+        return None if answer.ok else _reasons(answer)
+
+
+def _reasons(answer: requests.Response) -> str:
+    try:
+        details = msgspec.json.decode(answer.content, type=_NotReady).error.details
+    except msgspec.MsgspecError:
+        details = {}
+    return ", ".join(f"{name} {state}" for name, states in details.items() for state in states) or (
+        f"the API answers with status {answer.status_code}"
+    )
+
+
+class _Error(msgspec.Struct):
+    details: dict[str, list[str]]
+
+
+class _NotReady(msgspec.Struct):
+    error: _Error
 
 
 class _OnlyWithThis(HTTPAdapter):
@@ -59,12 +93,20 @@ class _OnlyWithThis(HTTPAdapter):
 
 
 def find_running_stack(folder: Path) -> RunningStack | None:
-    """The stack that runs on a data folder, or None."""
+    """The stack that runs on a data folder, or None. Raises SettingsError when it is not to be known."""
+    file = folder / FILE_NAME
     try:
-        stack = msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=RunningStack)
-        os.kill(stack.pid, 0)  # signals nothing, and fails for a process that is gone without a farewell
-    except (FileNotFoundError, ProcessLookupError):
+        stack = msgspec.json.decode(file.read_bytes(), type=RunningStack)
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):  # the last: a leftover of another version
         return None
+    except OSError as error:
+        raise SettingsError(f"MASTERY_DATA_DIR: {escaped(str(file))} cannot be read: {error.strerror}") from error
+    try:
+        os.kill(stack.pid, 0)  # signals nothing, and fails for a process that is gone without a farewell
+    except ProcessLookupError:
+        return None
+    except PermissionError:  # it is there, and somebody else's
+        pass
     return stack
 
 
@@ -78,7 +120,7 @@ def settings_of_running_stack(settings: Settings, *, required: bool = True) -> S
     stack = find_running_stack(settings.data_path)
     if stack is None:
         if required:
-            raise DependencyUnavailable("no stack", f"runs on {settings.data_path}; start one with `mastery up`")
+            raise DependencyUnavailable("no stack", f"runs on {escaped(str(settings.data_path))}; start one with `mastery up`")
         return settings
     return msgspec.structs.replace(
         settings,

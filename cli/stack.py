@@ -1,112 +1,116 @@
-"""The whole stack under one supervisor (honcho): API, worker, beat, bridge and Flower, on embedded servers or the named ones.
+"""The whole stack under one supervisor: API, worker, beat, bridge and Flower, on embedded servers or the named ones.
 
 The servers are started first and stopped last, so that the others can finish what they have in hand.
 """
 
-import fcntl
 import os
-import shlex
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
-import honcho.manager
-from honcho.manager import SIGNALS, Manager
-
-from app.errors import SettingsError
-from app.settings import PREFIX, Settings
-from cli.embedded import embedded
-from cli.ports import claim_port
+from app.private_files import PRIVATE
+from app.settings import PREFIX, Settings, unknown_settings
+from app.url_settings import host_to_call, in_url
+from cli.data_folder import data_folder, sole_user_of
+from cli.embedded import READY_SECONDS, SUPERVISED, command
+from cli.guard import SERVER
+from cli.ports import claim_port, claim_port_of
+from cli.program import Program
+from cli.readiness_watch import watch_readiness
 from cli.running_stack import FILE_NAME, RunningStack
+from cli.supervisor import Stopped, Supervisor
 from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
 
-STOP_SECONDS = 15  # for a request or a chunk in hand to be finished, before what still runs is killed
-STOPPED_BY_SIGNAL = frozenset(each["rc"] for each in SIGNALS.values())
+STARTED_SECONDS = READY_SECONDS + 10.0  # how long a server takes at most to say where it is
+LOST_WITH_KAFKA = "the embedded broker keeps nothing beyond its process, so the stack ends; what was recorded stays"
 
 
-def run_stack(settings: Settings) -> int:
-    """Run the stack until a signal or until one of its processes ends; returns the exit code, 0 after a signal.
+def run_stack(settings: Settings, *, until_input_ends: bool = False) -> int:
+    """Run the stack until it is told to stop; returns the exit code, 0.
 
-    Raises SettingsError when a port is taken, or the data folder cannot be used or is in use.
+    Raises SettingsError when a port is taken, or the data folder cannot be used or is in use; ProcessFailed when a process
+    does not start, or ends again and again.
     """
+    os.umask(PRIVATE)
     folder = data_folder(settings)
     with ExitStack() as exits:
-        exits.enter_context(_sole_user_of(folder))
-        stack = exits.enter_context(_servers(settings, folder))
-        manager = Manager()
-        for name, command in _processes(settings).items():
-            manager.add_process(name, f"exec {command}", env=_environment(stack, settings))
-        stack.write(folder)
-        exits.callback((folder / FILE_NAME).unlink, missing_ok=True)
-        honcho.manager.KILL_WAIT = STOP_SECONDS
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
-        manager.loop()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what is being put away
-    code: int = manager.returncode or 0
-    return 0 if code in STOPPED_BY_SIGNAL else code or 1
-
-
-def data_folder(settings: Settings) -> Path:
-    """The data folder, made if it was missing. Raises SettingsError when it cannot be written."""
-    folder = settings.data_path
-    try:
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"MASTERY_DATA_DIR: {folder} cannot be used: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise SettingsError(f"MASTERY_DATA_DIR: {folder} cannot be written")
-    return folder
-
-
-@contextmanager
-def _sole_user_of(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system lets it go however this process ends."""
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(f"MASTERY_DATA_DIR: a stack already runs on {folder}") from error
-        yield
-
-
-@contextmanager
-def _servers(settings: Settings, folder: Path) -> Iterator[RunningStack]:
-    """The servers that the settings name, or embedded ones, and ports for the rest."""
-    http_port = _port("MASTERY_HTTP_PORT", settings.http_host, settings.http_port)
-    flower_port = _port("MASTERY_FLOWER_PORT", settings.flower_host, settings.flower_port)
-    metrics_port = _port("MASTERY_BRIDGE_METRICS_PORT", settings.http_host, settings.bridge_metrics_port)
-    with ExitStack() as exits:
+        lock = exits.enter_context(sole_user_of(folder))
         log = exits.enter_context((folder / "logs" / "servers.log").open("ab"))
-        redis_url = settings.redis_url or exits.enter_context(embedded("valkey", str(folder / "valkey"), "0", log=log))
-        kafka = settings.kafka_bootstrap or exits.enter_context(
-            embedded("kafka", settings.events_topic, settings.dlq_topic, settings.results_topic, log=log)
-        )
-        yield RunningStack(
-            pid=os.getpid(),
-            http_url=f"{'https' if settings.http_cert_file else 'http'}://{settings.http_host}:{http_port}",
-            http_cert_file=str(Path(settings.http_cert_file).resolve()) if settings.http_cert_file else "",
-            flower_url=f"http://{settings.flower_host}:{flower_port}",
-            redis_url=redis_url,
-            broker_url=settings.broker_url or redis_url,
-            kafka_bootstrap=kafka,
-            bridge_metrics_url=f"http://{settings.http_host}:{metrics_port}/metrics",
-        )
+        ports = _ports(settings)
+        supervisor = exits.enter_context(Supervisor(folder / FILE_NAME, kept_open=(lock.fileno(),), log=log))
+        if until_input_ends:
+            Thread(target=_await_end_of_input, args=(supervisor,), daemon=True).start()
+        try:
+            stack = _describe(
+                settings,
+                ports,
+                **{
+                    server.name: supervisor.start_server(server._replace(errors=log), STARTED_SECONDS)
+                    for server in _servers(settings, folder)
+                },
+            )
+            for program in _programs(settings, stack):
+                supervisor.start(program)
+            stack.write(folder)
+            exits.enter_context(watch_readiness(stack, supervisor.say))
+            supervisor.run()
+        except Stopped as told:
+            supervisor.say(f"{told}: stopping")
+    return 0
 
 
-def _processes(settings: Settings) -> dict[str, str]:
-    python = shlex.quote(sys.executable)
-    celery = f"{python} -m celery --app tasks.celery"
+def _ports(settings: Settings) -> dict[str, int]:
+    http_host, flower_host = ("MASTERY_HTTP_HOST", settings.http_host), ("MASTERY_FLOWER_HOST", settings.flower_host)
     return {
-        "api": f"{python} -m gunicorn --config python:api.server",
-        "worker": f"{celery} worker --concurrency {settings.worker_concurrency} --queues {EVENTS},{INTERACTIVE},{MAINTENANCE}",
-        "beat": f"{celery} beat",
-        "bridge": f"{python} -m consumers",
-        "flower": f"{celery} flower --conf={shlex.quote(_flower_settings())}",
+        "http": claim_port_of(*http_host, "MASTERY_HTTP_PORT", settings.http_port),
+        "flower": claim_port_of(*flower_host, "MASTERY_FLOWER_PORT", settings.flower_port),
+        "metrics": claim_port_of(*http_host, "MASTERY_BRIDGE_METRICS_PORT", settings.bridge_metrics_port),
     }
+
+
+def _servers(settings: Settings, folder: Path) -> Iterator[Program]:
+    """The servers that the settings do not name."""
+    if not settings.redis_url:
+        # On a port that stays: started again, it is found where it was.
+        yield Program("valkey", command(SUPERVISED, "valkey", str(folder / "valkey"), str(claim_port())), kind=SERVER)
+    if not settings.kafka_bootstrap:
+        topics = (settings.events_topic, settings.dlq_topic, settings.results_topic)
+        yield Program("kafka", command(SUPERVISED, "kafka", *topics), kind=SERVER, irreplaceable=LOST_WITH_KAFKA)
+
+
+def _describe(settings: Settings, ports: dict[str, int], *, valkey: str = "", kafka: str = "") -> RunningStack:
+    """Where everything is, given where the embedded servers are."""
+    http_host, flower_host = (in_url(host_to_call(host)) for host in (settings.http_host, settings.flower_host))
+    redis_url = settings.redis_url or valkey
+    return RunningStack(
+        pid=os.getpid(),
+        http_url=f"{'https' if settings.http_cert_file else 'http'}://{http_host}:{ports['http']}",
+        http_cert_file=str(Path(settings.http_cert_file).resolve()) if settings.http_cert_file else "",
+        flower_url=f"http://{flower_host}:{ports['flower']}",
+        redis_url=redis_url,
+        broker_url=settings.broker_url or redis_url,
+        kafka_bootstrap=settings.kafka_bootstrap or kafka,
+        bridge_metrics_url=f"http://{http_host}:{ports['metrics']}/metrics",
+    )
+
+
+def _programs(settings: Settings, stack: RunningStack) -> Iterator[Program]:
+    celery = ("-m", "celery", "--app", "tasks.celery")
+    concurrency, queues = str(settings.worker_concurrency), ",".join((EVENTS, INTERACTIVE, MAINTENANCE))
+    arguments = {
+        "api": ("-m", "gunicorn", "--config", "python:api.server"),
+        "worker": (*celery, "worker", "--concurrency", concurrency, "--queues", queues),
+        "beat": (*celery, "beat"),
+        "bridge": ("-m", "consumers"),
+        "flower": (*celery, "flower", f"--conf={_flower_settings()}"),
+    }
+    environment = _environment(stack, settings)
+    for name, each in arguments.items():
+        yield Program(name, [sys.executable, *each], environment)
 
 
 def _flower_settings() -> str:
@@ -118,24 +122,28 @@ def _flower_settings() -> str:
 
 
 def _environment(stack: RunningStack, settings: Settings) -> dict[str, str]:
-    """What the parts are to know besides: the places of embedded servers. Those that settings name stay where they stand."""
+    """What the processes are to know besides: ports, and the places of embedded servers; those that settings name stay where
+    they stand. They hear of no misspelt setting, of which each would complain once more.
+    """
+    inherited = dict(os.environ)  # noqa: TID251 - passed on
+    for name in unknown_settings(inherited):
+        del inherited[name]
     embedded = {
         f"{PREFIX}REDIS_URL": "" if settings.redis_url else stack.redis_url,
         f"{PREFIX}KAFKA_BOOTSTRAP": "" if settings.kafka_bootstrap else stack.kafka_bootstrap,
     }
     return {
-        **os.environ,  # noqa: TID251 - passed on, not read
+        **inherited,
         **{name: place for name, place in embedded.items() if place},
-        f"{PREFIX}HTTP_PORT": stack.http_url.rpartition(":")[2],
+        f"{PREFIX}HTTP_PORT": str(urlsplit(stack.http_url).port),
         f"{PREFIX}FLOWER_PORT": str(urlsplit(stack.flower_url).port),
         f"{PREFIX}BRIDGE_METRICS_PORT": str(urlsplit(stack.bridge_metrics_url).port),
         "PYTHONUNBUFFERED": "1",
     }
 
 
-def _port(variable: str, host: str, wanted: int) -> int:
-    """The wanted port, or a free one for 0. Raises SettingsError when it is taken."""
-    try:
-        return claim_port(host, wanted)
-    except OSError as error:
-        raise SettingsError(f"{variable}: cannot listen on {host}:{wanted}: {error.strerror}; choose another") from error
+def _await_end_of_input(supervisor: Supervisor) -> None:
+    """A thread: stop the stack when whoever started it closes its standard input, or is gone."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    supervisor.stop("the end of standard input")

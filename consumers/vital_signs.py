@@ -10,6 +10,7 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState, Heartbeat
 from app.health.memory import MemoryWatch
+from app.private_files import touch
 
 HEARTBEAT_SECONDS = 1.0
 # Entries (of up to 50 changes each) and dead letters that wait for Kafka: some 15 MB of Redis. Making more can wait.
@@ -71,7 +72,6 @@ class VitalSigns:
 
     def _touch(self) -> None:
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.touch()
+            touch(self._file)
         except OSError as error:
             _log.warning("the heartbeat file cannot be touched: %s", error.strerror)

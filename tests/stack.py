@@ -40,7 +40,11 @@ class Stack:
     def __enter__(self) -> "Stack":
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "up"], env=self.environment, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", "cli.main", "up", "--until-input-ends"],  # should the tests be killed
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         try:
             wait_for(lambda: self.process.poll() is not None or self._is_ready(), READY_SECONDS)
@@ -63,6 +67,8 @@ class Stack:
             return self.process.wait(STOP_SECONDS)
         finally:
             self.process.kill()
+            if self.process.stdin:
+                self.process.stdin.close()
 
     @property
     def running(self) -> RunningStack:

@@ -1,4 +1,4 @@
-"""The engine's processes, each killed and started by itself. Under ``mastery up`` the death of one is the end of all."""
+"""The engine's processes, each killed and started by itself. No supervisor starts one again meanwhile."""
 
 import os
 import sys

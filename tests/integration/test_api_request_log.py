@@ -54,6 +54,15 @@ def test_a_line_for_each_request(
     assert "jane-doe" not in caplog.text.lower()
 
 
+def test_a_probe_that_is_answered_well_has_none(api: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
+    """They come every second or so, and would bury the others."""
+    caplog.set_level(logging.INFO)
+    assert (api.call("/health", None, method="GET").status_code, lines(caplog)) == (200, [])
+    assert [api.call("/ready", None, method="GET").status_code] == [
+        int(each["status"]) for each in lines(caplog)
+    ]  # nobody works
+
+
 def test_what_fails_has_a_line(api: FixedTimeApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected error and a failed audit trail are told with the status that really leaves."""
     caplog.set_level(logging.INFO)

@@ -3,8 +3,13 @@
 import pytest
 
 from app.errors import SettingsError
+from app.misspelt import complaint, misspelt
 from app.settings import load_settings, redacted, unknown_settings
+from app.url_settings import host_to_call, in_url
 from tests.production import PRODUCTION
+
+# Those for development are refused where others can connect.
+OWN_SECRETS = {"MASTERY_JWT_SECRET": "a", "MASTERY_AUDIT_KEY": "b", "MASTERY_FLOWER_PASSWORD": "c"}
 
 
 def test_the_defaults_suit_development() -> None:
@@ -165,3 +170,43 @@ def test_secrets_are_redacted() -> None:
 def test_a_misspelt_setting_is_found() -> None:
     """What begins like a setting and is none."""
     assert unknown_settings({"MASTERY_HTP_PORT": "1", "MASTERY_HTTP_PORT": "1", "HOME": "/"}) == ["MASTERY_HTP_PORT"]
+
+
+def test_the_nearest_name_of_a_misspelt_setting_is_told() -> None:
+    """Also where only its letters' case is wrong; where none is near, none is told."""
+    known = ["MASTERY_HTTP_PORT", "MASTERY_REDIS_URL"]
+    names = ["MASTERY_HTP_PORT", "mastery_redis_url", "MASTERY_XYZZY", "MASTERY_REDIS_URL", "HOME"]
+    ignored = "is not a setting and is ignored"
+    assert [complaint(name, known) for name in misspelt(names, known, "MASTERY_")] == [
+        f"MASTERY_HTP_PORT {ignored}; did you mean MASTERY_HTTP_PORT?",
+        f"MASTERY_XYZZY {ignored}",
+        f"mastery_redis_url {ignored}; did you mean MASTERY_REDIS_URL?",
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::", "fe80::1%eth0", "localhost", "a.b-c.example."])
+def test_hosts(host: str) -> None:
+    """Names and addresses of both kinds."""
+    assert load_settings({**OWN_SECRETS, "MASTERY_HTTP_HOST": host}).http_host == host
+
+
+@pytest.mark.parametrize("host", ["[::1]", "localhost:8005", "127.0.0.1:1", "http://localhost", "a b", "-a", "a/b", ":::"])
+def test_what_is_no_host_is_refused(host: str) -> None:
+    """With the setting's name, and what would be right."""
+    with pytest.raises(SettingsError, match="MASTERY_HTTP_HOST: must be a host's name, or an address as in"):
+        load_settings({**OWN_SECRETS, "MASTERY_HTTP_HOST": host})
+
+
+@pytest.mark.parametrize(
+    ("host", "called", "written"),
+    [
+        ("0.0.0.0", "127.0.0.1", "127.0.0.1"),
+        ("::", "::1", "[::1]"),
+        ("::1", "::1", "[::1]"),
+        ("fe80::1%eth0", "fe80::1%eth0", "[fe80::1%25eth0]"),
+        ("example.org", "example.org", "example.org"),
+    ],
+)
+def test_hosts_in_urls(host: str, called: str, written: str) -> None:
+    """All addresses of a machine are no place to call; IPv6 has brackets."""
+    assert (host_to_call(host), in_url(host_to_call(host))) == (called, written)

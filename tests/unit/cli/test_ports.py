@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.ports import LOOPBACK, claim_port
+from app.errors import SettingsError
+from cli.ports import LOOPBACK, claim_port, claim_port_of
 
 IP_LOCAL_PORT_RANGE = 51  # linux/in.h: the first and the last port that this socket may be given, as two halves of a number
 
@@ -63,3 +64,40 @@ def test_a_port_that_is_taken_is_refused(listening: tuple[str, int]) -> None:
 def test_every_address_of_the_machine() -> None:
     """The API may serve on all of them."""
     assert claim_port("0.0.0.0") > 0
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_ipv6(listening: tuple[str, int]) -> None:
+    """A port is claimed of the address that is named; who listens on another one's is not in the way."""
+    port = claim_port("::1")
+    with (
+        socket.create_server(("::1", port), family=socket.AF_INET6),
+        pytest.raises(OSError, match="Address already in use"),
+    ):
+        claim_port("::1", port)
+    assert claim_port("::1", listening[1]) == listening[1]
+    assert claim_port("::") > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "blamed"),
+    [
+        ("192.0.2.1", "THE_HOST: 192.0.2.1 is not an address of this machine"),
+        ("nowhere.invalid", "THE_HOST: nowhere.invalid is not the name of a host"),
+        ("x" * 64, f"THE_HOST: {'x' * 64} is not the name of a host"),
+        (LOOPBACK, "THE_PORT: cannot listen on 127.0.0.1:"),
+    ],
+)
+def test_the_setting_to_blame_is_named(listening: tuple[str, int], host: str, blamed: str) -> None:
+    """The host where it is not this machine's, else the port."""
+    with pytest.raises(SettingsError) as refused:
+        claim_port_of("THE_HOST", host, "THE_PORT", listening[1])
+    assert str(refused.value).startswith(blamed)
