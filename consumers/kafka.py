@@ -30,6 +30,8 @@ Content: TypeAlias = tuple[bytes | None, bytes | None, list[tuple[str, str | byt
 OnError: TypeAlias = Callable[[KafkaError], None]
 
 _log = logging.getLogger(__name__)
+# A line for each attempt to connect, of each client. Whoever uses a client hears of it as well, and says it once.
+_log.addFilter(lambda record: not record.getMessage().startswith("FAIL "))
 
 
 class Client(Protocol):
