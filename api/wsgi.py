@@ -8,6 +8,7 @@ import atexit
 from flask import Flask
 
 from api import application
+from api.request_log import log_in_batches
 from app.bootstrap import bootstrap
 from app.errors import SettingsError
 from consumers.event_log import KafkaEventLog
@@ -18,6 +19,7 @@ def create_app() -> Flask:
     engine = bootstrap()
     if not engine.settings.kafka_bootstrap:
         raise SettingsError("MASTERY_KAFKA_BOOTSTRAP is not set; `mastery up` starts a stack with an embedded one")
+    log_in_batches()
     event_log = KafkaEventLog(engine.settings)
     atexit.register(event_log.close)
     return application.create_app(engine, event_log)

@@ -1,5 +1,6 @@
 """POST /mastery/query with 16 clients, against a bare Flask application under the same gunicorn settings.
 
+Both are processes of their own, whose log goes to a file: `mastery up` would print the engine's line for each request, too.
 Each student asks about themselves with a token of their own, so that what is counted of each is as little as in life.
 """
 
@@ -24,6 +25,7 @@ from benchmarks.workload import TENANT, Kind, event, noon
 from cli.ports import claim_port
 from tests.stack import Stack, wait_for
 
+APPLICATION, BASELINE = "api.wsgi:create_app()", "benchmarks.bare_flask:create_app()"
 TARGET_SHARE, TARGET_P95 = 0.7, 0.1
 CLIENTS, STUDENTS, DAYS = 16, 1024, 75  # 50 requests a minute each: 850 a second
 READY_SECONDS, STOP_SECONDS = 30.0, 15.0
@@ -34,14 +36,14 @@ def measure(*, quick: bool) -> list[Row]:
     rounds, seconds = (2, 1.5) if quick else (5, 4.0)
     ours: list[Load] = []
     theirs: list[Load] = []
-    with fresh_stack() as stack, served(stack, "benchmarks.bare_flask:create_app()") as bare_url:
+    with fresh_stack() as stack, served(stack, APPLICATION) as url, served(stack, BASELINE) as baseline_url:
         fill(stack)
-        urls = {stack.running.http_url: ours, bare_url: theirs}
-        for url in urls:
-            run_load(plan_queries(stack, url, 1.0))
+        urls = {url: ours, baseline_url: theirs}
+        for each in urls:
+            run_load(plan_queries(stack, each, 1.0))
         for _round in range(rounds):
-            for url, loads in urls.items():
-                loads.append(run_load(plan_queries(stack, url, seconds)))
+            for each, loads in urls.items():
+                loads.append(run_load(plan_queries(stack, each, seconds)))
     rate, baseline = (median(load.rate for load in loads) for loads in (ours, theirs))
     p95, baseline_p95 = (median(percentile(load.latencies, 95) for load in loads) for loads in (ours, theirs))
     return [
