@@ -3,7 +3,8 @@
 ``python -m benchmarks.one_task_per_event`` consumes; ``celery --app benchmarks.one_task_per_event worker`` works. Both use the
 engine's Kafka settings and its Celery settings, so that both pipelines keep the same promise (late acknowledgement, offsets
 committed once the tasks are queued). Where the settings cost the engine nothing but a task per event dearly, the baseline is
-given the better ones: no task events for Flower, and Celery's default prefetch.
+given the better ones: no task events for Flower, Celery's default prefetch, and Celery's and kombu's own classes, which look at no
+message before they take it.
 """
 
 import signal
@@ -12,6 +13,7 @@ from threading import Event as Flag
 from celery import Celery
 from confluent_kafka import TopicPartition
 from kombu import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from app.events.event import decode_event
 from app.events.record_events import record_events
@@ -19,6 +21,7 @@ from app.settings import load_settings
 from consumers.kafka import consumer
 from tasks.celery import engine
 
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "kombu.transport.redis:Transport"))
 app = Celery("one-task-per-event")
 app.config_from_object("celeryconfig")
 app.conf.update(
@@ -30,6 +33,7 @@ app.conf.update(
     worker_send_task_events=False,
     task_send_sent_event=False,
     worker_prefetch_multiplier=4,
+    worker_consumer="celery.worker.consumer:Consumer",
 )
 
 
