@@ -48,7 +48,8 @@ def _dependencies() -> int:
                 f"pip-audit: {each['name']} {each['version']}: {found['id']}, fixed in {found['fix_versions'] or 'no version'}"
             )
     checked = len(dependencies) - len(unknown)
-    print(f"pip-audit: {checked} packages checked, {len(vulnerable)} vulnerable; unknown: {unknown}")
+    names = ", ".join(unknown) if checked else "all"
+    print(f"pip-audit: {checked} packages checked, {len(vulnerable)} vulnerable; unknown: {names or 'none'}")
     return int(bool(vulnerable)) if checked else INCOMPLETE
 
 

@@ -3,8 +3,8 @@
 ``python -m benchmarks.one_task_per_event`` consumes; ``celery --app benchmarks.one_task_per_event worker`` works. Both use the
 engine's Kafka settings and its Celery settings, so that both pipelines keep the same promise (late acknowledgement, offsets
 committed once the tasks are queued). Where the settings cost the engine nothing but a task per event dearly, the baseline is
-given the better ones: no task events for Flower, Celery's default prefetch, and Celery's and kombu's own classes, which look at no
-message before they take it.
+given the better ones: no task events for Flower, Celery's default prefetch, and Celery's and kombu's own classes, which
+look at no message before they take it.
 """
 
 import signal
