@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import uvloop
 from gunicorn import sock
@@ -37,6 +37,7 @@ from app.logs import frames
 TICK_SECONDS = 1.0  # how late a connection may be given up; gunicorn wants to hear of its workers every 30 s
 STOP_IDLE_SECONDS = 1.0  # so long a stopping process waits for requests that clients may have sent before they hear of it
 STOP_TICK_SECONDS = 0.05
+PIECE_BYTES = 8192  # as gunicorn reads from a socket
 SERVER = "mastery"  # answers do not say what serves them
 
 # What the parser finds wrong, where there is a better word for it than 400.
@@ -48,6 +49,30 @@ _STATUS: dict[type[Exception], int] = {
     InvalidHTTPVersion: 505,
 }
 _log = logging.getLogger(__name__)
+
+
+class RequestPieces:
+    """In place of a socket: what gunicorn reads, in pieces, since its parser copies the rest of one for every chunk in it."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request, self._at = request, 0
+        self._is_short = False
+
+    @property
+    def are_used_up(self) -> bool:
+        """Whether the parser took all of it, and wanted no more."""
+        return self._at >= len(self._request) and not self._is_short
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._request[self._at : self._at + PIECE_BYTES]
+        self._at += len(piece)
+        if not piece:
+            self._is_short = True
+            raise StopIteration
+        return piece
 
 
 class AnswerBytes:
@@ -166,7 +191,8 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def _handle(self, connection: Connection, request: bytes, *, is_last: bool) -> tuple[bytes, bool]:
         """The answer, and whether the connection may be used again."""
-        parser, sent = RequestParser(self.cfg, [request], connection.peer), AnswerBytes()
+        pieces, sent = RequestPieces(request), AnswerBytes()
+        parser = RequestParser(self.cfg, pieces, connection.peer)
         message = next(parser)
         response, environ = wsgi.create(message, sent, connection.peer, connection.server, self.cfg)
         response.version = SERVER
@@ -178,8 +204,8 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             for part in body:
                 response.write(part)
             response.close()
-        # What the parser left would be taken for a request by whoever sees where this one ends otherwise than we do.
-        is_used_up = parser.finish_body() and not parser.unreader.take_buffered()
+        # What the parser left, or what it misses, says that it sees another end than we do: then nothing after it is a request.
+        is_used_up = parser.finish_body() and not parser.unreader.take_buffered() and pieces.are_used_up
         return sent.joined(), is_used_up and not response.should_close()
 
 

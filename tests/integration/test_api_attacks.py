@@ -235,6 +235,26 @@ def test_what_is_no_request(api_alone: ApiProcess, status: int, request_: bytes)
     assert_refused(api_alone.talk(request_), status)
 
 
+@pytest.mark.parametrize(
+    "length",
+    [
+        b"Content-Length: 9999999999999999",
+        b"Content-Length: " + b"9" * 40,
+        b"Content-Length: " + b"0" * 14 + b"52",
+        b"Content-Length: +50",
+        b"Content-Length: 50, 50",
+        b"Content-Length: 50\r\nContent-Length: 50",
+        b"Content-Length:",
+    ],
+)
+def test_a_body_whose_length_is_read_in_two_ways(api_alone: ApiProcess, length: bytes) -> None:
+    """What is a body to a proxy, or to the parser, is not taken for a request: one answer, and the connection ends."""
+    smuggled = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nX-Padding: aaaaaaa\r\n\r\n"
+    answers = api_alone.talk(b"GET /health HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n", smuggled)
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert answers.count(b"HTTP/1.1 404 ") == 0
+
+
 def test_a_token_of_many_cohorts(api_alone: ApiProcess) -> None:
     """A teacher's with 400: its header is as large as 30 KB, and looked at like any other's."""
     cohorts = [f"{number:04}-{'x' * 40}" for number in range(400)]

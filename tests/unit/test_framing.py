@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.framing import Framing
+from api.framing import MOST_CHUNKS, Framing
 
 MAX_HEAD, MAX_BODY = 200, 50
 POST = b"POST /x HTTP/1.1\r\nHost: x\r\n"
@@ -24,6 +24,11 @@ CUT = [
     b"x" * (MAX_HEAD + 1),
     b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD + b"\r\n\r\n",
     POST + b"Content-Length: 51\r\n\r\n",
+    POST + b"Content-Length: 9999999999999999\r\n\r\n",
+    POST + b"Content-Length: 0000000000000005\r\n\r\n12345",
+    POST + b"Content-Length: +5\r\n\r\n12345",
+    POST + b"Content-Length: 5, 5\r\n\r\n12345",
+    POST + b"Content-Length:\r\n\r\n",
     POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
     POST + b"Transfer-Encoding: chunked\r\n\r\n33\r\n",
@@ -59,6 +64,15 @@ def test_what_is_broken_or_too_large_is_not_waited_for(request_: bytes) -> None:
     assert whole.is_cut
     assert piecemeal.is_cut
     assert any(end is not None for end in found)
+
+
+def test_chunks_are_counted() -> None:
+    """Each costs the parser a copy, however small it is."""
+    for count, is_cut in ((MOST_CHUNKS, False), (MOST_CHUNKS + 1, True)):
+        sought = Framing(MAX_HEAD, 1_000_000)
+        sent = POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nX\r\n" * count + b"0\r\n\r\n"
+        assert sought.end(sent) == len(sent)
+        assert is_cut == sought.is_cut
 
 
 @given(data=st.binary(max_size=400))
