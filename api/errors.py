@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from api.authentication import AuthenticationFailed, engine
 from api.responses import ErrorCode, correlation_id, failure
 from app.errors import AccessDenied, DependencyUnavailable, InvalidInput, NotFound
+from app.logs import frames
 
 RETRY_AFTER_SECONDS = "1"
 
@@ -73,7 +74,8 @@ def register_error_handlers(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:  # the process's outermost edge
-        _log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
+        # Without its words, which may quote what somebody sent.
+        _log.error("unexpected error, correlation id %s: %s", correlation_id(), frames(error))
         return failure(
             500, ErrorCode.INTERNAL_ERROR, "The service failed; its operators can find the cause by the correlation id."
         )

@@ -73,7 +73,7 @@ def _once(view: Callable[P, Response], packing: Packing[P]) -> Callable[P, Respo
             response = view(*args, **kwargs)
             if response.status_code < 500:
                 told = response.get_json()
-                kept = {"data": packing.pack(told["data"])} if told["success"] else {"error": told["error"]}
+                kept = {"kept": packing.pack(told["data"])} if told["success"] else {"error": told["error"]}
                 keys.keep(claim, Answer(response.status_code, msgspec.json.encode(kept)))
                 failing.pop_all()
         return response
@@ -83,7 +83,7 @@ def _once(view: Callable[P, Response], packing: Packing[P]) -> Callable[P, Respo
 
 def _again(answer: Answer, unpack: Callable[[Any], Any]) -> Response:
     kept, headers = msgspec.json.decode(answer.body), {REPLAYED: "true"}
-    if "data" in kept:
-        return success(unpack(kept["data"]), answer.status, headers)
+    if "kept" in kept:
+        return success(unpack(kept["kept"]), answer.status, headers)
     error = kept["error"]
     return failure(answer.status, ErrorCode(error["code"]), error["message"], error["details"], headers)

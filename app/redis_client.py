@@ -1,5 +1,6 @@
 """The one way to make a Redis client, and the one place where its errors become the engine's."""
 
+import re
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from app.settings import Settings
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
+_COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 
 # An error of Redis is about what it was asked, or about itself: its memory, disk, replicas, role, permissions. The second kind
 # means "not now", whatever was asked: it ends by itself, or when an operator acts. These are the codes (the first words) of
@@ -146,8 +148,19 @@ def unavailable(dependency: str, error: BaseException) -> DependencyUnavailable:
 
 
 def load_script(client: redis.Redis, path: Path) -> Script:
-    """The Lua script in a file, to be run on the client's server."""
-    return client.register_script(path.read_text())
+    """The Lua script in a file, to be run on the client's server.
+
+    It does nothing unless its user may run every command in it. A server refuses each by itself and takes nothing back: half of
+    the writes would stay, and be repeated.
+    """
+    script = path.read_text()
+    names = ", ".join(f"'{name}'" for name in sorted(set(_COMMAND.findall(script))))
+    check = (
+        f"for _, name in ipairs({{{names}}}) do if not redis.acl_check_cmd(name, KEYS[1]) then "
+        "return redis.error_reply('NOPERM this user may not run ' .. name) end end "
+    )
+    shebang, body = script.split("\n", 1) if script.startswith("#!") else ("", script)
+    return client.register_script(f"{shebang}\n{check}{body}" if shebang else check + body)
 
 
 def next_id(entry_id: str) -> str:

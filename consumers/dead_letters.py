@@ -1,6 +1,6 @@
 """Dead letters to ``mastery.dlq``, each delivered once: what arrived already is looked up there first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Message, Producer
 
@@ -11,6 +11,9 @@ from app.settings import Settings
 from consumers.kafka import Content, deliver, headers_of
 from consumers.record_reader import Bounds, RecordReader
 from consumers.topic_ids import TopicIds, log_name
+
+# Letters that are read in a tenth of a second or less.
+ASK_EVERY = 5_000
 
 
 class DeadLetterQueue:
@@ -42,13 +45,21 @@ class DeadLetterQueue:
         deliver(self._producer, self._topic, messages, has_arrived)
         return ends
 
-    def arrived(self, since: Mapping[Partition, Offset]) -> set[str]:
-        """The ids of the letters in the topic, from the given offsets on, or from the beginning where none is given."""
+    def arrived(self, since: Mapping[Partition, Offset], still: Callable[[], bool]) -> set[str] | None:
+        """The ids of the letters in the topic, from the given offsets on, or from the beginning where none is given.
+
+        That may take long: ``still`` is asked again and again whether to go on. None if not.
+        """
         unread = {}
         for partition, (low, high) in self._reader.bounds(self._topic).items():
             begin = since.get(partition, low)
             unread[partition] = Bounds(begin if low <= begin <= high else low, high)
-        return {headers_of(message).get(LETTER_ID, "") for message in self._reader.records(self._topic, unread)}
+        found: set[str] = set()
+        for number, message in enumerate(self._reader.records(self._topic, unread)):
+            if number % ASK_EVERY == 0 and not still():
+                return None
+            found.add(headers_of(message).get(LETTER_ID, ""))
+        return found if still() else None
 
     def close(self) -> None:
         """Let the connection go."""

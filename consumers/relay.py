@@ -84,8 +84,8 @@ class Relay:
         if not waiting:
             return 0
         log = self._dead_letters.log()
-        arrived = self._dead_letters.arrived(ledger.letters_end(log))
-        if not self._lease.prolong(DELIVERY_SECONDS):
+        arrived = self._dead_letters.arrived(ledger.letters_end(log), lambda: self._lease.prolong(DELIVERY_SECONDS))
+        if arrived is None:
             return 0  # another has taken over while this one looked
         ends = self._dead_letters.send([each for each in waiting if dict(each.letter.headers)[LETTER_ID] not in arrived])
         ledger.letters_delivered(waiting[-1].entry_id, log, ends)

@@ -146,7 +146,7 @@ class Channel(kombu_redis.Channel):
         prefix = self.global_keyprefix
         with self.conn_or_acquire() as client, client.pipeline() as pipe:
             waiting, in_hand = pipe.lrange(prefix + self._q_for_pri(queue, 0), 0, -1).hvals(prefix + self.unacked_key).execute()
-        taken = [dumps(loads(each)[0]).encode() for each in in_hand]
+        taken = [message for each in in_hand if (message := _in_hand(each)) is not None]
         return tuple([found for each in items if (found := task_arguments(each, name))] for items in (waiting, taken))  # type: ignore[return-value]
 
     def close(self) -> None:
@@ -180,3 +180,11 @@ class Channel(kombu_redis.Channel):
 
 class Transport(kombu_redis.Transport):
     Channel = Channel
+
+
+def _in_hand(item: bytes) -> bytes | None:
+    """The message of an entry of what workers have in hand; None for what is none, which must not hide the others."""
+    try:
+        return dumps(loads(item)[0]).encode()
+    except (ValueError, LookupError, TypeError):
+        return None

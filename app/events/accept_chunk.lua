@@ -25,7 +25,6 @@ if partitions > 0 and (redis.call('HGET', KEYS[1], 'topic-id') or '') ~= ARGV[5]
 for i = 6, 5 + 3 * partitions, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[i]) or '') ~= ARGV[i + 1] then return {} end
 end
-for i = 6, 5 + 3 * partitions, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
 
 redis.call('HINCRBY', KEYS[4], 'records', ARGV[1])
 if ARGV[2] ~= '' then
@@ -36,4 +35,6 @@ for i = 6 + 3 * partitions, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], 'dead-letters:' .. ARGV[i], 1)
   redis.call('XADD', KEYS[5], '*', 'letter', ARGV[i + 1])
 end
+-- Last, so that what fails before is repeated rather than lost.
+for i = 6, 5 + 3 * partitions, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
 return {redis.call('HLEN', KEYS[2])}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from app.errors import EngineError
+from app.errors import EngineError, InvalidInput
 from app.quotas import Quotas
 from app.redis_client import load_script, translated_errors
 
@@ -33,8 +33,13 @@ class EventQuota:
         self._count = load_script(client, Path(__file__).with_name("count_events.lua"))
 
     def admit(self, tenant: str, events: int) -> None:
-        """Count events of a tenant. Raises QuotaExceeded, and counts none, where they are more than the minute still has."""
+        """Count events of a tenant. Counts none and raises QuotaExceeded where they are more than the minute still has.
+
+        Raises InvalidInput where they are more than any minute has.
+        """
         quota = self._quotas.of(tenant)
+        if events > quota:  # at no time would there be room
+            raise InvalidInput("events", f"are more than the {quota:,} that the tenant may send in a minute")
         with translated_errors():
             left = self._count([f"{self._prefix}:{{{tenant}}}:events-minute"], [events, quota, MINUTE_MILLISECONDS])
         if left:

@@ -8,7 +8,7 @@
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from app.clock import day_number
@@ -19,11 +19,14 @@ from app.events.event import decode_event
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, evidence, record_evidence
 from app.logs import frames
-from app.mastery.store import OVER_QUOTA, MasteryStore
+from app.mastery.store import OVER_EVENTS, OVER_QUOTA, MasteryStore
 
 # A process may die of something else than the chunk in its hands, a deployment for instance; three times is no accident.
 MAX_DEATHS = 3
-NO_ROOM = "the student is new, and the tenant has as many as its quota allows; replay this when there is room"
+NO_ROOM = {
+    OVER_QUOTA: "the student is new, and the tenant has as many as its quota allows; replay this when there is room",
+    OVER_EVENTS: "the student has as many events as can be kept; replay this when earlier ones have expired",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ def record_chunk(
     for index, (tenant, student, observation) in found.items():
         if observation is not None and (tenant, student) in outcome.errors:
             failed[index] = outcome.errors[tenant, student]
-    over_quota = {index for index, reason in failed.items() if reason == OVER_QUOTA}
+    over_quota = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
     if failed and not over_quota and len(chunk.records) == 1:
         if failures < max_failures and deaths < MAX_DEATHS:
             raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {failed[0]}")
@@ -59,7 +62,7 @@ def record_chunk(
         ledger.finish(chunk_id, letters=[_letter(chunk, 0, found, failed[0], now, failures + deaths)])
         successors = []
     else:
-        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed.keys() - over_quota)]
+        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed.keys() - over_quota.keys())]
         letters = _letters_beyond_quota(chunk, found, over_quota, now, failures + deaths)
         successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
     if successors:
@@ -69,12 +72,12 @@ def record_chunk(
 
 
 def _letters_beyond_quota(
-    chunk: Chunk, found: Mapping[int, Evidence], indexes: Collection[int], now: datetime, retries: int
+    chunk: Chunk, found: Mapping[int, Evidence], reasons: Mapping[int, str], now: datetime, retries: int
 ) -> list[Letter]:
-    if indexes:
-        tenants = sorted({found[index].tenant_id for index in indexes})
-        _log.warning("to the dead letters: %d events of new students beyond the quota of %s", len(indexes), ", ".join(tenants))
-    return [_letter(chunk, index, found, NO_ROOM, now, retries) for index in sorted(indexes)]
+    if reasons:
+        tenants = sorted({found[index].tenant_id for index in reasons})
+        _log.warning("to the dead letters: %d events for which %s has no room", len(reasons), ", ".join(tenants))
+    return [_letter(chunk, index, found, reason, now, retries) for index, reason in sorted(reasons.items())]
 
 
 def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], dict[int, str]]:

@@ -28,6 +28,7 @@ local function put(record, student, revision, day, millionths)
   local moves = cohort ~= ranked
   if moves and ranked then
     redis.call('ZREM', ARGV[1] .. ranked, student)
+    if redis.call('EXISTS', ARGV[1] .. ranked) == 0 then redis.call('SREM', KEYS[2], ranked) end
     redis.call('HDEL', record, 'ranked')
   end
   if moves and cohort then

@@ -28,6 +28,8 @@ STUDENTS_PER_CALL = 50
 COUNTED_SECONDS = 7 * 86_400
 # The error of a new student for whom there is no room: see merge_evidence.lua.
 OVER_QUOTA = "QUOTA"
+# And of a student who has as many events as can be kept.
+OVER_EVENTS = "EVENTS"
 DONE_SECONDS = 300  # far longer than two attempts may overlap
 
 T = TypeVar("T")
@@ -38,7 +40,7 @@ class Merged(NamedTuple):
     """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
 
     ``error`` says why nothing was done: the record cannot be merged into, or was left alone as ``repeat_only`` demands; or the
-    student is new, and the tenant has as many as it may (``OVER_QUOTA``).
+    student is new, and the tenant has as many as it may (``OVER_QUOTA``); or the student has too many events (``OVER_EVENTS``).
     """
 
     student_id: str

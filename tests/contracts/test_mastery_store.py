@@ -13,7 +13,8 @@ from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import derive_scores, refresh_scores
 from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import Weights
-from app.mastery.store import DONE_SECONDS, STUDENTS_PER_CALL, Score, Totals
+from app.mastery.store import DONE_SECONDS, OVER_EVENTS, OVER_QUOTA, STUDENTS_PER_CALL, MasteryStore, Score, Totals
+from app.quotas import Quotas
 from tests.conftest import NOW
 
 TODAY = day_number(NOW)
@@ -194,7 +195,7 @@ def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
     assert engine.mastery.cohort_of("t", "s-1") == "c-3"
     assert engine.mastery.ranking("t", "c-2") == []
     assert engine.mastery.ranking("t", "c-3") == [("s-1", 0.15)]
-    assert engine.mastery.cohorts("t") == ["c-2", "c-3"]
+    assert engine.mastery.cohorts("t") == ["c-3"]  # one that is empty would stay for ever
 
 
 def test_a_student_without_a_cohort_is_in_no_ranking(engine: Engine) -> None:
@@ -379,3 +380,24 @@ def test_a_moment_of_the_engine_is_a_day_of_utc() -> None:
     """The day changes at midnight in UTC, wherever the server stands."""
     assert day_number(datetime(1970, 1, 2)) == 1  # noqa: DTZ001 - the clock's moments are in UTC
     assert day_number(NOW + timedelta(hours=12)) == TODAY + 1
+
+
+def test_a_student_has_an_end_of_events(engine: Engine) -> None:
+    """A merge looks through all marks of a student: without an end, one student's events would stop the server for all."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
+    key = f"{engine.settings.key_prefix}:{{t}}:marks:s-1"
+    entries = b"".join((10**9 + number).to_bytes(8) + TODAY.to_bytes(2) for number in range(100_000 - 1))
+    engine.redis.append(key, entries)
+    (refused,) = engine.mastery.merge("t", {"s-1": [observation(2, TODAY, QUIZ, 1, 1)]}, TODAY)
+    assert (OVER_EVENTS, engine.redis.strlen(key)) == (refused.error, 1_000_000)
+    assert merge(engine, observation(1, TODAY, QUIZ, 1, 1)) == "0"  # what was counted is known all the same
+
+
+def test_a_student_who_finds_room_later_is_counted_apart(engine: Engine) -> None:
+    """The call's other students were counted with it: the one who was refused would be in no total."""
+    store = MasteryStore(engine.redis, engine.settings.key_prefix, 90, Quotas("1"))
+    store.begin_chunk(["t"], "chunk")
+    both = {"s-1": [observation(1, TODAY, ACTIVITY)], "s-2": [observation(2, TODAY, ACTIVITY)]}
+    assert [None, OVER_QUOTA] == [each.error for each in store.merge("t", both, TODAY, chunk_id="chunk")]
+    assert [None, "not merged before"] == [each.error for each in engine.mastery.merge("t", both, TODAY, chunk_id="chunk")]
+    assert engine.mastery.totals("t") == Totals(applied=1)

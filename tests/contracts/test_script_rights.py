@@ -1,0 +1,58 @@
+"""A script whose user may not run one of its commands does nothing at all, on every server it may run on.
+
+A server refuses each command by itself and takes nothing back. What was written before would stay, and be written again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from app.bootstrap import Engine
+from app.errors import DependencyUnavailable
+from app.events.ledger import Ledger, Move
+from app.events.observation import QUIZ
+from app.mastery.store import MasteryStore
+from app.quotas import Quotas
+from tests.contracts.test_ledger import CHUNK, SOURCE, letter
+from tests.contracts.test_mastery_store import TODAY, merge, observation, window
+
+
+@contextmanager
+def user_without(engine: Engine, command: str) -> Iterator[redis.Redis]:
+    """A client whose user may run everything but this command."""
+    name = f"{engine.settings.key_prefix}-user"
+    rights: dict[str, Any] = {"keys": ["*"], "categories": ["+@all"], "commands": [f"-{command}"]}
+    engine.redis.acl_setuser(name, enabled=True, nopass=True, **rights)
+    options = engine.redis.connection_pool.connection_kwargs
+    try:
+        with redis.Redis(host=options["host"], port=options["port"], username=name, password="any") as client:
+            yield client
+    finally:
+        engine.redis.acl_deluser(name)
+
+
+@pytest.mark.parametrize("command", ["append", "hset", "setbit"])
+def test_evidence_is_merged_whole_or_not_at_all(engine: Engine, command: str) -> None:
+    """An event counts once, also when it was refused three times before."""
+    with user_without(engine, command) as client:
+        store = MasteryStore(client, engine.settings.key_prefix, 90, Quotas("100"))
+        for _ in range(3):
+            with pytest.raises(DependencyUnavailable, match="redis"):
+                store.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 8, 10)]}, TODAY)
+    assert merge(engine, observation(1, TODAY, QUIZ, 8, 10)) == "1"
+    found = window(engine)
+    assert found is not None
+    assert (8, 10) == (found.correct, found.asked)
+
+
+@pytest.mark.parametrize("command", ["zadd", "xadd", "hincrby"])
+def test_records_are_taken_over_whole_or_not_at_all(engine: Engine, command: str) -> None:
+    """Neither position nor chunk nor letter: the bridge tries again, and all is taken."""
+    with user_without(engine, command) as client, pytest.raises(DependencyUnavailable, match="redis"):
+        Ledger(client, engine.settings.key_prefix).accept(CHUNK, (letter(),), source=SOURCE, moves={0: Move(None, 4)})
+    assert ({}, 0, 0) == (engine.positions.of(SOURCE).offsets, engine.ledger.in_flight(), engine.ledger.letters_waiting())
+    engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, moves={0: Move(None, 4)})
+    assert (1, 1) == (engine.ledger.in_flight(), engine.ledger.letters_waiting())
