@@ -178,13 +178,14 @@ def _unpack(kept: list[Any], elements: Sequence[bytes], *, is_list: bool) -> dic
 
 @idempotent(Packing(_pack, _unpack))
 def _take_over(elements: Sequence[bytes], *, is_list: bool) -> Response:
+    now = engine().clock()
     verdicts = ingest_events(
         elements,
         tenant=principal().tenant,
         log=event_log(),
-        now=engine().clock(),
+        now=now,
         beyond_quota=partial(engine().mastery.beyond_quota, principal().tenant),
-        admit=partial(engine().event_quota.admit, principal().tenant),
+        admit=partial(engine().event_quota.admit, principal().tenant, now=now),
         traceparent=_traceparent(),
     )
     if all(verdict.error is not None for verdict in verdicts):

@@ -26,9 +26,10 @@ from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.chunk import split
 from app.events.flood_guard import FloodGuard
-from app.events.ledger import Accepted, ChunkId, Displaced
+from app.events.ledger import ChunkId, Displaced
 from app.events.positions import Offset, Partition
 from consumers.commits import Commits
+from consumers.hand_over import HandOver, Taken
 from consumers.kafka import place, size
 from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
 from consumers.partitions import Partitions
@@ -60,6 +61,7 @@ class Bridge:
         self._enqueue = enqueue
         self._connect = connect
         self._open()
+        self._hand_over = HandOver(engine)
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
         self._signs = VitalSigns(engine)
         self._stopped = Flag()
@@ -141,22 +143,19 @@ class Bridge:
             return True
         with timed("sort"):
             found = sort_out(messages, self._topic, self._engine.clock())
-        REJECTED.inc(len(found.letters))
         if self._guard.trips(*found.counts(self._partitions.admitted)):
             self._halt(found)
             self._partitions.rewind()  # meanwhile partitions may have come and gone: the records are read again
             return False
-        accepted: Accepted | None = None
+        taken: Taken | None = None
 
         def accept() -> None:
-            nonlocal accepted
+            nonlocal taken
             with timed("accept"):
-                accepted = self._engine.ledger.accept(
-                    found.chunk, found.letters, source=source, topic_id=self._partitions.topic_id, moves=moves
-                )
+                taken = self._hand_over.take(found, source, self._partitions.topic_id, moves)
 
         try:
-            if not self._insist(accept) or accepted is None:
+            if not self._insist(accept) or taken is None:
                 return False
         except Displaced as error:
             _log.warning("%s; reading on from where the ledger says", error)
@@ -164,13 +163,14 @@ class Bridge:
             return False
         self._partitions.moved(moves)
         self._guard.took(*found.counts(self._partitions.admitted))
-        self._signs.count(len(messages), len(found.letters))
-        if accepted.chunk_id is not None:
-            CHUNK_RECORDS.observe(len(found.chunk.records))
+        self._signs.count(len(messages), taken.letters)
+        REJECTED.inc(taken.letters)
+        if taken.chunk_id is not None:
+            CHUNK_RECORDS.observe(taken.events)
             with timed("enqueue"):
-                if not self._insist(partial(self._enqueue, [accepted.chunk_id])):
+                if not self._insist(partial(self._enqueue, [taken.chunk_id])):
                     return False
-        is_full = accepted.in_flight >= self._settings.chunks_high_mark
+        is_full = taken.in_flight >= self._settings.chunks_high_mark
         return self._hold() if is_full or self._signs.is_choked else True
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:

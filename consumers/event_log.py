@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from app.errors import DependencyUnavailable
 from app.events.dead_letter import TRACE
 from app.events.event_log import LogRecord
+from app.events.event_quota import COUNTED
 from app.settings import Settings
 from consumers.kafka import LastError, producer
 
@@ -121,8 +122,14 @@ class _Sender:
 
     def _send(self, record: LogRecord, delivery: "_Delivery") -> None:
         headers: list[tuple[str, str | bytes | None]] = [(TRACE, record.traceparent)] if record.traceparent else []
+        milliseconds = 0  # now
+        if record.counted_at is not None:
+            headers.append((COUNTED, "http"))
+            milliseconds = int(record.counted_at.timestamp() * 1000)
         try:
-            self._producer.produce(self._topic, record.value, record.key, on_delivery=delivery.report, headers=headers)
+            self._producer.produce(
+                self._topic, record.value, record.key, on_delivery=delivery.report, timestamp=milliseconds, headers=headers
+            )
         except BufferError as error:  # not to be expected: those who wait are few, and so is what they sent
             raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from error
 

@@ -22,11 +22,16 @@ _log = logging.getLogger(__name__)
 
 
 class Sorted(NamedTuple):
-    """The chunk of the valid records, which may be empty; the others, and their letters."""
+    """The chunk of the valid records, which may be empty; the others, and their letters.
+
+    ``tenants`` and ``messages`` are those of the chunk's records, in their order.
+    """
 
     chunk: Chunk
     rejected: list[SourceRecord]
     letters: list[Letter]
+    tenants: list[str]
+    messages: list[Message]
 
     def counts(self, admitted: Mapping[Partition, Offset]) -> tuple[int, int]:
         """How many records tell of their producers, and how many of those are invalid.
@@ -43,10 +48,12 @@ def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> Sorted:
     records: list[SourceRecord] = []
     rejected: list[SourceRecord] = []
     letters: list[Letter] = []
+    tenants: list[str] = []
+    valid: list[Message] = []
     for message in messages:
         value, record = message.value(), _record(message)
         try:
-            decode_event(value, now)
+            event, _ = decode_event(value, now)
         except InvalidInput as error:
             if len(letters) < LOGGED_REASONS:  # and not what was found there, which may be anything
                 fields = ", ".join(each.field or "all" for each in error.errors)
@@ -59,11 +66,13 @@ def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> Sorted:
             letters.append(address(letter, topic, record, message.key()))
         else:
             records.append(record)
+            tenants.append(event.tenant_id)
+            valid.append(message)
             continue
         rejected.append(record)
     if letters:
         _log.warning("to the dead letters: %d", len(letters))
-    return Sorted(Chunk(topic, now, records), rejected, letters)
+    return Sorted(Chunk(topic, now, records), rejected, letters, tenants, valid)
 
 
 def _record(message: Message) -> SourceRecord:

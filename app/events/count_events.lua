@@ -1,19 +1,19 @@
 #!lua flags=allow-oom
--- Count events of a tenant in its minute, all of them or, where they would be too many, none. A minute begins with its first event.
+-- Count events of a tenant that come over HTTP, all of them or, where they would be too many for the minute, none.
 -- A server that is full lets it through (allow-oom): it is one number, and the events are kept elsewhere.
 --
--- KEYS[1]  how many were counted: a number, gone when the minute has passed
--- ARGV[1]  how many are to be counted
--- ARGV[2]  how many a minute may have
--- ARGV[3]  its length in milliseconds
+-- KEYS[1]  events of the minute: hash <tenant> -> those over Kafka; <tenant>/http -> those over HTTP, and
+--          <tenant>/read -> as many of these as the ledger took: all there is when the server has lost the others
+-- ARGV[1]  the tenant
+-- ARGV[2]  how many are to be counted
+-- ARGV[3]  how many a minute may have
+-- ARGV[4]  for how many seconds the minute is kept
 --
--- Returns 0; or in how many milliseconds the minute ends, and nothing is counted.
+-- Returns 1; or 0, and nothing is counted.
 
-local counted = tonumber(redis.call('GET', KEYS[1]) or '0')
-if counted + ARGV[1] > tonumber(ARGV[2]) then
-  local left = redis.call('PTTL', KEYS[1])
-  return left > 0 and left or tonumber(ARGV[3])
-end
-redis.call('INCRBY', KEYS[1], ARGV[1])
-if counted == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-return 0
+local counts = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[1] .. '/http', ARGV[1] .. '/read')
+local used = (tonumber(counts[1]) or 0) + math.max(tonumber(counts[2]) or 0, tonumber(counts[3]) or 0)
+if used + ARGV[2] > tonumber(ARGV[3]) then return 0 end
+redis.call('HINCRBY', KEYS[1], ARGV[1] .. '/http', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1

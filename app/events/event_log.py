@@ -4,16 +4,21 @@ The engine does not know what the log is; ``consumers/event_log.py`` has it in K
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 
 class LogRecord(NamedTuple):
-    """A record of the log: whose it is, the event as JSON, and its W3C trace context ("" for none)."""
+    """A record of the log: whose it is, the event as JSON, and its W3C trace context ("" for none).
+
+    ``counted_at`` is in the minute in which it was counted for its tenant's quota: the log counts it there, and not again.
+    """
 
     tenant_id: str
     student_id: str
     value: bytes
     traceparent: str = ""
+    counted_at: datetime | None = None
 
     @property
     def key(self) -> bytes:

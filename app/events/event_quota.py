@@ -1,7 +1,13 @@
-"""How many events a minute a tenant may send over HTTP, whoever of the tenant sends them. See docs/api.md, Quotas."""
+"""How many events of a minute a tenant may have, over Kafka and HTTP together. See docs/decisions/0018.
+
+A minute is the one in which events were produced, by the clock: it is the same whenever they are read. What came over HTTP is
+counted at the door, before it is produced, and says so in a header; the rest is counted as the ledger takes it.
+"""
 
 import math
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import redis
 
@@ -9,7 +15,10 @@ from app.errors import EngineError, InvalidInput
 from app.quotas import Quotas
 from app.redis_client import load_script, translated_errors
 
-MINUTE_MILLISECONDS = 60_000
+MINUTE_SECONDS = 60
+# Since a minute's last event was counted: so far apart the partitions of a backlog may be read.
+KEPT_SECONDS = 3_600
+COUNTED = "mastery.counted"  # the header of a record that was counted at the door
 
 
 class QuotaExceeded(EngineError):
@@ -24,23 +33,42 @@ class QuotaExceeded(EngineError):
         return f"the tenant may send {self.quota:,} events a minute"
 
 
+class Use(NamedTuple):
+    """Events of a tenant that were produced in a minute, by number since 1970: new ones, and those counted at the door."""
+
+    tenant: str
+    minute: int
+    quota: int
+    new: int
+    counted: int
+
+
+def minute_key(key_prefix: str, minute: int) -> str:
+    """Where the events of a minute are counted: beside the ledger, which counts them as it takes them."""
+    return f"{key_prefix}:{{.events}}:minute:{minute}"
+
+
 class EventQuota:
-    """The minutes of all tenants. Raises DependencyUnavailable when Redis does not answer."""
+    """The door's part: events over HTTP. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str, quotas: Quotas) -> None:
         self._prefix = key_prefix
-        self._quotas = quotas
+        self.quotas = quotas
         self._count = load_script(client, Path(__file__).with_name("count_events.lua"))
 
-    def admit(self, tenant: str, events: int) -> None:
-        """Count events of a tenant. Counts none and raises QuotaExceeded where they are more than the minute still has.
+    def admit(self, tenant: str, events: int, now: datetime) -> bool:
+        """Count events of a tenant. Returns whether there is anything to be counted.
 
-        Raises InvalidInput where they are more than any minute has.
+        Counts none and raises QuotaExceeded where they are more than the minute still has, InvalidInput where they are more
+        than any minute has.
         """
-        quota = self._quotas.of(tenant)
+        if not self.quotas.limits(tenant):
+            return False
+        quota, (minute, second) = self.quotas.of(tenant), divmod(now.timestamp(), MINUTE_SECONDS)
         if events > quota:  # at no time would there be room
             raise InvalidInput("events", f"are more than the {quota:,} that the tenant may send in a minute")
         with translated_errors():
-            left = self._count([f"{self._prefix}:{{{tenant}}}:events-minute"], [events, quota, MINUTE_MILLISECONDS])
-        if left:
-            raise QuotaExceeded(quota, math.ceil(int(str(left)) / 1000))
+            is_counted = self._count([minute_key(self._prefix, int(minute))], [tenant, events, quota, KEPT_SECONDS])
+        if not is_counted:
+            raise QuotaExceeded(quota, math.ceil(MINUTE_SECONDS - second))
+        return True

@@ -56,13 +56,13 @@ def ingest_events(
     log: EventLog,
     now: datetime,
     beyond_quota: Callable[[Sequence[str]], AbstractSet[str]],
-    admit: Callable[[int], None],
+    admit: Callable[[int], bool],
     traceparent: str = "",
 ) -> list[Verdict]:
     """Take over those of a tenant's events, JSON texts, that are valid; returns a verdict on each, in their order.
 
-    ``beyond_quota`` says for which of some students there is no room; ``admit`` counts events, and raises QuotaExceeded where
-    they are too many: then none is taken over.
+    ``beyond_quota`` says for which of some students there is no room; ``admit`` counts events, says whether it does, and raises
+    QuotaExceeded where they are too many: then none is taken over.
 
     Raises DependencyUnavailable when the log does not confirm all of them: some of the events may be taken over then, and all
     may be sent again.
@@ -70,8 +70,8 @@ def ingest_events(
     judged = [_judge(element, tenant, now, traceparent) for element in elements]
     too_many = beyond_quota([record.student_id for _, record in judged if record is not None])
     if records := [record for _, record in judged if record is not None and record.student_id not in too_many]:
-        admit(len(records))
-        log.append(records)
+        counted_at = now if admit(len(records)) else None
+        log.append([record._replace(counted_at=counted_at) for record in records])
     return [
         verdict._replace(error=NO_ROOM) if record is not None and record.student_id in too_many else verdict
         for verdict, record in judged

@@ -16,6 +16,8 @@ import redis
 from app.errors import EngineError
 from app.events.chunk import Chunk, decode_chunk, encode_chunk
 from app.events.dead_letter import ErrorType, Letter
+from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
+from app.events.event_quota import Use, minute_key
 from app.events.positions import NO_ID, Offset, Partition, TopicId, positions_key
 from app.redis_client import load_script, next_id, translated_errors
 
@@ -32,6 +34,17 @@ class Displaced(EngineError):
 
     Its topic was made anew, another took its records, or the server lost what it was told last.
     """
+
+
+class OverQuota(EngineError):
+    """More events of a tenant's minute than it may have: how many new ones too many, by the place of the use."""
+
+    def __init__(self, too_many: Sequence[int]) -> None:
+        super().__init__(too_many)
+        self.too_many = too_many
+
+    def __str__(self) -> str:
+        return f"{sum(self.too_many)} events are beyond their tenants' quotas"
 
 
 class Move(NamedTuple):
@@ -101,23 +114,31 @@ class Ledger:
         source: str = "",
         topic_id: TopicId = NO_ID,
         moves: Mapping[Partition, Move] | None = None,
+        uses: Sequence[Use] = (),
     ) -> Accepted:
-        """Take records over: the chunk's, and those that became letters. ``moves`` says how the positions of the source change.
+        """Take records over: the chunk's, and those that became letters. ``moves`` says how the positions of the source change,
+        ``uses`` what its events take of quotas, each of another tenant or minute.
 
-        Raises Displaced, and takes nothing, where the source is another topic, or a position is not what its move says.
+        Raises Displaced, and takes nothing, where the source is another topic, or a position is not what its move says,
+        and OverQuota where a tenant has too many.
         """
         moves = moves or {}
         chunk_id = uuid4().hex
         arguments: list[Any] = [len(chunk.records) + len(letters)]
-        arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves), topic_id]
+        arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves), topic_id, MINUTE_KEPT_SECONDS]
         for partition, (before, after) in moves.items():
             arguments += [partition, "" if before is None else before, after]
+        for use in uses:
+            arguments += [use.tenant, use.quota, use.new, use.counted]
         arguments += _pairs(letters)
         keys = [positions_key(self._prefix, source), self._chunks, self._due, self._counters, self._letters]
+        keys += [minute_key(self._prefix, use.minute) for use in uses]
         with translated_errors():
             reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
             raise Displaced("the topic was made anew, or taken further by another, or its position was lost")
+        if reply[0] < 0:
+            raise OverQuota(reply[1:])
         return Accepted(chunk_id if chunk.records else None, reply[0])
 
     def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:

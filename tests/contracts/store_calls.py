@@ -10,6 +10,7 @@ from app.errors import InvalidInput
 from app.events.bridges import BridgeState, Heartbeat
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import address, invalid_event
+from app.events.event_quota import EventQuota
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.events.ledger import Attempt
 from app.events.losses import Loss
@@ -19,6 +20,7 @@ from app.health.readiness import ping_redis
 from app.idempotency import Answer, Claim
 from app.lease import Lease
 from app.mastery.store import Score
+from app.quotas import Quotas
 from app.security.rate_limits import RateLimit, SharedWindows
 from tests.conftest import NOW
 from tests.contracts.ailing_server import Refuses
@@ -102,6 +104,7 @@ def _tasks(engine: Engine) -> dict[str, Call]:
 def _mastery(engine: Engine) -> dict[str, Call]:
     store, outbox = engine.mastery, engine.outbox
     numbers = iter(range(1_000))
+    quota = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("1000"))
 
     def merge(chunk_id: str | None = None) -> object:
         number = next(numbers)
@@ -121,7 +124,7 @@ def _mastery(engine: Engine) -> dict[str, Call]:
     return {
         "mastery.merge": Call(GROWS, merge),
         "mastery.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
-        "event_quota.admit": Call(WRITES, lambda: engine.event_quota.admit("t", 1)),
+        "event_quota.admit": Call(WRITES, lambda: quota.admit("t", 1, NOW)),
         "mastery.beyond_quota": Call(READS, lambda: store.beyond_quota("t", [STUDENT])),
         "mastery.begin_chunk": Call(GROWS, lambda: store.begin_chunk(["t"], "another")),
         "mastery.chunk_done": Call(WRITES, lambda: store.chunk_done(["t"], "another")),

@@ -8,7 +8,9 @@ from app.bootstrap import Engine
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
-from app.events.ledger import Accepted, Attempt, Displaced, Move
+from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use, minute_key
+from app.events.ledger import Accepted, Attempt, Displaced, Move, OverQuota
+from app.quotas import Quotas
 from tests.conftest import NOW
 from tests.stack import wait_for
 
@@ -132,3 +134,63 @@ def test_the_last_letter_is_told(engine: Engine) -> None:
     assert engine.ledger.last_letter() is None
     accept(engine, (0, Move(None, 4)), letters=(letter(1), letter(2)))
     assert engine.ledger.last_letter() == engine.ledger.waiting_letters(10)[-1].entry_id
+
+
+MINUTE = int(NOW.timestamp()) // 60
+
+
+def accept_uses(engine: Engine, *uses: Use, move: Move | None = None) -> Accepted:
+    return engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, moves={0: move} if move else {}, uses=uses)
+
+
+def test_events_beyond_a_quota_are_told_and_nothing_is_taken(engine: Engine) -> None:
+    """Of each tenant and minute how many are too many: no position moves, nothing is counted, so the rest has its room."""
+    accept_uses(engine, Use("a", MINUTE, 5, 4, 0))
+    with pytest.raises(OverQuota) as refused:
+        accept_uses(
+            engine, Use("a", MINUTE, 5, 3, 0), Use("a", MINUTE + 1, 5, 3, 0), Use("b", MINUTE, 2, 9, 0), move=Move(None, 4)
+        )
+    assert refused.value.too_many == [2, 0, 7]
+    assert engine.positions.of(SOURCE).offsets == {}
+    assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
+    accept_uses(engine, Use("a", MINUTE, 5, 1, 0), Use("b", MINUTE, 2, 2, 0), move=Move(None, 4))
+    assert engine.ledger.counts().records == 8
+
+
+def test_what_is_read_again_is_counted_once(engine: Engine) -> None:
+    """A bridge that does not know that its records were taken is told so, and their minute keeps its room."""
+    accept_uses(engine, Use("a", MINUTE, 5, 4, 0), move=Move(None, 4))
+    with pytest.raises(Displaced):
+        accept_uses(engine, Use("a", MINUTE, 5, 4, 0), move=Move(None, 4))
+    accept_uses(engine, Use("a", MINUTE, 5, 1, 0), move=Move(4, 8))
+
+
+def test_both_doors_share_a_quota(engine: Engine) -> None:
+    """What the API counted is not counted again when it is read; what is left is for either door."""
+    door = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("10"))
+    assert door.admit("a", 4, NOW)
+    accept_uses(engine, Use("a", MINUTE, 10, 3, 4))
+    with pytest.raises(QuotaExceeded):
+        door.admit("a", 4, NOW)
+    assert door.admit("a", 3, NOW)
+    with pytest.raises(OverQuota):
+        accept_uses(engine, Use("a", MINUTE, 10, 1, 3))
+    accept_uses(engine, Use("a", MINUTE, 10, 0, 3))
+
+
+def test_a_minute_that_was_lost_is_counted_again_from_the_log(engine: Engine) -> None:
+    """Also what the API had counted: the log says which events those are."""
+    key = minute_key(engine.settings.key_prefix, MINUTE)
+    accept_uses(engine, Use("a", MINUTE, 10, 3, 4))
+    with pytest.raises(OverQuota) as refused:
+        accept_uses(engine, Use("a", MINUTE, 10, 9, 0))
+    assert refused.value.too_many == [6]
+    assert KEPT_SECONDS - 60 < int(str(engine.redis.ttl(key))) <= KEPT_SECONDS
+
+
+def test_what_was_promised_is_taken_however_much_it_is(engine: Engine) -> None:
+    """Events that the API counted are beyond no quota, though the quota was lowered since."""
+    accept_uses(engine, Use("a", MINUTE, 2, 0, 4))
+    with pytest.raises(OverQuota) as refused:
+        accept_uses(engine, Use("a", MINUTE, 2, 3, 0))
+    assert refused.value.too_many == [3]
