@@ -18,6 +18,7 @@ from app.events.event_log import LogRecord
 from app.settings import Settings
 from consumers.event_log import KafkaEventLog
 from consumers.kafka import producer
+from tests.integration.dead_letter_desk import Dlq
 from tests.integration.running_bridge import SECONDS, Running, own_topics, read_all, state, wait_until_committed
 from tests.learning_events import activity
 from tests.stack import wait_for
@@ -122,6 +123,18 @@ def test_replayed_letters_are_not_counted(engine: Engine) -> None:
     with Running(engine) as bridge:
         wait_for(lambda: recorded(bridge)["flood"] == 4 * QUOTA, SECONDS)
         assert refused(engine) == 0
+
+
+def test_an_operator_brings_back_what_was_beyond(engine: Engine) -> None:
+    """With the command that is there for it: all of it is recorded, and none comes back."""
+    produce(engine, "flood", QUOTA + 20)
+    with Running(engine) as bridge:
+        wait_for(lambda: refused(engine) == 20 and not engine.ledger.letters_waiting(), SECONDS)
+        desk = Dlq(engine.settings)
+        assert "20 dead letters replayed" in desk.run("replay", "--tenant", "flood", "--reason", "processing_error").stdout
+        desk.close()
+        wait_for(lambda: recorded(bridge)["flood"] == QUOTA + 20, SECONDS)
+        assert refused(engine) == 20
 
 
 def test_what_the_api_was_given_counts_at_the_door_only(engine: Engine) -> None:
