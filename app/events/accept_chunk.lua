@@ -48,7 +48,6 @@ for i = 1, uses do
   redis.call('EXPIRE', KEYS[5 + i], ARGV[6])
 end
 
-for i = 7, last, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
 redis.call('HINCRBY', KEYS[4], 'records', ARGV[1])
 if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[2], ARGV[3], ARGV[2])
@@ -59,5 +58,5 @@ for i = last + 4 * uses + 1, #ARGV, 2 do
   redis.call('XADD', KEYS[5], '*', 'letter', ARGV[i + 1])
 end
 -- Last, so that what fails before is repeated rather than lost.
-for i = 6, 5 + 3 * partitions, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
+for i = 7, last, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
 return {redis.call('HLEN', KEYS[2])}
