@@ -20,6 +20,8 @@ REQUEST_TIMEOUT, SERVICE_UNAVAILABLE = 408, 503
 AHEAD_BYTES = 65_536
 # A request or answer up to this size is kept whatever others send or do not take: that stops nobody's questions.
 SMALL_BYTES = 65_536
+# So much of an answer is written at a time: TLS counts what it holds only above this.
+WRITTEN_BYTES = 65_536
 
 
 class Limits(NamedTuple):
@@ -67,6 +69,9 @@ class Connection(asyncio.Protocol):
             b""  # which a thread is to answer; gone when the client is: others may be in the thread's queue before it
         )
         self._in_hand = 0  # its bytes, until it is answered
+        self._answer_bytes = b""  # which is being sent
+        self._written = 0  # bytes of it
+        self._is_writing = False
         self._goes_on = True  # after the answer that is being sent
         self._has_ended = False  # the client sends nothing more
         self._is_cut = False  # it may be sending the rest of a request that is answered already
@@ -79,9 +84,14 @@ class Connection(asyncio.Protocol):
         return self._state in (_State.IDLE, _State.RECEIVING)
 
     @property
+    def is_closing(self) -> bool:
+        """Whether it was answered for the last time."""
+        return self._state is _State.CLOSING
+
+    @property
     def waiting_bytes(self) -> int:
-        """What it holds in memory."""
-        return len(self._received) + self._in_hand + self._transport.get_write_buffer_size()
+        """What it holds in memory, but for a last piece of an answer that TLS has encrypted."""
+        return len(self._received) + self._in_hand + len(self._answer_bytes) + self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
@@ -94,7 +104,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _reason: Exception | None) -> None:
         """It is gone, or was given up."""
         self._received.clear()
-        self.request = b""
+        self.request = self._answer_bytes = b""
         self._worker.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -142,18 +152,30 @@ class Connection(asyncio.Protocol):
             return
         self._state, self.deadline = _State.SENDING, self._clock() + self._limits.answer_seconds
         self._goes_on = goes_on and not self._has_ended
-        self._transport.write(answer)
-        if not self._transport.get_write_buffer_size():
-            self._sent()
-        elif len(answer) > SMALL_BYTES and self._worker.waiting_bytes() > self._limits.waiting_bytes:
+        self._answer_bytes, self._written = answer, 0
+        self._write_on()
+        is_waited_for = len(self._answer_bytes) > SMALL_BYTES
+        if is_waited_for and self._worker.waiting_bytes() > self._limits.waiting_bytes:
             self.abort()
 
     def resume_writing(self) -> None:
-        """The client has taken all of it."""
-        if self._state is _State.SENDING:
+        """The client has taken what was written."""
+        if self._state is _State.SENDING and not self._is_writing:
+            self._write_on()
+
+    def _write_on(self) -> None:
+        """Write as much as the client takes: TLS takes any amount at once, and says only of the next piece that it waits."""
+        self._is_writing = True  # TLS calls resume_writing within write
+        while self._written < len(self._answer_bytes) and not self._transport.get_write_buffer_size():
+            piece = self._answer_bytes[self._written : self._written + WRITTEN_BYTES]
+            self._written += len(piece)
+            self._transport.write(piece)
+        self._is_writing = False
+        if not self._transport.get_write_buffer_size():
             self._sent()
 
     def _sent(self) -> None:
+        self._answer_bytes = b""
         if not self._goes_on:
             self._end()
             return
@@ -169,11 +191,13 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """Let the client read its answer: closed while it still sends, the connection would be reset (RFC 9112 section 9.6)."""
         now = self._clock()
-        self._state, self.deadline = _State.CLOSING, now + self._limits.linger_seconds
+        half_closes = self._transport.can_write_eof()  # TLS does not, and may hold the end of the answer, uncounted
+        lingers = half_closes or self._is_cut
+        seconds = self._limits.linger_seconds if lingers else self._limits.answer_seconds
+        self._state, self.deadline = _State.CLOSING, now + seconds
         self._dropped_until = now + self._limits.request_seconds
         self._received.clear()
-        half_closes = self._transport.can_write_eof()  # TLS does not
-        if self._has_ended or not (half_closes or self._is_cut):
+        if self._has_ended or not lingers:
             self._transport.close()
             return
         if half_closes:

@@ -37,6 +37,7 @@ from app.logs import frames
 TICK_SECONDS = 1.0  # how late a connection may be given up; gunicorn wants to hear of its workers every 30 s
 STOP_IDLE_SECONDS = 1.0  # so long a stopping process waits for requests that clients may have sent before they hear of it
 STOP_TICK_SECONDS = 0.05
+HANDSHAKE_SECONDS = 3.0  # of TLS: two or three exchanges. Until then a connection is not counted among the others
 PIECE_BYTES = 8192  # as gunicorn reads from a socket
 SERVER = "mastery"  # answers do not say what serves them
 
@@ -129,14 +130,14 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         await self._finish()
 
     async def _listen(self, listener: Any, context: ssl.SSLContext | None) -> asyncio.AbstractServer:
-        seconds = None if context is None else self.limits.request_seconds
+        seconds = None if context is None else min(HANDSHAKE_SECONDS, self.limits.request_seconds)
         return await self._loop.create_server(
             lambda: Connection(self, self._loop.time),
             sock=listener.sock,
             ssl=context,
             backlog=self.cfg.backlog,
             ssl_handshake_timeout=seconds,
-            ssl_shutdown_timeout=None if context is None else self.limits.linger_seconds,
+            ssl_shutdown_timeout=None if context is None else self.limits.answer_seconds,  # it sends the answer's end
         )
 
     def _tick(self) -> None:
@@ -157,11 +158,16 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             await asyncio.sleep(STOP_TICK_SECONDS)
 
     def opened(self, connection: Connection) -> None:
-        """Keep it; where there are too many, at the cost of one that waits for its client, the one next to be given up."""
+        """Keep it; where there are too many, at the cost of one that had its last answer, or waits for its client."""
+        if len(self._connections) >= self.cfg.worker_connections:
+            closing = [each for each in self._connections if each.is_closing]
+            waiting = closing or [each for each in self._connections if each.is_waiting]
+            given_up = min(waiting, key=lambda each: each.deadline or 0.0, default=connection)
+            self._connections.discard(given_up)  # it is gone a moment later, when others may have come
+            given_up.abort()
+            if given_up is connection:
+                return
         self._connections.add(connection)
-        if len(self._connections) > self.cfg.worker_connections:
-            waiting = (each for each in self._connections if each.is_waiting and each is not connection)
-            min(waiting, key=lambda each: each.deadline or 0.0, default=connection).abort()
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

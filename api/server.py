@@ -1,5 +1,6 @@
 """gunicorn's settings: ``gunicorn -c python:api.server``."""
 
+import resource
 import ssl
 import sys
 from collections.abc import Callable
@@ -46,7 +47,12 @@ WAITING_BYTES = 64_000_000
 
 
 def on_starting(server: Any) -> None:
-    """Keep development secrets on loopback: gunicorn's own options (``-b``, GUNICORN_CMD_ARGS) come after the settings."""
+    """Keep development secrets on loopback: gunicorn's own options (``-b``, GUNICORN_CMD_ARGS) come after the settings.
+
+    As many files may be open as the system grants: connections whose TLS handshake is not done come on top of those counted.
+    """
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         for address in server.cfg.address:
             if isinstance(address, tuple):  # others are sockets in the file system

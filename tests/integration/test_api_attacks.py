@@ -194,6 +194,19 @@ def test_more_connections_than_there_may_be(api_alone: ApiProcess) -> None:
             assert clients[0].recv(1) == b""
 
 
+def test_answered_clients_that_do_not_leave(api_alone: ApiProcess) -> None:
+    """They were refused, and go on sending: their places are the first that others get."""
+    with ExitStack() as exits:
+        clients = [exits.enter_context(api_alone.connect()) for _ in range(CONNECTIONS)]
+        for client in clients:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
+        for client in clients:
+            with suppress(OSError):
+                client.sendall(b"x")
+        assert api_alone.answers()
+
+
 def assert_refused(answer: bytes, status: int) -> None:
     """The envelope, with the headers that every answer has, and a connection that ends."""
     head, _, body = answer.partition(b"\r\n\r\n")
