@@ -4,6 +4,7 @@ import resource
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -52,7 +53,8 @@ def on_starting(server: Any) -> None:
     As many files may be open as the system grants: connections whose TLS handshake is not done come on top of those counted.
     """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # macOS has no limit here and another one elsewhere
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         for address in server.cfg.address:
             if isinstance(address, tuple):  # others are sockets in the file system
