@@ -412,7 +412,7 @@ def test_a_relay_that_lost_its_lease_while_it_looked_sends_nothing(engine: Engin
         wait_for(lambda: engine.ledger.letters_waiting() == 1, SECONDS)
     relay, other = (Relay(engine, producer(engine.settings)) for _ in range(2))
 
-    def look(_since: object) -> set[str]:
+    def look(*_: object) -> set[str]:
         engine.redis.delete(f"{engine.settings.key_prefix}:{{.events}}:relay")
         relay._lease._sure_until = 0.0  # so much time has passed
         assert other._lease.hold(DELIVERY_SECONDS)
