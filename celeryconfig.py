@@ -9,6 +9,7 @@ from tasks.delivery import (
     EVENTS,
     INTERACTIVE,
     MAINTENANCE,
+    QUEUES,
     RESULTS_KEPT,
     SUMMARIZE_EVERY_SECONDS,
     SWEEP_EVERY_SECONDS,
@@ -22,14 +23,14 @@ broker_url = result_backend = _broker["broker_url"]
 broker_use_ssl = redis_backend_use_ssl = _broker["broker_use_ssl"]
 redis_socket_keepalive = _broker["redis_socket_keepalive"]
 
-task_queues = [Queue(EVENTS), Queue(INTERACTIVE), Queue(MAINTENANCE)]
+task_queues = [Queue(name) for name in QUEUES]
 task_default_queue = INTERACTIVE
 task_create_missing_queues = False  # a misspelt queue is an error, not a place where tasks wait for ever
 task_routes = {
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},
-    "events.record": {"queue": EVENTS},
+    "events.record": {"queue": EVENTS},  # or EVENTS_BULK, as whoever sends it says
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},

@@ -136,6 +136,12 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
     # 5 MB of Redis and six seconds of work: enough to keep the workers busy, little enough for fresh events to get their turn.
     chunks_high_mark: Annotated[int, Meta(ge=1, le=100_000)] = 200
     chunks_low_mark: Annotated[int, Meta(ge=0, le=100_000)] = 150
+    # A tenant that sends more through a bridge has the rest recorded in the bulk lane, in turn with those of all others. A
+    # worker records some 10,000 a second, so ten tenants may send so much before anybody waits.
+    tenant_events_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
+    # The same marks of the bulk lane. 1,000 chunks are 25 MB: half a million events of one tenant that others do not wait for.
+    bulk_chunks_high_mark: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    bulk_chunks_low_mark: Annotated[int, Meta(ge=0, le=100_000)] = 900
     # More than this share of the recent records invalid is a bad deploy, not bad data: the bridge stops. 1: never.
     poison_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     poison_records: Annotated[int, Meta(ge=1, le=1_000_000)] = 200  # the fewest that are judged
@@ -250,6 +256,8 @@ def _contradictions(settings: Settings) -> list[str]:
         and not is_http_url(settings.jwt_jwks_url),
         "MASTERY_TOKEN_TTL_SECONDS: is above MASTERY_JWT_MAX_SECONDS": settings.token_ttl_seconds > settings.jwt_max_seconds,
         "MASTERY_CHUNKS_LOW_MARK: is above MASTERY_CHUNKS_HIGH_MARK": settings.chunks_low_mark > settings.chunks_high_mark,
+        "MASTERY_BULK_CHUNKS_LOW_MARK: is above MASTERY_BULK_CHUNKS_HIGH_MARK": settings.bulk_chunks_low_mark
+        > settings.bulk_chunks_high_mark,
         f"MASTERY_CORS_ORIGINS: {', '.join(no_origins)} is no origin, as in https://school.example": no_origins,
     }
     return [message for message, is_so in wrong.items() if is_so] + tls_contradictions(settings)

@@ -23,7 +23,7 @@ from cli.program import Program
 from cli.readiness_watch import watch_readiness
 from cli.running_stack import FILE_NAME, RunningStack
 from cli.supervisor import Stopped, Supervisor
-from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
+from tasks.delivery import QUEUES
 
 STARTED_SECONDS = READY_SECONDS + 10.0  # how long a server takes at most to say where it is
 LOST_WITH_KAFKA = "the embedded broker keeps nothing beyond its process, so the stack ends; what was recorded stays"
@@ -100,7 +100,7 @@ def _describe(settings: Settings, ports: dict[str, int], *, valkey: str = "", ka
 
 def _programs(settings: Settings, stack: RunningStack) -> Iterator[Program]:
     celery = ("-m", "celery", "--app", "tasks.celery")
-    concurrency, queues = str(settings.worker_concurrency), ",".join((EVENTS, INTERACTIVE, MAINTENANCE))
+    concurrency, queues = str(settings.worker_concurrency), ",".join(QUEUES)
     arguments = {
         "api": ("-m", "gunicorn", "--config", "python:api.server"),
         "worker": (*celery, "worker", "--concurrency", concurrency, "--queues", queues),

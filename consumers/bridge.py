@@ -14,10 +14,12 @@ repeated until it succeeds; partitions are paused meanwhile, and the membership 
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event as Flag
+from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -25,8 +27,9 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.chunk import split
+from app.events.fair_share import FairShare
 from app.events.flood_guard import FloodGuard
-from app.events.ledger import ChunkId, Displaced
+from app.events.ledger import ChunkId, Depths, Displaced
 from app.events.positions import Offset, Partition
 from consumers.commits import Commits
 from consumers.hand_over import HandOver, Taken
@@ -44,6 +47,12 @@ CONNECTION_ERRORS = {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL
 _log = logging.getLogger(__name__)
 
 
+class Enqueue(Protocol):
+    """Sends the tasks of chunks; see ``tasks.events.enqueue_chunks``."""
+
+    def __call__(self, chunk_ids: Sequence[ChunkId], *, in_bulk: bool) -> None: ...
+
+
 class Bridge:
     """Reads the events topic until it is stopped. Not thread-safe, but for ``stop``: one bridge, one thread."""
 
@@ -52,7 +61,7 @@ class Bridge:
         *,
         connect: Callable[[Callable[[KafkaError], None]], Consumer],
         engine: Engine,
-        enqueue: Callable[[Sequence[ChunkId]], None],
+        enqueue: Enqueue,
     ) -> None:
         settings = engine.settings
         self._engine = engine
@@ -62,6 +71,7 @@ class Bridge:
         self._connect = connect
         self._open()
         self._hand_over = HandOver(engine)
+        self._fair_share = FairShare(settings.tenant_events_per_second)
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
         self._signs = VitalSigns(engine)
         self._stopped = Flag()
@@ -147,12 +157,13 @@ class Bridge:
             self._halt(found)
             self._partitions.rewind()  # meanwhile partitions may have come and gone: the records are read again
             return False
+        bulk_tenants = self._fair_share.exceeded_by(Counter(found.tenants), time.monotonic())
         taken: Taken | None = None
 
         def accept() -> None:
             nonlocal taken
             with timed("accept"):
-                taken = self._hand_over.take(found, source, self._partitions.topic_id, moves)
+                taken = self._hand_over.take(found, source, self._partitions.topic_id, moves, bulk_tenants)
 
         try:
             if not self._insist(accept) or taken is None:
@@ -165,13 +176,32 @@ class Bridge:
         self._guard.took(*found.counts(self._partitions.admitted))
         self._signs.count(len(messages), taken.letters)
         REJECTED.inc(taken.letters)
-        if taken.chunk_id is not None:
-            CHUNK_RECORDS.observe(taken.events)
+        if not self._send(taken):
+            return False
+        return self._hold() if self._is_full(taken.accepted.depths) or self._signs.is_choked else True
+
+    def _send(self, taken: Taken) -> bool:
+        """Send the tasks of the chunks. False if the bridge was stopped before; what was not sent is sent by a sweep."""
+        accepted = taken.accepted
+        for chunk_id, events, in_bulk in (
+            (accepted.chunk_id, taken.events, False),
+            (accepted.bulk_id, taken.bulk_events, True),
+        ):
+            if chunk_id is None:
+                continue
+            CHUNK_RECORDS.observe(events)
             with timed("enqueue"):
-                if not self._insist(partial(self._enqueue, [taken.chunk_id])):
+                if not self._insist(partial(self._enqueue, [chunk_id], in_bulk=in_bulk)):
                     return False
-        is_full = taken.in_flight >= self._settings.chunks_high_mark
-        return self._hold() if is_full or self._signs.is_choked else True
+        return True
+
+    def _is_full(self, depths: Depths) -> bool:
+        settings = self._settings
+        return depths.ordinary >= settings.chunks_high_mark or depths.bulk >= settings.bulk_chunks_high_mark
+
+    def _has_room(self, depths: Depths) -> bool:
+        settings = self._settings
+        return depths.ordinary <= settings.chunks_low_mark and depths.bulk <= settings.bulk_chunks_low_mark
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._signs.state = BridgeState.RUNNING
@@ -214,11 +244,11 @@ class Bridge:
                 self._wait(BACKLOG_SECONDS, BridgeState.RUNNING)
                 self._commits.commit()
                 try:
-                    in_flight = self._engine.ledger.in_flight()
+                    depths = self._engine.ledger.depths()
                 except DependencyUnavailable as error:
                     self._engine.outages.gone(error, BRIDGE)
                     continue
-                if in_flight <= self._settings.chunks_low_mark and not self._signs.is_choked:
+                if self._has_room(depths) and not self._signs.is_choked:
                     return True
         return False
 

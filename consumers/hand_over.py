@@ -6,16 +6,17 @@ API was given, which counted it and said that it is taken.
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from app.bootstrap import Engine
+from app.events.chunk import SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event
 from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
-from app.events.ledger import ChunkId, Move, OverQuota
+from app.events.ledger import Accepted, Move, OverQuota
 from app.events.positions import Partition, TopicId
 from consumers.kafka import headers_of
 from consumers.sorting import Sorted
@@ -28,12 +29,12 @@ _log = logging.getLogger(__name__)
 
 
 class Taken(NamedTuple):
-    """The chunk's id and its events, if any; how many records became letters; how many chunks are in flight now."""
+    """The chunks that were made, how many events they have in each lane, and how many records became letters."""
 
-    chunk_id: ChunkId | None
+    accepted: Accepted
     events: int
+    bulk_events: int
     letters: int
-    in_flight: int
 
 
 class _Share:
@@ -53,17 +54,26 @@ class HandOver:
         self._kept = timedelta(days=engine.settings.events_retention_days)
         self._told: dict[str, int] = {}  # the last minute of each tenant that was told of in the log
 
-    def take(self, found: Sorted, source: str, topic_id: TopicId, moves: Mapping[Partition, Move]) -> Taken:
-        """Hand over what was found; how much is beyond quotas is for the ledger to say, in the step in which it counts."""
+    def take(
+        self, found: Sorted, source: str, topic_id: TopicId, moves: Mapping[Partition, Move], bulk_tenants: Container[str] = ()
+    ) -> Taken:
+        """Hand over what was found, the events of some tenants in the bulk lane.
+
+        How much is beyond quotas is for the ledger to say, in the step in which it counts.
+        """
         shares = self._shares(found) if self._quotas.limit_any else {}
         beyond: dict[int, str] = {}  # records, and the letter's reason
         while True:
             uses = [Use(*whose, self._quotas.of(whose[0]), len(each.new), each.counted) for whose, each in shares.items()]
-            kept = [record for index, record in enumerate(found.chunk.records) if index not in beyond]
+            lanes: tuple[list[SourceRecord], list[SourceRecord]] = ([], [])
+            for index, (record, tenant) in enumerate(zip(found.chunk.records, found.tenants, strict=True)):
+                if index not in beyond:
+                    lanes[tenant in bulk_tenants].append(record)
+            chunk, bulk = (found.chunk._replace(records=records) for records in lanes)
             letters = found.letters + [_letter(found, index, reason) for index, reason in sorted(beyond.items())]
             try:
                 accepted = self._ledger.accept(
-                    found.chunk._replace(records=kept), letters, source=source, topic_id=topic_id, moves=moves, uses=uses
+                    chunk, letters, bulk=bulk, source=source, topic_id=topic_id, moves=moves, uses=uses
                 )
             except OverQuota as error:  # again, if meanwhile others took what was left: each time fewer are new
                 for use, share, excess in zip(uses, shares.values(), error.too_many, strict=True):
@@ -71,7 +81,7 @@ class HandOver:
                     del share.new[len(share.new) - excess :]
             else:
                 self._tell(found, beyond, shares)
-                return Taken(accepted.chunk_id, len(kept), len(letters), accepted.in_flight)
+                return Taken(accepted, len(chunk.records), len(bulk.records), len(letters))
 
     def _shares(self, found: Sorted) -> dict[Minute, _Share]:
         """What the records use of the quotas there are.

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
-# A worker takes from each queue in turn, so a caller waits for one task of another queue, not for the backlog.
+# A worker takes from each queue in turn, so a caller waits for one task of another queue, not for the backlog; and events of
+# tenants that send little for one chunk of those that send much.
 EVENTS = "events"
+EVENTS_BULK = "events-bulk"
 INTERACTIVE = "interactive"
 MAINTENANCE = "maintenance"
-QUEUES = (EVENTS, INTERACTIVE, MAINTENANCE)
+QUEUES = (EVENTS, EVENTS_BULK, INTERACTIVE, MAINTENANCE)
 
 # How long a dead worker's tasks stay away. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60

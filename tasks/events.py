@@ -10,14 +10,14 @@ from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
 from tasks.broker_errors import translated_broker_errors
 from tasks.celery import EngineTask, app, engine, enqueue
-from tasks.delivery import EVENTS, MAX_RETRY_SECONDS
+from tasks.delivery import EVENTS, EVENTS_BULK, MAX_RETRY_SECONDS
 
 # A lone event that fails is tried three times more, over some ten seconds: what heals by itself has healed by then.
 MAX_FAILURES = 3
 # However long an outage was, work goes on within so many seconds. An attempt takes the worker's process 0.15 s while Redis
 # refuses connections and longer while it is silent, so all chunks in flight together are no load for it.
 CHUNK_RETRY_SECONDS = 1
-# Chunks that a sweep sends again: a second of work. The next sweep is seconds away.
+# Chunks of a lane that a sweep sends again: a second of work. The next sweep is seconds away.
 SWEEP_LIMIT = 100
 # What the bridge does between taking a chunk over and sending its task, and a worker between a queue and its hands, takes
 # milliseconds.
@@ -60,24 +60,27 @@ def sweep() -> None:
     its task, with an answer of Redis perhaps; one in a worker's hands may have, with the worker.
     """
     ledger, settings = engine().ledger, engine().settings
-    if ledger.in_flight() > queued():
+    if ledger.in_flight() > queued(EVENTS) + queued(EVENTS_BULK):
         waiting, in_hand = chunks_with_a_task()
-        lost = ledger.claim_overdue(LOST_SECONDS, SWEEP_LIMIT, waiting | in_hand)
-        enqueue_chunks(lost + ledger.claim_overdue(settings.chunk_overdue_seconds, SWEEP_LIMIT, waiting.union(lost)))
+        for in_bulk in (False, True):
+            lost = ledger.claim_overdue(LOST_SECONDS, SWEEP_LIMIT, waiting | in_hand, in_bulk=in_bulk)
+            overdue = settings.chunk_overdue_seconds
+            lost += ledger.claim_overdue(overdue, SWEEP_LIMIT, waiting.union(lost), in_bulk=in_bulk)
+            enqueue_chunks(lost, in_bulk=in_bulk)
     engine().sweeps.note()
 
 
-def enqueue_chunks(chunk_ids: Iterable[ChunkId]) -> None:
+def enqueue_chunks(chunk_ids: Iterable[ChunkId], *, in_bulk: bool = False) -> None:
     """Send chunks to be recorded. Raises DependencyUnavailable if not; whichever was not sent is sent by a sweep."""
     for chunk_id in chunk_ids:
-        enqueue(record, chunk_id)
+        enqueue(record, chunk_id, queue=EVENTS_BULK if in_bulk else EVENTS)
 
 
 def chunks_with_a_task() -> tuple[set[ChunkId], set[ChunkId]]:
-    """The chunks whose task waits in the events queue, and those that a worker has in hand. Raises DependencyUnavailable."""
+    """The chunks whose task waits in a queue of events, and those that a worker has in hand. Raises DependencyUnavailable."""
     with translated_broker_errors(), app.connection_for_write() as connection:
         channel: Any = connection.default_channel
-        waiting, in_hand = channel.calls(EVENTS, record.name)
+        waiting, in_hand = channel.calls((EVENTS, EVENTS_BULK), record.name)
     return _chunk_ids(waiting), _chunk_ids(in_hand)
 
 
@@ -85,7 +88,7 @@ def _chunk_ids(calls: list[list[Any]]) -> set[ChunkId]:
     return {arguments[0] for arguments in calls if arguments and isinstance(arguments[0], str)}
 
 
-def queued(queue: str = EVENTS) -> int:
+def queued(queue: str) -> int:
     """How many tasks wait in a queue. Raises DependencyUnavailable when the broker does not answer."""
     with translated_broker_errors(), app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1)  # the next sweep is seconds away

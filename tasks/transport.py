@@ -9,8 +9,9 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
@@ -138,14 +139,17 @@ class Channel(kombu_redis.Channel):
         with self.conn_or_acquire() as client:
             return {name for item in client.lrange(key, 0, NEWEST - 1) if (name := task_name(item))}
 
-    def calls(self, queue: str, name: str) -> tuple[list[list[Any]], list[list[Any]]]:
-        """The arguments of a task's calls that wait in a queue, and of those that workers have in hand.
+    def calls(self, queues: Iterable[str], name: str) -> tuple[list[list[Any]], list[list[Any]]]:
+        """The arguments of a task's calls that wait in some queues, and of those that workers have in hand.
 
-        All of them, where the queue is no longer than the bridge lets it become. Raises the driver's errors.
+        All of them, where the queues are no longer than the bridge lets them become. Raises the driver's errors.
         """
         prefix = self.global_keyprefix
         with self.conn_or_acquire() as client, client.pipeline() as pipe:
-            waiting, in_hand = pipe.lrange(prefix + self._q_for_pri(queue, 0), 0, -1).hvals(prefix + self.unacked_key).execute()
+            for queue in queues:
+                pipe.lrange(prefix + self._q_for_pri(queue, 0), 0, -1)
+            *queued, in_hand = pipe.hvals(prefix + self.unacked_key).execute()
+        waiting = list(chain.from_iterable(queued))
         taken = [message for each in in_hand if (message := _in_hand(each)) is not None]
         return tuple([found for each in items if (found := task_arguments(each, name))] for items in (waiting, taken))  # type: ignore[return-value]
 

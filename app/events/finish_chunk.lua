@@ -5,6 +5,7 @@
 -- KEYS[3]  attempts: hash id -> described in begin_chunk.lua
 -- KEYS[4]  counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]  dead letters to be delivered: stream with the field letter
+-- KEYS[6]  chunks in flight of the bulk lane: set of ids; those that take a chunk's place are in the ordinary lane
 -- ARGV[1]  id of the chunk
 -- ARGV[2]  how many chunks take its place; they follow as pairs of id and chunk
 -- then pairs of error type and letter
@@ -13,6 +14,7 @@
 
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('SREM', KEYS[6], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -54,11 +54,19 @@ class Move(NamedTuple):
     after: Offset
 
 
+class Depths(NamedTuple):
+    """How many chunks of each lane are taken over and not yet recorded."""
+
+    ordinary: int
+    bulk: int
+
+
 class Accepted(NamedTuple):
-    """The new chunk's id, if a record was valid, and how many chunks are in flight now."""
+    """The ids of the new chunks of both lanes, if any record was valid there, and how many chunks are in flight now."""
 
     chunk_id: ChunkId | None
-    in_flight: int
+    bulk_id: ChunkId | None
+    depths: Depths
 
 
 class Attempt(NamedTuple):
@@ -99,6 +107,7 @@ class Ledger:
         keys = f"{key_prefix}:{{.events}}:"  # no tenant has a dot in its name
         self._chunks, self._due, self._attempts = keys + "chunks", keys + "due", keys + "attempts"
         self._counters, self._letters = keys + "counters", keys + "letters"
+        self._bulk = keys + "bulk"
         self._delivered = keys + "letters-delivered"
         folder = Path(__file__).parent
         self._accept = load_script(client, folder / "accept_chunk.lua")
@@ -111,27 +120,32 @@ class Ledger:
         chunk: Chunk,
         letters: Sequence[Letter] = (),
         *,
+        bulk: Chunk | None = None,
         source: str = "",
         topic_id: TopicId = NO_ID,
         moves: Mapping[Partition, Move] | None = None,
         uses: Sequence[Use] = (),
     ) -> Accepted:
-        """Take records over: the chunk's, and those that became letters. ``moves`` says how the positions of the source change,
-        ``uses`` what its events take of quotas, each of another tenant or minute.
+        """Take records over: those of the chunk and of the one for the bulk lane, and those that became letters.
+
+        ``moves`` says how the positions of the source change, ``uses`` what its events take of quotas, each of another tenant
+        or minute.
 
         Raises Displaced, and takes nothing, where the source is another topic, or a position is not what its move says,
         and OverQuota where a tenant has too many.
         """
         moves = moves or {}
-        chunk_id = uuid4().hex
-        arguments: list[Any] = [len(chunk.records) + len(letters)]
-        arguments += [encode_chunk(chunk) if chunk.records else b"", chunk_id, len(moves), topic_id, MINUTE_KEPT_SECONDS]
+        chunks = [(each, uuid4().hex) if each and each.records else (None, "") for each in (chunk, bulk)]
+        arguments: list[Any] = [sum(len(each.records) for each, _ in chunks if each) + len(letters)]
+        for each, chunk_id in chunks:
+            arguments += [encode_chunk(each) if each else b"", chunk_id]
+        arguments += [len(moves), topic_id, MINUTE_KEPT_SECONDS]
         for partition, (before, after) in moves.items():
             arguments += [partition, "" if before is None else before, after]
         for use in uses:
             arguments += [use.tenant, use.quota, use.new, use.counted]
         arguments += _pairs(letters)
-        keys = [positions_key(self._prefix, source), self._chunks, self._due, self._counters, self._letters]
+        keys = [positions_key(self._prefix, source), self._chunks, self._due, self._counters, self._letters, self._bulk]
         keys += [minute_key(self._prefix, use.minute) for use in uses]
         with translated_errors():
             reply = cast("list[Any]", self._accept(keys, arguments))
@@ -139,7 +153,8 @@ class Ledger:
             raise Displaced("the topic was made anew, or taken further by another, or its position was lost")
         if reply[0] < 0:
             raise OverQuota(reply[1:])
-        return Accepted(chunk_id if chunk.records else None, reply[0])
+        (_, ordinary_id), (_, bulk_id) = chunks
+        return Accepted(ordinary_id or None, bulk_id or None, _depths(*reply))
 
     def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:
         """Begin an attempt at a chunk; None if it is done already."""
@@ -150,17 +165,22 @@ class Ledger:
 
     def finish(self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[Letter] = ()) -> list[ChunkId]:
         """End a chunk; what could not be recorded goes on as new chunks, whose ids are returned, or as dead letters."""
-        keys = [self._chunks, self._due, self._attempts, self._counters, self._letters]
+        keys = [self._chunks, self._due, self._attempts, self._counters, self._letters, self._bulk]
         successors = [(uuid4().hex, encode_chunk(chunk)) for chunk in chunks]
         arguments = [chunk_id, len(chunks), *chain.from_iterable(successors), *_pairs(letters)]
         with translated_errors():
             is_ended = self._finish(keys, arguments)
         return [successor for successor, _ in successors] if is_ended else []
 
-    def claim_overdue(self, seconds: float, limit: int, besides: Iterable[ChunkId] = ()) -> list[ChunkId]:
-        """Up to ``limit`` chunks, besides some, that nobody has seen to for so long; each is told once in that time."""
+    def claim_overdue(
+        self, seconds: float, limit: int, besides: Iterable[ChunkId] = (), *, in_bulk: bool = False
+    ) -> list[ChunkId]:
+        """Up to ``limit`` chunks of a lane, besides some, that nobody has seen to for so long.
+
+        Each is told once in that time.
+        """
         with translated_errors():
-            ids = self._claim([self._due], [round(seconds * 1000), limit, *besides])
+            ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *besides])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
     def has(self, chunk_id: ChunkId) -> bool:
@@ -172,6 +192,14 @@ class Ledger:
         """How many chunks are taken over and not yet recorded."""
         with translated_errors():
             return self._redis.hlen(self._chunks)
+
+    def depths(self) -> Depths:
+        """The same, by lane."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hlen(self._chunks)
+            pipeline.scard(self._bulk)
+            return _depths(*pipeline.execute())
 
     def counts(self) -> Counts:
         """What was counted since the store was created."""
@@ -229,6 +257,10 @@ class Ledger:
 
     def _ends(self, log: str) -> str:
         return f"{self._delivered}:{log}"
+
+
+def _depths(in_flight: int, bulk: int) -> Depths:
+    return Depths(in_flight - bulk, bulk)
 
 
 def _pairs(letters: Sequence[Letter]) -> list[Any]:

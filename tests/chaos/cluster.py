@@ -9,7 +9,7 @@ from types import TracebackType
 
 from app.bootstrap import Engine, bootstrap
 from app.settings import load_settings
-from tasks.delivery import EVENTS, INTERACTIVE, MAINTENANCE
+from tasks.delivery import QUEUES
 from tests.chaos.broker import Broker
 from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey
@@ -41,7 +41,7 @@ class Cluster:
         }
         self.settings = load_settings(environment)
         celery = [sys.executable, "-m", "celery", "--app", "tasks.celery"]
-        queues = ",".join((EVENTS, INTERACTIVE, MAINTENANCE))
+        queues = ",".join(QUEUES)
 
         def part(name: str, *command: str) -> Part:
             return Part(name, command, environment, self.logs)

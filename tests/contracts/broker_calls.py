@@ -17,6 +17,7 @@ from app.bootstrap import bootstrap
 from app.errors import DependencyUnavailable
 from app.events.event_log import LogRecord
 from tasks.celery import app, enqueue
+from tasks.delivery import EVENTS
 from tasks.events import queued, record
 from tasks.health import ping_broker, ping_worker
 from tasks.mastery import calculate
@@ -68,7 +69,7 @@ def main() -> None:
     calls = {
         "enqueue": lambda: enqueue(record, "chunk"),
         "enqueue for a result": lambda: enqueue(calculate, "t", STUDENT, []),
-        "queued": queued,
+        "queued": lambda: queued(EVENTS),
         "task_state": lambda: task_state(TASK),
         "ping_broker": ping_broker,
         "ping_worker": ping_worker,

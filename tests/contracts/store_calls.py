@@ -69,6 +69,7 @@ def _events(engine: Engine) -> dict[str, Call]:
         "ledger.claim_overdue": Call(GROWS, lambda: ledger.claim_overdue(0, 1)),
         "ledger.has": Call(READS, lambda: ledger.has(chunks[0])),
         "ledger.in_flight": Call(READS, ledger.in_flight),
+        "ledger.depths": Call(READS, ledger.depths),
         "ledger.counts": Call(READS, ledger.counts),
         "positions.of": Call(READS, lambda: positions.of(SOURCE)),
         "positions.begin": Call(GROWS, lambda: positions.begin(*topic, [Start(0, None, 0)], former=NO_ID, is_loss=False)),

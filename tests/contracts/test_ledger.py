@@ -9,7 +9,7 @@ from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
 from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use, minute_key
-from app.events.ledger import Accepted, Attempt, Displaced, Move, OverQuota
+from app.events.ledger import Accepted, Attempt, Depths, Displaced, Move, OverQuota
 from app.quotas import Quotas
 from tests.conftest import NOW
 from tests.stack import wait_for
@@ -32,7 +32,7 @@ def accept(engine: Engine, *moves: tuple[int, Move], chunk: Chunk = CHUNK, lette
 def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None:
     """The chunk is in flight, its letters wait, the position is behind them, all are counted."""
     accepted = accept(engine, (0, Move(None, 4)), (1, Move(None, 9)), letters=(letter(),))
-    assert accepted.in_flight == 1
+    assert accepted.depths == Depths(ordinary=1, bulk=0)
     assert engine.positions.of(SOURCE).offsets == {0: 4, 1: 9}
     assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
     begun = engine.ledger.begin(str(accepted.chunk_id), Attempt("task", 0))
@@ -52,7 +52,32 @@ def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: i
 
 def test_only_invalid_records_make_no_chunk(engine: Engine) -> None:
     """There is no task to be sent."""
-    assert accept(engine, (0, Move(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),)) == Accepted(None, 0)
+    accepted = accept(engine, (0, Move(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),))
+    assert accepted == Accepted(None, None, Depths(0, 0))
+
+
+def test_a_read_enters_in_two_lanes_at_once(engine: Engine) -> None:
+    """As a chunk each, with one move of the position; the bulk lane is known until its chunk is finished."""
+    bulk = CHUNK._replace(records=RECORDS[1:])
+    accepted = engine.ledger.accept(CHUNK._replace(records=RECORDS[:1]), bulk=bulk, source=SOURCE, moves={0: Move(None, 3)})
+    ids = [str(accepted.chunk_id), str(accepted.bulk_id)]
+    assert accepted.depths == engine.ledger.depths() == Depths(ordinary=1, bulk=1)
+    assert engine.ledger.claim_overdue(0, 10) == ids[:1]
+    assert engine.ledger.claim_overdue(0, 10, in_bulk=True) == ids[1:]
+    assert engine.ledger.counts() == (3, {}, 2)
+    begun = engine.ledger.begin(ids[1], Attempt("task", 0))
+    assert begun is not None
+    assert begun.chunk == bulk
+    (successor,) = engine.ledger.finish(ids[1], chunks=[CHUNK])
+    assert engine.ledger.depths() == Depths(ordinary=2, bulk=0)
+    assert engine.ledger.claim_overdue(0, 10, ids, in_bulk=True) == []
+    assert engine.ledger.claim_overdue(0, 10, ids) == [successor]
+
+
+def test_a_read_may_have_a_bulk_chunk_only(engine: Engine) -> None:
+    """Where one tenant alone sends, all of its events are above its share."""
+    accepted = engine.ledger.accept(CHUNK._replace(records=[]), bulk=CHUNK)
+    assert (accepted.chunk_id, accepted.depths) == (None, Depths(ordinary=0, bulk=1))
 
 
 def test_a_finished_chunk_is_gone_and_cannot_be_finished_again(engine: Engine) -> None:

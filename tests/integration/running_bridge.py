@@ -35,7 +35,8 @@ class Running:
     ) -> None:
         self._engine = engine
         self.recorded: list[bytes] = []
-        self._bridge = Bridge(connect=self._connect, engine=engine, enqueue=enqueue or self.record)
+        self._send = enqueue or self.record
+        self._bridge = Bridge(connect=self._connect, engine=engine, enqueue=self._enqueue)
         self._parts: list[Bridge | Relay] = [self._bridge]
         if relays:
             self._parts.append(Relay(engine, producer(engine.settings)))
@@ -52,6 +53,9 @@ class Running:
         for thread in self._threads:
             thread.join(SECONDS)
             assert not thread.is_alive()
+
+    def _enqueue(self, chunk_ids: Sequence[ChunkId], *, in_bulk: bool) -> None:  # noqa: ARG002 - this worker has one queue
+        self._send(chunk_ids)
 
     def record(self, chunk_ids: Sequence[ChunkId]) -> None:
         """What a worker does, but for the mastery."""

@@ -1,0 +1,43 @@
+"""Who sends more than their share."""
+
+from app.events import fair_share
+from app.events.fair_share import FairShare
+
+
+def test_a_tenant_within_its_rate_never_exceeds_it() -> None:
+    """100 a second, in ten reads a second, for a minute."""
+    share = FairShare(100)
+    assert not any(share.exceeded_by({"calm": 10}, now=tenth / 10) for tenth in range(600))
+
+
+def test_a_second_of_events_may_come_at_once() -> None:
+    """And then some more only as time goes by."""
+    share = FairShare(100)
+    assert share.exceeded_by({"t": 100}, now=0) == set()
+    assert share.exceeded_by({"t": 50}, now=0.5) == set()
+    assert share.exceeded_by({"t": 1}, now=0.5) == {"t"}
+
+
+def test_a_flood_exceeds_it_from_the_first_read_that_is_above() -> None:
+    """All of its events of that read do; those of others in the same read do not."""
+    share = FairShare(1000)
+    found = [share.exceeded_by({"flood": 499, "calm": 1}, now=read / 40) for read in range(40)]
+    assert found[:2] == [set(), set()]
+    assert set(map(frozenset, found[3:])) == {frozenset({"flood"})}
+
+
+def test_a_flood_that_is_over_is_forgotten_after_a_second() -> None:
+    """However much it was."""
+    share = FairShare(100)
+    for _ in range(50):
+        share.exceeded_by({"t": 1_000_000}, now=0)
+    assert share.exceeded_by({"t": 1}, now=0.9) == {"t"}
+    assert share.exceeded_by({"t": 1}, now=1.2) == set()
+
+
+def test_names_that_nobody_has_twice_take_no_memory_without_end() -> None:
+    """Whoever is forgotten begins with a full share."""
+    share = FairShare(1)
+    for number in range(2 * fair_share.MAX_TENANTS):
+        share.exceeded_by({f"t-{number}": 1}, now=0)
+    assert len(share._used) <= fair_share.MAX_TENANTS + 1
