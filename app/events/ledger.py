@@ -196,7 +196,7 @@ class Ledger:
     def depths(self) -> Depths:
         """The same, by lane."""
         with translated_errors():
-            pipeline = self._redis.pipeline(transaction=True)
+            pipeline = self._redis.pipeline(transaction=False)
             pipeline.hlen(self._chunks)
             pipeline.scard(self._bulk)
             return _depths(*pipeline.execute())
