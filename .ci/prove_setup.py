@@ -42,9 +42,8 @@ def main() -> int:
 
 
 def _prove(version: str, python: str, folder: Path, newer: Path) -> int:
-    clone = (
-        folder / f"-on #{version} 50% é' [a] &;="
-    )  # a path may have what a shell or a configuration file would take for its own
+    # The path has characters that mean something to a shell or in a configuration file.
+    clone = folder / f"-on #{version} 50% é' [a] &;="
     environment = {**os.environ, "PIP_FIND_LINKS": newer.as_uri(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     pip = f"pip=={OLDEST_PIP[version]}"
     old = _write_python(folder / f"python{version}", python, pip)
