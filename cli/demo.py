@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +21,7 @@ from cli import replay
 from cli.classroom import DEMO_CLASSROOM, simulate, to_records
 from cli.data_folder import data_folder
 from cli.event_files import event_file, records
+from cli.module import python_command
 from cli.running_stack import RunningStack, find_running_stack, settings_of_running_stack
 from cli.summary import print_how_to_call, print_summary
 
@@ -78,8 +78,8 @@ def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Po
     with _log_path(settings).open("ab") as log:
         beginning = log.tell()
         # A session of its own: Ctrl-C is for this process, which stops the stack itself.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "up", "--until-input-ends"],
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            python_command("cli.main", "up", "--until-input-ends"),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

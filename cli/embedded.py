@@ -26,6 +26,7 @@ from app.errors import DependencyUnavailable
 from app.private_files import PRIVATE, make_private
 from cli.apache_kafka import serve_apache_kafka
 from cli.lifetime import dies_with_this_process, wait_until_told
+from cli.module import python_command
 from cli.ports import LOOPBACK, claim_port
 
 READY_SECONDS = 120.0  # a large append-only file is loaded first
@@ -108,7 +109,7 @@ def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNU
 
 def command(*arguments: str) -> list[str]:
     """The command line that runs an embedded server."""
-    return [sys.executable, "-m", "cli.embedded", *arguments]
+    return python_command("cli.embedded", *arguments)
 
 
 def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:

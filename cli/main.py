@@ -19,6 +19,7 @@ from cli import replay as replay_command
 from cli.audit import audit
 from cli.bridge import bridge
 from cli.dlq import dlq
+from cli.module import ignore_modules_of_current_folder
 from cli.running_stack import find_running_stack, settings_of_running_stack
 from cli.stack import run_stack
 from cli.topics import topics
@@ -40,6 +41,7 @@ class EngineErrorsAreMessages(click.Group):
 @click.version_option(package_name="mastery-engine")
 def main() -> None:
     """The Mastery Engine: learning events in, each student's mastery out."""
+    ignore_modules_of_current_folder()
 
 
 @main.command()

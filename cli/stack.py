@@ -18,6 +18,7 @@ from app.url_settings import host_to_call, in_url
 from cli.data_folder import data_folder, sole_user_of
 from cli.embedded import READY_SECONDS, SUPERVISED, command
 from cli.guard import SERVER
+from cli.module import python_command
 from cli.ports import claim_port, claim_port_of
 from cli.program import Program
 from cli.readiness_watch import watch_readiness
@@ -99,18 +100,18 @@ def _describe(settings: Settings, ports: dict[str, int], *, valkey: str = "", ka
 
 
 def _programs(settings: Settings, stack: RunningStack) -> Iterator[Program]:
-    celery = ("-m", "celery", "--app", "tasks.celery")
+    celery = ("celery", "--app", "tasks.celery")
     concurrency, queues = str(settings.worker_concurrency), ",".join(QUEUES)
     arguments = {
-        "api": ("-m", "gunicorn", "--config", "python:api.server"),
+        "api": ("gunicorn", "--config", "python:api.server"),
         "worker": (*celery, "worker", "--concurrency", concurrency, "--queues", queues),
         "beat": (*celery, "beat"),
-        "bridge": ("-m", "consumers"),
+        "bridge": ("consumers",),
         "flower": (*celery, "flower", f"--conf={_flower_settings()}"),
     }
     environment = _environment(stack, settings)
     for name, each in arguments.items():
-        yield Program(name, [sys.executable, *each], environment)
+        yield Program(name, python_command(*each), environment)
 
 
 def _flower_settings() -> str:

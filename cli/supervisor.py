@@ -10,7 +10,6 @@ docs/decisions/0019 says why it is our own. It promises:
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import IO, NamedTuple, Self, TypeAlias, cast
 
 from app.errors import EngineError
 from cli.guard import GONE, GRACE_SECONDS, SERVER, kill_group
+from cli.module import python_command
 from cli.printer import Printer
 from cli.program import Program, Running
 
@@ -79,7 +79,7 @@ class Supervisor:
         self._waiting: dict[str, tuple[float, Program]] = {}  # when each is started again
         self._failures: dict[str, int] = {}
         self._printer = Printer(lambda: self.stop("nobody reads the output any more"))
-        self._guard_command = [sys.executable, "-m", "cli.guard", str(file)]
+        self._guard_command = python_command("cli.guard", str(file))
         self._kept_open = kept_open
         self._log = log
 

@@ -26,6 +26,8 @@ RAISED_LIMITS = {f"MASTERY_RATELIMIT_{area}": "1000000/minute" for area in ("MAS
 class Stack:
     """A whole stack in a data folder: ``mastery up`` as a process, its parts reached over TCP."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "cli.main")
+
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.environment = {
@@ -40,7 +42,7 @@ class Stack:
     def __enter__(self) -> "Stack":
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "up", "--until-input-ends"],  # should the tests be killed
+                [*self.command, "up", "--until-input-ends"],  # should the tests be killed
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -84,7 +86,7 @@ class Stack:
     def mastery(self, *arguments: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a ``mastery`` command against this stack, as in another terminal; what is given comes from a pipe."""
         return subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
+            [*self.command, *arguments],
             env=self.environment,
             capture_output=True,
             text=True,

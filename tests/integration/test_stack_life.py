@@ -5,8 +5,10 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from uuid import uuid4
 
@@ -172,3 +174,21 @@ class TestFate:
             own = [line for line in stack.log().splitlines() if line.startswith("    up | ")]
             assert len(own) == 3
             assert "redis" in own[1]
+
+
+def test_modules_of_the_users_folder_are_not_the_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named as the engine's modules, as Python's, or as a library's, installed or not: none of them is run."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    # Python, Celery and gunicorn import these where they find them.
+    optional = {"django", "eventlet", "gevent", "setproctitle", "sitecustomize", "usercustomize"}
+    for name in {*packages_distributions(), *sys.stdlib_module_names, *optional}:
+        (theirs / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} '); raise SystemExit(7)")
+    (tmp_path / "link").symlink_to(theirs)
+    monkeypatch.chdir(tmp_path / "link")
+    stack = Stack(tmp_path / "data", PWD=str(tmp_path / "link"))
+    stack.command = (str(Path(sys.executable).with_name("mastery")),)
+    with stack:
+        assert "✓ worker" in stack.mastery("doctor").stdout
+        assert "started again" not in stack.log()
+    assert not (tmp_path / "ran").exists()
