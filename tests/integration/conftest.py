@@ -21,6 +21,7 @@ from app.security.tokens import development_token
 from cli.embedded import embedded
 from cli.ports import claim_port
 from consumers.event_log import KafkaEventLog
+from tests.integration.api_process import ApiProcess, api_process
 from tests.stack import Stack
 
 
@@ -92,6 +93,12 @@ def tenant() -> str:
 @pytest.fixture
 def live_api(stack: Stack, tenant: str) -> LiveApi:
     return LiveApi(stack, tenant)
+
+
+@pytest.fixture(scope="module")
+def api_alone(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[ApiProcess]:
+    with api_process(tmp_path_factory.mktemp("api"), redis_url) as api:
+        yield api
 
 
 @pytest.fixture

@@ -1,14 +1,8 @@
-"""Clients that mean harm, or have a bad network, over sockets to a real API process: the others are answered all the same.
-
-The process has few threads, few connections and little patience, so that a few sockets and seconds show what hundreds would.
-"""
+"""Clients that mean harm, or have a bad network, over sockets to a real API process: the others are answered all the same."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
-from uuid import uuid4
 
-import psutil
 import pytest
 import requests
 
@@ -26,89 +18,18 @@ from api.connections import AHEAD_BYTES
 from app.bootstrap import bootstrap
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import load_settings
-from benchmarks.stacks import PROJECT
-from cli.ports import claim_port
-from tests.stack import RAISED_LIMITS, wait_for
+from tests.integration.api_process import (
+    CONNECTIONS,
+    PATIENCE_SECONDS,
+    READY_SECONDS,
+    REQUEST_SECONDS,
+    STOP_SECONDS,
+    ApiProcess,
+    api_process,
+)
 
-THREADS, CONNECTIONS, REQUEST_SECONDS = 2, 40, 3
-READY_SECONDS, STOP_SECONDS = 30.0, 15.0
-PATIENCE_SECONDS = 2.0  # less than any client is waited for
 # What the process takes for itself, and then for what was sent to it in these tests: 75 and 64 MB, and some for the allocator.
 MEMORY_BYTES = 220_000_000
-
-
-class ApiProcess:
-    """The API alone, as it is deployed, over a Valkey."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self.settings = load_settings(environment)
-        self.log = log
-        with log.open("ab") as out:
-            command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server"]
-            self.process = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **environment}, stdout=out, stderr=out)
-        host = self.settings.http_host
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
-
-    @property
-    def authorization(self) -> dict[str, str]:
-        token = development_token(self.settings, role=Role.ADMIN, tenant="t-1", subject="tester", now=datetime.now(UTC))
-        return {"Authorization": f"Bearer {token}"}
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection((self.settings.http_host, self.settings.http_port), timeout=READY_SECONDS)
-
-    def talk(self, *parts: bytes) -> bytes:
-        """Send this, and listen until the API closes the connection."""
-        with self.connect() as connection:
-            for part in parts:
-                connection.sendall(part)
-            return b"".join(iter(lambda: connection.recv(65_536), b""))
-
-    def answers(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/health", timeout=PATIENCE_SECONDS).ok
-        except requests.RequestException:
-            return False
-
-    def resident_bytes(self) -> int:
-        processes = [self.process.pid, *(child.pid for child in psutil.Process(self.process.pid).children())]
-        return max(psutil.Process(pid).memory_info().rss for pid in processes)
-
-
-@contextmanager
-def api_process(folder: Path, redis_url: str, **variables: str) -> Iterator[ApiProcess]:
-    """One of them, until it is no longer needed."""
-    environment = {
-        **RAISED_LIMITS,
-        "MASTERY_REDIS_URL": redis_url,
-        "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:1",  # where nothing listens: no event is sent
-        "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}",
-        "MASTERY_DATA_DIR": str(folder),
-        "MASTERY_HTTP_PORT": str(claim_port()),
-        "MASTERY_HTTP_THREADS": str(THREADS),
-        "MASTERY_HTTP_CONNECTIONS": str(CONNECTIONS),
-        "MASTERY_HTTP_REQUEST_SECONDS": str(REQUEST_SECONDS),
-        **variables,
-    }
-    api = ApiProcess(environment, folder / "api.log")
-    try:
-        wait_for(lambda: api.process.poll() is not None or api.answers(), READY_SECONDS)
-        assert api.process.poll() is None, api.log.read_text()
-        yield api
-    finally:
-        api.process.terminate()
-        try:
-            api.process.wait(STOP_SECONDS)
-        finally:
-            api.process.kill()
-
-
-@pytest.fixture(scope="module")
-def api_alone(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[ApiProcess]:
-    with api_process(tmp_path_factory.mktemp("api"), redis_url) as api:
-        yield api
-
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "
 POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
