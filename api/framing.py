@@ -11,6 +11,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)")
 _HAS_LENGTH = b"\r\ncontent-length:"
 _CHUNKED = b"\r\ntransfer-encoding:"
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)")
+_IS_HTTP_1_0 = re.compile(rb"(\r\n)?[^\r\n]* http/1\.0\r\n")  # which knows no 100 Continue
 _SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(;|\Z)", re.IGNORECASE)
 # Chunks have kilobytes; the parser copies up to 8 KB for each, so this many take it tens of milliseconds.
 MOST_CHUNKS = 10_000
@@ -59,7 +60,7 @@ class Framing:
             return self.is_cut
         head = bytes(received[: found + len(_LINE)]).lower()
         self._at = self._body = found + len(_BLANK_LINE)
-        self.expects_continue = _EXPECTS.search(head) is not None
+        self.expects_continue = _EXPECTS.search(head) is not None and not _IS_HTTP_1_0.match(head)
         if _CHUNKED in head:
             self._part = _Part.CHUNKS
         else:

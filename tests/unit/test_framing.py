@@ -90,3 +90,13 @@ def test_who_waits_for_a_word(expects: bool, value: bytes) -> None:
     sought = framing()
     assert sought.end(POST + b"Expect: " + value + b"\r\nContent-Length: 5\r\n\r\n") is None
     assert expects == sought.expects_continue
+
+
+@pytest.mark.parametrize("empty_line", [b"", b"\r\n"])
+def test_http_1_0_knows_no_such_word(empty_line: bytes) -> None:
+    """Its client would take it for the answer (RFC 9110 section 10.1.1)."""
+    for version, expects in ((b"1.0", False), (b"1.1", True)):
+        sought = framing()
+        head = b"POST /x?a=http/1.0 HTTP/" + version + b"\r\nX: http/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        assert sought.end(empty_line + head) is None
+        assert expects == sought.expects_continue

@@ -1,0 +1,40 @@
+"""What a connection to the API does where HTTP has rules for it, over sockets to a real API process."""
+
+import socket
+
+import pytest
+
+from tests.integration.api_process import READY_SECONDS, ApiProcess
+
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+
+QUIET_SECONDS = 0.5  # the word comes in a thousandth of that
+
+
+def statuses(answers: bytes) -> list[str]:
+    return [part[:3].decode() for part in answers.split(b"HTTP/1.1 ")[1:]]
+
+
+def talk_and_end(api: ApiProcess, *parts: bytes) -> bytes:
+    """Send this, say that no more comes, and listen until the API closes the connection."""
+    with api.connect() as connection:
+        for part in parts:
+            connection.sendall(part)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
+    """Its client would take the word for the answer (RFC 9110 section 10.1.1): it gets the answer alone."""
+    old = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    with api_alone.connect() as connection:
+        connection.sendall(old)
+        connection.settimeout(QUIET_SECONDS)
+        with pytest.raises(TimeoutError):
+            assert connection.recv(65_536) is None
+        connection.settimeout(READY_SECONDS)
+        connection.sendall(b"{}")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.0 401 "), answer
