@@ -10,7 +10,6 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol, cast
 
 from api.framing import Framing
-from api.refusals import refusal
 
 # An address is (host, port …), or the name of a Unix socket.
 Address = tuple[str, int] | str
@@ -46,6 +45,7 @@ class Answering(Protocol):
     def answer(self, connection: "Connection", *, is_last: bool) -> None:
         """Have a thread answer the connection's request; ``send`` is then called in the loop's."""
 
+    def refusal(self, status: int, reason: str) -> bytes: ...
     def waiting_bytes(self) -> int: ...
 
 
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
             self._state, self.deadline = _State.RECEIVING, self._clock() + self._limits.request_seconds
         end = self._framing.end(self._received)
         if len(self._received) > SMALL_BYTES and self._worker.waiting_bytes() > self._limits.waiting_bytes:
-            self._send_last(refusal(SERVICE_UNAVAILABLE, "too many large ones"))
+            self._send_last(self._worker.refusal(SERVICE_UNAVAILABLE, "too many large ones"))
         elif end is not None:
             self._answer(end, is_last=self._framing.is_cut or self._has_ended)
         elif self._framing.expects_continue:
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """Its time is over: say so where a request was begun, and give it up."""
         if self._state is _State.RECEIVING and self._received:
-            self._send_last(refusal(REQUEST_TIMEOUT, "too slow"))
+            self._send_last(self._worker.refusal(REQUEST_TIMEOUT, "too slow"))
         else:
             self.abort()
 

@@ -28,11 +28,13 @@ _DOCS = "; ".join(
     )
 )
 
-ALWAYS = {
+_ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
     "Referrer-Policy": "no-referrer",
 }
+# Answers are about persons, or about this moment.
+NOT_STORED = {"Cache-Control": "no-store"}
 _HSTS = "max-age=31536000; includeSubDomains"  # a year: what browsers' preload lists ask for
 
 # What a page of another origin may send, and may read beside the body.
@@ -47,18 +49,23 @@ _ANSWER_HEADERS = [
 _PREFLIGHT_SECONDS = 600  # then a browser asks again: an origin that was taken off the list is let in for that long
 
 
+def protection(settings: Settings, policy: str = NOTHING_IS_LOADED) -> dict[str, str]:
+    """The headers that protect any answer, the server's own refusals too; the policy is for its content."""
+    hsts = {"Strict-Transport-Security": _HSTS} if settings.env == "production" else {}
+    return {**_ALWAYS, **hsts, "Content-Security-Policy": policy}
+
+
 def register_headers(app: Flask, settings: Settings) -> None:
     """Protect every answer that leaves the application, failures and files too."""
-
-    always = ALWAYS | ({"Strict-Transport-Security": _HSTS} if settings.env == "production" else {})
+    usual, of_docs = protection(settings), protection(settings, _DOCS)
 
     @app.after_request
     def protect(response: Response) -> Response:
         headers = response.headers
         # Nothing else sets these, so they need not be looked for, each of them, among those that are there.
-        headers.extend(always | {"Content-Security-Policy": _DOCS if request.endpoint == DOCS_PAGE else NOTHING_IS_LOADED})
-        # Answers are about persons, or about this moment. Files may be kept if they are asked for again.
-        headers.setdefault("Cache-Control", "no-store")
+        headers.extend(of_docs if request.endpoint == DOCS_PAGE else usual)
+        for name, value in NOT_STORED.items():  # but files, which may be kept if they are asked for again
+            headers.setdefault(name, value)
         return response
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import ssl
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 from functools import partial
@@ -30,8 +31,8 @@ from gunicorn.http.errors import (
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 
+from api import refusals
 from api.connections import Connection, Limits
-from api.refusals import refusal
 from app.logs import frames
 
 TICK_SECONDS = 1.0  # how late a connection may be given up; gunicorn wants to hear of its workers every 30 s
@@ -94,9 +95,10 @@ class AnswerBytes:
 
 
 class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
-    """One process. Its settings are gunicorn's, but for ``limits``, which ``api/server.py`` makes from the engine's."""
+    """One process. Its settings are gunicorn's, but for those that ``api/server.py`` makes from the engine's."""
 
     limits: Limits
+    protection: Mapping[str, str]  # headers that every answer has
 
     def init_process(self) -> None:
         self._connections: set[Connection] = set()
@@ -175,6 +177,9 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     def waiting_bytes(self) -> int:
         return sum(connection.waiting_bytes for connection in self._connections)
 
+    def refusal(self, status: int, reason: str) -> bytes:
+        return refusals.refusal(status, reason, self.protection)
+
     def answer(self, connection: Connection, *, is_last: bool) -> None:
         self._threads.submit(self._compute, connection, is_last=is_last)
 
@@ -188,10 +193,10 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         except (ParseException, NoMoreData) as error:
             is_cut_head = isinstance(error, NoMoreData) and len(request) > self.limits.head_bytes
             status = 431 if is_cut_head else _STATUS.get(type(error), 400)
-            answer, goes_on = refusal(status, type(error).__name__), False  # its words quote what was sent
+            answer, goes_on = self.refusal(status, type(error).__name__), False  # its words quote what was sent
         except Exception as error:  # noqa: BLE001
             _log.error("the server failed: %s", frames(error))
-            answer, goes_on = refusal(500, type(error).__name__), False
+            answer, goes_on = self.refusal(500, type(error).__name__), False
         with suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
             self._loop.call_soon_threadsafe(partial(connection.send, answer, goes_on=goes_on and not is_last))
 

@@ -1,12 +1,14 @@
 """Answers to what never reaches the application, because it is no request, or too large, or too slow: the same envelope."""
 
 import logging
+from collections.abc import Mapping
+from email.utils import format_datetime
 from http import HTTPStatus
 from uuid import uuid4
 
 import msgspec
 
-from api.headers import ALWAYS, NOTHING_IS_LOADED
+from api.headers import NOT_STORED
 from api.responses import CORRELATION_HEADER, ErrorCode, envelope_of_failure
 from app.clock import system_clock
 
@@ -25,18 +27,22 @@ RETRY_AFTER_SECONDS = "5"
 _log = logging.getLogger(__name__)
 
 
-def refusal(status: int, reason: str) -> bytes:
-    """The whole answer, after which the connection ends. The reason goes to the log, and has nothing of what was sent."""
+def refusal(status: int, reason: str, protection: Mapping[str, str]) -> bytes:
+    """The whole answer, after which the connection ends. The reason goes to the log, and has nothing of what was sent.
+
+    The protection is the headers that every answer has.
+    """
     code = _CODES.get(status, ErrorCode.MALFORMED_REQUEST)
     message = _MESSAGES.get(status, "The service failed.")
     correlation_id = str(uuid4())
     _log.info("a request cannot be read: %s, answered %d, correlation id %s", reason, status, correlation_id)
-    body = msgspec.json.encode(envelope_of_failure(code, message, {}, system_clock(), correlation_id))
+    now = system_clock()
+    body = msgspec.json.encode(envelope_of_failure(code, message, {}, now, correlation_id))
     headers = {
-        **ALWAYS,
+        **protection,
+        **NOT_STORED,
         "Server": "mastery",
-        "Content-Security-Policy": NOTHING_IS_LOADED,
-        "Cache-Control": "no-store",
+        "Date": format_datetime(now, usegmt=True),
         CORRELATION_HEADER: correlation_id,
         "Connection": "close",
         "Content-Type": "application/json",

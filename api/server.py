@@ -10,6 +10,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from api.connections import Limits
+from api.headers import protection
 from api.http_worker import HttpWorker
 from app.errors import SettingsError
 from app.logs import configure_logging
@@ -64,8 +65,9 @@ def on_starting(server: Any) -> None:
 
 
 class OwnWorker(HttpWorker):
-    """With the engine's limits."""
+    """With the engine's limits and headers."""
 
+    protection = protection(_settings)
     limits = Limits(
         head_bytes=_settings.http_max_header_bytes + OTHER_HEADERS_BYTES,
         body_bytes=_settings.http_max_body_bytes,

@@ -1,10 +1,13 @@
 """What a connection to the API does where HTTP has rules for it, over sockets to a real API process."""
 
 import socket
+from pathlib import Path
 
 import pytest
+import requests
 
-from tests.integration.api_process import READY_SECONDS, ApiProcess
+from tests.integration.api_process import READY_SECONDS, ApiProcess, api_process
+from tests.production import PRODUCTION
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -38,3 +41,19 @@ def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
         connection.sendall(b"{}")
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.0 401 "), answer
+
+
+def test_refusals_have_what_every_answer_has(tmp_path: Path) -> None:
+    """The date (RFC 9110 section 6.6.1), and what browsers are told; in production HSTS as well. Nothing of it is their own."""
+    with api_process(tmp_path, PRODUCTION["MASTERY_REDIS_URL"], None, **PRODUCTION) as api:
+        usual = requests.get(f"{api.url}/nowhere", timeout=READY_SECONDS).headers
+        refused = api.talk(b"nonsense\r\n\r\n")
+    head = refused.partition(b"\r\n\r\n")[0].decode()
+    headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
+    assert "Strict-Transport-Security" in usual
+    differ = {"Date", "Connection", "Content-Length", "X-Correlation-ID"}
+    rates = {name for name in usual if name.startswith("X-RateLimit-")}
+    assert {name: value for name, value in usual.items() if name not in differ | rates} == {
+        name: value for name, value in headers.items() if name not in differ
+    }
+    assert usual.keys() - rates == headers.keys()
