@@ -119,12 +119,17 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more, but may be listening: what there is of a request gets its answer."""
+        """The client sends nothing more, but may be listening: each request gets its answer, and so does what there is of one.
+
+        Not over TLS: there, the connection ends with what its client sends, whatever is said here.
+        """
         self._has_ended = True
         if self.is_waiting and self._received:
             self._answer(len(self._received), is_last=True)
         return self._state in (_State.ANSWERING, _State.SENDING)
 
+        if not self._transport.can_write_eof():
+            return False
     def _advance(self) -> None:
         if self._state is _State.IDLE:
             self._state, self.deadline = _State.RECEIVING, self._clock() + self._limits.request_seconds
@@ -132,7 +137,9 @@ class Connection(asyncio.Protocol):
         if len(self._received) > SMALL_BYTES and self._worker.waiting_bytes() > self._limits.waiting_bytes:
             self._send_last(self._worker.refusal(SERVICE_UNAVAILABLE, "too many large ones"))
         elif end is not None:
-            self._answer(end, is_last=self._framing.is_cut or self._has_ended)
+            self._answer(end, is_last=self._framing.is_cut or (self._has_ended and end == len(self._received)))
+        if end is None and self._has_ended:
+            end = len(self._received)
         elif self._framing.expects_continue:
             self._framing.expects_continue = False
             self._transport.write(CONTINUE)
@@ -151,7 +158,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._state, self.deadline = _State.SENDING, self._clock() + self._limits.answer_seconds
-        self._goes_on = goes_on and not self._has_ended
+        self._goes_on = goes_on
         self._answer_bytes, self._written = answer, 0
         self._write_on()
         is_waited_for = len(self._answer_bytes) > SMALL_BYTES
@@ -176,11 +183,12 @@ class Connection(asyncio.Protocol):
 
     def _sent(self) -> None:
         self._answer_bytes = b""
-        if not self._goes_on:
+        if not self._goes_on or (self._has_ended and not self._received):
             self._end()
             return
         self._state, self.deadline = _State.IDLE, self._clock() + self._limits.idle_seconds
-        self._transport.resume_reading()
+        if not self._has_ended:  # there is nothing to read any more
+            self._transport.resume_reading()
         if self._received:
             self._advance()
 

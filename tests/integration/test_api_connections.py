@@ -29,6 +29,19 @@ def talk_and_end(api: ApiProcess, *parts: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 300])
+def test_a_client_that_ends_after_its_last_request_gets_every_answer(api_alone: ApiProcess, count: int) -> None:
+    """Half-closed connections are as good as others: what was sent before the end is answered."""
+    answers = talk_and_end(api_alone, GET * count)
+    assert statuses(answers) == ["200"] * count
+
+
+def test_a_client_that_ends_within_a_request(api_alone: ApiProcess) -> None:
+    """Those before it are answered as usual, and then it is told that this one did not arrive."""
+    assert statuses(talk_and_end(api_alone, GET + GET + POST + b"Content-Length: 9\r\n\r\n{")) == ["200", "200", "401"]
+    assert statuses(talk_and_end(api_alone, GET + GET + b"GET / HT")) == ["200", "200", "400"]
+
+
 def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
     """Its client would take the word for the answer (RFC 9110 section 10.1.1): it gets the answer alone."""
     old = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
