@@ -45,8 +45,8 @@ class Answering(Protocol):
     def answer(self, connection: "Connection", *, is_last: bool) -> None:
         """Have a thread answer the connection's request; ``send`` is then called in the loop's."""
 
-    def refusal(self, status: int, reason: str) -> bytes: ...
     def waiting_bytes(self) -> int: ...
+    def refusal(self, status: int, reason: str) -> bytes: ...
 
 
 class _State(Enum):
@@ -94,10 +94,14 @@ class Connection(asyncio.Protocol):
         return len(self._received) + self._in_hand + len(self._answer_bytes) + self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """A client came. One that has left again, before it was let in, has no address."""
         self._transport = cast("asyncio.Transport", transport)
+        peer: Address | None = transport.get_extra_info("peername")
+        if peer is None:
+            self.abort()
+            return
         self._transport.set_write_buffer_limits(high=0)  # so that it is told when an answer has been taken
-        self.peer: Address = transport.get_extra_info("peername")
+        self.peer = peer
         self.server: Address = transport.get_extra_info("sockname")
         self._worker.opened(self)
 
@@ -124,22 +128,22 @@ class Connection(asyncio.Protocol):
         Not over TLS: there, the connection ends with what its client sends, whatever is said here.
         """
         self._has_ended = True
+        if not self._transport.can_write_eof():
+            return False
         if self.is_waiting and self._received:
             self._answer(len(self._received), is_last=True)
         return self._state in (_State.ANSWERING, _State.SENDING)
 
-        if not self._transport.can_write_eof():
-            return False
     def _advance(self) -> None:
         if self._state is _State.IDLE:
             self._state, self.deadline = _State.RECEIVING, self._clock() + self._limits.request_seconds
         end = self._framing.end(self._received)
+        if end is None and self._has_ended:
+            end = len(self._received)
         if len(self._received) > SMALL_BYTES and self._worker.waiting_bytes() > self._limits.waiting_bytes:
             self._send_last(self._worker.refusal(SERVICE_UNAVAILABLE, "too many large ones"))
         elif end is not None:
             self._answer(end, is_last=self._framing.is_cut or (self._has_ended and end == len(self._received)))
-        if end is None and self._has_ended:
-            end = len(self._received)
         elif self._framing.expects_continue:
             self._framing.expects_continue = False
             self._transport.write(CONTINUE)

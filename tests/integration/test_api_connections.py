@@ -1,13 +1,17 @@
 """What a connection to the API does where HTTP has rules for it, over sockets to a real API process."""
 
+import signal
 import socket
+import struct
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
 from tests.integration.api_process import READY_SECONDS, ApiProcess, api_process
 from tests.production import PRODUCTION
+from tests.stack import wait_for
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -54,6 +58,23 @@ def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
         connection.sendall(b"{}")
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.0 401 "), answer
+
+
+def test_a_connection_that_was_reset_before_it_was_accepted(api_alone: ApiProcess) -> None:
+    """It has no address any more. It is dropped without a word in the log, although its request can be read."""
+    before = len(api_alone.log.read_text())
+    [worker] = psutil.Process(api_alone.process.pid).children()
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: worker.status() == psutil.STATUS_STOPPED, READY_SECONDS)
+        for _ in range(5):
+            with api_alone.connect() as connection:
+                connection.sendall(GET)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that it is reset
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert [api_alone.answers() for _ in range(5)] == [True] * 5
+    assert not [line for line in api_alone.log.read_text()[before:].splitlines() if " INFO " not in line]
 
 
 def test_refusals_have_what_every_answer_has(tmp_path: Path) -> None:
