@@ -209,15 +209,22 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         response.version = SERVER
         environ["wsgi.multithread"] = True
         body = self.wsgi(environ, response.start_response)
-        if is_last or self._stopped.is_set():
+        goes_on = _is_used_up(parser, pieces) and not is_last and not self._stopped.is_set()
+        if not goes_on:
             response.force_close()
         with closing(body) if hasattr(body, "close") else nullcontext():
             for part in body:
                 response.write(part)
             response.close()
-        # What the parser left, or what it misses, says that it sees another end than we do: then nothing after it is a request.
-        is_used_up = parser.finish_body() and not parser.unreader.take_buffered() and pieces.are_used_up
-        return sent.joined(), is_used_up and not response.should_close()
+        return sent.joined(), goes_on and not response.should_close()
+
+
+def _is_used_up(parser: RequestParser, pieces: RequestPieces) -> bool:
+    """Whether the parser sees the request's end where we do. If not, what comes after it is no request."""
+    try:
+        return parser.finish_body() and not parser.unreader.take_buffered() and pieces.are_used_up
+    except (ParseException, NoMoreData):  # of what nobody has read yet
+        return False
 
 
 class _Certificate:

@@ -77,6 +77,37 @@ def test_a_connection_that_was_reset_before_it_was_accepted(api_alone: ApiProces
     assert not [line for line in api_alone.log.read_text()[before:].splitlines() if " INFO " not in line]
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("401", b"2\r\n{}XX0\r\n\r\n"),  # no line ends behind the chunk
+        ("401", b"2;=\r\n{}\r\n0\r\n\r\n"),  # an extension without a name
+        ("401", b"2\r\n{}\r\n0\r\nNo colon\r\n\r\n"),
+        ("401", b"2\r\n{}\r\n0\r\nX: 1\nY: 2\r\n\r\n"),
+        ("401", b"2\r\n{}\r\nzz\r\n"),
+        ("401", b"2\r\n{}\r\n-1\r\n"),
+    ],
+)
+def test_a_body_that_turns_out_broken(api_alone: ApiProcess, status: str, body: bytes) -> None:
+    """After an answer that did not need it: this says that the connection ends, and what follows is no request."""
+    for parts in ([body, NOWHERE], [body + NOWHERE]):
+        answers = api_alone.talk(POST + b"Transfer-Encoding: chunked\r\n\r\n", *parts)
+        assert statuses(answers) == [status]
+        assert answers.lower().count(b"connection: close") == 1
+
+
+def test_a_body_that_breaks_after_it_was_too_large(api_alone: ApiProcess) -> None:
+    """It is refused when it is known to be; the broken rest is dropped, and the client can read its answer."""
+    large = POST.replace(b"/query", b"/ingest") + b"Authorization: " + api_alone.authorization["Authorization"].encode()
+    large += b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    with api_alone.connect() as connection:
+        connection.sendall(large + 40 * chunk + b"zz\r\n\r\n" + NOWHERE)
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert statuses(answers) in (["413"], ["400"])  # by how much of it had come when it was known to be too large
+    assert answers.lower().count(b"connection: close") == 1
+
+
 def test_refusals_have_what_every_answer_has(tmp_path: Path) -> None:
     """The date (RFC 9110 section 6.6.1), and what browsers are told; in production HSTS as well. Nothing of it is their own."""
     with api_process(tmp_path, PRODUCTION["MASTERY_REDIS_URL"], None, **PRODUCTION) as api:
