@@ -233,18 +233,27 @@ class _Certificate:
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
         self._seen = self._state() if cfg.is_ssl else None
+        self._is_good = True
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Take the files into use if they have changed and go together; until then the certificate from before counts."""
         try:
-            state = self._state()
-            if state == self._seen:
-                return
+            self._take(context)
+        except OSError as error:  # which an SSLError is; the files are being replaced, one by one
+            if self._is_good:
+                _log.warning("the certificate cannot be renewed yet: %s", type(error).__name__)
+            self._is_good = False
+            return
+        if not self._is_good:
+            _log.warning("the certificate's files are good again")
+        self._is_good = True
+
+    def _take(self, context: ssl.SSLContext) -> None:
+        state = self._state()
+        if state != self._seen:
             sock.ssl_context(self._cfg)  # raises for what cannot be used
             context.load_cert_chain(self._cfg.certfile, self._cfg.keyfile)
             self._seen = state
-        except OSError as error:  # which an SSLError is; the files are being replaced, one by one
-            _log.warning("the certificate cannot be renewed yet: %s", type(error).__name__)
 
     def _state(self) -> list[tuple[int, int, int]]:
         stats = [Path(name).stat() for name in (self._cfg.certfile, self._cfg.keyfile)]

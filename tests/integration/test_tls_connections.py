@@ -5,16 +5,19 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from api.server import LINGER_SECONDS
 from tests.certificates import Authority, Pair
 from tests.integration.api_process import READY_SECONDS, ApiProcess, api_process
+from tests.stack import wait_for
 
 KEPT_BYTES = 32_768  # by the systems of both sides: so little that most of a large answer stays with the process
 LEFT_BYTES = 110_000  # of a large answer, when the process has just handed all of it to TLS
 LARGE = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+CHECKS = 3  # seconds: the files are looked at every second
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +87,20 @@ def _is_shaken(speaking: ssl.SSLObject) -> bool:
     except ssl.SSLWantReadError:
         return False
     return True
+
+
+def test_a_certificate_that_cannot_be_used_is_told_once(api: ApiProcess, pair: Pair) -> None:
+    """And that it can be, once: not every second in between."""
+    key = Path(pair.key)
+    good = key.read_bytes()
+
+    def told() -> list[str]:
+        return [line for line in api.log.read_text().splitlines() if "the certificate" in line]
+
+    for times in (1, 2):
+        key.write_bytes(b"")
+        wait_for(lambda: "cannot" in "".join(told()[-1:]), READY_SECONDS)
+        time.sleep(CHECKS)  # in which nothing more may be said
+        key.write_bytes(good)
+        wait_for(lambda: "good again" in told()[-1], READY_SECONDS)
+        assert len(told()) == 2 * times
