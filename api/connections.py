@@ -89,6 +89,11 @@ class Connection(asyncio.Protocol):
         return self._state is _State.CLOSING
 
     @property
+    def _has_more(self) -> bool:
+        """Whether anything has come of another request: an empty line before one is nothing (RFC 9112 section 2.2)."""
+        return bool(self._received.lstrip(b"\r\n"))
+
+    @property
     def waiting_bytes(self) -> int:
         """What it holds in memory, but for a last piece of an answer that TLS has encrypted."""
         return len(self._received) + self._in_hand + len(self._answer_bytes) + self._transport.get_write_buffer_size()
@@ -130,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._has_ended = True
         if not self._transport.can_write_eof():
             return False
-        if self.is_waiting and self._received:
+        if self.is_waiting and self._has_more:
             self._answer(len(self._received), is_last=True)
         return self._state in (_State.ANSWERING, _State.SENDING)
 
@@ -187,7 +192,7 @@ class Connection(asyncio.Protocol):
 
     def _sent(self) -> None:
         self._answer_bytes = b""
-        if not self._goes_on or (self._has_ended and not self._received):
+        if not self._goes_on or (self._has_ended and not self._has_more):
             self._end()
             return
         self._state, self.deadline = _State.IDLE, self._clock() + self._limits.idle_seconds

@@ -46,6 +46,12 @@ def test_a_client_that_ends_within_a_request(api_alone: ApiProcess) -> None:
     assert statuses(talk_and_end(api_alone, GET + GET + b"GET / HT")) == ["200", "200", "400"]
 
 
+@pytest.mark.parametrize("parts", [[GET + b"\r\n"], [GET, b"\r\n"], [b"\r\n" + GET + b"\r\n" + GET + b"\r\n"]])
+def test_an_empty_line_at_the_end_is_no_request(api_alone: ApiProcess, parts: list[bytes]) -> None:
+    """Old clients send one after a body (RFC 9112 section 2.2): it gets no answer."""
+    assert set(statuses(talk_and_end(api_alone, *parts))) == {"200"}
+
+
 def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
     """Its client would take the word for the answer (RFC 9110 section 10.1.1): it gets the answer alone."""
     old = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
