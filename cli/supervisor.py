@@ -20,10 +20,10 @@ from threading import Thread
 from typing import IO, NamedTuple, Self, TypeAlias, cast
 
 from app.errors import EngineError
-from cli.guard import GONE, GRACE_SECONDS, SERVER, kill_group
+from cli.guard import GONE, GRACE_SECONDS, SERVER
 from cli.module import python_command
 from cli.printer import Printer
-from cli.program import Program, Running
+from cli.program import Program, Running, how_it_ended
 
 FIRST_PAUSE_SECONDS = 0.5  # short: most that ends unasked does so by chance, and work waits
 LAST_PAUSE_SECONDS = 8.0  # each pause is twice the one before
@@ -33,6 +33,7 @@ FAILURES = 5  # in a row; the pauses between them add up to 7.5 s, longer than a
 AWAKE_SECONDS = 1.0
 LINE_BYTES = 8_192  # of a longer line, the rest is shown as another
 OWN_NAME = "up"
+GUARD = "the guard"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The shell tells the guard its process id and becomes the program, which does not inherit the pipe.
 TELL_AND_BECOME = 'echo "$0 $$" >&0 && exec "$@" </dev/null'
@@ -60,7 +61,7 @@ class Said(NamedTuple):
 
 
 class GuardEnded(NamedTuple):
-    """Somebody ended the guard, which nothing here does before the end."""
+    """The guard ended, which nothing here asks for before the end."""
 
 
 Event: TypeAlias = Ended | Said | GuardEnded | Stopped
@@ -69,7 +70,7 @@ Event: TypeAlias = Ended | Said | GuardEnded | Stopped
 class Supervisor:
     """Runs programs until it is told to stop. A context: at its end all have ended, the servers last.
 
-    ``file`` tells others of the processes while they run; the guard removes it should the supervisor not have.
+    ``file`` tells others of the processes while they run, and is removed when they have ended.
     ``kept_open`` are descriptors that stay open until everything has ended, even without the supervisor: a lock, say.
     """
 
@@ -79,7 +80,7 @@ class Supervisor:
         self._waiting: dict[str, tuple[float, Program]] = {}  # when each is started again
         self._failures: dict[str, int] = {}
         self._printer = Printer(lambda: self.stop("nobody reads the output any more"))
-        self._guard_command = python_command("cli.guard", str(file))
+        self._file = file
         self._kept_open = kept_open
         self._log = log
 
@@ -95,8 +96,10 @@ class Supervisor:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what is being put away
         for kind in GRACE_SECONDS:
             self._end(kind)
-        self._guard_input.close()
+        self._file.unlink(missing_ok=True)
+        self._guard.kill()  # it has nothing left to do, and may be suspended
         self._guard.wait()
+        self._guard_input.close()
         self._printer.close()
 
     def say(self, line: str) -> None:
@@ -151,53 +154,73 @@ class Supervisor:
 
     def _heed(self, running: Running) -> None:
         """What to do about a process that ended unasked."""
-        program, how = running.program, running.how_it_ended()
+        program = running.program
         self._clear(running)
+        how = running.how_it_ended()
         if program.irreplaceable:
             raise ProcessFailed(f"{program.name} {how}: {program.irreplaceable}")
-        steady = time.monotonic() - running.began >= STEADY_SECONDS
-        failures = self._failures[program.name] = 1 if steady else self._failures.get(program.name, 0) + 1
+        failures = self._failures_in_a_row(program.name, running.began)
         if failures >= FAILURES:
             raise ProcessFailed(f"{program.name} {how}, the {failures}th time in a row soon after its start; see above why")
         pause = min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LAST_PAUSE_SECONDS)
         self.say(f"{program.name} {how}; it is started again in {pause:g} s")
         self._waiting[program.name] = (time.monotonic() + pause, program)
 
+    def _failures_in_a_row(self, name: str, began: float) -> int:
+        """How often it has ended soon after its start, this time included; it began at a moment of the monotonic clock."""
+        is_steady = time.monotonic() - began >= STEADY_SECONDS
+        self._failures[name] = 1 if is_steady else self._failures.get(name, 0) + 1
+        return self._failures[name]
+
     def _end(self, kind: str) -> None:
         """End all of a kind: told to, and killed after their grace."""
         chosen = [each for each in self._running.values() if each.program.kind == kind]
         for each in chosen:
-            each.process.terminate()
+            each.tell_to_end()
         deadline = time.monotonic() + GRACE_SECONDS[kind]
         for each in chosen:
-            try:
-                each.process.wait(max(deadline - time.monotonic(), 0))
-            except subprocess.TimeoutExpired:
+            if not each.has_ended_within(max(deadline - time.monotonic(), 0)):
                 self.say(f"{each.program.name} did not end within {GRACE_SECONDS[kind]:.0f} s and is killed")
-                kill_group(each.process.pid)
-                each.process.wait()
             self._clear(each)
 
     def _clear(self, running: Running) -> None:
         """Leave nothing of a process that has ended: children of its own may have outlived it."""
-        kill_group(running.process.pid)
+        running.clear()
         self._running.pop(running.program.name, None)
         self._tell_guard(f"{GONE} {running.process.pid}")
 
     def _start_guard(self) -> None:
-        """Start a guard, and tell it of everything that runs already."""
-        self._guard = subprocess.Popen(  # noqa: S603 - our own module
-            self._guard_command,
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stderr=self._log,
-            start_new_session=True,
-            pass_fds=self._kept_open,
-        )
+        """Start a guard, and tell it of everything that runs already. Raises ProcessFailed when the system does not let it."""
+        try:
+            self._guard = subprocess.Popen(  # noqa: S603 - our own module
+                python_command("cli.guard", str(self._file)),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stderr=self._log,
+                start_new_session=True,
+                pass_fds=self._kept_open,
+            )
+        except OSError as error:
+            raise ProcessFailed(f"{GUARD} cannot be started: {error.strerror}") from error
+        self._guard_began = time.monotonic()
         self._guard_input = cast("IO[bytes]", self._guard.stdin)
         Thread(target=self._await_end_of_guard, args=(self._guard,), daemon=True).start()
         for each in self._running.values():
             self._tell_guard(f"{each.program.kind} {each.process.pid}")
+
+    def _replace_guard(self) -> None:
+        """Start another guard, at once: without one, nothing would end what runs should the supervisor be killed.
+
+        Raises ProcessFailed when none can be kept, so that the stack ends while it still can in order.
+        """
+        how = how_it_ended(self._guard)
+        failures = self._failures_in_a_row(GUARD, self._guard_began)
+        if failures >= FAILURES:
+            raise ProcessFailed(f"{GUARD} {how}, the {failures}th time in a row; servers.log in the data folder may say why")
+        self.say(f"{GUARD} {how}; another one is started")
+        previous = self._guard_input
+        self._start_guard()
+        previous.close()
 
     def _tell_guard(self, line: str) -> None:
         with suppress(BrokenPipeError):  # it is known soon that it ended, and another one is told
@@ -215,7 +238,7 @@ class Supervisor:
                 raise event
             if not isinstance(event, GuardEnded):
                 return event
-            self._start_guard()
+            self._replace_guard()
         return None
 
     def _show(self, running: Running) -> None:
@@ -232,7 +255,7 @@ class Supervisor:
 
     def _await_end(self, running: Running) -> None:
         """A thread: tell when a process ends, though children of its own may keep its output open."""
-        running.process.wait()
+        running.await_end()
         self._events.put(Ended(running))
 
     def _await_end_of_guard(self, guard: "subprocess.Popen[bytes]") -> None:

@@ -17,11 +17,13 @@ from tests.stack import wait_for
 
 SECONDS = 60.0
 SCRIPT = """
+import os
 import sys
 from pathlib import Path
 from cli.program import Program
 from cli.supervisor import Stopped, Supervisor
 
+SETUP
 folder, *commands = sys.argv[1:]
 with Supervisor(Path(folder, "stack.json")) as supervisor:
     try:
@@ -68,11 +70,17 @@ class Supervised:
 
 @contextmanager
 def supervise(
-    folder: Path, *commands: str, stdout: int | IO[bytes], before: str = "", terminal: int | None = None
+    folder: Path,
+    *commands: str,
+    stdout: int | IO[bytes],
+    before: str = "",
+    setup: str = "",
+    terminal: int | None = None,
 ) -> Iterator[Supervised]:
-    """A supervisor that runs the commands of a shell."""
+    """A supervisor that runs the commands of a shell; ``before`` it a shell's commands, and ``setup`` in its own Python."""
+    script = SCRIPT.replace("SETUP", setup)
     process = subprocess.Popen(
-        ["/bin/sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", SCRIPT, str(folder), *commands],
+        ["/bin/sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", script, str(folder), *commands],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=terminal if terminal is not None else subprocess.DEVNULL,
@@ -168,6 +176,90 @@ def test_a_guard_that_was_ended_is_replaced(tmp_path: Path, log: IO[bytes]) -> N
         wait_for(is_replaced, SECONDS)
         supervised.process.kill()
         supervised.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("setup", "reason"),
+    [
+        ("os.environ['PYTHONHOME'] = '/missing'", "the guard ended with exit code 1, the 5th time in a row"),
+        ("sys.executable = '/missing'", "the guard cannot be started: No such file or directory"),
+    ],
+)
+def test_without_a_guard_nothing_runs(tmp_path: Path, log: IO[bytes], setup: str, reason: str) -> None:
+    """One that ends at once, and one that cannot be started at all: after five attempts at most, with a clear word."""
+    with supervise(tmp_path, QUIET, stdout=log, setup=setup) as supervised:
+        assert supervised.process.wait(SECONDS) == 1
+        assert f"ProcessFailed: {reason}" in said(tmp_path)
+    assert said(tmp_path).count("another one is started") == (4 if "5th" in reason else 0)
+
+
+def test_guards_that_are_ended_again_and_again_end_everything(tmp_path: Path, log: IO[bytes]) -> None:
+    """In order, while it is still possible."""
+    with supervise(tmp_path, QUIET, stdout=log) as supervised:
+        supervised.wait_until_it_runs(2)
+
+        def end_a_guard() -> bool:
+            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the other
+                supervised.guard().kill()
+            return supervised.process.poll() is not None
+
+        wait_for(end_a_guard, SECONDS)
+        assert supervised.process.returncode == 1
+        supervised.assert_nothing_is_left()
+        assert "ProcessFailed: the guard was ended by SIGKILL, the 5th time in a row" in said(tmp_path)
+
+
+def test_a_guard_that_cannot_be_replaced_ends_everything(tmp_path: Path, log: IO[bytes]) -> None:
+    """In order, with a clear word."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    with supervise(tmp_path, QUIET, stdout=log, setup=f"sys.executable = {str(python)!r}") as supervised:
+        supervised.wait_until_it_runs(2)
+        guard = supervised.guard()
+        python.unlink()
+        guard.kill()
+        assert supervised.process.wait(SECONDS) == 1
+        supervised.assert_nothing_is_left()
+        assert said(tmp_path).endswith("ProcessFailed: the guard cannot be started: No such file or directory\n")
+
+
+def test_a_guard_that_is_suspended_is_not_waited_for(tmp_path: Path, log: IO[bytes]) -> None:
+    """At the end it has nothing to do; what it would have removed is removed."""
+    (tmp_path / "stack.json").touch()
+    with supervise(tmp_path, QUIET, stdout=log) as supervised:
+        supervised.wait_until_it_runs(2)
+        supervised.guard().suspend()
+        supervised.process.terminate()
+        assert supervised.process.wait(SECONDS) == 0
+        supervised.assert_nothing_is_left()
+    assert not (tmp_path / "stack.json").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="macOS before Python 3.13 cannot look at what has ended and leave it")
+def test_the_id_of_what_has_ended_is_kept_until_its_group_is_killed(tmp_path: Path, log: IO[bytes]) -> None:
+    """Were it given anew while the others end, another process and its group would be killed in its place."""
+    slow = "trap '' TERM; echo $$ >> pids; until [ -e go ]; do sleep 0.1; done"
+    with supervise(tmp_path, slow, "echo $$ >> quick; exec sleep 1000", stdout=log) as supervised:
+        supervised.wait_until_it_runs(1)
+        wait_for((tmp_path / "quick").exists, SECONDS)
+        quick = psutil.Process(int((tmp_path / "quick").read_text()))
+        supervised.process.terminate()
+        wait_for(lambda: not psutil.pid_exists(quick.pid) or quick.status() == psutil.STATUS_ZOMBIE, SECONDS)
+        with pytest.raises(AssertionError):
+            wait_for(lambda: not psutil.pid_exists(quick.pid), 1)
+        (tmp_path / "go").touch()
+        assert supervised.process.wait(SECONDS) == 0
+        supervised.assert_nothing_is_left()
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path, log: IO[bytes]) -> None:
+    """As most real-time signals are."""
+    number = signal.SIGRTMIN + 6
+    with supervise(tmp_path, f"[ -e told ] && exec sleep 1000; touch told; kill -{number} $$", stdout=log) as supervised:
+        wait_for(lambda: f"p0 was ended by signal {number}; it is started again" in said(tmp_path), SECONDS)
+        supervised.process.terminate()
+        assert supervised.process.wait(SECONDS) == 0
 
 
 def test_a_reader_that_goes_ends_everything(tmp_path: Path) -> None:
