@@ -15,6 +15,7 @@ from app.clock import day_number
 from app.errors import InvalidInput
 from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, invalid_event
 from app.events.event import Envelope
+from app.events.event_quota import COUNTED
 from app.events.event_schema import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS, json_schemas
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
@@ -56,7 +57,10 @@ HEADERS: Mapping[str, Header] = {
     TRACE: Header("W3C trace context of the record, if it had one", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 }
 ALWAYS = tuple(name for name in HEADERS if name != TRACE)  # what every dead letter has
-PASSED_ON = (REPLAYS, TRACE)  # what an event may have: it goes on to the dead letter
+EVENT_HEADERS = {
+    **{name: HEADERS[name] for name in (REPLAYS, TRACE)},  # which go on to the dead letter
+    COUNTED: Header("Of what came over HTTP: that it is counted for its tenant's quota", "http"),
+}
 
 # Beside what events say of themselves: of a struct, of a field of one, or of a field of all.
 DESCRIPTIONS: Mapping[str, str] = {
@@ -168,7 +172,7 @@ def _message(example: Struct, schemas: Mapping[str, Any]) -> dict[str, Any]:
         values = {name: header.example for name, header in HEADERS.items()}
         return message | {"headers": _headers(HEADERS, ALWAYS), "examples": [{"headers": values, **payload}]}
     if is_event:
-        return message | {"headers": _headers(PASSED_ON), "examples": [payload]}
+        return message | {"headers": _headers(EVENT_HEADERS), "examples": [payload]}
     return message | {"examples": [payload]}
 
 
@@ -176,8 +180,8 @@ def _name(example: Struct) -> str:
     return str(type(example).__struct_config__.tag or type(example).__name__)
 
 
-def _headers(names: Iterable[str], required: Iterable[str] = ()) -> dict[str, Any]:
-    properties = {name: {"type": "string", "description": HEADERS[name].description} for name in names}
+def _headers(headers: Mapping[str, Header], required: Iterable[str] = ()) -> dict[str, Any]:
+    properties = {name: {"type": "string", "description": header.description} for name, header in headers.items()}
     return {"type": "object", "properties": properties, "required": list(required)}
 
 

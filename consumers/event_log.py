@@ -11,7 +11,7 @@ from threading import BoundedSemaphore, Event, Lock, Thread
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from app.errors import DependencyUnavailable
+from app.errors import DependencyUnavailable, InvalidInput
 from app.events.dead_letter import TRACE
 from app.events.event_log import LogRecord
 from app.events.event_quota import COUNTED
@@ -108,7 +108,10 @@ class _Sender:
         self._hearing.start()
 
     def deliver(self, records: Sequence[LogRecord], seconds: float) -> None:
-        """Return when all records have arrived. Raises DependencyUnavailable when in so many seconds one has not."""
+        """Return when all records have arrived. Raises DependencyUnavailable when in so many seconds one has not.
+
+        Raises InvalidInput where the broker finds one too large: the others may have arrived.
+        """
         delivery = _Delivery(len(records))
         with self._said.told_by(self._producer):
             try:
@@ -117,6 +120,8 @@ class _Sender:
                 delivery.wait(seconds)
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
+                if reason.code() == KafkaError.MSG_SIZE_TOO_LARGE:  # nothing is wrong with Kafka
+                    raise InvalidInput("events", "hold one that is larger than Kafka takes here") from error
                 self.is_broken = reason.fatal() or reason.code() == KafkaError._FATAL
                 raise
 

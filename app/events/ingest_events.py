@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, Struct
 
+from app.clock import Day, day_number
 from app.errors import InvalidFields, InvalidInput
 from app.events.dead_letter import MAX_TEXT
 from app.events.event import decode_event
@@ -55,36 +56,52 @@ def ingest_events(
     tenant: str,
     log: EventLog,
     now: datetime,
+    retention_days: int,
     beyond_quota: Callable[[Sequence[str]], AbstractSet[str]],
     admit: Callable[[int], bool],
     traceparent: str = "",
 ) -> list[Verdict]:
     """Take over those of a tenant's events, JSON texts, that are valid; returns a verdict on each, in their order.
 
-    ``beyond_quota`` says for which of some students there is no room; ``admit`` counts events, says whether it does, and raises
+    ``beyond_quota`` says for which of some students there is no room; events older than the retention ask for none, since they
+    make no student. ``admit`` counts events, says whether it does, and raises
     QuotaExceeded where they are too many: then none is taken over.
 
     Raises DependencyUnavailable when the log does not confirm all of them: some of the events may be taken over then, and all
     may be sent again.
     """
+    first_day = day_number(now) - retention_days + 1
     judged = [_judge(element, tenant, now, traceparent) for element in elements]
-    too_many = beyond_quota([record.student_id for _, record in judged if record is not None])
-    if records := [record for _, record in judged if record is not None and record.student_id not in too_many]:
+    too_many = beyond_quota([each.record.student_id for each in judged if each.record is not None and each.day >= first_day])
+    verdicts, records = [], []
+    for verdict, record, day in judged:
+        if record is None:
+            verdicts.append(verdict)
+        elif record.student_id in too_many and day >= first_day:
+            verdicts.append(verdict._replace(error=NO_ROOM))
+        else:
+            verdicts.append(verdict)
+            records.append(record)
+    if records:
         counted_at = now if admit(len(records)) else None
         log.append([record._replace(counted_at=counted_at) for record in records])
-    return [
-        verdict._replace(error=NO_ROOM) if record is not None and record.student_id in too_many else verdict
-        for verdict, record in judged
-    ]
+    return verdicts
 
 
-def _judge(element: bytes, tenant: str, now: datetime, traceparent: str) -> tuple[Verdict, LogRecord | None]:
-    """The verdict, and the record of an event that is good."""
+class _Judged(NamedTuple):
+    """The verdict on an event; of one that is good the record, and the day that it is of."""
+
+    verdict: Verdict
+    record: LogRecord | None = None
+    day: Day = 0
+
+
+def _judge(element: bytes, tenant: str, now: datetime, traceparent: str) -> _Judged:
     claim = read_claim(element)
     try:
-        return Verdict(claimed_id(claim)), _record(element, claim, tenant, now, traceparent)
+        return _Judged(Verdict(claimed_id(claim)), *_record(element, claim, tenant, now, traceparent))
     except InvalidInput as error:
-        return Verdict(claimed_id(claim), error), None
+        return _Judged(Verdict(claimed_id(claim), error))
 
 
 def claimed_id(claim: Claim) -> str | None:
@@ -92,12 +109,12 @@ def claimed_id(claim: Claim) -> str | None:
     return claim.event_id[:MAX_TEXT] if isinstance(claim.event_id, str) else None
 
 
-def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparent: str) -> LogRecord:
-    """The record of an event that names the tenant: the token's, and no other. Raises InvalidInput."""
+def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparent: str) -> tuple[LogRecord, Day]:
+    """The record of an event that names the tenant: the token's, and no other; and the event's day. Raises InvalidInput."""
     value = _with_tenant(element, tenant) if claim.tenant_id is UNSET else element
     wrong_tenant = InvalidInput("tenant_id", "must be the token's tenant")
     try:
-        event, _ = decode_event(value, now)
+        event, moment = decode_event(value, now)
     except InvalidInput as error:
         if claim.tenant_id in (UNSET, tenant):  # a tuple: what is claimed may be a list, which has no hash
             raise
@@ -106,7 +123,7 @@ def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparen
         raise wrong_tenant
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidInput("", f"is larger than {MAX_EVENT_BYTES:,} bytes")
-    return LogRecord(tenant, event.student_id, value, traceparent)
+    return LogRecord(tenant, event.student_id, value, traceparent), day_number(moment)
 
 
 def _with_tenant(element: bytes, tenant: str) -> bytes:

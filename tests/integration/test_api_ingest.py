@@ -195,6 +195,18 @@ def test_students_beyond_the_quota(settings: Settings) -> None:
     engine.redis.close()
 
 
+def test_an_event_that_has_expired_takes_no_room(settings: Settings) -> None:
+    """It makes no student, over this door as over Kafka: it is accepted, and so is the next student who is new."""
+    engine = bootstrap(replace(settings, quota_students="100, t-1=1"), clock=lambda: NOW)
+    api = FixedTimeApi(engine)
+    old = quiz(student_id="s-old", timestamp=(NOW - timedelta(days=365)).isoformat())
+    told = poster(api)({"events": [old, quiz(student_id="s-new"), quiz(student_id="s-one-too-many")]}).get_json()["data"]
+    assert ["accepted", "accepted", "rejected"] == [each["status"] for each in told["events"]]
+    assert len(taken(api)) == 2
+    api.event_log.close()
+    engine.redis.close()
+
+
 def test_events_beyond_the_quota(settings: Settings) -> None:
     """Whoever of the tenant sends them: 429 until the minute is over, nothing is taken, and the key stays free."""
     now = NOW.replace(second=20)
