@@ -3,7 +3,7 @@
 from celery.schedules import crontab
 from kombu import Queue
 
-from app.settings import settings_or_exit
+from app.config.settings import settings_or_exit
 from tasks.broker import broker_settings
 from tasks.delivery import (
     EVENTS,

@@ -18,7 +18,7 @@ from flower.views import BaseHandler
 from kombu.exceptions import OperationalError
 from tornado.web import HTTPError
 
-from app.settings import settings_or_exit
+from app.config.settings import settings_or_exit
 
 _settings = settings_or_exit()
 

@@ -9,20 +9,21 @@ from flask.json.provider import JSONProvider
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import audit, auth, health, ingest, mastery, task_states
+from api import audit, health, ingest, mastery, task_states
+from api import token_revocation as auth
 from api.access import check_routes, register_access
-from api.audit_trail import register_audit
 from api.authentication import register_authentication
-from api.bodies import WholeBody, register_body_limits
+from api.body_limits import WholeBody, register_body_limits
 from api.errors import register_error_handlers
 from api.headers import register_cors, register_headers
 from api.openapi import openapi
 from api.rate_limits import register_rate_limits
+from api.request_audit import register_audit
 from api.request_log import register_request_log
 from api.responses import register_correlation
 from app.bootstrap import Engine
+from app.config.settings import listed
 from app.events.event_log import EventLog
-from app.settings import listed
 
 
 class Api(Flask):

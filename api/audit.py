@@ -8,9 +8,9 @@ from flask import Response
 from marshmallow import RAISE, Schema, fields, validate
 
 from api.access import performs
-from api.audit_trail import concerns
 from api.authentication import engine, principal
 from api.parsing import IdentifierField, JsonBlueprint
+from api.request_audit import concerns
 from api.responses import SAFE_ID, envelope, success
 from app.audit.entry import OPERATOR, SYSTEM, Channel, Deed, Entry, Outcome, timestamp
 from app.audit.read_trail import EntryFilter, read_trail

@@ -9,8 +9,8 @@ from flask_cors import CORS
 from api.idempotency import REPLAYED
 from api.openapi import DOCS_PAGE
 from api.responses import CORRELATION_HEADER
-from app.idempotency import HEADER as IDEMPOTENCY_HEADER
-from app.settings import Settings, listed
+from app.config.settings import Settings, listed
+from app.idempotency.idempotency_keys import HEADER as IDEMPOTENCY_HEADER
 
 # A JSON answer loads nothing, whatever it contains and however it is opened.
 NOTHING_IS_LOADED = "default-src 'none'; frame-ancestors 'none'"

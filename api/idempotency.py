@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: a POST that may be sent again. See ``app/idempotency.py``."""
+"""``Idempotency-Key``: a POST that may be sent again. See ``app/idempotency/idempotency_keys.py``."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from flask import Response, request
 
 from api.authentication import engine, principal
 from api.responses import ErrorCode, failure, success
-from app.idempotency import HEADER, Answer, fingerprint
+from app.idempotency.idempotency_keys import HEADER, Answer, fingerprint
 
 RETRY_AFTER_SECONDS = "1"  # most requests are answered within milliseconds
 REPLAYED = "Idempotent-Replayed"

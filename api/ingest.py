@@ -12,19 +12,19 @@ from msgspec import Raw
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from api.access import performs
-from api.audit_trail import concerns
 from api.authentication import engine, principal
-from api.bodies import takes_a_list
+from api.body_limits import takes_a_list
 from api.examples import INGEST
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, Packing, idempotent
 from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint, StrictParser
+from api.request_audit import concerns
 from api.responses import ErrorCode, Failure, envelope, failure, success
 from app.events.decode_by_field import mend_surrogates
 from app.events.event_log import EventLog
 from app.events.event_quota import QuotaExceeded
 from app.events.ingest_events import Verdict, claimed_id, ingest_events, read_claim
-from app.idempotency import HEADER, AnswersFull
+from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.security.access import Action
 
 MAX_EVENTS = 500  # as many as the bridge reads at once

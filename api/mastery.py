@@ -7,11 +7,11 @@ from marshmallow import Schema, fields, validate
 from msgspec import to_builtins
 
 from api.access import performs, require_student
-from api.audit_trail import mandate
 from api.authentication import engine, principal
 from api.examples import CALCULATE, QUERY
 from api.parsing import Day, Flag, Fraction, JsonBlueprint, StudentBody
 from api.rate_limits import own_record
+from api.request_audit import mandate
 from api.responses import envelope, success
 from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights

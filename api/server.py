@@ -12,10 +12,10 @@ from gunicorn.glogging import Logger
 from api.connections import Limits
 from api.headers import protection
 from api.http_worker import HttpWorker
+from app.config.settings import refuse_exposed, settings_or_exit
+from app.config.url_settings import in_url
 from app.errors import SettingsError
 from app.logs import configure_logging
-from app.settings import refuse_exposed, settings_or_exit
-from app.url_settings import in_url
 
 _settings = settings_or_exit()
 

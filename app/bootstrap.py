@@ -7,24 +7,24 @@ import redis
 
 from app.audit.trail import AuditTrail
 from app.clock import Clock, system_clock
+from app.config.quotas import Quotas
+from app.config.settings import Settings, load_settings
 from app.errors import SettingsError
 from app.events.bridges import Bridges
 from app.events.event_quota import EventQuota
 from app.events.ledger import Ledger
 from app.events.losses import Losses
 from app.events.positions import Positions
+from app.health.malformed_messages import MalformedMessages
 from app.health.sweeps import Sweeps
-from app.idempotency import IdempotencyKeys
-from app.malformed_messages import MalformedMessages
+from app.idempotency.idempotency_keys import IdempotencyKeys
 from app.mastery.outbox import Outbox
 from app.mastery.store import MasteryStore
 from app.outage import Outages
-from app.quotas import Quotas
-from app.redis_client import connect
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
 from app.security.task_owners import TaskOwners
-from app.settings import Settings, load_settings
+from app.storage.redis_client import connect
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from time import monotonic, sleep
 import psutil
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.settings import load_settings
 from benchmarks.stacks import PROJECT
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
 from cli.apache_kafka import fetch_jars
-from cli.embedded import embedded
-from consumers.kafka import deliver, producer
-from consumers.lag import Lag
+from cli.stack.embedded import embedded
+from consumers.kafka.clients import deliver, producer
+from consumers.kafka.lag import Lag
 
 SMALL, LARGE, QUICK = 50_000, 5_000_000, 200_000
 BATCH = 50_000  # records produced at a time

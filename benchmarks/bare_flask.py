@@ -10,7 +10,7 @@ import redis
 from flask import Flask, Response, jsonify, request
 from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
 
-from app.settings import load_settings
+from app.config.settings import load_settings
 
 
 def create_app() -> Flask:

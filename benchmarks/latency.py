@@ -16,8 +16,8 @@ from benchmarks.percentile import percentile
 from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import TENANT, classroom_records, event_json
-from consumers.feed import recorded
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
+from consumers.kafka.paced_producer import recorded
 from tests.stack import Stack, wait_for
 
 TARGET_P99, RATE = 0.25, 1_000

@@ -15,10 +15,10 @@ from confluent_kafka import TopicPartition
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
+from app.config.settings import load_settings
 from app.events.event import decode_event
 from app.events.record_events import record_events
-from app.settings import load_settings
-from consumers.kafka import consumer
+from consumers.kafka.clients import consumer
 from tasks.celery import engine
 
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "kombu.transport.redis:Transport"))

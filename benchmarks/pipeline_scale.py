@@ -11,7 +11,7 @@ from app.events.record_events import record_events
 from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import TENANT, event, event_json
-from consumers.feed import feed, recorded, until
+from consumers.kafka.paced_producer import feed, recorded, until
 from tests.stack import Stack
 
 TARGET_GROWTH = 0.15

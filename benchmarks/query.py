@@ -22,7 +22,7 @@ from benchmarks.percentile import percentile
 from benchmarks.stacks import PROJECT, fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import TENANT, Kind, event, noon
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.stack import Stack, wait_for
 
 APPLICATION, BASELINE = "api.wsgi:create_app()", "benchmarks.bare_flask:create_app()"

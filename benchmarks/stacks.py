@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.bootstrap import Engine, bootstrap
-from app.settings import load_settings
-from cli.embedded import embedded
+from app.config.settings import load_settings
+from cli.stack.embedded import embedded
 from tests.stack import Stack
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -13,8 +13,8 @@ from app.bootstrap import Engine, bootstrap
 from benchmarks.stacks import PROJECT, fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
-from consumers.feed import feed, recorded, until
-from consumers.kafka import deliver, producer
+from consumers.kafka.clients import deliver, producer
+from consumers.kafka.paced_producer import feed, recorded, until
 from tests.stack import Stack
 
 TARGET_RATIO, TARGET_RATE = 20, 10_000

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from app.events.event import Event, decode_event
-from cli.classroom import Classroom, simulate, to_records
+from cli.demo.classroom import Classroom, simulate, to_records
 
 TENANT, COHORT = "bench", "cohort-1"
 

@@ -1,6 +1,6 @@
 """A real Apache Kafka of one node, for tests and development: its jars through Maven, the broker in a JVM child process.
 
-``make kafka`` runs one in the foreground; ``python -m cli.embedded apache-kafka FOLDER PORT JARS`` runs one until its standard
+``make kafka`` runs one in the foreground; ``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS`` runs one until its standard
 input ends. Everything it keeps is in the folder: started again there, on any port, it has its topics, records and offsets.
 A file of Kafka's properties may follow: its ``listeners`` are added (with TLS, say), its other lines win over those here.
 
@@ -26,9 +26,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
-from app.private_files import PRIVATE, make_private
-from cli.lifetime import dies_with_this_process, wait_until_told
-from cli.ports import LOOPBACK, claim_port
+from app.storage.private_files import PRIVATE, make_private
+from cli.stack.lifetime import dies_with_this_process, wait_until_told
+from cli.stack.ports import LOOPBACK, claim_port
 
 ROOT = Path(__file__).resolve().parents[1]
 POM = ROOT / "deploy" / "kafka" / "pom.xml"
@@ -38,7 +38,7 @@ KAFKA = "Apache Kafka"
 JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
 FETCH_SECONDS = 300.0  # 45 MB, once
 READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
-STOP_SECONDS = 25.0  # it takes one; below what cli.embedded waits before it kills
+STOP_SECONDS = 25.0  # it takes one; below what cli.stack.embedded waits before it kills
 ANSWER_SECONDS = 1.0
 
 PROPERTIES = {

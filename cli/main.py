@@ -8,21 +8,21 @@ import click
 from rich.console import Console
 
 from app.clock import system_clock
+from app.config.settings import load_settings
 from app.errors import EngineError
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import load_settings
-from cli import demo as demo_command
-from cli import doctor as doctor_command
-from cli import down as down_command
-from cli import replay as replay_command
-from cli.audit import audit
-from cli.bridge import bridge
-from cli.dlq import dlq
-from cli.module import ignore_modules_of_current_folder
-from cli.running_stack import find_running_stack, settings_of_running_stack
-from cli.stack import run_stack
-from cli.topics import topics
+from cli.commands import doctor as doctor_command
+from cli.commands import down as down_command
+from cli.commands import replay as replay_command
+from cli.commands.audit import audit
+from cli.commands.bridge import bridge
+from cli.commands.dlq import dlq
+from cli.commands.topics import topics
+from cli.demo import run_demo as demo_command
+from cli.stack.module import ignore_modules_of_current_folder
+from cli.stack.run_stack import run_stack
+from cli.stack.running_stack import find_running_stack, settings_of_running_stack
 
 EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)
 

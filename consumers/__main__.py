@@ -10,8 +10,8 @@ from threading import Thread
 from app.bootstrap import bootstrap
 from app.errors import SettingsError
 from app.logs import configure_logging
-from consumers.bridge import Bridge
-from consumers.kafka import consumer, producer
+from consumers.bridge.loop import Bridge
+from consumers.kafka.clients import consumer, producer
 from consumers.metrics import serve_metrics
 from consumers.relay import DELIVERY_SECONDS, Relay
 from tasks.events import enqueue_chunks

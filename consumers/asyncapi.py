@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from app.clock import day_number
+from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, invalid_event
 from app.events.event import Envelope
@@ -20,7 +21,6 @@ from app.events.event_schema import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS,
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
 from app.mastery.update import VERSION, Change, updates
-from app.settings import Settings
 
 HOST = "localhost:9092"  # Kafka's own default: where an installation has its brokers is in its settings
 BINDING = {"bindingVersion": "0.5.0"}

@@ -11,12 +11,12 @@ from threading import BoundedSemaphore, Event, Lock, Thread
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from app.config.settings import Settings
 from app.errors import DependencyUnavailable, InvalidInput
 from app.events.dead_letter import TRACE
 from app.events.event_log import LogRecord
 from app.events.event_quota import COUNTED
-from app.settings import Settings
-from consumers.kafka import LastError, producer
+from consumers.kafka.clients import LastError, producer
 
 POLL_SECONDS = 0.1  # how long the reports' thread takes to notice that it is to end
 REPORT_SECONDS = 2.0  # above the delivery timeout, of which the client takes notice once a second

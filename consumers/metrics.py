@@ -11,7 +11,7 @@ from prometheus_client.registry import REGISTRY, Collector
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.health.memory import memory_of
-from consumers.lag import Lag
+from consumers.kafka.lag import Lag
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
 REJECTED = Counter("mastery_bridge_rejected", "Records read that are no valid events")

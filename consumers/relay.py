@@ -13,10 +13,10 @@ from confluent_kafka import Producer
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.dead_letter import LETTER_ID
-from app.lease import Lease
 from app.mastery.update import encode_update, updates
-from consumers.dead_letters import DeadLetterQueue
-from consumers.kafka import Content, deliver
+from app.storage.lease import Lease
+from consumers.dead_letters.producer import DeadLetterQueue
+from consumers.kafka.clients import Content, deliver
 from consumers.metrics import DELIVERED
 
 # Kafka has this long to take a message, then it is sent again in another round. The lease is longer: what its former holder

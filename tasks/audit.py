@@ -9,9 +9,9 @@ from pathlib import Path
 from app.audit.entry import WORKER, Channel, Deed, Outcome, entry
 from app.audit.heads import heads_as_lines
 from app.audit.mandates import Mandate
-from app.audit.summarize_events import summarize_events
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import DependencyUnavailable, NotFound
+from app.events.summarize_events import summarize_events
 from tasks.celery import app, engine
 from tasks.delivery import MAX_RETRY_SECONDS, TASK_SECONDS
 

@@ -3,9 +3,9 @@
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from app.redis_client import tls_options
-from app.settings import Settings
-from app.url_settings import url_password
+from app.config.settings import Settings
+from app.config.url_settings import url_password
+from app.storage.redis_client import tls_options
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:

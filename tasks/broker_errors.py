@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import redis
 from kombu.exceptions import OperationalError
 
-from app.redis_client import not_now, unavailable
+from app.storage.redis_client import not_now, unavailable
 
 
 @contextmanager

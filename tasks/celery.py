@@ -12,9 +12,9 @@ from celery.signals import beat_init, celeryd_init, setup_logging, worker_proces
 from kombu.transport import TRANSPORT_ALIASES
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import EngineError, UnexpectedFailure
 from app.logs import configure_logging, frames
-from app.settings import load_settings
 from tasks.broker_errors import translated_broker_errors
 from tasks.delivery import PAUSE
 

@@ -16,10 +16,10 @@ import pytest
 from confluent_kafka import Producer
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings, load_settings
 from app.errors import DependencyUnavailable
-from app.settings import Settings, load_settings
 from cli.apache_kafka import fetch_jars
-from cli.embedded import embedded
+from cli.stack.embedded import embedded
 from tests.stack import Stack, wait_for
 
 # A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that a test interrupts.

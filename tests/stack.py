@@ -11,11 +11,11 @@ from pathlib import Path
 import requests
 
 from app.bootstrap import bootstrap
+from app.config.settings import load_settings
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import load_settings
-from cli.ports import claim_port
-from cli.running_stack import RunningStack, find_running_stack
+from cli.stack.ports import claim_port
+from cli.stack.running_stack import RunningStack, find_running_stack
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0

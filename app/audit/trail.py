@@ -12,7 +12,7 @@ from app.audit.entry import Entry
 from app.audit.mandates import Mandates
 from app.audit.pseudonyms import Pseudonyms
 from app.audit.writer import TrailWriter, audited_key, trail_keys
-from app.redis_client import load_script, next_id, raise_if_not_now, translated_errors
+from app.storage.redis_client import load_script, next_id, raise_if_not_now, translated_errors
 
 SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB

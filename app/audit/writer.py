@@ -23,7 +23,7 @@ import redis
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
 from app.audit.entry import OPERATORS, SYSTEM, Deed, Details, Entry, Outcome
 from app.errors import DependencyUnavailable
-from app.redis_client import load_script, not_now, translated_errors
+from app.storage.redis_client import load_script, not_now, translated_errors
 
 # A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
 # lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.

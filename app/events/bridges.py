@@ -8,7 +8,7 @@ import msgspec
 import redis
 
 from app.errors import DependencyUnavailable
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 # A bridge reports every second; one that has not for so long does not work.
 SILENT_SECONDS = 10

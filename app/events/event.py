@@ -17,6 +17,7 @@ from app.errors import InvalidInput
 from app.events.decode_by_field import decode_by_field
 from app.events.moment import parse_moment
 from app.identifiers import Identifier
+from app.mastery.evidence import Fraction
 
 # An event has two; fields that nobody knows may have more. How many a decoder can read depends on how deep in calls it is
 # itself (Python allows a thousand in all), and the worker must be able to read what was accepted elsewhere.
@@ -25,7 +26,6 @@ MAX_LEVELS = 100
 # A million a event keeps 90 days of sums far below 2**53, where Lua's numbers stop being exact.
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Total: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
-Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 # Free text in any script, for people to read: it moves no cursor and ends no line (Unicode's C0 and C1 control characters).
 Label: TypeAlias = Annotated[str, Meta(max_length=50, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 

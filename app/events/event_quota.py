@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import redis
 
+from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
-from app.quotas import Quotas
-from app.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script, translated_errors
 
 MINUTE_SECONDS = 60
 # Since a minute's last event was counted: so far apart the partitions of a backlog may be read.

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 # Marks that no command has looked at for a year are of a topic that is gone, as an embedded broker's is at each restart.
 KEPT_SECONDS = 365 * 86_400
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 class HandledLetters:
     """The marks, by the log that the letters are in. Raises DependencyUnavailable when Redis does not answer.
 
-    A log is a topic by its id, as ``consumers.topic_ids.log_name`` writes it: an offset means nothing elsewhere.
+    A log is a topic by its id, as ``consumers.kafka.topic_ids.log_name`` writes it: an offset means nothing elsewhere.
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:

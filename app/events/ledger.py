@@ -19,7 +19,7 @@ from app.events.dead_letter import ErrorType, Letter
 from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
 from app.events.event_quota import Use, minute_key
 from app.events.positions import NO_ID, Offset, Partition, TopicId, positions_key
-from app.redis_client import load_script, next_id, translated_errors
+from app.storage.redis_client import load_script, next_id, translated_errors
 
 ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
 

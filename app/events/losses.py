@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import redis
 
 from app.events.positions import loss_key
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 # What was in Redis alone. All else is made of events, and comes back as far as Kafka has them.
 ALSO_GONE = "revocations of tokens, idempotency records, which dead letters were handled, and the audit trail"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import redis
 
-from app.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script, translated_errors
 
 Partition: TypeAlias = int
 Offset: TypeAlias = int
@@ -63,7 +63,7 @@ class Start(NamedTuple):
 
 
 class Positions:
-    """Progress by source (see ``consumers.kafka.source_name``). Raises DependencyUnavailable when Redis does not answer."""
+    """Progress by source (see ``consumers.kafka.clients.source_name``). Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client

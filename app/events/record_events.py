@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from app.clock import Day, day_number
 from app.events.event import Event
-from app.events.observation import Observation, observe
+from app.events.observe import observe
 from app.mastery.derive_scores import derive_scores
+from app.mastery.evidence import Observation
 from app.mastery.store import MasteryStore
 
 

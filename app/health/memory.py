@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from app.errors import Degraded, DependencyUnavailable
 from app.events.bridges import HALTED, Bridges, BridgeState
 from app.events.losses import Losses
 from app.outage import Outages
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 # A ping returns when all is well, and raises DependencyUnavailable or Degraded when it is not.
 Ping: TypeAlias = Callable[[], None]

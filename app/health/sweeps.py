@@ -2,7 +2,7 @@
 
 import redis
 
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 # Fifteen sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
 SILENT_SECONDS = 30

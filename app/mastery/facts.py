@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from app.clock import Day
-from app.events.observation import MILLIONTHS
+from app.mastery.evidence import MILLIONTHS
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights, mastery_score
 
 CONSISTENCY_DAYS = 14

@@ -9,7 +9,7 @@ import redis
 
 from app.mastery.store import tenant_keys
 from app.mastery.update import Change
-from app.redis_client import next_id, translated_errors
+from app.storage.redis_client import next_id, translated_errors
 
 _changes = msgspec.msgpack.Decoder(list[Change])
 

@@ -15,11 +15,11 @@ import redis
 from redis.commands.core import Script
 
 from app.clock import Day
+from app.config.quotas import Quotas
 from app.errors import NotFound
-from app.events.observation import MILLIONTHS, Observation
+from app.mastery.evidence import MILLIONTHS, Observation
 from app.mastery.facts import DayFacts, Window
-from app.quotas import Quotas
-from app.redis_client import load_script, raise_if_not_now, translated_errors
+from app.storage.redis_client import load_script, raise_if_not_now, translated_errors
 
 # Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
 # answers queries in between.

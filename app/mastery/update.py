@@ -14,9 +14,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.clock import Day, day_date
-from app.events.event import Fraction
-from app.events.observation import MILLIONTHS
 from app.identifiers import Identifier
+from app.mastery.evidence import MILLIONTHS, Fraction
 from app.mastery.formula import Level, classify
 
 VERSION = "1.0"  # of the contract of all three topics: docs/events.md says when it changes

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, cast
 
 import redis
 
+from app.config.settings import listed
 from app.errors import DependencyUnavailable
-from app.redis_client import load_script, translated_errors
 from app.security.access import Role
-from app.settings import listed
+from app.storage.redis_client import load_script, translated_errors
 
 # From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
 # attempt waits for as long as the client does; everybody else is answered at once.

@@ -7,8 +7,8 @@ from typing import cast
 
 import redis
 
-from app.redis_client import load_script, translated_errors
-from app.settings import Settings
+from app.config.settings import Settings
+from app.storage.redis_client import load_script, translated_errors
 
 HASH_BYTES = 16  # of a token's id: whoever makes two that are alike revokes both
 

@@ -22,9 +22,9 @@ import msgspec
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from app.config.settings import KEY_ALGORITHMS, SECRET_ALGORITHMS, Settings
 from app.errors import DependencyUnavailable
 from app.security.tokens import InvalidToken
-from app.settings import KEY_ALGORITHMS, SECRET_ALGORITHMS, Settings
 
 # Then the next use of a key has them fetched anew: one that the provider takes away, since it leaked, say, works until then.
 LIFESPAN_SECONDS = 300.0
@@ -189,7 +189,7 @@ def _fetch(url: str) -> _Keys:
 def _read(url: str) -> bytes:
     """The body at the URL, or what came of it until the connection was cut. Raises OSError if it is too large."""
     body = b""
-    request = Request(url, headers=_HEADERS)  # noqa: S310 - app/settings.py allows http and https only
+    request = Request(url, headers=_HEADERS)  # noqa: S310 - app/config/settings.py allows http and https only
     with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
         while part := response.read1(MAX_BYTES):
             body += part

@@ -5,7 +5,7 @@ from typing import cast
 import redis
 
 from app.errors import NotFound
-from app.redis_client import translated_errors
+from app.storage.redis_client import translated_errors
 
 
 class TaskOwners:

@@ -27,10 +27,10 @@ from jwt.exceptions import (
 )
 from msgspec import Meta
 
+from app.config.settings import Settings
 from app.errors import EngineError, SettingsError
 from app.identifiers import Identifier, require_identifier
 from app.security.access import Principal, Role
-from app.settings import Settings
 
 DEVELOPMENT_ALGORITHM = "HS256"
 

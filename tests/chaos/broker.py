@@ -9,8 +9,8 @@ from typing import Protocol
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from cli.embedded import embedded
-from cli.ports import claim_port
+from cli.stack.embedded import embedded
+from cli.stack.ports import claim_port
 
 TOPICS = ("mastery.events", "mastery.dlq", "mastery.results")
 PARTITIONS = 4  # as the embedded broker

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from app.bootstrap import Engine, bootstrap
-from app.settings import load_settings
+from app.config.settings import load_settings
 from tasks.delivery import QUEUES
 from tests.chaos.broker import Broker
 from tests.chaos.process import Part

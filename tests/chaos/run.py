@@ -10,7 +10,7 @@ from types import TracebackType
 import redis
 
 from app.errors import DependencyUnavailable
-from consumers.lag import Lag
+from consumers.kafka.lag import Lag
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault
 from tests.chaos.records import Expected, Fate, Record, Student, tally

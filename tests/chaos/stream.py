@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from consumers.lag import Lag
+from consumers.kafka.lag import Lag
 from tests.chaos.records import Record
 
 TICK_RECORDS = 100  # between two looks at the clock

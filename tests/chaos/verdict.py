@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from app.bootstrap import Engine
+from app.config.settings import Settings
 from app.mastery.query_mastery import query_mastery
 from app.mastery.store import Totals
-from app.settings import Settings
 from tests.chaos.records import Expected, Student, Tally
 from tests.chaos.stream import Place
 

@@ -11,7 +11,7 @@ from threading import Thread
 
 import redis
 
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.stack import wait_for
 
 SECONDS = 30.0

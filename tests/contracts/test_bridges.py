@@ -5,7 +5,7 @@ import pytest
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState, Heartbeat
-from consumers.feed import until
+from consumers.kafka.paced_producer import until
 
 
 def test_nobody_waits_for_a_halted_bridge(engine: Engine) -> None:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from app.bootstrap import Engine, bootstrap
+from app.config.quotas import Quotas
 from app.errors import InvalidInput
-from app.idempotency import LEASE_SECONDS, Answer, AnswersFull, Claim, IdempotencyKeys, fingerprint
-from app.quotas import Quotas
+from app.idempotency.idempotency_keys import LEASE_SECONDS, Answer, AnswersFull, Claim, IdempotencyKeys, fingerprint
 from tests.stack import wait_for
 
 REQUEST = fingerprint("POST", "/mastery/ingest", b"{}")

@@ -1,7 +1,7 @@
 """Only one process holds a lease, and a dead one not for long, on every server it may run on."""
 
 from app.bootstrap import Engine
-from app.lease import Lease
+from app.storage.lease import Lease
 from tests.stack import wait_for
 
 

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from app.bootstrap import Engine
+from app.config.quotas import Quotas
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
 from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use, minute_key
 from app.events.ledger import Accepted, Attempt, Depths, Displaced, Move, OverQuota
-from app.quotas import Quotas
 from tests.conftest import NOW
 from tests.stack import wait_for
 

@@ -7,14 +7,14 @@ import pytest
 
 from app.bootstrap import Engine
 from app.clock import day_number
+from app.config.quotas import Quotas
 from app.errors import DependencyUnavailable, NotFound
-from app.events.observation import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import derive_scores, refresh_scores
+from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
 from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import Weights
 from app.mastery.store import DONE_SECONDS, OVER_EVENTS, OVER_QUOTA, STUDENTS_PER_CALL, MasteryStore, Score, Totals
-from app.quotas import Quotas
 from tests.conftest import NOW
 
 TODAY = day_number(NOW)

@@ -10,9 +10,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.redis_client import RETRIES, not_now
-from app.settings import load_settings
+from app.storage.redis_client import RETRIES, not_now
 from tests.conftest import NOW
 from tests.contracts.ailing_server import NOWHERE, STATES, Ailing, Refuses
 from tests.contracts.store_calls import STUDENT, Call, store_calls

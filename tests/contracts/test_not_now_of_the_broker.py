@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.redis_client import NOT_NOW
+from app.storage.redis_client import NOT_NOW
 from tests.contracts.ailing_server import STATES, Ailing, Refuses
 
 Ask = Callable[[], dict[str, Any]]

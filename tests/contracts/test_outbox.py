@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from app.bootstrap import Engine
 from app.clock import day_number
-from app.events.observation import QUIZ, Observation
 from app.mastery.derive_scores import derive_scores
+from app.mastery.evidence import QUIZ, Observation
 from app.mastery.store import Score
 from app.mastery.update import Change
 from tests.conftest import NOW

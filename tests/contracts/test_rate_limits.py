@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
 from app.security.rate_limits import LocalWindows, RateLimit, RateLimiter, SharedWindows
-from app.settings import load_settings
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.stack import wait_for
 
 CALLER = ("t-1", "mastery:student:s-1")

@@ -3,9 +3,9 @@
 import pytest
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.settings import load_settings
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.stack import wait_for
 
 ISSUED = 1_800_000_000

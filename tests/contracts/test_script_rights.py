@@ -11,11 +11,11 @@ import pytest
 import redis
 
 from app.bootstrap import Engine
+from app.config.quotas import Quotas
 from app.errors import DependencyUnavailable
 from app.events.ledger import Ledger, Move
-from app.events.observation import QUIZ
+from app.mastery.evidence import QUIZ
 from app.mastery.store import MasteryStore
-from app.quotas import Quotas
 from tests.contracts.test_ledger import CHUNK, SOURCE, letter
 from tests.contracts.test_mastery_store import TODAY, merge, observation, window
 

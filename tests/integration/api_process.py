@@ -16,11 +16,11 @@ from uuid import uuid4
 import psutil
 import requests
 
+from app.config.settings import load_settings
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import load_settings
 from benchmarks.stacks import PROJECT
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.stack import RAISED_LIMITS, wait_for
 
 THREADS, CONNECTIONS, REQUEST_SECONDS = 2, 40, 3

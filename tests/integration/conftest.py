@@ -18,8 +18,8 @@ from app.events.event import decode_event
 from app.events.record_events import record_events
 from app.security.access import Role
 from app.security.tokens import development_token
-from cli.embedded import embedded
-from cli.ports import claim_port
+from cli.stack.embedded import embedded
+from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.integration.api_process import ApiProcess, api_process
 from tests.stack import Stack

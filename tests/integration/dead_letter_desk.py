@@ -13,12 +13,12 @@ from confluent_kafka import KafkaError, Message
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.events.handled_letters import Place
-from app.settings import Settings
 from cli.main import main
-from consumers.kafka import place as place_of
-from consumers.kafka import producer
-from consumers.record_reader import RecordReader
+from consumers.kafka.clients import place as place_of
+from consumers.kafka.clients import producer
+from consumers.kafka.record_reader import RecordReader
 from tests.conftest import make_topics
 
 SECONDS = 60.0

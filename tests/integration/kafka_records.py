@@ -4,8 +4,8 @@ from contextlib import closing
 
 from confluent_kafka import Message
 
-from app.settings import Settings
-from consumers.record_reader import RecordReader
+from app.config.settings import Settings
+from consumers.kafka.record_reader import RecordReader
 
 
 def records_of(settings: Settings) -> list[Message]:

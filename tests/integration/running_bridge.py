@@ -11,11 +11,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from msgspec.structs import replace
 
 from app.bootstrap import Engine
+from app.config.settings import Settings
 from app.events.ledger import Attempt, ChunkId
-from app.settings import Settings
-from consumers.bridge import Bridge
-from consumers.kafka import consumer, producer, reader, source_name
-from consumers.lag import Lag
+from consumers.bridge.loop import Bridge
+from consumers.kafka.clients import consumer, producer, reader, source_name
+from consumers.kafka.lag import Lag
 from consumers.relay import Relay
 from tests.conftest import make_topics
 from tests.learning_events import activity

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
 from cli.apache_kafka import fetch_jars
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.conftest import make_topics
 from tests.stack import wait_for
 
@@ -33,7 +33,7 @@ class Broker:
     def __enter__(self) -> "Broker":
         with (self.folder.parent / "kafka.log").open("ab") as log:
             self.wrapper = subprocess.Popen(
-                [sys.executable, "-m", "cli.embedded", *self._arguments],
+                [sys.executable, "-m", "cli.stack.embedded", *self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -136,7 +136,7 @@ def test_a_port_or_a_folder_that_is_taken_is_told(started: Broker, tmp_path: Pat
         (started.folder, "0", f"Apache Kafka already runs on {started.folder}"),
     ):
         second = subprocess.run(
-            [sys.executable, "-m", "cli.embedded", "apache-kafka", str(folder), wanted, str(kafka_jars)],
+            [sys.executable, "-m", "cli.stack.embedded", "apache-kafka", str(folder), wanted, str(kafka_jars)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 
 from app.audit.entry import Actor
 from app.audit.verify_trail import verify_trail
+from app.config.settings import Settings
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import Settings
 from tasks.delivery import INTERACTIVE
 from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi, LiveApi
@@ -264,7 +264,7 @@ class TestNoEntryNoAnswer:
     def test_a_mistake_in_writing_gives_nothing_away(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
         """What nobody foresaw is a 500 in the envelope, without the data."""
         api.record(quiz())
-        monkeypatch.setattr("api.audit_trail.actor", lambda _who: 1 / 0)
+        monkeypatch.setattr("api.request_audit.actor", lambda _who: 1 / 0)
         answer = api.post("/mastery/query", QUERY)
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (500, "INTERNAL_ERROR")
         assert "score" not in answer.text

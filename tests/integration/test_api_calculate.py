@@ -14,7 +14,7 @@ import requests
 
 from app.clock import day_number
 from app.events.event import decode_event
-from app.events.observation import observe
+from app.events.observe import observe
 from app.mastery.store import Totals
 from app.security.access import Role
 from tests.integration.conftest import FixedTimeApi, LiveApi

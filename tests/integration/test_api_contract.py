@@ -16,9 +16,9 @@ from uuid import uuid4
 import schemathesis
 from schemathesis import AuthContext, Case
 
+from app.config.settings import load_settings
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import load_settings
 from tests.integration.conftest import LiveApi
 from tests.integration.test_api_service import resolved
 

@@ -11,9 +11,9 @@ import requests
 from werkzeug.test import TestResponse
 
 from app.bootstrap import bootstrap
+from app.config.settings import Settings
 from app.security.access import Role
 from app.security.tokens import development_token
-from app.settings import Settings
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi
 

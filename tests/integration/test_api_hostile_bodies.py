@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from api.bodies import SMALL_BODY_BYTES
+from api.body_limits import SMALL_BODY_BYTES
 from tests.integration.conftest import LiveApi
 from tests.stack import wait_for
 

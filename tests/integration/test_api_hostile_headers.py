@@ -8,7 +8,7 @@ import pytest
 
 from api.responses import MAX_TEXT
 from app.bootstrap import bootstrap
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi
 from tests.stack import RAISED_LIMITS

@@ -18,16 +18,16 @@ from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from app.bootstrap import bootstrap
+from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.event import EVENT_TYPES, decode_event
-from app.idempotency import Claim, fingerprint
+from app.idempotency.idempotency_keys import Claim, fingerprint
 from app.mastery.store import Totals
 from app.security.access import Role
 from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
-from app.settings import Settings
-from cli.embedded import embedded
-from consumers.kafka import headers_of
+from cli.stack.embedded import embedded
+from consumers.kafka.clients import headers_of
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.integration.kafka_records import records_of

@@ -13,10 +13,10 @@ import redis
 
 from api.application import create_app
 from app.bootstrap import bootstrap
+from app.config.settings import load_settings
 from app.security.access import Role
-from app.settings import load_settings
-from cli.embedded import embedded
-from cli.ports import claim_port
+from cli.stack.embedded import embedded
+from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi

@@ -21,12 +21,12 @@ from flask import request
 from werkzeug.test import TestResponse
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings, load_settings
 from app.security.access import Role
 from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
-from app.settings import Settings, load_settings
-from cli.embedded import embedded
-from cli.ports import claim_port
+from cli.stack.embedded import embedded
+from cli.stack.ports import claim_port
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import quiz

@@ -17,10 +17,10 @@ from werkzeug.test import TestResponse
 
 from api.application import create_app
 from app.bootstrap import bootstrap
-from app.secret_settings import DEVELOPMENT_SECRET
+from app.config.secret_settings import DEVELOPMENT_SECRET
+from app.config.settings import Settings, load_settings
 from app.security.access import Action, Principal, Role
-from app.settings import Settings, load_settings
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.integration.conftest import LiveApi
 from tests.stack import wait_for

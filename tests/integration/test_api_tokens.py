@@ -19,9 +19,9 @@ from werkzeug.test import TestResponse
 
 from api.application import create_app
 from app.bootstrap import bootstrap
-from app.secret_settings import DEVELOPMENT_SECRET
+from app.config.secret_settings import DEVELOPMENT_SECRET
+from app.config.settings import load_settings
 from app.security.signing_keys import LIFESPAN_SECONDS, PAUSE_SECONDS, SigningKeys
-from app.settings import load_settings
 from consumers.event_log import KafkaEventLog
 from tests.identity_provider import IdentityProvider, ec_key, encoded, forged, jwk, rsa_key, signed
 from tests.stack import wait_for

@@ -15,14 +15,14 @@ from rich.console import Console
 from app.audit.entry import OPERATORS, Actor, Channel, entry
 from app.audit.heads import heads_as_lines
 from app.bootstrap import Engine
+from app.config.settings import Settings
 from app.events.bridges import BridgeState, Heartbeat
 from app.events.positions import Beginning, Start
-from app.settings import Settings
-from cli.audit_notes import operator
+from cli.commands.operator_audit import operator
+from cli.commands.replay import Outcome
+from cli.demo.summary import print_summary
 from cli.main import main
-from cli.ports import claim_port
-from cli.replay import Outcome
-from cli.summary import print_summary
+from cli.stack.ports import claim_port
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi
 from tests.integration.dead_letter_desk import Dlq, junk, new_dlq

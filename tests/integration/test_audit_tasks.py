@@ -19,12 +19,12 @@ from kombu import Connection
 
 from app.audit.entry import OPERATORS, Actor, Channel, Deed, Entry, Outcome, entry
 from app.audit.heads import read_lines
-from app.audit.summarize_events import summarize_events
 from app.audit.verify_trail import verify_trail
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
+from app.events.summarize_events import summarize_events
 from app.mastery.store import Totals
 from app.security.access import Action
-from app.settings import Settings
 from tasks import audit as tasks_audit
 from tasks.audit import export_heads, summarize, trim
 from tasks.celery import app as celery_app

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.dead_letter import ErrorType
@@ -21,11 +22,11 @@ from app.events.event import decode_event
 from app.events.ledger import ChunkId
 from app.events.record_events import record_events
 from app.health.readiness import ping_bridge
-from app.settings import Settings
-from consumers import kafka, vital_signs
-from consumers.dead_letters import DeadLetterQueue
-from consumers.kafka import headers_of, producer
-from consumers.lag import Lag
+from consumers.bridge import heartbeat as vital_signs
+from consumers.dead_letters.producer import DeadLetterQueue
+from consumers.kafka import clients as kafka
+from consumers.kafka.clients import headers_of, producer
+from consumers.kafka.lag import Lag
 from consumers.relay import DELIVERY_SECONDS, Relay
 from tests.conftest import NOW
 from tests.integration.running_bridge import (

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.events.bridges import BridgeState, Heartbeat
 from app.events.positions import Beginning, Start
 from app.mastery.store import Totals
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
 from tests.learning_events import activity, quiz
 from tests.stack import Stack, wait_for
 

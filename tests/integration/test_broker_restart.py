@@ -17,9 +17,9 @@ import pytest
 import redis
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
 from app.events.chunk import Chunk, SourceRecord
-from app.settings import load_settings
 from tasks.delivery import VISIBILITY_TIMEOUT_SECONDS
 from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey

@@ -12,15 +12,15 @@ import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
+from app.config.settings import Settings
 from app.errors import DependencyUnavailable, InvalidInput, NotFound
 from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Handled, HandledLetters, Place
-from app.settings import Settings
-from cli.embedded import embedded
-from cli.ports import claim_port
-from consumers.dead_letter_topic import DeadLetterTopic
-from consumers.record_reader import RecordReader
-from consumers.replay_letters import Fate, Replay, Sources
+from cli.stack.embedded import embedded
+from cli.stack.ports import claim_port
+from consumers.dead_letters.reader import DeadLetterTopic
+from consumers.dead_letters.replay import Fate, Replay, Sources
+from consumers.kafka.record_reader import RecordReader
 from tests.integration.dead_letter_desk import NOW, SECONDS, Dlq, junk, new_dlq
 from tests.learning_events import quiz
 from tests.stack import wait_for

@@ -19,16 +19,16 @@ from werkzeug.test import TestResponse
 
 from api.wsgi import create_app
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.errors import DependencyUnavailable, InvalidInput, SettingsError
 from app.events.dead_letter import OFFSET, PARTITION, TOPIC, TRACE
 from app.events.event_log import LogRecord
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
 from app.security.access import Role
-from app.settings import Settings
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
-from consumers.kafka import headers_of
+from consumers.kafka.clients import headers_of
 from tests.conftest import NOW, make_topics
 from tests.integration.conftest import FixedTimeApi
 from tests.integration.kafka_records import records_of
@@ -46,7 +46,7 @@ class KafkaProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli.embedded", "kafka"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "cli.stack.embedded", "kafka"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         self.bootstrap_servers = self._process.stdout.readline().strip()

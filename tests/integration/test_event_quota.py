@@ -12,12 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.events.bridges import BridgeState
 from app.events.dead_letter import REPLAYS, DeadLetter, ErrorType
 from app.events.event_log import LogRecord
-from app.settings import Settings
 from consumers.event_log import KafkaEventLog
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
 from tests.integration.dead_letter_desk import Dlq
 from tests.integration.running_bridge import SECONDS, Running, own_topics, read_all, state, wait_until_committed
 from tests.learning_events import activity

@@ -13,9 +13,9 @@ import redis
 from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.events.ledger import Attempt, ChunkId, Depths
-from app.settings import Settings
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
 from tasks.delivery import EVENTS, EVENTS_BULK
 from tests.integration.running_bridge import Running, own_topics, produce
 from tests.learning_events import activity

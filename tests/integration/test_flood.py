@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.events.bridges import BridgeState
 from app.events.dead_letter import REPLAYS, ErrorType
-from app.settings import Settings
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
 from tests.conftest import NOW
 from tests.integration.running_bridge import (
     SECONDS,

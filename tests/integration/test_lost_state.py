@@ -9,10 +9,10 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.errors import Degraded
 from app.health.readiness import check_readiness, ping_state
-from app.settings import Settings
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
 from consumers.metrics import EngineCollector
 from tests.integration.running_bridge import SECONDS, Running, own_topics, produce, source, values, wait_until_committed
 from tests.stack import wait_for

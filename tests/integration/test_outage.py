@@ -9,8 +9,8 @@ from uuid import uuid4
 import requests
 
 from app.mastery.store import Totals
-from cli.embedded import embedded
-from consumers.kafka import producer
+from cli.stack.embedded import embedded
+from consumers.kafka.clients import producer
 from tasks.celery import HIDDEN
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for

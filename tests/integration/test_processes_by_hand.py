@@ -13,7 +13,7 @@ import pytest
 import redis
 import requests
 
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.stack import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -29,7 +29,7 @@ def start(process: str, changes: Mapping[str, str | None]) -> subprocess.Complet
 
 
 def test_one_thing_wrong_is_one_line() -> None:
-    """And nothing else; tests/unit/test_production_settings.py has all of them."""
+    """And nothing else; tests/unit/config/test_production_settings.py has all of them."""
     ended = start("bridge", {"FLOWER_DEBUG": "1"})
     said = "FLOWER_DEBUG: is refused in production; Flower has the MASTERY_FLOWER_ settings\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", said)
@@ -75,7 +75,7 @@ def test_every_process_refuses_all_of_it(process: str) -> None:
 
 def test_flower_asks_for_a_password_wherever_it_is_started_from(tmp_path: object) -> None:
     """The file that `mastery up` names is the one beside the code, and it sets a password."""
-    script = "from cli.stack import _flower_settings; import runpy; print(runpy.run_path(_flower_settings())['basic_auth'])"
+    script = "from cli.stack.run_stack import _flower_settings; import runpy; print(runpy.run_path(_flower_settings())['basic_auth'])"
     shown = subprocess.run(
         [sys.executable, "-c", script],
         cwd=str(tmp_path),

@@ -10,6 +10,8 @@ import pytest
 
 from app.bootstrap import Engine, bootstrap
 from app.clock import day_number
+from app.config.quotas import Quotas
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable, UnexpectedFailure
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType
@@ -18,9 +20,7 @@ from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import MAX_DEATHS, record_chunk
 from app.events.record_events import evidence, record_evidence
 from app.mastery.store import DONE_SECONDS, MasteryStore, Score, Totals
-from app.quotas import Quotas
-from app.settings import load_settings
-from cli.embedded import embedded
+from cli.stack.embedded import embedded
 from tests.conftest import NOW
 from tests.learning_events import activity
 

@@ -8,7 +8,7 @@ from typing import Any
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType
 from app.mastery.store import Totals
-from consumers.kafka import producer
+from consumers.kafka.clients import producer
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for
 

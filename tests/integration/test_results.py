@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from app.mastery.query_mastery import query_mastery
-from consumers.kafka import producer, reader
+from consumers.kafka.clients import producer, reader
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
 

@@ -20,8 +20,8 @@ SCRIPT = """
 import os
 import sys
 from pathlib import Path
-from cli.program import Program
-from cli.supervisor import Stopped, Supervisor
+from cli.stack.program import Program
+from cli.stack.supervisor import Stopped, Supervisor
 
 SETUP
 folder, *commands = sys.argv[1:]
@@ -52,7 +52,7 @@ class Supervised:
 
     def guard(self) -> psutil.Process:
         """Its guard."""
-        return next(each for each in psutil.Process(self.process.pid).children() if "cli.guard" in each.cmdline())
+        return next(each for each in psutil.Process(self.process.pid).children() if "cli.stack.guard" in each.cmdline())
 
     def assert_nothing_is_left(self) -> None:
         """All that was started has ended, or does soon."""

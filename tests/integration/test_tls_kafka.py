@@ -21,12 +21,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from app.bootstrap import bootstrap
+from app.config.settings import load_settings
 from app.events.bridges import BridgeState
-from app.settings import load_settings
-from cli.embedded import embedded
-from cli.ports import claim_port
-from consumers.kafka import producer
-from consumers.record_reader import RecordReader
+from cli.stack.embedded import embedded
+from cli.stack.ports import claim_port
+from consumers.kafka.clients import producer
+from consumers.kafka.record_reader import RecordReader
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
 from tests.stack import wait_for

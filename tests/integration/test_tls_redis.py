@@ -17,10 +17,10 @@ import requests
 
 from api.application import create_app
 from app.bootstrap import bootstrap
+from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.redis_client import connect, translated_errors
-from app.settings import load_settings
-from cli.ports import claim_port
+from app.storage.redis_client import connect, translated_errors
+from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz

@@ -11,14 +11,14 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.ledger import ChunkId
-from app.settings import Settings
-from consumers.dead_letters import DeadLetterQueue
-from consumers.kafka import producer
-from consumers.lag import Lag
-from consumers.topic_ids import TopicIds
+from consumers.dead_letters.producer import DeadLetterQueue
+from consumers.kafka.clients import producer
+from consumers.kafka.lag import Lag
+from consumers.kafka.topic_ids import TopicIds
 from tests.chaos.broker import ApacheKafka
 from tests.conftest import NOW
 from tests.integration.running_bridge import (

@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
+from cli.commands.topics import topics
 from cli.main import EngineErrorsAreMessages
-from cli.ports import claim_port
-from cli.topics import topics
+from cli.stack.ports import claim_port
 from tests.conftest import make_topics
 
 DAY_MS = 86_400_000

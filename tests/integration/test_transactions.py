@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import Producer
 
 from app.bootstrap import Engine, bootstrap
-from app.settings import Settings
-from consumers.feed import feed
-from consumers.lag import Lag
+from app.config.settings import Settings
+from consumers.kafka.lag import Lag
+from consumers.kafka.paced_producer import feed
 from tests.conftest import NOW
 from tests.integration.running_bridge import SECONDS, Running, own_topics, produce, source, uncommitted, values
 from tests.stack import wait_for
@@ -73,9 +73,9 @@ def test_events_can_be_fed_behind_an_aborted_transaction(
     engine: Engine, transactional: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever feeds waits for the bridge, and not for records that no one will ever read."""
-    monkeypatch.setattr("consumers.feed.MAX_UNREAD_BYTES", 10_000)
-    monkeypatch.setattr("consumers.feed.CHECK_EVERY_EVENTS", 10)
-    monkeypatch.setattr("consumers.feed.STALLED_SECONDS", SECONDS)
+    monkeypatch.setattr("consumers.kafka.paced_producer.MAX_UNREAD_BYTES", 10_000)
+    monkeypatch.setattr("consumers.kafka.paced_producer.CHECK_EVERY_EVENTS", 10)
+    monkeypatch.setattr("consumers.kafka.paced_producer.STALLED_SECONDS", SECONDS)
     send(transactional, engine, *values(500), commit=False)
     with Running(engine) as bridge:
         assert feed(engine, ((KEY, value) for value in values(100))) == 100

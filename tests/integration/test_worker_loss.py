@@ -17,7 +17,7 @@ from kombu import Connection
 from app.events.chunk import Chunk, SourceRecord
 from app.events.ledger import ChunkId
 from app.mastery.store import Totals
-from cli.embedded import embedded
+from cli.stack.embedded import embedded
 from tasks.events import record
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for

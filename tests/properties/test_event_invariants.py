@@ -17,7 +17,7 @@ from app.bootstrap import Engine
 from app.clock import day_number
 from app.errors import NotFound
 from app.events.event import ActivityEvent
-from app.events.observation import observe
+from app.events.observe import observe
 from app.events.record_events import record_events
 from app.mastery.facts import daily_components
 from app.mastery.formula import mastery_score

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import UTC, date, datetime
 
 from app.events.event import decode_event
-from cli.classroom import DEMO_CLASSROOM, Classroom, simulate, to_records
+from cli.demo.classroom import DEMO_CLASSROOM, Classroom, simulate, to_records
 
 LAST_DAY = date(2026, 10, 27)
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from app.errors import SettingsError
-from cli import down
-from cli.data_folder import LOCK, sole_user_of, user_of
-from cli.process_identity import ProcessIdentity, identity_of_this_process
+from cli.commands import down
+from cli.stack.data_folder import LOCK, sole_user_of, user_of
+from cli.stack.process_identity import ProcessIdentity, identity_of_this_process
 
 HELD_SECONDS = "1"
 LOOKS = 10_000

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from app.errors import InvalidInput
-from cli.event_files import EventFile, Survey, event_file, read_lines, records, survey
+from cli.commands.event_files import EventFile, Survey, event_file, read_lines, records, survey
 from tests.learning_events import activity
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 
 from app.events.dead_letter import ErrorType, failed_event
 from app.events.handled_letters import Handled, Place
-from cli.letters_view import Newest, everything, printable, row
-from consumers.stored_letter import StoredLetter, read_letter
+from cli.commands.dlq_output import Newest, everything, printable, row
+from consumers.dead_letters.record import StoredLetter, read_letter
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import SettingsError
-from cli.ports import LOOPBACK, claim_port, claim_port_of
+from cli.stack.ports import LOOPBACK, claim_port, claim_port_of
 
 IP_LOCAL_PORT_RANGE = 51  # linux/in.h: the first and the last port that this socket may be given, as two halves of a number
 

@@ -3,8 +3,8 @@
 import pytest
 
 from app.events.positions import NO_ID, Beginning, Progress
-from consumers.beginnings import Found, Place, place_of
-from consumers.record_reader import Bounds
+from consumers.bridge.beginnings import Found, Place, place_of
+from consumers.kafka.record_reader import Bounds
 
 BOUNDS = Bounds(40, 100)
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from confluent_kafka import Producer
 
-from consumers import kafka
+from consumers.kafka import clients as kafka
 
 
 def test_attempts_to_connect_are_not_told_one_by_one(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,9 @@
 """What purging comes to: which letters are marked, and what of each partition can be deleted."""
 
 from app.events.handled_letters import Place
-from consumers.purge_letters import PurgePlan, plan_purge
-from consumers.record_reader import Bounds
-from consumers.stored_letter import LetterFilter, StoredLetter, read_letter
+from consumers.dead_letters.purge import PurgePlan, plan_purge
+from consumers.dead_letters.record import LetterFilter, StoredLetter, read_letter
+from consumers.kafka.record_reader import Bounds
 
 
 def letters(*places: tuple[int, int]) -> list[StoredLetter]:

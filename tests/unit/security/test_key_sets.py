@@ -6,10 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import RSAAlgorithm
 
+from app.config.settings import Settings, load_settings
 from app.errors import DependencyUnavailable
 from app.security.signing_keys import PAUSE_SECONDS, SigningKeys, verification_key
 from app.security.tokens import InvalidToken
-from app.settings import Settings, load_settings
 from tests.identity_provider import IdentityProvider, ec_key, jwk, rsa_key
 from tests.unit.security.conftest import EC, RSA, Time
 

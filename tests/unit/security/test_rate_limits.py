@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bootstrap import bootstrap
+from app.config.settings import load_settings
 from app.security import rate_limits as module
 from app.security.access import Role
 from app.security.rate_limits import LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
-from app.settings import load_settings
-from cli.ports import claim_port
+from cli.stack.ports import claim_port
 
 
 class Clock:

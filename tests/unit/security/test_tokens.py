@@ -7,11 +7,11 @@ import jwt
 import pytest
 from jwt.exceptions import DecodeError, MissingRequiredClaimError
 
+from app.config.secret_settings import DEVELOPMENT_SECRET
+from app.config.settings import Settings, load_settings
 from app.errors import SettingsError
-from app.secret_settings import DEVELOPMENT_SECRET
 from app.security.access import Principal, Role
 from app.security.tokens import InvalidToken, claims_of, development_token, refused
-from app.settings import Settings, load_settings
 from tests.production import PRODUCTION
 
 NOW = datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""The settings: what the environment says, checked, and refused where it is unsafe."""

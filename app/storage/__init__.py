@@ -1,0 +1,1 @@
+"""Redis and files: the client, leases, and what keeps data private."""

@@ -1,0 +1,74 @@
+"""``mastery bridge``: what the bridges are doing, telling halted ones to go on, and acknowledging what they found lost."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from app.audit.entry import Deed
+from app.bootstrap import bootstrap
+from app.config.settings import load_settings
+from app.errors import DependencyUnavailable
+from app.events.bridges import BridgeState
+from cli.commands.operator_audit import note
+from cli.stack.running_stack import settings_of_running_stack
+from consumers.kafka.lag import Lag
+
+
+@click.group()
+def bridge() -> None:
+    """The bridge from Kafka to the workers."""
+
+
+@bridge.command()
+def status() -> None:
+    """Show every bridge that is alive, and what is in flight."""
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    heartbeats, counts = engine.bridges.heartbeats(), engine.ledger.counts()
+    if not heartbeats:
+        raise DependencyUnavailable("no bridge", "gives a sign of life")
+    table = Table("bridge", "state", "records", "rejected", "last heard of")
+    for name, heartbeat in sorted(heartbeats.items()):
+        at = datetime.fromtimestamp(heartbeat.at, UTC).isoformat(timespec="seconds")
+        table.add_row(name, heartbeat.state, f"{heartbeat.records:,}", f"{heartbeat.rejected:,}", at)
+    Console().print(table)
+    letters = sum(counts.dead_letters.values())
+    print(f"records accepted: {counts.records:,}; dead letters: {letters:,}; chunks in flight: {counts.in_flight:,}")
+    loss = engine.losses.known()
+    if not loss.is_acknowledged:
+        print(f"lost: {loss}")
+
+
+@bridge.command()
+def resume() -> None:
+    """Let bridges go on that a flood of invalid records halted: those records go to the dead letters.
+
+    All that are in the topic now, on every partition. What is produced afterwards is judged anew.
+    """
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    with closing(engine.redis):
+        halted = [name for name, heartbeat in engine.bridges.heartbeats().items() if heartbeat.state is BridgeState.HALTED]
+        note(engine, Deed.RESUME_BRIDGES, details={"halted": len(halted)})
+        if halted:
+            with closing(Lag(engine)) as lag:
+                engine.positions.admit(*lag.ends())
+    print(f"halted bridges told to go on: {len(halted)}" if halted else "no bridge is halted")
+
+
+@bridge.command("acknowledge-loss")
+def acknowledge_loss() -> None:
+    """Say that you know of the events that the engine has lost, and have done about it what can be done.
+
+    Until then /ready, `mastery doctor` and the metrics tell of the loss.
+    """
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    with closing(engine.redis):
+        loss = engine.losses.known()
+        if loss.is_acknowledged:
+            print("nothing is lost that was not acknowledged")
+            return
+        note(engine, Deed.ACKNOWLEDGE_LOSS, details={"records": loss.records})
+        engine.losses.acknowledge(loss)
+    print(f"acknowledged: {loss}")

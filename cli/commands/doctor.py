@@ -1,0 +1,88 @@
+"""``mastery doctor``: what the settings are, and whether everything they name answers."""
+
+import logging
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.bootstrap import bootstrap
+from app.config.settings import Settings, redacted, without_credentials
+from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_redis, ping_state
+from app.logs import escaped
+from cli.stack.running_stack import RunningStack
+from consumers.kafka import clients as kafka
+from tasks.broker import broker_settings
+from tasks.celery import app as celery
+from tasks.health import ping_beat, ping_broker, ping_worker
+
+ANSWER_SECONDS = 5.0
+# What an empty value means, where it is more than that nothing is set.
+UNSET = {
+    "MASTERY_REDIS_URL": "embedded by `mastery up`",
+    "MASTERY_BROKER_URL": "as MASTERY_REDIS_URL",
+    "MASTERY_KAFKA_BOOTSTRAP": "embedded by `mastery up`",
+    "MASTERY_BRIDGE_HEARTBEAT_FILE": "bridge.heartbeat in the data folder",
+}
+
+
+def run(settings: Settings, stack: RunningStack | None, *, console: Console) -> int:
+    """Print settings, where the parts of the running stack are, and pings. Returns 0 when everything answers, else 1."""
+    console.print(_settings_table(settings))
+    if stack is not None:
+        console.print(_places_table(stack))
+    if not (settings.redis_url and settings.kafka_bootstrap):
+        place = escaped(str(settings.data_path))
+        console.print(f"No stack runs on {place}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True, markup=False)
+        return 1
+    logging.disable()  # what is wrong is told below, in a line each
+    readiness = check_readiness(_pings(settings))
+    for name, state in readiness.dependencies.items():
+        line = Text(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
+        console.print(line, soft_wrap=True)
+    return 0 if readiness.ready and not readiness.degraded else 1
+
+
+def _settings_table(settings: Settings) -> Table:
+    table = Table(title="Settings", box=SIMPLE_HEAD)
+    table.add_column("variable", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for name, value in redacted(settings).items():
+        unset = Text(UNSET.get(name, "not set"), style="dim")
+        table.add_row(name, Text(escaped(value)) if value else unset)  # not markup: a path may have brackets
+    return table
+
+
+def _places_table(stack: RunningStack) -> Table:
+    table = Table(title="The stack that runs", box=SIMPLE_HEAD)
+    table.add_column("part", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    places = {
+        "API": stack.http_url,
+        "docs": f"{stack.http_url}/docs",
+        "Flower": stack.flower_url,
+        "metrics of the bridge": stack.bridge_metrics_url,
+        "Redis": without_credentials(stack.redis_url),
+        "Celery's broker": without_credentials(stack.broker_url),
+        "Kafka": stack.kafka_bootstrap,
+        "process of `mastery up`": str(stack.pid),
+    }
+    for part, where in places.items():
+        table.add_row(part, Text(where))
+    return table
+
+
+def _pings(settings: Settings) -> Mapping[str, Ping]:
+    celery.conf.update(broker_settings(settings))
+    engine = bootstrap(settings)
+    return {
+        "redis": lambda: ping_redis(engine.redis, settings.key_prefix),
+        "broker": ping_broker,
+        "kafka": lambda: kafka.ping(settings, ANSWER_SECONDS),
+        "worker": ping_worker,
+        "beat": lambda: ping_beat(engine.sweeps),
+        "bridge": lambda: ping_bridge(engine.bridges),
+        "state": lambda: ping_state(engine.losses),
+    }

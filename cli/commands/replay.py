@@ -1,0 +1,112 @@
+"""Feed events to a running stack with a progress bar, and say what became of them."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from app.audit.entry import Deed
+from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
+from app.errors import InvalidInput
+from cli.commands.event_files import EventFile, Survey, event_file, records, survey
+from cli.commands.operator_audit import note
+from consumers.kafka.paced_producer import feed, recorded, until
+
+
+class Outcome(NamedTuple):
+    """What became of the events of a run, and how long it took, from the first produced to the last recorded."""
+
+    events: int
+    applied: int
+    duplicates: int
+    expired: int
+    dead_lettered: int
+    seconds: float
+
+
+def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool, console: Console) -> int:
+    """Feed a file and print what became of it. Returns the exit code: 1 if no event of it counts, or did before.
+
+    Raises InvalidInput for a file that cannot be read, or would halt the bridge.
+    """
+    engine = bootstrap(settings)
+    with event_file(path) as file:
+        found = look_at(file, settings, engine.clock(), console)
+        shift = shift_to_yesterday(found, engine.clock()) if shift_to_now else timedelta()
+        outcome = stream(engine, records(file, shift), total=found.events, rate=rate, console=console)
+    console.print(
+        f"{outcome.events:,} events: {outcome.applied:,} applied, {outcome.duplicates:,} duplicates, "
+        f"{outcome.expired:,} expired, {outcome.dead_lettered:,} dead-lettered, in {outcome.seconds:.1f} s",
+        soft_wrap=True,
+    )
+    if outcome.applied or outcome.duplicates:
+        return 0
+    console.print(
+        f"Nothing was applied. Evidence counts for {settings.retention_days} days, and may lie 5 minutes ahead: "
+        "`--shift-to-now` brings old events up to now; `mastery dlq list` has the reasons of dead letters.",
+        soft_wrap=True,
+    )
+    return 1
+
+
+def look_at(file: EventFile, settings: Settings, now: datetime, console: Console) -> Survey:
+    """Read the file once, and say what is wrong with it. Raises InvalidInput for one that had better not be sent."""
+    found = survey(file, now)
+    if not found.invalid:
+        return found
+    share = found.invalid / found.events
+    told = "\n  ".join((f"{found.invalid:,} of {found.events:,} lines are no valid events.", *found.reasons))
+    if share > settings.poison_share and found.events >= settings.poison_records:
+        limit = f"At more than {settings.poison_share:.0%} (MASTERY_POISON_SHARE) the bridge would halt for every tenant."
+        raise InvalidInput(file.name, f"{told}\n  {limit}")
+    console.print(escape(f"{told}\nThey go to the dead letters."), soft_wrap=True)
+    return found
+
+
+def shift_to_yesterday(found: Survey, now: datetime) -> timedelta:
+    """By how much the file's newest day lies before yesterday."""
+    return now.date() - timedelta(days=1) - found.newest
+
+
+def stream(
+    engine: Engine, events: Iterable[tuple[bytes | None, bytes]], *, total: int, rate: int | None, console: Console
+) -> Outcome:
+    """Feed records and wait until every one of them is recorded. Raises DependencyUnavailable as soon as that cannot be."""
+    note(engine, Deed.REPLAY_EVENTS, details={"events": total})
+    before, ended, began = _counts(engine), recorded(engine), monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        produced = progress.add_task("events produced", total=total)
+        done = progress.add_task("events recorded", total=total)
+
+        def show(count: int) -> None:
+            progress.advance(produced, count)
+            progress.update(done, completed=min(recorded(engine) - ended, total))
+
+        count = feed(engine, events, rate=rate, sent=show)
+        until(
+            lambda: recorded(engine) - ended >= count,
+            lambda: recorded(engine),
+            "the worker or the bridge",
+            "stopped before every event was recorded; their logs say why",
+            engine.bridges.require_not_halted,
+        )
+        progress.update(done, completed=count)
+    applied, duplicates, expired, dead_lettered = (new - old for new, old in zip(_counts(engine), before, strict=True))
+    return Outcome(count, applied, duplicates, expired, dead_lettered, monotonic() - began)
+
+
+def _counts(engine: Engine) -> tuple[int, int, int, int]:
+    totals = [engine.mastery.totals(tenant) for tenant in engine.mastery.tenants()]
+    return (
+        sum(each.applied for each in totals),
+        sum(each.duplicates for each in totals),
+        sum(each.expired for each in totals),
+        sum(engine.ledger.counts().dead_letters.values()),
+    )

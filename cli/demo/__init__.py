@@ -1,0 +1,1 @@
+"""`mastery demo`: a simulated classroom."""

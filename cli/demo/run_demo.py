@@ -1,0 +1,134 @@
+"""``mastery demo``: the whole stack, events streamed through it, and what a teacher would want to see."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from app.bootstrap import Engine, bootstrap
+from app.clock import system_clock
+from app.config.settings import Settings
+from app.errors import DependencyUnavailable, EngineError
+from app.logs import escaped
+from cli.commands import replay
+from cli.commands.event_files import event_file, records
+from cli.demo.classroom import DEMO_CLASSROOM, simulate, to_records
+from cli.demo.summary import print_how_to_call, print_summary
+from cli.stack.data_folder import data_folder
+from cli.stack.module import python_command
+from cli.stack.running_stack import RunningStack, find_running_stack, settings_of_running_stack
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.5
+
+
+class StackFailed(EngineError):
+    """The stack did not start or did not stay up; the message is its own last word."""
+
+
+def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: bool, console: Console) -> int:
+    """Run the demo until Ctrl-C, or until the summary with ``leave``. Returns the exit code.
+
+    Raises InvalidInput for a file that cannot be read, StackFailed when the stack cannot run.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
+    with event_file(events) if events else nullcontext() as file:
+        # A broken file is refused before anything is started.
+        found = replay.look_at(file, settings, system_clock(), console) if file else None
+        try:
+            with _stack(settings, console) as (process, stack):
+                engine = bootstrap(settings_of_running_stack(settings))
+                if file and found:
+                    shift = replay.shift_to_yesterday(found, engine.clock()) if shift_to_now else timedelta()
+                    outcome = replay.stream(engine, records(file, shift), total=found.events, rate=None, console=console)
+                else:
+                    outcome = _stream_classroom(engine, console)
+                print_summary(engine, outcome, console)
+                if not leave:
+                    print_how_to_call(engine, stack, console)
+                    console.print("\nThe engine goes on running. [bold]Ctrl-C[/bold] stops it; the data stays.")
+                    process.wait()
+                    raise _failure(settings)
+        except KeyboardInterrupt:
+            console.print("Stopped.")
+    return 0
+
+
+def _stream_classroom(engine: Engine, console: Console) -> replay.Outcome:
+    console.print(
+        f"A simulated classroom: {DEMO_CLASSROOM.students} students of {len(DEMO_CLASSROOM.cohorts)} tenants, "
+        f"the {DEMO_CLASSROOM.days} days up to yesterday."
+    )
+    simulated = simulate(DEMO_CLASSROOM, engine.clock().date() - timedelta(days=1))
+    return replay.stream(engine, to_records(simulated), total=len(simulated), rate=None, console=console)
+
+
+@contextmanager
+def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Popen[bytes], RunningStack]]:
+    """A stack in the background, ready for use; it ends with this process, whatever happens to it."""
+    with _log_path(settings).open("ab") as log:
+        beginning = log.tell()
+        # A session of its own: Ctrl-C is for this process, which stops the stack itself.
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            python_command("cli.main", "up", "--until-input-ends"),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        with console.status("Starting Valkey, Kafka, API, worker, beat, bridge and Flower …"):
+            stack = _wait_until_ready(settings, process, beginning)
+        console.print(
+            f"The stack is up (API {stack.http_url}, Flower {stack.flower_url}); its log: {_shown(_log_path(settings))}",
+            soft_wrap=True,
+            markup=False,
+        )
+        yield process, stack
+    finally:
+        process.terminate()  # before anything is printed, which may fail
+        with console.status("Stopping …"):
+            process.wait(STOP_SECONDS)
+
+
+def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], beginning: int) -> RunningStack:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise _failure(settings, beginning)
+        stack = find_running_stack(settings.data_path)
+        if stack is not None and stack.pid == process.pid and stack.is_ready():
+            return stack
+        time.sleep(POLL_SECONDS)
+    raise DependencyUnavailable(
+        "the stack", f"did not become ready in {READY_SECONDS:.0f} s; see {_shown(_log_path(settings))}"
+    )
+
+
+def _failure(settings: Settings, beginning: int = 0) -> StackFailed:
+    """Its own last word, of what it logged from the given byte on."""
+    path = _log_path(settings)
+    lines = path.read_bytes()[beginning:].decode(errors="replace").splitlines() or ["it said nothing"]
+    word = next((line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")), None)
+    return StackFailed(word or f"the stack stopped: {lines[-1]}; see {_shown(path)}")
+
+
+def _log_path(settings: Settings) -> Path:
+    return data_folder(settings) / "logs" / "stack.log"
+
+
+def _shown(path: Path) -> str:
+    return escaped(str(path))
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

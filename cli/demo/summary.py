@@ -1,0 +1,115 @@
+"""What the demo prints at its end: counts, levels per cohort, who most needs help, and how to ask for more."""
+
+import shlex
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from app.audit.entry import Deed
+from app.bootstrap import Engine
+from app.clock import day_number
+from app.config.secret_settings import DEVELOPMENT_FLOWER_PASSWORD
+from app.mastery.formula import Level
+from app.mastery.overview import cohort_levels, most_in_need
+from app.mastery.query_mastery import Standing
+from app.security.access import Role
+from app.security.tokens import development_token
+from cli.commands.operator_audit import note
+from cli.commands.replay import Outcome
+from cli.stack.running_stack import RunningStack
+
+IN_NEED = 10
+
+
+def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
+    """The counts of a run and the state it left, which names students: each tenant's trail says so."""
+    in_need = most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED)
+    for tenant in engine.mastery.tenants():
+        note(engine, Deed.READ_SUMMARY, trail=tenant, students=[each.student_id for of, each in in_need if of == tenant])
+    console.print(_counts(outcome))
+    if outcome.duplicates:
+        console.print("Duplicates were here already, from an earlier run for instance: each event counts once.")
+    console.print(_levels(engine))
+    console.print(_in_need(in_need))
+
+
+def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> None:
+    """A query that can be pasted into a shell, with a token in it."""
+    someone = _any_student(engine)
+    if engine.settings.env == "production" or someone is None:
+        return
+    tenant, student_id = someone
+    token = development_token(engine.settings, role=Role.ADMIN, tenant=tenant, subject="demo", now=engine.clock())
+    hours = engine.settings.token_ttl_seconds // 3600
+    console.print(f"\nAsk the engine yourself (the token is an admin's of {tenant}, good for {hours} h):\n", style="bold")
+    lines = (
+        f"TOKEN={token}",
+        f'{_curl(stack)} {stack.http_url}/mastery/query -H "Authorization: Bearer $TOKEN" \\',
+        "     -H 'Content-Type: application/json' \\",
+        f'     -d \'{{"student_id": "{student_id}"}}\'',
+    )
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
+    is_known = engine.settings.flower_password == DEVELOPMENT_FLOWER_PASSWORD
+    login = f"user {engine.settings.flower_user}, password {DEVELOPMENT_FLOWER_PASSWORD if is_known else 'as you set it'}"
+    console.print(f"\nAll routes: {stack.http_url}/docs    Tasks: {stack.flower_url} ({login})", soft_wrap=True)
+
+
+def _curl(stack: RunningStack) -> str:
+    """For a shell; a certificate of one's own has no authority that the system knows."""
+    return f"curl -s --cacert {shlex.quote(stack.http_cert_file)}" if stack.http_cert_file else "curl -s"
+
+
+def _any_student(engine: Engine) -> tuple[str, str] | None:
+    tomorrow = day_number(engine.clock()) + 1
+    for tenant in engine.mastery.tenants():
+        if students := engine.mastery.stale_students(tenant, tomorrow, limit=1):
+            return tenant, students[0]
+    return None
+
+
+def _counts(outcome: Outcome) -> Table:
+    table = Table(title="Events", box=SIMPLE_HEAD)
+    for heading in ("in", "applied", "duplicates", "expired", "dead-lettered", "events/s"):
+        table.add_column(heading, justify="right")
+    counts = (outcome.events, outcome.applied, outcome.duplicates, outcome.expired, outcome.dead_lettered)
+    table.add_row(*(f"{count:,}" for count in counts), f"{outcome.events / outcome.seconds:,.0f}")
+    return table
+
+
+def _levels(engine: Engine) -> Table:
+    table = Table(title="Mastery by cohort", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("cohort", no_wrap=True)
+    for heading in ("size", "mean", *(level.value for level in Level)):
+        table.add_column(heading, justify="right")
+    for tenant in engine.mastery.tenants():
+        for cohort in engine.mastery.cohorts(tenant):
+            found = cohort_levels(tenant, cohort, store=engine.mastery)
+            spread = (str(found.levels[level]) for level in Level)
+            table.add_row(f"{tenant}/{cohort}", str(found.students), f"{found.mean:.2f}", *spread)
+    return table
+
+
+def _in_need(students: Sequence[tuple[str, Standing]]) -> Table:
+    table = Table(title="Who most needs help", box=SIMPLE_HEAD)
+    table.add_column("student", no_wrap=True)
+    table.add_column("cohort")
+    table.add_column("mastery", justify="right")
+    for heading in ("trend", "weakest"):
+        table.add_column(heading)
+    for tenant, standing in students:
+        table.add_row(
+            standing.student_id,
+            f"{tenant}/{standing.cohort_id or '-'}",
+            f"{standing.score:.3f}",
+            standing.trend.value,
+            _weakest(standing),
+        )
+    return table
+
+
+def _weakest(standing: Standing) -> str:
+    """The component to work on first: one without evidence, or else the lowest."""
+    name, score = min(standing.components.items(), key=lambda item: -1.0 if item[1] is None else item[1])
+    return f"{name}: none" if score is None else f"{name}: {score:.0%}"

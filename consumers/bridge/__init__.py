@@ -1,0 +1,1 @@
+"""The bridge: records of the events topic become chunks and dead letters."""

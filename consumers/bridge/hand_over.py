@@ -1,0 +1,132 @@
+"""Hand records over to the ledger: events beyond their tenant's quota as dead letters, the other valid ones as a chunk.
+
+What an operator replays from the dead letters is in no quota, so it does not come back there for this reason; nor is what the
+API was given, which counted it and said that it is taken.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Container, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeAlias
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+
+from app.bootstrap import Engine
+from app.events.chunk import SourceRecord
+from app.events.dead_letter import ErrorType, Letter, address, failed_event
+from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
+from app.events.ledger import Accepted, Move, OverQuota
+from app.events.positions import Partition, TopicId
+from consumers.bridge.validation import Sorted
+from consumers.kafka.clients import headers_of
+
+MINUTE_MILLISECONDS = 1000 * MINUTE_SECONDS
+AHEAD = timedelta(hours=1)  # Kafka's own bound on how far the clocks of producers may be off
+Minute: TypeAlias = tuple[str, int]  # tenant, and number since 1970
+
+_log = logging.getLogger(__name__)
+
+
+class Taken(NamedTuple):
+    """The chunks that were made, how many events they have in each lane, and how many records became letters."""
+
+    accepted: Accepted
+    events: int
+    bulk_events: int
+    letters: int
+
+
+class _Share:
+    """Of one tenant and minute: which of the chunk's records are new, and how many were counted at the door."""
+
+    def __init__(self) -> None:
+        self.new: list[int] = []
+        self.counted = 0
+
+
+class HandOver:
+    """Of one bridge. Raises what ``Ledger.accept`` raises, but for OverQuota."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._ledger = engine.ledger
+        self._quotas = engine.event_quota.quotas
+        self._kept = timedelta(days=engine.settings.events_retention_days)
+        self._told: dict[str, int] = {}  # the last minute of each tenant that was told of in the log
+
+    def take(
+        self, found: Sorted, source: str, topic_id: TopicId, moves: Mapping[Partition, Move], bulk_tenants: Container[str] = ()
+    ) -> Taken:
+        """Hand over what was found, the events of some tenants in the bulk lane.
+
+        How much is beyond quotas is for the ledger to say, in the step in which it counts.
+        """
+        shares = self._shares(found) if self._quotas.limit_any else {}
+        beyond: dict[int, str] = {}  # records, and the letter's reason
+        while True:
+            uses = [Use(*whose, self._quotas.of(whose[0]), len(each.new), each.counted) for whose, each in shares.items()]
+            lanes: tuple[list[SourceRecord], list[SourceRecord]] = ([], [])
+            for index, (record, tenant) in enumerate(zip(found.chunk.records, found.tenants, strict=True)):
+                if index not in beyond:
+                    lanes[tenant in bulk_tenants].append(record)
+            chunk, bulk = (found.chunk._replace(records=records) for records in lanes)
+            letters = found.letters + [_letter(found, index, reason) for index, reason in sorted(beyond.items())]
+            try:
+                accepted = self._ledger.accept(
+                    chunk, letters, bulk=bulk, source=source, topic_id=topic_id, moves=moves, uses=uses
+                )
+            except OverQuota as error:  # again, if meanwhile others took what was left: each time fewer are new
+                for use, share, excess in zip(uses, shares.values(), error.too_many, strict=True):
+                    beyond |= dict.fromkeys(share.new[len(share.new) - excess :], self._reason(use))
+                    del share.new[len(share.new) - excess :]
+            else:
+                self._tell(found, beyond, shares)
+                return Taken(accepted, len(chunk.records), len(bulk.records), len(letters))
+
+    def _shares(self, found: Sorted) -> dict[Minute, _Share]:
+        """What the records use of the quotas there are.
+
+        Times at which no record can have been produced that Kafka still has count as the next at which one can: a producer
+        may claim any, and each takes memory.
+        """
+        now = found.chunk.accepted_at
+        first, last = _minute(now - self._kept), _minute(now + AHEAD)
+        shares: dict[Minute, _Share] = defaultdict(_Share)
+        for index, (tenant, message, record) in enumerate(zip(found.tenants, found.messages, found.chunk.records, strict=True)):
+            kind, milliseconds = message.timestamp()
+            if record.replays or kind == TIMESTAMP_NOT_AVAILABLE or not self._quotas.limits(tenant):
+                continue
+            share = shares[tenant, min(last, max(first, milliseconds // MINUTE_MILLISECONDS))]
+            if COUNTED in headers_of(message):
+                share.counted += 1
+            else:
+                share.new.append(index)
+        return dict(shares)
+
+    def _reason(self, use: Use) -> str:
+        minute = _moment(use.minute)
+        return (
+            f"the tenant may send {use.quota:,} events a minute, and had sent them in that of {minute}; replay this when it may"
+        )
+
+    def _tell(self, found: Sorted, beyond: Collection[int], shares: Mapping[Minute, _Share]) -> None:
+        """Say once for each minute of a tenant that it has too many."""
+        tenants = {found.tenants[index] for index in beyond}
+        for tenant, minute in shares:
+            if tenant in tenants and self._told.get(tenant) != minute:
+                self._told[tenant] = minute
+                _log.warning("to the dead letters: events beyond the quota of %s in the minute of %s", tenant, _moment(minute))
+
+
+def _minute(moment: datetime) -> int:
+    return int(moment.timestamp()) // MINUTE_SECONDS
+
+
+def _moment(minute: int) -> str:
+    return datetime.fromtimestamp(minute * MINUTE_SECONDS, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _letter(found: Sorted, index: int, reason: str) -> Letter:
+    chunk, key = found.chunk, found.messages[index].key()
+    letter = failed_event(chunk.records[index].value, ErrorType.PROCESSING, reason, chunk.accepted_at, retry_count=0)
+    return address(letter, chunk.source, chunk.records[index], key if isinstance(key, bytes) else None)

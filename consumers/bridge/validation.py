@@ -1,0 +1,85 @@
+"""Records from Kafka, sorted out: valid ones make a chunk, the others become dead letters."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from confluent_kafka import Message
+
+from app.errors import InvalidInput
+from app.events.chunk import Chunk, SourceRecord
+from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, Letter, address, failed_event, invalid_event
+from app.events.event import decode_event
+from app.events.positions import Offset, Partition
+from app.logs import frames
+from consumers.kafka.clients import headers_of, place
+
+LOGGED_REASONS = 5  # of each read; all of them are in the dead letters
+MAX_REPLAYS_DIGITS = 9  # of what a header claims
+
+_log = logging.getLogger(__name__)
+
+
+class Sorted(NamedTuple):
+    """The chunk of the valid records, which may be empty; the others, and their letters.
+
+    ``tenants`` and ``messages`` are those of the chunk's records, in their order.
+    """
+
+    chunk: Chunk
+    rejected: list[SourceRecord]
+    letters: list[Letter]
+    tenants: list[str]
+    messages: list[Message]
+
+    def counts(self, admitted: Mapping[Partition, Offset]) -> tuple[int, int]:
+        """How many records tell of their producers, and how many of those are invalid.
+
+        Not those that an operator sent again from the dead letters, nor invalid ones below ``admitted``, which are to be there.
+        """
+        valid = sum(not record.replays for record in self.chunk.records)
+        invalid = sum(not record.replays and record.offset >= admitted.get(record.partition, 0) for record in self.rejected)
+        return valid + invalid, invalid
+
+
+def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> Sorted:
+    """The records sorted out, each judged as of now."""
+    records: list[SourceRecord] = []
+    rejected: list[SourceRecord] = []
+    letters: list[Letter] = []
+    tenants: list[str] = []
+    valid: list[Message] = []
+    for message in messages:
+        value, record = message.value(), _record(message)
+        try:
+            event, _ = decode_event(value, now)
+        except InvalidInput as error:
+            if len(letters) < LOGGED_REASONS:  # and not what was found there, which may be anything
+                fields = ", ".join(each.field or "all" for each in error.errors)
+                _log.warning("partition %d offset %d is no valid event: %s", record.partition, record.offset, fields)
+            letters.append(address(invalid_event(value, error, now), topic, record, message.key()))
+        except Exception as error:  # noqa: BLE001 - one record must not stop its partition for ever
+            _log.error("partition %d offset %d cannot be judged: %s", record.partition, record.offset, frames(error))
+            reason = f"{type(error).__name__}; the bridge's log has the cause"
+            letter = failed_event(value or b"", ErrorType.PROCESSING, reason, now, retry_count=0)
+            letters.append(address(letter, topic, record, message.key()))
+        else:
+            records.append(record)
+            tenants.append(event.tenant_id)
+            valid.append(message)
+            continue
+        rejected.append(record)
+    if letters:
+        _log.warning("to the dead letters: %d", len(letters))
+    return Sorted(Chunk(topic, now, records), rejected, letters, tenants, valid)
+
+
+def _record(message: Message) -> SourceRecord:
+    _, partition, offset = place(message)
+    value, headers = message.value() or b"", headers_of(message)
+    if not headers:
+        return SourceRecord(partition, offset, value)
+    replays = headers.get(REPLAYS, "")
+    is_number = replays.isascii() and replays.isdigit() and len(replays) <= MAX_REPLAYS_DIGITS
+    return SourceRecord(partition, offset, value, int(replays) if is_number else 0, headers.get(TRACE, "")[:MAX_TEXT])

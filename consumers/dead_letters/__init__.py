@@ -1,0 +1,1 @@
+"""The dead letter topic: writing, reading, replaying and purging it."""

@@ -1,0 +1,96 @@
+"""Reading records of a topic by their place: without a consumer group, so that nothing is committed and nobody disturbed."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from app.config.settings import Settings
+from consumers.kafka.clients import LastError, reader
+
+ANSWER_SECONDS = 10.0
+READ_AT_ONCE = 500
+POLL_SECONDS = 0.1
+
+
+class Bounds(NamedTuple):
+    """What a partition holds: records from ``low`` on, and none at ``high`` or after it."""
+
+    low: int
+    high: int
+
+
+class RecordReader:
+    """A consumer that is told what to read. Raises DependencyUnavailable when Kafka does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._said = LastError()
+        self._consumer = reader(settings, self._said.hear)
+
+    def cluster_id(self) -> str:
+        """The id of the Kafka cluster; an embedded broker has a new one at each start."""
+        with self._said.told_by(self._consumer):
+            return str(self._consumer.list_topics(timeout=ANSWER_SECONDS).cluster_id)
+
+    def bounds(self, topic: str) -> dict[int, Bounds]:
+        """What each partition of a topic holds now; nothing of a topic that does not exist."""
+        with self._said.told_by(self._consumer):
+            found = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+            if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise KafkaException(found.error)
+            return {
+                partition: Bounds(
+                    *self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)
+                )
+                for partition in found.partitions
+            }
+
+    def records(self, topic: str, bounds: Mapping[int, Bounds]) -> Iterator[Message]:
+        """Every record within the bounds: a partition's in their order, the partitions' as they come.
+
+        Only one such reading at a time. It ends, however many records are written meanwhile.
+        """
+        ends = {partition: bound.high for partition, bound in bounds.items() if bound.low < bound.high}
+        self._consumer.assign([TopicPartition(topic, partition, bounds[partition].low) for partition in ends])
+        while ends:
+            for message in self._consume():
+                partition, offset = message.partition(), message.offset()
+                if partition is None or offset is None or partition not in ends:
+                    continue
+                at_end = message.error() is not None  # of the partition; records may be missing just before it
+                if not at_end and offset < ends[partition]:
+                    yield message
+                if at_end or offset >= ends[partition] - 1:
+                    del ends[partition]
+        self._consumer.unassign()
+
+    def record(self, topic: str, partition: int, offset: int) -> Message | None:
+        """One record, or None if it is not there (any more)."""
+        bounds = self.bounds(topic).get(partition)
+        if bounds is None or not bounds.low <= offset < bounds.high:
+            return None
+        found = list(self.records(topic, {partition: Bounds(offset, offset + 1)}))
+        return found[0] if found and found[0].offset() == offset else None
+
+    def _consume(self) -> list[Message]:
+        """The next records and ends of partitions, at least one."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        with self._said.told_by(self._consumer):
+            while time.monotonic() < deadline:
+                messages = self._consumer.consume(READ_AT_ONCE, POLL_SECONDS)
+                failures = [error for each in messages if (error := _failure(each))]
+                if len(failures) < len(messages):
+                    return [each for each in messages if not _failure(each)]
+                for failure in failures:  # the client tries again by itself
+                    self._said.hear(failure)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._consumer.close()
+
+
+def _failure(message: Message) -> KafkaError | None:
+    error = message.error()
+    return None if error is None or error.code() == KafkaError._PARTITION_EOF else error
