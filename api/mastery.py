@@ -11,7 +11,7 @@ from api.authentication import engine, principal
 from api.examples import CALCULATE, QUERY
 from api.parsing import Day, Flag, Fraction, JsonBlueprint, StudentBody
 from api.rate_limits import own_record
-from api.request_audit import mandate
+from api.request_audit import signed_actor
 from api.responses import envelope, success
 from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
@@ -126,4 +126,4 @@ def calculate_mastery(body: dict[str, Any]) -> Response:
         return success({"student_id": student_id, **to_builtins(calculation)})
     tenant = principal().tenant
     engine().mastery.require_student(tenant, student_id)
-    return answer_of(calculate_task, tenant, student_id, list(weights), mandate(student_id, list(weights)))
+    return answer_of(calculate_task, tenant, student_id, list(weights), signed_actor(student_id, list(weights)))

@@ -9,7 +9,7 @@ from api.access import action
 from api.authentication import caller, engine, principal
 from api.responses import correlation_id
 from app.audit.entry import Actor, Channel, Outcome, entry
-from app.audit.mandates import Mandate
+from app.audit.signed_actor import SignedActor
 from app.errors import DependencyUnavailable
 from app.security.access import Principal, Role
 
@@ -63,10 +63,10 @@ def details(**facts: str | int | bool) -> None:
     g.audit_details = facts
 
 
-def mandate(*order: Any) -> Mandate:
+def signed_actor(*order: Any) -> SignedActor:
     """What a task needs in order to do this in the caller's name: the tenant and the action are those of the request."""
     who = principal()
-    return engine().audit.mandates.give([who.tenant, action(), *order], actor(who), correlation_id())
+    return engine().audit.actor_signer.sign([who.tenant, action(), *order], actor(who), correlation_id())
 
 
 def actor(who: Principal) -> Actor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.audit.entry import WORKER, Channel, Deed, Outcome, entry
 from app.audit.heads import heads_as_lines
-from app.audit.mandates import Mandate
+from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import DependencyUnavailable, NotFound
 from app.events.summarize_events import summarize_events
@@ -59,7 +59,7 @@ def export_heads() -> None:
 
 
 @contextmanager
-def audited(tenant: str, action: str, student_id: str, mandate: Mandate | None) -> Iterator[None]:
+def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor | None) -> Iterator[None]:
     """Write an entry about what is done within; its failure if it fails. What is not in the trail is not done.
 
     It is in the name of who asked, or in the worker's own where that was not proven (None). Raises DependencyUnavailable when
@@ -77,12 +77,12 @@ def audited(tenant: str, action: str, student_id: str, mandate: Mandate | None) 
         made = entry(
             engine().clock(),
             Channel.TASK,
-            mandate.actor if mandate else WORKER,
+            signed_actor.actor if signed_actor else WORKER,
             action,
             outcome=outcome,
             whose=[trails.pseudonym(tenant, student_id)],
-            correlation_id=mandate.correlation_id if mandate else "",
-            details={} if mandate else {"asked_by": "unproven"},
+            correlation_id=signed_actor.correlation_id if signed_actor else "",
+            details={} if signed_actor else {"asked_by": "unproven"},
         )
         trails.append(tenant, made)
 

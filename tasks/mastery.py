@@ -29,10 +29,12 @@ REFRESH_LIMIT = 20_000
     retry_backoff_max=MAX_RETRY_SECONDS,
     soft_time_limit=TASK_SECONDS,
 )
-def calculate(tenant: str, student_id: str, weights: list[float], mandate: Sequence[str] = ()) -> dict[str, Any]:
-    """Recompute one student's mastery from the facts and keep it; the mandate says who asked, for the audit trail."""
+def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: Sequence[str] = ()) -> dict[str, Any]:
+    """Recompute one student's mastery from the facts and keep it; the signed_actor says who asked, for the audit trail."""
     action = Action.CALCULATE_MASTERY
-    with audited(tenant, action, student_id, engine().audit.mandates.proven([tenant, action, student_id, weights], mandate)):
+    with audited(
+        tenant, action, student_id, engine().audit.actor_signer.verify([tenant, action, student_id, weights], signed_actor)
+    ):
         standing = calculate_mastery(
             tenant, student_id, store=engine().mastery, now=engine().clock(), weights=Weights(*weights)
         )

@@ -9,8 +9,8 @@ import redis
 
 from app.audit.chain import Anchor, Chain, Head, derive_keys, parse_head
 from app.audit.entry import Entry
-from app.audit.mandates import Mandates
 from app.audit.pseudonyms import Pseudonyms
+from app.audit.signed_actor import ActorSigner
 from app.audit.writer import TrailWriter, audited_key, trail_keys
 from app.storage.redis_client import load_script, next_id, raise_if_not_now, translated_errors
 
@@ -48,7 +48,7 @@ class AuditTrail:
         self._writer = TrailWriter(client, key_prefix, self._keys)
         self._trim = load_script(client, Path(__file__).with_name("trim_entries.lua"))
         self._pseudonyms = [Pseudonyms(each.pseudonyms) for each in all_keys]
-        self.mandates = Mandates(*(each.mandates for each in all_keys))
+        self.actor_signer = ActorSigner(*(each.mandates for each in all_keys))
 
     def append(self, trail: str, *entries: Entry) -> None:
         """Store entries, one after the other; returns when they are. Raises DependencyUnavailable when that cannot be said."""

@@ -300,14 +300,14 @@ def test_a_task_that_the_engine_did_not_send(live_api: LiveApi) -> None:
     """Whoever can write to Redis can have a worker calculate, and not have it testify that somebody asked for that."""
     audit, tenant = live_api.stack.engine.audit, live_api.tenant
     weights = [0.4, 0.3, 0.2, 0.1]
-    real = audit.mandates.give([tenant, "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "real")
-    another_tenants = audit.mandates.give(["t-2", "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "forged")
+    real = audit.actor_signer.sign([tenant, "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "real")
+    another_tenants = audit.actor_signer.sign(["t-2", "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "forged")
     sender = Celery(broker=live_api.stack.running.broker_url)
     sender.conf.task_queues = [Queue(INTERACTIVE)]
     sender.conf.broker_transport_options = {"global_keyprefix": f"{live_api.stack.settings.key_prefix}:celery:"}
     with sender:
-        for mandate in (None, ["admin", "boss", "forged", "0" * 64], list(another_tenants), list(real)):
-            arguments = [tenant, "s-1", weights, *([] if mandate is None else [mandate])]
+        for signed_actor in (None, ["admin", "boss", "forged", "0" * 64], list(another_tenants), list(real)):
+            arguments = [tenant, "s-1", weights, *([] if signed_actor is None else [signed_actor])]
             sender.send_task("mastery.calculate", arguments, queue=INTERACTIVE)
 
     def entries() -> list[tuple[Any, ...]]:

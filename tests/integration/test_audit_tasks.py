@@ -54,9 +54,9 @@ def send(stack: Stack, task: Any, *arguments: Any) -> None:
         task.apply_async(args=arguments, connection=connection)
 
 
-def mandate(engine: Engine, tenant: str, student_id: str) -> list[str]:
+def signed_actor(engine: Engine, tenant: str, student_id: str) -> list[str]:
     """What the API sends along when Kim asks."""
-    return list(engine.audit.mandates.give([tenant, Action.CALCULATE_MASTERY, student_id, WEIGHTS], KIM, "c-1"))
+    return list(engine.audit.actor_signer.sign([tenant, Action.CALCULATE_MASTERY, student_id, WEIGHTS], KIM, "c-1"))
 
 
 def record(engine: Engine, tenant: str, *, days_ago: int = 0) -> None:
@@ -72,7 +72,7 @@ class TestCalculating:
     def test_it_says_who_asked_and_about_whom(self, stack: Stack, tenant: str) -> None:
         """Under the request's correlation id."""
         record(stack.engine, tenant)
-        send(stack, calculate, tenant, "s-1", WEIGHTS, mandate(stack.engine, tenant, "s-1"))
+        send(stack, calculate, tenant, "s-1", WEIGHTS, signed_actor(stack.engine, tenant, "s-1"))
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
         (found,) = entries(stack.engine, tenant)
         assert (found.channel, found.role, found.who, found.action) == ("task", "teacher", "kim", Action.CALCULATE_MASTERY)
@@ -81,7 +81,7 @@ class TestCalculating:
 
     def test_it_says_that_nothing_is_known(self, stack: Stack, tenant: str) -> None:
         """Of a student without evidence."""
-        send(stack, calculate, tenant, "s-none", WEIGHTS, mandate(stack.engine, tenant, "s-none"))
+        send(stack, calculate, tenant, "s-none", WEIGHTS, signed_actor(stack.engine, tenant, "s-none"))
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
         (found,) = entries(stack.engine, tenant)
         assert (found.outcome, len(found.whose)) == (Outcome.NOT_FOUND, 1)

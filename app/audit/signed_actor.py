@@ -12,7 +12,7 @@ from typing import NamedTuple
 from app.audit.entry import Actor
 
 
-class Mandate(NamedTuple):
+class SignedActor(NamedTuple):
     """Who asked, under which correlation id, and the proof, in hexadecimal digits."""
 
     role: str
@@ -25,24 +25,24 @@ class Mandate(NamedTuple):
         return Actor(self.role, self.who)
 
 
-class Mandates:
-    """The mandates that a key proves, or the former one. HMAC-SHA256 (RFC 2104) of the JSON array of all that is said."""
+class ActorSigner:
+    """Signs actors with a key, and verifies them with it or with the one before. HMAC-SHA256 (RFC 2104) of the JSON array of all that is said."""
 
-    def __init__(self, key: bytes, *former: bytes) -> None:
+    def __init__(self, key: bytes, *previous: bytes) -> None:
         self._key = key
-        self._all = (key, *former)
+        self._all = (key, *previous)
 
-    def give(self, order: Sequence[object], actor: Actor, correlation_id: str) -> Mandate:
-        """A mandate for this order: tenant, action, and what it is to be done to. It must survive a journey as JSON."""
-        return Mandate(*actor, correlation_id, self._proof(self._key, order, *actor, correlation_id))
+    def sign(self, order: Sequence[object], actor: Actor, correlation_id: str) -> SignedActor:
+        """The actor, signed for this order: tenant, action, and what it is to be done to. It must survive a journey as JSON."""
+        return SignedActor(*actor, correlation_id, self._proof(self._key, order, *actor, correlation_id))
 
-    def proven(self, order: Sequence[object], mandate: Sequence[object]) -> Mandate | None:
-        """The mandate for this order, or None if it is none, or one for another order."""
-        match mandate:
+    def verify(self, order: Sequence[object], signed: Sequence[object]) -> SignedActor | None:
+        """The actor, or None where this is no signed actor, or one of another order."""
+        match signed:
             case [str(role), str(who), str(correlation_id), str(proof)]:
                 proofs = (self._proof(key, order, role, who, correlation_id).encode() for key in self._all)
                 if any(hmac.compare_digest(each, proof.encode(errors="replace")) for each in proofs):
-                    return Mandate(role, who, correlation_id, proof)
+                    return SignedActor(role, who, correlation_id, proof)
         return None
 
     def _proof(self, key: bytes, order: Sequence[object], *said: str) -> str:
