@@ -20,7 +20,7 @@ MEMORY_SECONDS = 10.0  # between looks at how full Redis is: at full speed that 
 _log = logging.getLogger(__name__)
 
 
-class VitalSigns:
+class HeartbeatReporter:
     """Of one bridge."""
 
     def __init__(self, engine: Engine) -> None:
@@ -33,7 +33,7 @@ class VitalSigns:
         self._memory = MemoryWatch(engine.redis, settings.redis_warning_share)
         self.state = BridgeState.JOINING
         self.kafka_is_away = False
-        self.is_choked = False  # so much waits to be delivered to Kafka that no more should be made
+        self.is_full = False  # so much waits to be delivered to Kafka that no more should be made
 
     def count(self, records: int, rejected: int) -> None:
         """So many records were taken, so many of them rejected."""
@@ -60,9 +60,9 @@ class VitalSigns:
             self._engine.outages.gone(error, "heartbeat")
         else:
             self._engine.outages.back("heartbeat")
-            self.is_choked = waiting > WAITING_MARK
+            self.is_full = waiting > WAITING_MARK
 
-    def cease(self) -> None:
+    def stop(self) -> None:
         """Say that the bridge has ended in order."""
         try:
             self._engine.bridges.leave(self._name)

@@ -33,7 +33,7 @@ from app.events.ledger import ChunkId, Depths, Displaced
 from app.events.positions import Offset, Partition
 from consumers.bridge.commits import Commits
 from consumers.bridge.hand_over import HandOver, Taken
-from consumers.bridge.heartbeat import VitalSigns
+from consumers.bridge.heartbeat import HeartbeatReporter
 from consumers.bridge.partitions import Partitions
 from consumers.bridge.validation import Sorted, sort_out
 from consumers.kafka.clients import place, size
@@ -73,7 +73,7 @@ class Bridge:
         self._hand_over = HandOver(engine)
         self._fair_share = FairShare(settings.tenant_events_per_second)
         self._guard = FloodGuard(settings.poison_share, settings.poison_records)
-        self._signs = VitalSigns(engine)
+        self._heartbeat = HeartbeatReporter(engine)
         self._stopped = Flag()
         self._kafka_said = "no broker answers"
 
@@ -86,7 +86,7 @@ class Bridge:
             self._commits.commit_now()
         finally:
             self._consumer.close()
-            self._signs.cease()
+            self._heartbeat.stop()
 
     def stop(self) -> None:
         """Finish the step in hand, then stop. May be called from a signal handler."""
@@ -124,7 +124,7 @@ class Bridge:
         librdkafka's keeps the leader epochs of the former one, which are above those of the new one, and would read nothing.
         """
         self._consumer.close()
-        self._signs.state = BridgeState.JOINING
+        self._heartbeat.state = BridgeState.JOINING
         self._open()
         self._subscribe()
 
@@ -174,11 +174,11 @@ class Bridge:
             return False
         self._partitions.moved(moves)
         self._guard.took(*found.counts(self._partitions.admitted))
-        self._signs.count(len(messages), taken.letters)
+        self._heartbeat.count(len(messages), taken.letters)
         REJECTED.inc(taken.letters)
         if not self._send(taken):
             return False
-        return self._hold() if self._is_full(taken.accepted.depths) or self._signs.is_choked else True
+        return self._hold() if self._is_full(taken.accepted.depths) or self._heartbeat.is_full else True
 
     def _send(self, taken: Taken) -> bool:
         """Send the tasks of the chunks. False if the bridge was stopped before; what was not sent is sent by a sweep."""
@@ -204,7 +204,7 @@ class Bridge:
         return depths.ordinary <= settings.chunks_low_mark and depths.bulk <= settings.bulk_chunks_low_mark
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._signs.state = BridgeState.RUNNING
+        self._heartbeat.state = BridgeState.RUNNING
         self._partitions.add(partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -248,7 +248,7 @@ class Bridge:
                 except DependencyUnavailable as error:
                     self._engine.outages.gone(error, BRIDGE)
                     continue
-                if self._has_room(depths) and not self._signs.is_choked:
+                if self._has_room(depths) and not self._heartbeat.is_full:
                     return True
         return False
 
@@ -313,7 +313,7 @@ class Bridge:
     def kafka_failed(self, error: KafkaError) -> None:
         """What the consumer has to say of its brokers; called from within a read."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._signs.kafka_is_away = True
+            self._heartbeat.kafka_is_away = True
             self._engine.outages.gone(DependencyUnavailable("kafka", f"is unavailable: {self._kafka_said}"), KAFKA)
         elif error.code() in CONNECTION_ERRORS:  # said again with each attempt to connect; all of them together are told above
             self._kafka_said = error.str()
@@ -322,10 +322,10 @@ class Bridge:
             _log.warning("kafka: %s", error.str())
 
     def _report(self, state: BridgeState | None = None) -> None:
-        if not self._signs.is_due():
+        if not self._heartbeat.is_due():
             return
-        self._signs.report(state)
-        if self._signs.kafka_is_away:
+        self._heartbeat.report(state)
+        if self._heartbeat.kafka_is_away:
             self._look_for_kafka()
 
     def _look_for_kafka(self) -> None:
@@ -333,5 +333,5 @@ class Bridge:
             self._consumer.list_topics(self._topic, timeout=1.0)
         except KafkaException:
             return  # still away, as was said
-        self._signs.kafka_is_away = False
+        self._heartbeat.kafka_is_away = False
         self._engine.outages.back(KAFKA)

@@ -74,9 +74,9 @@ class Running:
         """Those that it owns now."""
         return self._consumer.assignment()
 
-    def is_choked(self) -> bool:
+    def is_full(self) -> bool:
         """Whether it has seen that too much waits to be told."""
-        return self._bridge._signs.is_choked
+        return self._bridge._heartbeat.is_full
 
 
 def own_topics(settings: Settings, bootstrap_servers: str, folder: Path) -> Settings:

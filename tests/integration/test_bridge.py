@@ -22,7 +22,7 @@ from app.events.event import decode_event
 from app.events.ledger import ChunkId
 from app.events.record_events import record_events
 from app.health.readiness import ping_bridge
-from consumers.bridge import heartbeat as vital_signs
+from consumers.bridge import heartbeat
 from consumers.dead_letters.producer import DeadLetterQueue
 from consumers.kafka import clients as kafka
 from consumers.kafka.clients import headers_of, producer
@@ -328,10 +328,10 @@ def test_it_holds_back_while_the_workers_are_behind(engine: Engine) -> None:
 
 def test_it_holds_back_while_kafka_takes_no_dead_letters(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits to be told is bounded: nothing more is taken until the relay has caught up."""
-    monkeypatch.setattr(vital_signs, "WAITING_MARK", 3)
+    monkeypatch.setattr(heartbeat, "WAITING_MARK", 3)
     with Running(engine, relays=False) as bridge:
         produce(engine.settings, *[INVALID] * 4)  # it is one too many only with the last, so none is left for later
-        wait_for(bridge.is_choked, SECONDS)
+        wait_for(bridge.is_full, SECONDS)
         produce(engine.settings, VALID)  # the read in hand is taken, then it holds
         wait_for(lambda: bridge.recorded == [VALID], SECONDS)
         produce(engine.settings, *values(10))
