@@ -18,7 +18,7 @@ from app.events.dead_letter import ErrorType, Letter, address, failed_event
 from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
 from app.events.ledger import Accepted, Move, OverQuota
 from app.events.positions import Partition, TopicId
-from consumers.bridge.validation import Sorted
+from consumers.bridge.validation import Validated
 from consumers.kafka.clients import headers_of
 
 MINUTE_MILLISECONDS = 1000 * MINUTE_SECONDS
@@ -55,7 +55,12 @@ class HandOver:
         self._told: dict[str, int] = {}  # the last minute of each tenant that was told of in the log
 
     def take(
-        self, found: Sorted, source: str, topic_id: TopicId, moves: Mapping[Partition, Move], bulk_tenants: Container[str] = ()
+        self,
+        found: Validated,
+        source: str,
+        topic_id: TopicId,
+        moves: Mapping[Partition, Move],
+        bulk_tenants: Container[str] = (),
     ) -> Taken:
         """Hand over what was found, the events of some tenants in the bulk lane.
 
@@ -83,7 +88,7 @@ class HandOver:
                 self._tell(found, beyond, shares)
                 return Taken(accepted, len(chunk.records), len(bulk.records), len(letters))
 
-    def _shares(self, found: Sorted) -> dict[Minute, _Share]:
+    def _shares(self, found: Validated) -> dict[Minute, _Share]:
         """What the records use of the quotas there are.
 
         Times at which no record can have been produced that Kafka still has count as the next at which one can: a producer
@@ -109,7 +114,7 @@ class HandOver:
             f"the tenant may send {use.quota:,} events a minute, and had sent them in that of {minute}; replay this when it may"
         )
 
-    def _tell(self, found: Sorted, beyond: Collection[int], shares: Mapping[Minute, _Share]) -> None:
+    def _tell(self, found: Validated, beyond: Collection[int], shares: Mapping[Minute, _Share]) -> None:
         """Say once for each minute of a tenant that it has too many."""
         tenants = {found.tenants[index] for index in beyond}
         for tenant, minute in shares:
@@ -126,7 +131,7 @@ def _moment(minute: int) -> str:
     return datetime.fromtimestamp(minute * MINUTE_SECONDS, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def _letter(found: Sorted, index: int, reason: str) -> Letter:
+def _letter(found: Validated, index: int, reason: str) -> Letter:
     chunk, key = found.chunk, found.messages[index].key()
     letter = failed_event(chunk.records[index].value, ErrorType.PROCESSING, reason, chunk.accepted_at, retry_count=0)
     return address(letter, chunk.source, chunk.records[index], key if isinstance(key, bytes) else None)

@@ -35,7 +35,7 @@ from consumers.bridge.commits import Commits
 from consumers.bridge.hand_over import HandOver, Taken
 from consumers.bridge.heartbeat import HeartbeatReporter
 from consumers.bridge.partitions import Partitions
-from consumers.bridge.validation import Sorted, sort_out
+from consumers.bridge.validation import Validated, validate_records
 from consumers.kafka.clients import place, size
 from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
 
@@ -93,7 +93,7 @@ class Bridge:
         self._stopped.set()
 
     def step(self) -> int:
-        """Read, sort out and hand over one read. Returns the number of records read."""
+        """Read, validate and hand over one read. Returns the number of records read."""
         self._report()
         if self._partitions.unknown and not self._insist(self._partitions.find):
             return 0
@@ -152,7 +152,7 @@ class Bridge:
         if not moves:
             return True
         with timed("sort"):
-            found = sort_out(messages, self._topic, self._engine.clock())
+            found = validate_records(messages, self._topic, self._engine.clock())
         if self._guard.trips(*found.counts(self._partitions.admitted)):
             self._halt(found)
             self._partitions.rewind()  # meanwhile partitions may have come and gone: the records are read again
@@ -252,7 +252,7 @@ class Bridge:
                     return True
         return False
 
-    def _halt(self, found: Sorted) -> None:
+    def _halt(self, found: Validated) -> None:
         """Take nothing more until an operator lets these records pass, or they are gone, or the bridge is stopped."""
         read, invalid = found.counts(self._partitions.admitted)
         _log.error(
@@ -272,7 +272,7 @@ class Bridge:
         finally:
             HALTED.set(0)
 
-    def _may_go_on(self, found: Sorted) -> bool:
+    def _may_go_on(self, found: Validated) -> bool:
         """Whether an operator has admitted the invalid records to the dead letters, or their topic was made anew."""
         try:
             self._partitions.look_again()

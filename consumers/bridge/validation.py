@@ -1,4 +1,4 @@
-"""Records from Kafka, sorted out: valid ones make a chunk, the others become dead letters."""
+"""Records from Kafka, validated: valid ones make a chunk, the others become dead letters."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ MAX_REPLAYS_DIGITS = 9  # of what a header claims
 _log = logging.getLogger(__name__)
 
 
-class Sorted(NamedTuple):
+class Validated(NamedTuple):
     """The chunk of the valid records, which may be empty; the others, and their letters.
 
     ``tenants`` and ``messages`` are those of the chunk's records, in their order.
@@ -43,8 +43,8 @@ class Sorted(NamedTuple):
         return valid + invalid, invalid
 
 
-def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> Sorted:
-    """The records sorted out, each judged as of now."""
+def validate_records(messages: Sequence[Message], topic: str, now: datetime) -> Validated:
+    """Validate the records, each as of now."""
     records: list[SourceRecord] = []
     rejected: list[SourceRecord] = []
     letters: list[Letter] = []
@@ -72,7 +72,7 @@ def sort_out(messages: Sequence[Message], topic: str, now: datetime) -> Sorted:
         rejected.append(record)
     if letters:
         _log.warning("to the dead letters: %d", len(letters))
-    return Sorted(Chunk(topic, now, records), rejected, letters, tenants, valid)
+    return Validated(Chunk(topic, now, records), rejected, letters, tenants, valid)
 
 
 def _record(message: Message) -> SourceRecord:
