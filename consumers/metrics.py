@@ -24,8 +24,8 @@ STAGE_SECONDS = Histogram(
     ["stage"],  # read | sort | accept | enqueue | commit
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
 )
-PAUSES = Counter("mastery_bridge_pauses", "How often reading was paused", ["reason"])  # backlog | dependency | flood
-HALTED = Gauge("mastery_bridge_halted", "1 while a flood of invalid records holds the bridge")
+PAUSES = Counter("mastery_bridge_pauses", "How often reading was paused", ["reason"])  # backlog | dependency | poison
+HALTED = Gauge("mastery_bridge_halted", "1 while too many invalid records (poison) hold the bridge")
 DELIVERED = Counter("mastery_bridge_delivered", "Messages delivered to Kafka", ["topic"])  # results | dlq
 
 

@@ -21,7 +21,7 @@ class BridgeState(StrEnum):
     JOINING = "joining"  # the consumer group
     RUNNING = "running"  # or holding back until the workers have caught up
     WAITING = "waiting"  # for a dependency that is away
-    HALTED = "halted"  # by a flood of invalid records, until an operator resumes it
+    HALTED = "halted"  # by poison: too many invalid records, until an operator resumes it
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

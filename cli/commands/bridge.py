@@ -43,7 +43,7 @@ def status() -> None:
 
 @bridge.command()
 def resume() -> None:
-    """Let bridges go on that a flood of invalid records halted: those records go to the dead letters.
+    """Let bridges go on that too many invalid records halted: those records go to the dead letters.
 
     All that are in the topic now, on every partition. What is produced afterwards is judged anew.
     """

@@ -28,8 +28,8 @@ from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.chunk import split
 from app.events.fair_share import FairShare
-from app.events.flood_guard import FloodGuard
 from app.events.ledger import ChunkId, Depths, Displaced
+from app.events.poison_guard import PoisonGuard
 from app.events.positions import Offset, Partition
 from consumers.bridge.commits import Commits
 from consumers.bridge.hand_over import HandOver, Taken
@@ -72,7 +72,7 @@ class Bridge:
         self._open()
         self._hand_over = HandOver(engine)
         self._fair_share = FairShare(settings.tenant_events_per_second)
-        self._guard = FloodGuard(settings.poison_share, settings.poison_records)
+        self._guard = PoisonGuard(settings.poison_share, settings.poison_records)
         self._heartbeat = HeartbeatReporter(engine)
         self._stopped = Flag()
         self._kafka_said = "no broker answers"
@@ -263,7 +263,7 @@ class Bridge:
         )
         HALTED.set(1)
         try:
-            with self._paused("flood"):
+            with self._paused("poison"):
                 while not self._stopped.is_set():
                     self._wait(RETRY_SECONDS, BridgeState.HALTED)
                     if self._may_go_on(found):

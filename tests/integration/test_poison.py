@@ -69,7 +69,7 @@ def test_a_producer_that_floods_among_replayed_letters_is_noticed(engine: Engine
 
 
 def test_what_was_resumed_stays_so_though_good_records_come_first(engine: Engine) -> None:
-    """Those of other partitions, which the rewind reads before it comes to the flood, do not take the operator's word back."""
+    """Those of other partitions, which the rewind reads before it comes to the poison, do not take the operator's word back."""
     produce_to(engine, 0, *[INVALID] * 400)
     with Running(engine) as bridge:
         wait_for(lambda: state(engine) == BridgeState.HALTED, SECONDS)

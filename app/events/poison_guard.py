@@ -3,7 +3,7 @@
 from collections import deque
 
 
-class FloodGuard:
+class PoisonGuard:
     """Watches the share of invalid records among the latest ones, at least ``records`` of them, and trips above ``share``.
 
     Which records count is for the caller to say: not those that an operator has sent again, or has let pass.
@@ -16,7 +16,7 @@ class FloodGuard:
         self._read = self._invalid = 0
 
     def trips(self, read: int, invalid: int) -> bool:
-        """Whether a read of so many records, so many of them invalid, makes a flood of the latest ones. It changes nothing.
+        """Whether a read of so many records, so many of them invalid, makes poison of the latest ones. It changes nothing.
 
         One that has no invalid record may be taken, whatever was before it.
         """
