@@ -17,7 +17,7 @@ from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import TENANT, classroom_records, event_json
 from consumers.kafka.clients import producer
-from consumers.kafka.paced_producer import recorded
+from consumers.kafka.paced_producer import count_recorded
 from tests.stack import Stack, wait_for
 
 TARGET_P99, RATE = 0.25, 1_000
@@ -31,13 +31,13 @@ def measure(*, quick: bool) -> list[Row]:
     seconds = 4 if quick else 30
     load = classroom_records("steady", students=6_000 if quick else 12_000, days=14, seed=5)
     with fresh_stack() as stack:
-        before = recorded(stack.engine)
+        before = count_recorded(stack.engine)
         out = producer(stack.engine.settings)
         with _stream(out, stack, load) as sent:
             time.sleep(SETTLE_SECONDS)
             latencies = _probe(stack, out, seconds)
         count = sent[0] + len(latencies)
-        wait_for(lambda: recorded(stack.engine) - before >= count, VISIBLE_SECONDS)  # nothing was lost, nothing piled up
+        wait_for(lambda: count_recorded(stack.engine) - before >= count, VISIBLE_SECONDS)  # nothing was lost, nothing piled up
     p50, p95, p99 = (percentile(latencies, percent) for percent in (50, 95, 99))
     return [
         Row(

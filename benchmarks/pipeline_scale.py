@@ -11,7 +11,7 @@ from app.events.record_events import record_events
 from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import TENANT, event, event_json
-from consumers.kafka.paced_producer import feed, recorded, until
+from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
 from tests.stack import Stack
 
 TARGET_GROWTH = 0.15
@@ -50,11 +50,11 @@ def _cost(students: int, events: int, rounds: int) -> float:
                 (f"{TENANT}/{_student(number)}".encode(), event_json(chance, _student(number), now, cohort=_cohort(number)))
                 for number in drawn
             ]
-            before, ended = _cpu_seconds(stack), recorded(stack.engine)
-            feed(stack.engine, records)
-            until(
-                lambda ended=ended: recorded(stack.engine) - ended >= events,  # type: ignore[misc]
-                lambda: recorded(stack.engine),
+            before, ended = _cpu_seconds(stack), count_recorded(stack.engine)
+            produce_paced(stack.engine, records)
+            wait_for_progress(
+                lambda ended=ended: count_recorded(stack.engine) - ended >= events,  # type: ignore[misc]
+                lambda: count_recorded(stack.engine),
                 "the pipeline",
                 "stopped before every event was recorded",
             )

@@ -14,7 +14,7 @@ from benchmarks.stacks import PROJECT, fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
 from consumers.kafka.clients import deliver, producer
-from consumers.kafka.paced_producer import feed, recorded, until
+from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
 from tests.stack import Stack
 
 TARGET_RATIO, TARGET_RATE = 20, 10_000
@@ -56,14 +56,14 @@ def _rate(engine: Engine, records: Sequence[tuple[bytes, bytes]], *, paced: bool
 
     The baseline's are so few that the broker keeps them all: they are produced at once.
     """
-    before, began = recorded(engine), time.monotonic()
+    before, began = count_recorded(engine), time.monotonic()
     if paced:
-        feed(engine, records)
+        produce_paced(engine, records)
     else:
         deliver(producer(engine.settings), engine.settings.events_topic, ((key, value, []) for key, value in records))
-    until(
-        lambda: recorded(engine) - before >= len(records),
-        lambda: recorded(engine),
+    wait_for_progress(
+        lambda: count_recorded(engine) - before >= len(records),
+        lambda: count_recorded(engine),
         "the pipeline",
         "stopped before every event was recorded",
     )

@@ -16,7 +16,7 @@ from app.config.settings import Settings
 from app.errors import InvalidInput
 from cli.commands.event_files import EventFile, Survey, event_file, records, survey
 from cli.commands.operator_audit import note
-from consumers.kafka.paced_producer import feed, recorded, until
+from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
 
 
 class Outcome(NamedTuple):
@@ -79,7 +79,7 @@ def stream(
 ) -> Outcome:
     """Feed records and wait until every one of them is recorded. Raises DependencyUnavailable as soon as that cannot be."""
     note(engine, Deed.REPLAY_EVENTS, details={"events": total})
-    before, ended, began = _counts(engine), recorded(engine), monotonic()
+    before, ended, began = _counts(engine), count_recorded(engine), monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         produced = progress.add_task("events produced", total=total)
@@ -87,12 +87,12 @@ def stream(
 
         def show(count: int) -> None:
             progress.advance(produced, count)
-            progress.update(done, completed=min(recorded(engine) - ended, total))
+            progress.update(done, completed=min(count_recorded(engine) - ended, total))
 
-        count = feed(engine, events, rate=rate, sent=show)
-        until(
-            lambda: recorded(engine) - ended >= count,
-            lambda: recorded(engine),
+        count = produce_paced(engine, events, rate=rate, sent=show)
+        wait_for_progress(
+            lambda: count_recorded(engine) - ended >= count,
+            lambda: count_recorded(engine),
             "the worker or the bridge",
             "stopped before every event was recorded; their logs say why",
             engine.bridges.require_not_halted,

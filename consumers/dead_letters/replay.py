@@ -25,7 +25,7 @@ from app.events.handled_letters import Place
 from consumers.dead_letters.record import Contents, StoredLetter
 from consumers.kafka.clients import FLUSH_SECONDS
 from consumers.kafka.lag import Lag
-from consumers.kafka.paced_producer import CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, until
+from consumers.kafka.paced_producer import CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, wait_for_progress
 from consumers.kafka.record_reader import RecordReader
 
 BATCH = 500  # letters between two confirmations: what an interrupted run may repeat
@@ -205,7 +205,7 @@ class AsTheBridgeReads:
         if self._unchecked_bytes >= CHECK_EVERY_BYTES:
             self._unchecked_bytes = 0
             allowed = MAX_UNREAD_BYTES * self._letters // self._bytes
-            until(lambda: self._lag.records() <= allowed, self._lag.records, "the bridge", "takes no events")
+            wait_for_progress(lambda: self._lag.records() <= allowed, self._lag.records, "the bridge", "takes no events")
 
     def close(self) -> None:
         """Let the connection go."""

@@ -22,7 +22,7 @@ ANSWER_SECONDS = 10.0
 STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
 
 
-def feed(
+def produce_paced(
     engine: Engine,
     records: Iterable[tuple[bytes | None, bytes]],
     *,
@@ -86,7 +86,7 @@ class _Pace:
             time.sleep(max(0.0, self._began + self._events / self._rate - time.monotonic()))
         self._unchecked_bytes = 0
         allowed = MAX_UNREAD_BYTES * self._events // self._bytes
-        until(
+        wait_for_progress(
             lambda: self._lag.records() <= allowed,
             self._lag.records,
             "the bridge",
@@ -99,13 +99,13 @@ class _Pace:
         self._lag.close()
 
 
-def recorded(engine: Engine) -> int:
+def count_recorded(engine: Engine) -> int:
     """How many events have come to their end so far: applied, duplicate, expired or dead-lettered."""
     ended = sum(sum(engine.mastery.totals(tenant)) for tenant in engine.mastery.tenants())
     return ended + sum(engine.ledger.counts().dead_letters.values())
 
 
-def until(
+def wait_for_progress(
     reached: Callable[[], bool],
     progress: Callable[[], int],
     who: str,

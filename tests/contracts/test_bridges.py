@@ -5,7 +5,7 @@ import pytest
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState, Heartbeat
-from consumers.kafka.paced_producer import until
+from consumers.kafka.paced_producer import wait_for_progress
 
 
 def test_nobody_waits_for_a_halted_bridge(engine: Engine) -> None:
@@ -14,4 +14,4 @@ def test_nobody_waits_for_a_halted_bridge(engine: Engine) -> None:
     engine.bridges.require_not_halted()
     engine.bridges.report("other", Heartbeat(BridgeState.HALTED, 200, 150))
     with pytest.raises(DependencyUnavailable, match=r"bridge is halted: .* then `mastery bridge resume`"):
-        until(lambda: False, lambda: 0, "the bridge", "takes no events", engine.bridges.require_not_halted)
+        wait_for_progress(lambda: False, lambda: 0, "the bridge", "takes no events", engine.bridges.require_not_halted)

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from consumers.kafka.lag import Lag
-from consumers.kafka.paced_producer import feed
+from consumers.kafka.paced_producer import produce_paced
 from tests.conftest import NOW
 from tests.integration.running_bridge import SECONDS, Running, own_topics, produce, source, uncommitted, values
 from tests.stack import wait_for
@@ -78,5 +78,5 @@ def test_events_can_be_fed_behind_an_aborted_transaction(
     monkeypatch.setattr("consumers.kafka.paced_producer.STALLED_SECONDS", SECONDS)
     send(transactional, engine, *values(500), commit=False)
     with Running(engine) as bridge:
-        assert feed(engine, ((KEY, value) for value in values(100))) == 100
+        assert produce_paced(engine, ((KEY, value) for value in values(100))) == 100
         wait_for(lambda: len(bridge.recorded) == 100, SECONDS)
