@@ -61,7 +61,7 @@ def also_performs(action: Action) -> None:
 def require_student(student_id: str) -> None:
     """Raise AccessDenied unless the caller may do this with the student's data."""
     who = principal()
-    g.whose = [student_id]  # for the audit trail
+    g.data_subjects = [student_id]  # for the audit trail
     require_student_access(who, g.action, student_id, lambda: engine().mastery.cohort_of(who.tenant, student_id))
 
 

@@ -10,15 +10,15 @@ from marshmallow import RAISE, Schema, fields, validate
 from api.access import performs
 from api.authentication import engine, principal
 from api.parsing import IdentifierField, JsonBlueprint
-from api.request_audit import concerns
+from api.request_audit import set_data_subjects
 from api.responses import SAFE_ID, envelope, success
-from app.audit.entry import OPERATOR, SYSTEM, Channel, Deed, Entry, Outcome, timestamp
+from app.audit.entry import OPERATOR, SYSTEM, Channel, Entry, Outcome, SystemAction, timestamp
 from app.audit.read_trail import EntryFilter, read_trail
 from app.security.access import Action, Role
 
 MAX_LIMIT = 500  # some 150 KB
 _ROLES = [*(role.value for role in Role), OPERATOR, SYSTEM]
-_ACTIONS = [each.value for each in (*Action, *Deed)]
+_ACTIONS = [each.value for each in (*Action, *SystemAction)]
 _OUTCOMES = [outcome.value for outcome in Outcome]
 
 # A stream's id; every one of this form is one that Redis takes for the end of a range.
@@ -117,7 +117,7 @@ def read(query: dict[str, Any]) -> Response:
     tenant, trails = principal().tenant, engine().audit
     limit, cursor, student_id = query.pop("limit"), query.pop("cursor", ""), query.pop("student_id", None)
     if student_id is not None:
-        concerns(student_id)
+        set_data_subjects(student_id)
         query["whose"] = trails.pseudonyms(tenant, student_id)
     found = read_trail(tenant, EntryFilter(**query), trails=trails, limit=limit, cursor=cursor)
     return success({"entries": list(map(_shown, found.entries)), "damaged": found.damaged, "next": found.cursor})

@@ -18,7 +18,7 @@ from api.examples import INGEST
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, Packing, idempotent
 from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint, StrictParser
-from api.request_audit import concerns
+from api.request_audit import set_data_subjects
 from api.responses import ErrorCode, Failure, envelope, failure, success
 from app.events.decode_by_field import mend_surrogates
 from app.events.event_log import EventLog
@@ -154,11 +154,11 @@ def event_log() -> EventLog:
 def ingest(body: dict[str, Any]) -> Response:
     """Learning events; each of them is accepted or rejected by itself"""
     elements: list[bytes] = body["events"] if "events" in body else [body["event"]]
-    concerns(*_students(elements))  # if this fails, some of them may have been taken over
+    set_data_subjects(*_students(elements))  # if this fails, some of them may have been taken over
     answer = _take_over(elements, is_list="events" in body)
     if answer.status_code == 202:
         outcomes = answer.get_json()["data"]["events"]  # which an answer that was kept has, too
-        concerns(*_students(elements[each["index"]] for each in outcomes if each["status"] == ACCEPTED))
+        set_data_subjects(*_students(elements[each["index"]] for each in outcomes if each["status"] == ACCEPTED))
     return answer
 
 

@@ -32,7 +32,7 @@ def register_audit(app: Flask) -> None:
             return response
         if g.get("unavailable") == "redis":  # it tells nothing, and the trail is in Redis, for which nobody is to wait twice
             return response
-        served, whose = engine(), g.get("whose", ())
+        served, whose = engine(), g.get("data_subjects", ())
         made = entry(
             served.clock(),
             Channel.API,
@@ -53,9 +53,9 @@ def register_audit(app: Flask) -> None:
         return response
 
 
-def concerns(*student_ids: str) -> None:
+def set_data_subjects(*student_ids: str) -> None:
     """Say, in a view, whose data the request is about."""
-    g.whose = list(dict.fromkeys(student_ids))
+    g.data_subjects = list(dict.fromkeys(student_ids))
 
 
 def details(**facts: str | int | bool) -> None:

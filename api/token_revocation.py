@@ -12,7 +12,7 @@ from api.access import also_performs, performs
 from api.authentication import claims, engine, principal
 from api.examples import REVOKE
 from api.parsing import IdentifierField, JsonBlueprint
-from api.request_audit import concerns, details
+from api.request_audit import details, set_data_subjects
 from api.responses import envelope, success
 from app.errors import InvalidInput
 from app.security.access import Action
@@ -68,7 +68,7 @@ def revoke(body: dict[str, Any]) -> Response:
     """Revoke your own token (`{}`); admins: any one, or all that a subject has"""
     now, caller, revocations = engine().clock(), principal(), engine().revocations
     if "subject" in body:
-        concerns(body["subject"])  # also if it is denied
+        set_data_subjects(body["subject"])  # also if it is denied
     if body:
         also_performs(Action.REVOKE_ANY)
     if "subject" in body:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from app.audit.entry import WORKER, Channel, Deed, Outcome, entry
+from app.audit.entry import WORKER, Channel, Outcome, SystemAction, entry
 from app.audit.heads import heads_as_lines
 from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
@@ -89,5 +89,5 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
 
 def note_refresh(tenant: str, students: int) -> None:
     """Write an entry about scores that were brought up to date, and evidence that expired meanwhile."""
-    made = entry(engine().clock(), Channel.TASK, WORKER, Deed.REFRESH_MASTERY, details={"students": students})
+    made = entry(engine().clock(), Channel.TASK, WORKER, SystemAction.REFRESH_MASTERY, details={"students": students})
     engine().audit.append(tenant, made)

@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Deed(StrEnum):
+class SystemAction(StrEnum):
     """What the engine itself and its operators do; what callers do are the actions of ``app/security/access.py``."""
 
     RECORD_EVENTS = "events.record"

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from app.audit.chain import Head
-from app.audit.entry import WORKER, Channel, Deed, Details, entry, timestamp
+from app.audit.entry import WORKER, Channel, Details, SystemAction, entry, timestamp
 from app.audit.trail import AuditTrail
 from app.errors import EngineError
 
@@ -30,7 +30,7 @@ def trim_trail(trail: str, older_than: datetime, *, trails: AuditTrail, now: dat
         return 0
     count = old.last.sequence - anchor.sequence
     details: Details = {"entries": count, "until": old.last.sequence}
-    trails.append(trail, entry(now, Channel.TASK, WORKER, Deed.TRIM_AUDIT, details=details))
+    trails.append(trail, entry(now, Channel.TASK, WORKER, SystemAction.TRIM_AUDIT, details=details))
     return count if trails.trim(trail, anchor, old.last, old.record_id) else 0
 
 

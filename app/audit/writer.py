@@ -21,7 +21,7 @@ from uuid import uuid4
 import redis
 
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
-from app.audit.entry import OPERATORS, SYSTEM, Deed, Details, Entry, Outcome
+from app.audit.entry import OPERATORS, SYSTEM, Details, Entry, Outcome, SystemAction
 from app.errors import DependencyUnavailable
 from app.storage.redis_client import load_script, not_now, translated_errors
 
@@ -164,7 +164,7 @@ class TrailWriter:
             channel=noticed.channel,
             role=SYSTEM,
             who="writer",
-            action=Deed.NOTICE_SET_BACK,
+            action=SystemAction.NOTICE_SET_BACK,
             details=details,
             outcome=Outcome.DONE,
         )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.audit.entry import WORKER, Channel, Deed, entry
+from app.audit.entry import WORKER, Channel, SystemAction, entry
 from app.audit.trail import AuditTrail
 from app.mastery.store import MasteryStore
 
@@ -17,7 +17,7 @@ def summarize_events(*, trails: AuditTrail, store: MasteryStore, now: datetime) 
         totals = store.totals(tenant)
         text = ",".join(map(str, totals))
         if any(totals) and trails.last_summary(tenant) != text.encode():
-            trails.append(tenant, entry(now, Channel.TASK, WORKER, Deed.RECORD_EVENTS, details=totals._asdict()))
+            trails.append(tenant, entry(now, Channel.TASK, WORKER, SystemAction.RECORD_EVENTS, details=totals._asdict()))
             trails.keep_summary(tenant, text)
             told += 1
     return told

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from app.audit.chain import Head
-from app.audit.entry import Deed
+from app.audit.entry import SystemAction
 from app.audit.heads import parse_head_text, read_lines
 from app.audit.verify_trail import Verdict, verify_trail
 from app.bootstrap import bootstrap
@@ -17,7 +17,7 @@ from app.errors import DependencyUnavailable, InvalidInput
 from app.events.losses import Loss
 from cli.commands.dlq_output import printable
 from cli.commands.exit_codes import FAILED, NO_SUCH_TENANT
-from cli.commands.operator_audit import note
+from cli.commands.operator_audit import write_entry
 from cli.stack.running_stack import settings_of_running_stack
 
 
@@ -66,7 +66,7 @@ def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> N
         verdicts = [verify_trail(name, trails=engine.audit, expected=noted.get(name, ())) for name in names]
         failures = sum(len(verdict.findings) for verdict in verdicts)
         try:  # afterwards, since an entry would make a trail that is gone begin anew
-            note(engine, Deed.VERIFY_AUDIT, details={"trails": len(verdicts), "findings": failures})
+            write_entry(engine, SystemAction.VERIFY_AUDIT, details={"trails": len(verdicts), "findings": failures})
         except DependencyUnavailable as error:
             click.echo(f"This run leaves no entry: {error}.", err=True)
             failures += 1

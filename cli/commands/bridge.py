@@ -7,12 +7,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from app.audit.entry import Deed
+from app.audit.entry import SystemAction
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
-from cli.commands.operator_audit import note
+from cli.commands.operator_audit import write_entry
 from cli.stack.running_stack import settings_of_running_stack
 from consumers.kafka.lag import Lag
 
@@ -50,7 +50,7 @@ def resume() -> None:
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
         halted = [name for name, heartbeat in engine.bridges.heartbeats().items() if heartbeat.state is BridgeState.HALTED]
-        note(engine, Deed.RESUME_BRIDGES, details={"halted": len(halted)})
+        write_entry(engine, SystemAction.RESUME_BRIDGES, details={"halted": len(halted)})
         if halted:
             with closing(Lag(engine)) as lag:
                 engine.positions.admit(*lag.ends())
@@ -69,6 +69,6 @@ def acknowledge_loss() -> None:
         if loss.is_acknowledged:
             print("nothing is lost that was not acknowledged")
             return
-        note(engine, Deed.ACKNOWLEDGE_LOSS, details={"records": loss.records})
+        write_entry(engine, SystemAction.ACKNOWLEDGE_LOSS, details={"records": loss.records})
         engine.losses.acknowledge(loss)
     print(f"acknowledged: {loss}")

@@ -13,14 +13,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.audit.entry import Deed
+from app.audit.entry import SystemAction
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings, load_settings
 from app.events.dead_letter import ErrorType
 from app.events.handled_letters import Handled, HandledLetters, Place
 from cli.commands.dlq_output import Newest, everything, printable, table
 from cli.commands.exit_codes import NO_SUCH_TENANT
-from cli.commands.operator_audit import note, note_letter, note_letters
+from cli.commands.operator_audit import write_dead_letter_entry, write_dead_letters_entry, write_entry
 from cli.stack.running_stack import settings_of_running_stack
 from consumers.dead_letters.purge import delete_beginnings, plan_purge
 from consumers.dead_letters.reader import DeadLetterTopic
@@ -106,7 +106,7 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str 
             if with_handled or handled is None:
                 newest.add(letter, handled)
         rows = newest.rows()
-        note_letters(desk.engine, Deed.LIST_LETTERS, (row.tenant for row in rows))
+        write_dead_letters_entry(desk.engine, SystemAction.LIST_LETTERS, (row.tenant for row in rows))
         _exit_if_unknown(desk, which["tenant"])
     if as_json:
         for each in rows:
@@ -127,7 +127,7 @@ def show(place: str) -> None:
     wanted = parse_place(place)
     with _desk() as desk:
         letter = desk.topic.letter(wanted)
-        note_letter(desk.engine, Deed.SHOW_LETTER, letter)
+        write_dead_letter_entry(desk.engine, SystemAction.SHOW_LETTER, letter)
         click.echo(everything(letter, desk.handled.get(wanted)))
 
 
@@ -166,7 +166,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
         meant = _meant(desk, **which)
         letters = [desk.topic.letter(each) for each in _parsed(places)] if places else desk.letters()
         total = len(places) or len(desk.topic)
-        note(desk.engine, Deed.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
+        write_entry(desk.engine, SystemAction.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
         try:
             with ExitStack() as stopped_early:
                 stopped_early.callback(_say, console, "Stopped early; the same command goes on from here.")
@@ -175,9 +175,9 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
                 stopped_early.pop_all()
         finally:
             if sent:
-                note_letters(desk.engine, Deed.REPLAY_LETTERS, sent, {"state": "ended"})
+                write_dead_letters_entry(desk.engine, SystemAction.REPLAY_LETTERS, sent, {"state": "ended"})
             if would_go.count:
-                note_letters(desk.engine, Deed.LIST_LETTERS, (row.tenant for row in would_go.rows()))
+                write_dead_letters_entry(desk.engine, SystemAction.LIST_LETTERS, (row.tenant for row in would_go.rows()))
                 console.print(table(would_go.rows(), handled=False))
             _say(console, _summary(run.counts, dry_run=dry_run))
         _exit_if_unknown(desk, None if places else which["tenant"])
@@ -209,7 +209,7 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
             return
         if plan.places and not yes:
             click.confirm(f"Purge {_letters(len(plan.places))}? They cannot be replayed afterwards.", abort=True)
-        note_letters(desk.engine, Deed.PURGE_LETTERS, (tenants[place] for place in plan.places))
+        write_dead_letters_entry(desk.engine, SystemAction.PURGE_LETTERS, (tenants[place] for place in plan.places))
         desk.mark(plan.places, Handled.PURGED)
         if not delete_beginnings(desk.settings, plan.ends):
             split = "all hidden, none deleted, since this broker cannot delete records"

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from app.audit.entry import OPERATOR, OPERATORS, Actor, Channel, Deed, Details, entry
+from app.audit.entry import OPERATOR, OPERATORS, Actor, Channel, Details, SystemAction, entry
 from app.bootstrap import Engine
 from app.identifiers import Identifier
 from consumers.dead_letters.record import StoredLetter
@@ -22,8 +22,13 @@ class _Event(msgspec.Struct):
 _event = msgspec.json.Decoder(_Event)
 
 
-def note(
-    engine: Engine, deed: Deed, *, trail: str = OPERATORS, students: Iterable[str] = (), details: Details | None = None
+def write_entry(
+    engine: Engine,
+    action: SystemAction,
+    *,
+    trail: str = OPERATORS,
+    students: Iterable[str] = (),
+    details: Details | None = None,
 ) -> None:
     """Write an entry about what is done next, into a tenant's trail or else the operators'.
 
@@ -31,23 +36,25 @@ def note(
     """
     whose = [engine.audit.pseudonym(trail, student_id) for student_id in students]
     actor = Actor(OPERATOR, operator())
-    made = entry(engine.clock(), Channel.COMMAND, actor, deed, whose=whose, correlation_id=_run_id(), details=details)
+    made = entry(engine.clock(), Channel.COMMAND, actor, action, whose=whose, correlation_id=_run_id(), details=details)
     engine.audit.append(trail, made)
 
 
-def note_letters(engine: Engine, deed: Deed, tenants: Iterable[str | None], details: Details | None = None) -> None:
+def write_dead_letters_entry(
+    engine: Engine, action: SystemAction, tenants: Iterable[str | None], details: Details | None = None
+) -> None:
     """An entry for each tenant with the number of its letters; those of no tenant that the engine knows count for nobody's."""
     known = set(engine.mastery.tenants())
     counts = Counter(tenant if tenant in known else None for tenant in tenants) or {None: 0}
     for tenant, letters in counts.items():
-        note(engine, deed, trail=tenant or OPERATORS, details={"letters": letters, **(details or {})})
+        write_entry(engine, action, trail=tenant or OPERATORS, details={"letters": letters, **(details or {})})
 
 
-def note_letter(engine: Engine, deed: Deed, letter: StoredLetter) -> None:
+def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: StoredLetter) -> None:
     """An entry about one letter, with the student that it names."""
     tenant = letter.tenant if letter.tenant in engine.mastery.tenants() else None
     students = _students(letter) if tenant else ()
-    note(engine, deed, trail=tenant or OPERATORS, students=students, details={"place": str(letter.place)})
+    write_entry(engine, action, trail=tenant or OPERATORS, students=students, details={"place": str(letter.place)})
 
 
 def operator() -> str:

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.audit.entry import Deed
+from app.audit.entry import SystemAction
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from app.errors import InvalidInput
 from cli.commands.event_files import EventFile, Survey, event_file, records, survey
-from cli.commands.operator_audit import note
+from cli.commands.operator_audit import write_entry
 from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
 
 
@@ -78,7 +78,7 @@ def stream(
     engine: Engine, events: Iterable[tuple[bytes | None, bytes]], *, total: int, rate: int | None, console: Console
 ) -> Outcome:
     """Feed records and wait until every one of them is recorded. Raises DependencyUnavailable as soon as that cannot be."""
-    note(engine, Deed.REPLAY_EVENTS, details={"events": total})
+    write_entry(engine, SystemAction.REPLAY_EVENTS, details={"events": total})
     before, ended, began = _counts(engine), count_recorded(engine), monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

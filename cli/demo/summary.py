@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from app.audit.entry import Deed
+from app.audit.entry import SystemAction
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.secret_settings import DEVELOPMENT_FLOWER_PASSWORD
@@ -16,7 +16,7 @@ from app.mastery.overview import cohort_levels, most_in_need
 from app.mastery.query_mastery import Standing
 from app.security.access import Role
 from app.security.tokens import development_token
-from cli.commands.operator_audit import note
+from cli.commands.operator_audit import write_entry
 from cli.commands.replay import Outcome
 from cli.stack.running_stack import RunningStack
 
@@ -27,7 +27,9 @@ def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
     """The counts of a run and the state it left, which names students: each tenant's trail says so."""
     in_need = most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED)
     for tenant in engine.mastery.tenants():
-        note(engine, Deed.READ_SUMMARY, trail=tenant, students=[each.student_id for of, each in in_need if of == tenant])
+        write_entry(
+            engine, SystemAction.READ_SUMMARY, trail=tenant, students=[each.student_id for of, each in in_need if of == tenant]
+        )
     console.print(_counts(outcome))
     if outcome.duplicates:
         console.print("Duplicates were here already, from an earlier run for instance: each event counts once.")

@@ -8,7 +8,7 @@ import pytest
 from app.audit import trail as trail_module
 from app.audit import trim_trail as trim_module
 from app.audit.chain import Anchor, Head
-from app.audit.entry import OPERATORS, Deed
+from app.audit.entry import OPERATORS, SystemAction
 from app.audit.trim_trail import TrailDamaged, trim_trail
 from app.audit.verify_trail import MAX_FINDINGS
 from app.bootstrap import Engine
@@ -162,7 +162,7 @@ class TestTampering:
         [alarm] = [engine.audit.chain(OPERATORS).open(fields) for _, fields in engine.audit.oldest_first(OPERATORS)]
         assert alarm is not None
         assert (alarm.entry.action, alarm.entry.details) == (
-            Deed.NOTICE_SET_BACK,
+            SystemAction.NOTICE_SET_BACK,
             {"trail": "t", "was": str(known), "is": str(was_left)},
         )
 
@@ -216,7 +216,7 @@ class TestTrimming:
         last = engine.audit.chain("t").open(engine.audit.newest_first("t", "", 1)[0][1])
         assert last is not None
         assert (last.entry.action, last.entry.role, last.entry.details) == (
-            Deed.TRIM_AUDIT,
+            SystemAction.TRIM_AUDIT,
             "system",
             {"entries": 6, "until": 6},
         )

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.audit import read_trail
-from app.audit.entry import Deed
+from app.audit.entry import SystemAction
 from app.bootstrap import bootstrap
 from app.security.access import Action, Role
 from tests.integration.audit_calls import QUERY, trail
@@ -187,5 +187,5 @@ def test_any_cursor_of_the_right_form_will_do(api: FixedTimeApi, cursor: str) ->
 
 def test_every_action_can_be_asked_for(api: FixedTimeApi) -> None:
     """Callers' and the engine's own."""
-    for action in (*Action, *Deed):
+    for action in (*Action, *SystemAction):
         assert read(api, f"?action={action.value}")["damaged"] == 0

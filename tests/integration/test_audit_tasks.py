@@ -17,7 +17,7 @@ import pytest
 from celery.schedules import crontab
 from kombu import Connection
 
-from app.audit.entry import OPERATORS, Actor, Channel, Deed, Entry, Outcome, entry
+from app.audit.entry import OPERATORS, Actor, Channel, Entry, Outcome, SystemAction, entry
 from app.audit.heads import read_lines
 from app.audit.verify_trail import verify_trail
 from app.bootstrap import Engine, bootstrap
@@ -104,7 +104,7 @@ def test_a_refresh_says_of_how_many(stack: Stack, tenant: str) -> None:
     send(stack, refresh)
     wait_for(lambda: bool(entries(stack.engine, other)), SECONDS)
     for each in (tenant, other):
-        (found,) = (one for one in entries(stack.engine, each) if one.action == Deed.REFRESH_MASTERY)
+        (found,) = (one for one in entries(stack.engine, each) if one.action == SystemAction.REFRESH_MASTERY)
         assert (found.role, found.details) == ("system", {"students": 1})
 
 
