@@ -25,7 +25,7 @@ from cli.stack.running_stack import settings_of_running_stack
 from consumers.dead_letters.purge import delete_beginnings, plan_purge
 from consumers.dead_letters.reader import DeadLetterTopic
 from consumers.dead_letters.record import LetterFilter, StoredLetter, parse_moment, parse_place
-from consumers.dead_letters.replay import AsTheBridgeReads, Fate, Replay, Sources
+from consumers.dead_letters.replay import LagLimiter, Replay, ReplayOutcome, Sources
 from consumers.kafka.clients import producer
 from consumers.kafka.record_reader import RecordReader
 
@@ -37,7 +37,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Desk:
+class Session:
     """What every command works with: the letters there are now, and what was done with which."""
 
     engine: Engine
@@ -63,12 +63,12 @@ class Desk:
 
 
 @contextmanager
-def _desk() -> Iterator[Desk]:
+def _session() -> Iterator[Session]:
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis), DeadLetterTopic(engine.settings) as topic:
         marks = HandledLetters(engine.redis, engine.settings.key_prefix)
         marks.adopt(topic.former_log, topic.log)
-        yield Desk(engine, topic, marks, marks.read(topic.log, topic.oldest()))
+        yield Session(engine, topic, marks, marks.read(topic.log, topic.oldest()))
 
 
 def _filters(command: Command) -> Command:
@@ -99,15 +99,15 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str 
     Students are not named; `show` names them.
     """
     newest = Newest(limit)
-    with _desk() as desk:
-        meant = _meant(desk, **which)
-        for letter in filter(meant.matches, desk.letters()):
-            handled = desk.handled.get(letter.place)
+    with _session() as session:
+        meant = _meant(session, **which)
+        for letter in filter(meant.matches, session.letters()):
+            handled = session.handled.get(letter.place)
             if with_handled or handled is None:
                 newest.add(letter, handled)
         rows = newest.rows()
-        write_dead_letters_entry(desk.engine, SystemAction.LIST_LETTERS, (row.tenant for row in rows))
-        _exit_if_unknown(desk, which["tenant"])
+        write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in rows))
+        _exit_if_unknown(session, which["tenant"])
     if as_json:
         for each in rows:
             click.echo(msgspec.json.encode(each))
@@ -125,10 +125,10 @@ def show(place: str) -> None:
     The one at PLACE; personal data is included.
     """
     wanted = parse_place(place)
-    with _desk() as desk:
-        letter = desk.topic.letter(wanted)
-        write_dead_letter_entry(desk.engine, SystemAction.SHOW_LETTER, letter)
-        click.echo(everything(letter, desk.handled.get(wanted)))
+    with _session() as session:
+        letter = session.topic.letter(wanted)
+        write_dead_letter_entry(session.engine, SystemAction.SHOW_LETTER, letter)
+        click.echo(everything(letter, session.handled.get(wanted)))
 
 
 @dlq.command()
@@ -151,22 +151,26 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
     """
     console, would_go = _console(), Newest(SHOWN)
     sent: list[str | None] = []  # the tenants of the letters that were
-    with _desk() as desk, closing(RecordReader(desk.settings)) as reader, closing(AsTheBridgeReads(desk.engine)) as restraint:
+    with (
+        _session() as session,
+        closing(RecordReader(session.settings)) as reader,
+        closing(LagLimiter(session.engine)) as restraint,
+    ):
         run = Replay(
-            desk.settings.events_topic,
-            producer=None if dry_run else producer(desk.settings),
-            sources=Sources(reader, desk.settings.events_topic),
-            handled=desk.handled,
-            arrived=partial(_add_all, would_go) if dry_run else partial(_mark_replayed, desk, sent),
+            session.settings.events_topic,
+            producer=None if dry_run else producer(session.settings),
+            sources=Sources(reader, session.settings.events_topic),
+            handled=session.handled,
+            arrived=partial(_add_all, would_go) if dry_run else partial(_mark_replayed, session, sent),
             refused=partial(_say_refused, console),
             max_replays=max_replays,
             rate=rate,
             hold_back=restraint,
         )
-        meant = _meant(desk, **which)
-        letters = [desk.topic.letter(each) for each in _parsed(places)] if places else desk.letters()
-        total = len(places) or len(desk.topic)
-        write_entry(desk.engine, SystemAction.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
+        meant = _meant(session, **which)
+        letters = [session.topic.letter(each) for each in _parsed(places)] if places else session.letters()
+        total = len(places) or len(session.topic)
+        write_entry(session.engine, SystemAction.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
         try:
             with ExitStack() as stopped_early:
                 stopped_early.callback(_say, console, "Stopped early; the same command goes on from here.")
@@ -175,13 +179,13 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
                 stopped_early.pop_all()
         finally:
             if sent:
-                write_dead_letters_entry(desk.engine, SystemAction.REPLAY_LETTERS, sent, {"state": "ended"})
+                write_dead_letters_entry(session.engine, SystemAction.REPLAY_LETTERS, sent, {"state": "ended"})
             if would_go.count:
-                write_dead_letters_entry(desk.engine, SystemAction.LIST_LETTERS, (row.tenant for row in would_go.rows()))
+                write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in would_go.rows()))
                 console.print(table(would_go.rows(), handled=False))
             _say(console, _summary(run.counts, dry_run=dry_run))
-        _exit_if_unknown(desk, None if places else which["tenant"])
-    sys.exit(1 if run.counts[Fate.REFUSED] else 0)
+        _exit_if_unknown(session, None if places else which["tenant"])
+    sys.exit(1 if run.counts[ReplayOutcome.REFUSED] else 0)
 
 
 @dlq.command()
@@ -196,35 +200,35 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
     from a partition's beginning on: letters behind one that stays are hidden until it goes too.
     """
     wanted = _parsed(places)
-    with _desk() as desk:
+    with _session() as session:
         for place in wanted:
-            desk.topic.letter(place)  # which raises NotFound before anything is purged
-        meant = _meant(desk, **which)._replace(places=frozenset(wanted))
+            session.topic.letter(place)  # which raises NotFound before anything is purged
+        meant = _meant(session, **which)._replace(places=frozenset(wanted))
         tenants: dict[Place, str | None] = {}
-        plan = plan_purge(_noting(tenants, desk.letters()), desk.topic.bounds, desk.handled, meant)
-        _exit_if_unknown(desk, which["tenant"])
+        plan = plan_purge(_noting(tenants, session.letters()), session.topic.bounds, session.handled, meant)
+        _exit_if_unknown(session, which["tenant"])
         split = f"{plan.deleted():,} deleted from Kafka, {len(plan.places) - plan.deleted():,} hidden"
         if dry_run:
             click.echo(f"{_letters(len(plan.places))} would be purged: {split} (all hidden where the broker cannot delete)")
             return
         if plan.places and not yes:
             click.confirm(f"Purge {_letters(len(plan.places))}? They cannot be replayed afterwards.", abort=True)
-        write_dead_letters_entry(desk.engine, SystemAction.PURGE_LETTERS, (tenants[place] for place in plan.places))
-        desk.mark(plan.places, Handled.PURGED)
-        if not delete_beginnings(desk.settings, plan.ends):
+        write_dead_letters_entry(session.engine, SystemAction.PURGE_LETTERS, (tenants[place] for place in plan.places))
+        session.mark(plan.places, Handled.PURGED)
+        if not delete_beginnings(session.settings, plan.ends):
             split = "all hidden, none deleted, since this broker cannot delete records"
         click.echo(f"{_letters(len(plan.places))} purged: {split}")
 
 
-def _exit_if_unknown(desk: Desk, tenant: str | None) -> None:
+def _exit_if_unknown(session: Session, tenant: str | None) -> None:
     """Say so if nothing is known of the tenant that was asked for, and none of the letters that were read is its."""
-    if tenant is not None and tenant not in desk.tenants and tenant not in desk.engine.mastery.tenants():
+    if tenant is not None and tenant not in session.tenants and tenant not in session.engine.mastery.tenants():
         click.echo(f"{printable(tenant)}: there is no such tenant", err=True)
         sys.exit(NO_SUCH_TENANT)
 
 
-def _meant(desk: Desk, *, reason: str | None, tenant: str | None, since: str | None, until: str | None) -> LetterFilter:
-    now = desk.engine.clock()
+def _meant(session: Session, *, reason: str | None, tenant: str | None, since: str | None, until: str | None) -> LetterFilter:
+    now = session.engine.clock()
     return LetterFilter(
         reason=ErrorType(reason) if reason else None,
         tenant=tenant,
@@ -249,18 +253,20 @@ def _noting(tenants: dict[Place, str | None], letters: Iterable[StoredLetter]) -
         yield letter
 
 
-def _mark_replayed(desk: Desk, tenants: list[str | None], letters: Sequence[StoredLetter]) -> None:
+def _mark_replayed(session: Session, tenants: list[str | None], letters: Sequence[StoredLetter]) -> None:
     tenants += (letter.tenant for letter in letters)
-    desk.mark([letter.place for letter in letters], Handled.REPLAYED)
+    session.mark([letter.place for letter in letters], Handled.REPLAYED)
 
 
 def _say_refused(console: Console, letter: StoredLetter, reason: str) -> None:
     _say(console, f"{letter.place} cannot be replayed: {printable(reason)}")
 
 
-def _summary(counts: Counter[Fate], *, dry_run: bool) -> str:
-    first = f"{_letters(counts[Fate.REPLAYED])} {'would be replayed' if dry_run else 'replayed'}"
-    return ", ".join([first, *(f"{counts[fate]:,} {fate.value}" for fate in Fate if fate is not Fate.REPLAYED)])
+def _summary(counts: Counter[ReplayOutcome], *, dry_run: bool) -> str:
+    first = f"{_letters(counts[ReplayOutcome.REPLAYED])} {'would be replayed' if dry_run else 'replayed'}"
+    return ", ".join(
+        [first, *(f"{counts[outcome]:,} {outcome.value}" for outcome in ReplayOutcome if outcome is not ReplayOutcome.REPLAYED)]
+    )
 
 
 def _letters(count: int) -> str:

@@ -33,7 +33,7 @@ BATCHES_A_SECOND = 10  # with a rate, so that progress shows, and is remembered,
 INTERRUPT_SECONDS = 0.5  # the longest that Ctrl-C waits for the producer
 
 
-class Fate(StrEnum):
+class ReplayOutcome(StrEnum):
     """What became of a letter in a run."""
 
     REPLAYED = "replayed"
@@ -101,7 +101,7 @@ class Replay:
         rate: int | None = None,
         hold_back: Callable[[int, int], None] = lambda _letters, _size: None,
     ) -> None:
-        self.counts: Counter[Fate] = Counter()
+        self.counts: Counter[ReplayOutcome] = Counter()
         self._topic = topic
         self._producer = producer
         self._sources = sources
@@ -128,11 +128,11 @@ class Replay:
 
     def _judge(self, letter: StoredLetter) -> Outgoing | None:
         if letter.place in self._handled:
-            self.counts[Fate.HANDLED] += 1
+            self.counts[ReplayOutcome.HANDLED] += 1
         elif letter.contents is None:
-            self.counts[Fate.UNREADABLE] += 1
+            self.counts[ReplayOutcome.UNREADABLE] += 1
         elif letter.replays >= self._max_replays:
-            self.counts[Fate.OVER_LIMIT] += 1
+            self.counts[ReplayOutcome.OVER_LIMIT] += 1
         else:
             try:
                 return self._sources.outgoing(letter, letter.contents)
@@ -141,20 +141,20 @@ class Replay:
         return None
 
     def _refuse(self, letter: StoredLetter, reason: str) -> None:
-        self.counts[Fate.REFUSED] += 1
+        self.counts[ReplayOutcome.REFUSED] += 1
         self._refused(letter, reason)
 
     def _deliver(self, batch: Sequence[Outgoing]) -> None:
         errors = self._produce(self._producer, batch) if self._producer else {}
         arrived = [each.letter for each in batch if each.letter.place not in errors]
         self._arrived(arrived)
-        self.counts[Fate.REPLAYED] += len(arrived)
+        self.counts[ReplayOutcome.REPLAYED] += len(arrived)
         for each in batch:
             if (error := errors.get(each.letter.place)) and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 self._refuse(each.letter, f"Kafka takes no record of {len(each.value):,} bytes")
                 del errors[each.letter.place]
         if errors:
-            self.counts[Fate.UNDELIVERED] += len(errors)
+            self.counts[ReplayOutcome.UNDELIVERED] += len(errors)
             error = next(iter(errors.values()))
             raise DependencyUnavailable("kafka", f"did not take every letter: {error.str()}") from KafkaException(error)
         self._hold_back(len(arrived), sum(len(each.value) for each in batch))
@@ -190,7 +190,7 @@ class Replay:
         self._sent += 1
 
 
-class AsTheBridgeReads:
+class LagLimiter:
     """Holds a replay back: an embedded broker keeps only the newest 5 MB of a partition, read or unread."""
 
     def __init__(self, engine: Engine) -> None:

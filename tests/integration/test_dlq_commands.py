@@ -19,7 +19,7 @@ from app.events.handled_letters import Handled, HandledLetters, Place
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.dead_letters.reader import DeadLetterTopic
-from consumers.dead_letters.replay import Fate, Replay, Sources
+from consumers.dead_letters.replay import Replay, ReplayOutcome, Sources
 from consumers.kafka.record_reader import RecordReader
 from tests.integration.dead_letter_desk import NOW, SECONDS, Dlq, junk, new_dlq
 from tests.learning_events import quiz
@@ -399,7 +399,7 @@ class TestOutage:
         with DeadLetterTopic(embedded_desk.settings) as topic, pytest.raises(DependencyUnavailable, match="kafka did not take"):
             run.run(topic.letters())
         reader.close()
-        assert (run.counts[Fate.UNDELIVERED], run.counts[Fate.REPLAYED], marked) == (1, 0, [])
+        assert (run.counts[ReplayOutcome.UNDELIVERED], run.counts[ReplayOutcome.REPLAYED], marked) == (1, 0, [])
 
     def test_marks_of_another_cluster_hide_nothing(self, settings: Settings, kafka_bootstrap: str) -> None:
         """An embedded broker begins at offset 0 again when it is restarted."""
