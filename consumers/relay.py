@@ -94,7 +94,7 @@ class Relay:
 
     def _tell_changes(self) -> int:
         outbox = self._engine.outbox
-        noted = outbox.oldest(list(outbox.entries(self._engine.mastery.tenants())), ENTRIES)
+        noted = outbox.read(list(outbox.entries(self._engine.mastery.tenants())), ENTRIES)
         messages: list[Content] = [
             (f"{tenant}/{change.student_id}".encode(), encode_update(update), [])
             for tenant, entries in noted.items()
@@ -104,6 +104,6 @@ class Relay:
         ]
         deliver(self._producer, self._topic, messages)
         for tenant, entries in noted.items():
-            outbox.told(tenant, entries[-1].entry_id)
+            outbox.acknowledge(tenant, entries[-1].entry_id)
         DELIVERED.labels("results").inc(len(messages))
         return len(messages)

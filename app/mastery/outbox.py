@@ -1,4 +1,4 @@
-"""Changes of scores that wait to be told to others. ``put_scores.lua`` notes them in the step that stores the score."""
+"""Changes of scores that wait to be published. ``put_scores.lua`` notes them in the step that stores the score."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from app.storage.redis_client import next_id, translated_errors
 _changes = msgspec.msgpack.Decoder(list[Change])
 
 
-class Noted(NamedTuple):
+class OutboxEntry(NamedTuple):
     """Changes that were stored together at one moment, with the id of their entry."""
 
     entry_id: str
@@ -37,16 +37,16 @@ class Outbox:
                 pipeline.xlen(self._key(tenant))
             return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
 
-    def oldest(self, tenants: Sequence[str], limit: int) -> dict[str, list[Noted]]:
+    def read(self, tenants: Sequence[str], limit: int) -> dict[str, list[OutboxEntry]]:
         """Up to ``limit`` entries of each tenant that has any."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for tenant in tenants:
                 pipeline.xrange(self._key(tenant), count=limit)
             replies = pipeline.execute()
-        return {tenant: list(map(_noted, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
+        return {tenant: list(map(_entry, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
 
-    def told(self, tenant: str, until: str) -> None:
+    def acknowledge(self, tenant: str, until: str) -> None:
         """Strike off the entries up to an id."""
         with translated_errors():
             self._redis.xtrim(self._key(tenant), minid=next_id(until), approximate=False)
@@ -55,7 +55,7 @@ class Outbox:
         return tenant_keys(self._prefix, tenant) + "changes"
 
 
-def _noted(entry: tuple[bytes, dict[bytes, bytes]]) -> Noted:
+def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> OutboxEntry:
     entry_id, fields = entry
     at = datetime.fromtimestamp(int(fields[b"at"]) / 1000, UTC)
-    return Noted(entry_id.decode(), at, _changes.decode(fields[b"changes"]))
+    return OutboxEntry(entry_id.decode(), at, _changes.decode(fields[b"changes"]))

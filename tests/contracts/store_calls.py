@@ -140,8 +140,8 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "mastery.ranking": Call(READS, lambda: store.ranking("t", "c-1")),
         "mastery.totals": Call(READS, lambda: store.totals("t")),
         "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
-        "outbox.oldest": Call(READS, lambda: outbox.oldest(["t"], 1)),
-        "outbox.told": Call(WRITES, lambda: outbox.told("t", "1-0")),
+        "outbox.read": Call(READS, lambda: outbox.read(["t"], 1)),
+        "outbox.acknowledge": Call(WRITES, lambda: outbox.acknowledge("t", "1-0")),
     }
 
 

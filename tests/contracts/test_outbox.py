@@ -28,7 +28,7 @@ def test_a_change_waits_with_what_was_before(engine: Engine) -> None:
     record(engine, quiz(1, 8))
     record(engine, quiz(2, 8, cohort="c-2"))
     record(engine, quiz(3, 0, cohort=""))
-    noted = engine.outbox.oldest(["t"], 10)["t"]
+    noted = engine.outbox.read(["t"], 10)["t"]
     assert [each.changes for each in noted] == [
         [Change("s-1", "c-1", 1, TODAY, 240_000, -1)],
         [Change("s-1", "c-2", 3, TODAY, 160_000, 240_000)],
@@ -42,13 +42,13 @@ def test_what_was_told_is_struck_off(engine: Engine) -> None:
         record(engine, quiz(number, number))
     record(engine, quiz(1, 8), tenant="u")
     assert engine.outbox.entries(["t", "u", "v"]) == {"t": 3, "u": 1}
-    first, _, third = engine.outbox.oldest(["t"], 10)["t"]
-    assert engine.outbox.oldest(["t"], 1)["t"] == [first]
-    engine.outbox.told("t", first.entry_id)
+    first, _, third = engine.outbox.read(["t"], 10)["t"]
+    assert engine.outbox.read(["t"], 1)["t"] == [first]
+    engine.outbox.acknowledge("t", first.entry_id)
     assert engine.outbox.entries(["t", "u"]) == {"t": 2, "u": 1}
-    engine.outbox.told("t", third.entry_id)
+    engine.outbox.acknowledge("t", third.entry_id)
     assert engine.outbox.entries(["t", "u"]) == {"u": 1}
-    assert engine.outbox.oldest(["t"], 10) == {}
+    assert engine.outbox.read(["t"], 10) == {}
 
 
 def test_a_score_that_was_not_kept_changes_nothing(engine: Engine) -> None:
