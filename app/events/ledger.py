@@ -29,7 +29,7 @@ _DEAD_LETTERS = "dead-letters:"
 KEPT_SECONDS = 365 * 86_400
 
 
-class Displaced(EngineError):
+class PositionConflict(EngineError):
     """The source is not what or where the caller believes.
 
     Its topic was made anew, another took its records, or the server lost what it was told last.
@@ -47,7 +47,7 @@ class OverQuota(EngineError):
         return f"{sum(self.too_many)} events are beyond their tenants' quotas"
 
 
-class Move(NamedTuple):
+class OffsetAdvance(NamedTuple):
     """A partition's position before (None: nowhere yet) and after some records were taken from it."""
 
     before: Offset | None
@@ -123,24 +123,24 @@ class Ledger:
         bulk: Chunk | None = None,
         source: str = "",
         topic_id: TopicId = NO_ID,
-        moves: Mapping[Partition, Move] | None = None,
+        advances: Mapping[Partition, OffsetAdvance] | None = None,
         uses: Sequence[Use] = (),
     ) -> Accepted:
         """Take records over: those of the chunk and of the one for the bulk lane, and those that became letters.
 
-        ``moves`` says how the positions of the source change, ``uses`` what its events take of quotas, each of another tenant
+        ``advances`` says how the positions of the source change, ``uses`` what its events take of quotas, each of another tenant
         or minute.
 
-        Raises Displaced, and takes nothing, where the source is another topic, or a position is not what its move says,
+        Raises PositionConflict, and takes nothing, where the source is another topic, or a position is not what its advance says,
         and OverQuota where a tenant has too many.
         """
-        moves = moves or {}
+        advances = advances or {}
         chunks = [(each, uuid4().hex) if each and each.records else (None, "") for each in (chunk, bulk)]
         arguments: list[Any] = [sum(len(each.records) for each, _ in chunks if each) + len(letters)]
         for each, chunk_id in chunks:
             arguments += [encode_chunk(each) if each else b"", chunk_id]
-        arguments += [len(moves), topic_id, MINUTE_KEPT_SECONDS]
-        for partition, (before, after) in moves.items():
+        arguments += [len(advances), topic_id, MINUTE_KEPT_SECONDS]
+        for partition, (before, after) in advances.items():
             arguments += [partition, "" if before is None else before, after]
         for use in uses:
             arguments += [use.tenant, use.quota, use.new, use.counted]
@@ -150,7 +150,7 @@ class Ledger:
         with translated_errors():
             reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
-            raise Displaced("the topic was made anew, or taken further by another, or its position was lost")
+            raise PositionConflict("the topic was made anew, or taken further by another, or its position was lost")
         if reply[0] < 0:
             raise OverQuota(reply[1:])
         (_, ordinary_id), (_, bulk_id) = chunks
@@ -183,7 +183,7 @@ class Ledger:
             ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *besides])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
-    def has(self, chunk_id: ChunkId) -> bool:
+    def is_in_flight(self, chunk_id: ChunkId) -> bool:
         """Whether a chunk is in flight."""
         with translated_errors():
             return bool(self._redis.hexists(self._chunks, chunk_id))

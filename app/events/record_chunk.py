@@ -46,7 +46,7 @@ def record_chunk(
     found, failed = _evidence(begun, store.retention_days)
     tenants = {each.tenant_id for each in found.values()}
     store.begin_chunk(tenants, chunk_id)
-    if not ledger.has(
+    if not ledger.is_in_flight(
         chunk_id
     ):  # asked in this order: whatever crash of Redis takes the chunk back now takes its beginning, too
         return []

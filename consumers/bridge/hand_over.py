@@ -16,7 +16,7 @@ from app.bootstrap import Engine
 from app.events.chunk import SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event
 from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
-from app.events.ledger import Accepted, Move, OverQuota
+from app.events.ledger import Accepted, OffsetAdvance, OverQuota
 from app.events.positions import Partition, TopicId
 from consumers.bridge.validation import Validated
 from consumers.kafka.clients import headers_of
@@ -59,7 +59,7 @@ class HandOver:
         found: Validated,
         source: str,
         topic_id: TopicId,
-        moves: Mapping[Partition, Move],
+        advances: Mapping[Partition, OffsetAdvance],
         bulk_tenants: Container[str] = (),
     ) -> Taken:
         """Hand over what was found, the events of some tenants in the bulk lane.
@@ -78,7 +78,7 @@ class HandOver:
             letters = found.letters + [_letter(found, index, reason) for index, reason in sorted(beyond.items())]
             try:
                 accepted = self._ledger.accept(
-                    chunk, letters, bulk=bulk, source=source, topic_id=topic_id, moves=moves, uses=uses
+                    chunk, letters, bulk=bulk, source=source, topic_id=topic_id, advances=advances, uses=uses
                 )
             except OverQuota as error:  # again, if meanwhile others took what was left: each time fewer are new
                 for use, share, excess in zip(uses, shares.values(), error.too_many, strict=True):

@@ -28,7 +28,7 @@ from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.chunk import split
 from app.events.fair_share import FairShare
-from app.events.ledger import ChunkId, Depths, Displaced
+from app.events.ledger import ChunkId, Depths, PositionConflict
 from app.events.poison_guard import PoisonGuard
 from app.events.positions import Offset, Partition
 from consumers.bridge.commits import Commits
@@ -148,8 +148,8 @@ class Bridge:
     def _take(self, read: Sequence[Message], ends: Mapping[Partition, Offset]) -> bool:
         """Hand records over to the ledger and send the task. False if they are to be read again, or the bridge was stopped."""
         messages = [each for each in read if self._partitions.is_next(each)]
-        source, moves = self._partitions.source, self._partitions.moves(messages, ends)
-        if not moves:
+        source, advances = self._partitions.source, self._partitions.advances(messages, ends)
+        if not advances:
             return True
         with timed("sort"):
             found = validate_records(messages, self._topic, self._engine.clock())
@@ -163,16 +163,16 @@ class Bridge:
         def accept() -> None:
             nonlocal taken
             with timed("accept"):
-                taken = self._hand_over.take(found, source, self._partitions.topic_id, moves, bulk_tenants)
+                taken = self._hand_over.take(found, source, self._partitions.topic_id, advances, bulk_tenants)
 
         try:
             if not self._insist(accept) or taken is None:
                 return False
-        except Displaced as error:
+        except PositionConflict as error:
             _log.warning("%s; reading on from where the ledger says", error)
             self._partitions.rewind()
             return False
-        self._partitions.moved(moves)
+        self._partitions.advanced(advances)
         self._guard.took(*found.counts(self._partitions.admitted))
         self._heartbeat.count(len(messages), taken.letters)
         REJECTED.inc(taken.letters)

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.events.ledger import Move
+from app.events.ledger import OffsetAdvance
 from app.events.positions import NO_ID, Offset, Partition, TopicId
 from consumers.bridge.take_up import TakeUp
 from consumers.kafka.clients import place
@@ -60,7 +60,7 @@ class Partitions:
             self.unknown.add(partition)
         return partition not in self.unknown
 
-    def moves(self, messages: Sequence[Message], ends: Mapping[Partition, Offset]) -> dict[Partition, Move]:
+    def advances(self, messages: Sequence[Message], ends: Mapping[Partition, Offset]) -> dict[Partition, OffsetAdvance]:
         """How taking these records moves the positions. ``ends`` are of partitions that were read to their end.
 
         Before it may be what is no record: markers of transactions, those that were aborted, or what was compacted away.
@@ -70,12 +70,12 @@ class Partitions:
             before = self.positions.get(partition)
             if before is not None and partition not in self.unknown and end > reached.get(partition, before):
                 reached[partition] = end
-        return {partition: Move(self.positions[partition], end) for partition, end in reached.items()}
+        return {partition: OffsetAdvance(self.positions[partition], end) for partition, end in reached.items()}
 
-    def moved(self, moves: Mapping[Partition, Move]) -> None:
+    def advanced(self, advances: Mapping[Partition, OffsetAdvance]) -> None:
         """The ledger took the records."""
-        for partition in moves.keys() & self.positions.keys():  # some may have gone to another bridge meanwhile
-            self.positions[partition] = moves[partition].after
+        for partition in advances.keys() & self.positions.keys():  # some may have gone to another bridge meanwhile
+            self.positions[partition] = advances[partition].after
 
     def find(self) -> None:
         """Learn from the ledger where the unknown ones are, and read on from there.

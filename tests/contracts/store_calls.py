@@ -67,7 +67,7 @@ def _events(engine: Engine) -> dict[str, Call]:
         "ledger.begin": Call(GROWS, lambda: ledger.begin(chunks[0], Attempt("task", 0))),
         "ledger.finish": Call(WRITES, lambda: ledger.finish(chunks.pop(), chunks=[CHUNK], letters=[LETTER])),
         "ledger.claim_overdue": Call(GROWS, lambda: ledger.claim_overdue(0, 1)),
-        "ledger.has": Call(READS, lambda: ledger.has(chunks[0])),
+        "ledger.is_in_flight": Call(READS, lambda: ledger.is_in_flight(chunks[0])),
         "ledger.in_flight": Call(READS, ledger.in_flight),
         "ledger.depths": Call(READS, ledger.depths),
         "ledger.counts": Call(READS, ledger.counts),

@@ -10,7 +10,7 @@ from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
 from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use, minute_key
-from app.events.ledger import Accepted, Attempt, Depths, Displaced, Move, OverQuota
+from app.events.ledger import Accepted, Attempt, Depths, OffsetAdvance, OverQuota, PositionConflict
 from tests.conftest import NOW
 from tests.stack import wait_for
 
@@ -25,13 +25,15 @@ def letter(offset: int = 3) -> Letter:
     return address(invalid_event(record.value, InvalidInput("", "not JSON in UTF-8"), NOW), "mastery.events", record, b"k")
 
 
-def accept(engine: Engine, *moves: tuple[int, Move], chunk: Chunk = CHUNK, letters: tuple[Letter, ...] = ()) -> Accepted:
-    return engine.ledger.accept(chunk, letters, source=SOURCE, moves=dict(moves))
+def accept(
+    engine: Engine, *advances: tuple[int, OffsetAdvance], chunk: Chunk = CHUNK, letters: tuple[Letter, ...] = ()
+) -> Accepted:
+    return engine.ledger.accept(chunk, letters, source=SOURCE, advances=dict(advances))
 
 
 def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None:
     """The chunk is in flight, its letters wait, the position is behind them, all are counted."""
-    accepted = accept(engine, (0, Move(None, 4)), (1, Move(None, 9)), letters=(letter(),))
+    accepted = accept(engine, (0, OffsetAdvance(None, 4)), (1, OffsetAdvance(None, 9)), letters=(letter(),))
     assert accepted.depths == Depths(ordinary=1, bulk=0)
     assert engine.positions.of(SOURCE).offsets == {0: 4, 1: 9}
     assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
@@ -43,23 +45,25 @@ def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None
 @pytest.mark.parametrize("believed", [None, 3, 5])
 def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: int | None) -> None:
     """A bridge that believes the source to be elsewhere is told, and nothing changes, not even for its other partitions."""
-    accept(engine, (0, Move(None, 4)))
-    with pytest.raises(Displaced):
-        accept(engine, (1, Move(None, 2)), (0, Move(believed, 8)), letters=(letter(),))
+    accept(engine, (0, OffsetAdvance(None, 4)))
+    with pytest.raises(PositionConflict):
+        accept(engine, (1, OffsetAdvance(None, 2)), (0, OffsetAdvance(believed, 8)), letters=(letter(),))
     assert engine.positions.of(SOURCE).offsets == {0: 4}
     assert engine.ledger.counts() == (3, {}, 1)
 
 
 def test_only_invalid_records_make_no_chunk(engine: Engine) -> None:
     """There is no task to be sent."""
-    accepted = accept(engine, (0, Move(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),))
+    accepted = accept(engine, (0, OffsetAdvance(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),))
     assert accepted == Accepted(None, None, Depths(0, 0))
 
 
 def test_a_read_enters_in_two_lanes_at_once(engine: Engine) -> None:
     """As a chunk each, with one move of the position; the bulk lane is known until its chunk is finished."""
     bulk = CHUNK._replace(records=RECORDS[1:])
-    accepted = engine.ledger.accept(CHUNK._replace(records=RECORDS[:1]), bulk=bulk, source=SOURCE, moves={0: Move(None, 3)})
+    accepted = engine.ledger.accept(
+        CHUNK._replace(records=RECORDS[:1]), bulk=bulk, source=SOURCE, advances={0: OffsetAdvance(None, 3)}
+    )
     ids = [str(accepted.chunk_id), str(accepted.bulk_id)]
     assert accepted.depths == engine.ledger.depths() == Depths(ordinary=1, bulk=1)
     assert engine.ledger.claim_overdue(0, 10) == ids[:1]
@@ -157,37 +161,41 @@ def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
 def test_the_last_letter_is_told(engine: Engine) -> None:
     """What was taken before it may be committed when it is delivered."""
     assert engine.ledger.last_letter() is None
-    accept(engine, (0, Move(None, 4)), letters=(letter(1), letter(2)))
+    accept(engine, (0, OffsetAdvance(None, 4)), letters=(letter(1), letter(2)))
     assert engine.ledger.last_letter() == engine.ledger.waiting_letters(10)[-1].entry_id
 
 
 MINUTE = int(NOW.timestamp()) // 60
 
 
-def accept_uses(engine: Engine, *uses: Use, move: Move | None = None) -> Accepted:
-    return engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, moves={0: move} if move else {}, uses=uses)
+def accept_uses(engine: Engine, *uses: Use, advance: OffsetAdvance | None = None) -> Accepted:
+    return engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, advances={0: advance} if advance else {}, uses=uses)
 
 
 def test_events_beyond_a_quota_are_told_and_nothing_is_taken(engine: Engine) -> None:
-    """Of each tenant and minute how many are too many: no position moves, nothing is counted, so the rest has its room."""
+    """Of each tenant and minute how many are too many: no position advances, nothing is counted, so the rest has its room."""
     accept_uses(engine, Use("a", MINUTE, 5, 4, 0))
     with pytest.raises(OverQuota) as refused:
         accept_uses(
-            engine, Use("a", MINUTE, 5, 3, 0), Use("a", MINUTE + 1, 5, 3, 0), Use("b", MINUTE, 2, 9, 0), move=Move(None, 4)
+            engine,
+            Use("a", MINUTE, 5, 3, 0),
+            Use("a", MINUTE + 1, 5, 3, 0),
+            Use("b", MINUTE, 2, 9, 0),
+            advance=OffsetAdvance(None, 4),
         )
     assert refused.value.too_many == [2, 0, 7]
     assert engine.positions.of(SOURCE).offsets == {}
     assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
-    accept_uses(engine, Use("a", MINUTE, 5, 1, 0), Use("b", MINUTE, 2, 2, 0), move=Move(None, 4))
+    accept_uses(engine, Use("a", MINUTE, 5, 1, 0), Use("b", MINUTE, 2, 2, 0), advance=OffsetAdvance(None, 4))
     assert engine.ledger.counts().records == 8
 
 
 def test_what_is_read_again_is_counted_once(engine: Engine) -> None:
     """A bridge that does not know that its records were taken is told so, and their minute keeps its room."""
-    accept_uses(engine, Use("a", MINUTE, 5, 4, 0), move=Move(None, 4))
-    with pytest.raises(Displaced):
-        accept_uses(engine, Use("a", MINUTE, 5, 4, 0), move=Move(None, 4))
-    accept_uses(engine, Use("a", MINUTE, 5, 1, 0), move=Move(4, 8))
+    accept_uses(engine, Use("a", MINUTE, 5, 4, 0), advance=OffsetAdvance(None, 4))
+    with pytest.raises(PositionConflict):
+        accept_uses(engine, Use("a", MINUTE, 5, 4, 0), advance=OffsetAdvance(None, 4))
+    accept_uses(engine, Use("a", MINUTE, 5, 1, 0), advance=OffsetAdvance(4, 8))
 
 
 def test_both_doors_share_a_quota(engine: Engine) -> None:

@@ -3,7 +3,7 @@
 from app.bootstrap import Engine
 from app.events.chunk import Chunk, SourceRecord
 from app.events.handled_letters import Handled, HandledLetters, Place
-from app.events.ledger import Accepted, Displaced, Move
+from app.events.ledger import Accepted, OffsetAdvance, PositionConflict
 from app.events.positions import NO_ID, Beginning, Progress, Start
 from tests.conftest import NOW
 
@@ -17,10 +17,10 @@ def begin(
     return engine.positions.begin(SOURCE, topic_id, begun, starts, former=former, is_loss=is_loss)
 
 
-def accept(engine: Engine, topic_id: str, move: Move) -> Accepted | None:
+def accept(engine: Engine, topic_id: str, advance: OffsetAdvance) -> Accepted | None:
     try:
-        return engine.ledger.accept(CHUNK, source=SOURCE, topic_id=topic_id, moves={0: move})
-    except Displaced:
+        return engine.ledger.accept(CHUNK, source=SOURCE, topic_id=topic_id, advances={0: advance})
+    except PositionConflict:
         return None
 
 
@@ -35,9 +35,9 @@ def test_a_topic_is_begun_with_its_id_and_where_its_partitions_are_read_from(eng
     """And is refused from then on to whoever means another of the same name."""
     assert begin(engine, "a", Start(0, None, 7), Start(1, None, 0))
     assert engine.positions.of(SOURCE) == Progress("a", Beginning.FIRST, {0: 7, 1: 0}, {})
-    assert accept(engine, "b", Move(7, 8)) is None
-    assert accept(engine, NO_ID, Move(7, 8)) is None
-    assert accept(engine, "a", Move(7, 8)) is not None
+    assert accept(engine, "b", OffsetAdvance(7, 8)) is None
+    assert accept(engine, NO_ID, OffsetAdvance(7, 8)) is None
+    assert accept(engine, "a", OffsetAdvance(7, 8)) is not None
     assert engine.positions.of(SOURCE).offsets == {0: 8, 1: 0}
 
 
@@ -61,7 +61,7 @@ def test_of_a_topic_that_was_made_anew_nothing_former_stays(engine: Engine) -> N
 def test_a_position_that_moved_meanwhile_is_left(engine: Engine) -> None:
     """Another bridge had the partition, and went on; what it took is not lost either."""
     begin(engine, "a", Start(0, None, 7))
-    accept(engine, "a", Move(7, 8))
+    accept(engine, "a", OffsetAdvance(7, 8))
     assert begin(engine, "a", Start(0, 7, 20, lost=13), former="a")
     assert engine.positions.of(SOURCE).offsets == {0: 8}
     assert engine.losses.known().records == 0
@@ -69,7 +69,7 @@ def test_a_position_that_moved_meanwhile_is_left(engine: Engine) -> None:
 
 def test_what_the_version_before_noted_is_taken_over(engine: Engine) -> None:
     """It knew no ids: the positions stay."""
-    accept(engine, NO_ID, Move(None, 5))
+    accept(engine, NO_ID, OffsetAdvance(None, 5))
     assert engine.positions.of(SOURCE).is_known
     assert engine.positions.of(SOURCE).is_of("a")
     assert begin(engine, "a")

@@ -13,7 +13,7 @@ import redis
 from app.bootstrap import Engine
 from app.config.quotas import Quotas
 from app.errors import DependencyUnavailable
-from app.events.ledger import Ledger, Move
+from app.events.ledger import Ledger, OffsetAdvance
 from app.mastery.evidence import QUIZ
 from app.mastery.store import MasteryStore
 from tests.contracts.test_ledger import CHUNK, SOURCE, letter
@@ -52,7 +52,9 @@ def test_evidence_is_merged_whole_or_not_at_all(engine: Engine, command: str) ->
 def test_records_are_taken_over_whole_or_not_at_all(engine: Engine, command: str) -> None:
     """Neither position nor chunk nor letter: the bridge tries again, and all is taken."""
     with user_without(engine, command) as client, pytest.raises(DependencyUnavailable, match="redis"):
-        Ledger(client, engine.settings.key_prefix).accept(CHUNK, (letter(),), source=SOURCE, moves={0: Move(None, 4)})
+        Ledger(client, engine.settings.key_prefix).accept(
+            CHUNK, (letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)}
+        )
     assert ({}, 0, 0) == (engine.positions.of(SOURCE).offsets, engine.ledger.in_flight(), engine.ledger.letters_waiting())
-    engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, moves={0: Move(None, 4)})
+    engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)})
     assert (1, 1) == (engine.ledger.in_flight(), engine.ledger.letters_waiting())
