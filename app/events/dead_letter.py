@@ -45,7 +45,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     retry_count: int
 
 
-class Letter(msgspec.Struct, frozen=True, array_like=True):
+class OutgoingDeadLetter(msgspec.Struct, frozen=True, array_like=True):
     """A dead letter ready to be sent: Kafka key, value and headers. It waits in Redis until it is delivered."""
 
     error_type: ErrorType
@@ -64,7 +64,7 @@ def failed_event(value: bytes, error_type: ErrorType, message: str, failed_at: d
     return _dead_letter(value, error_type, message, failed_at, retry_count)
 
 
-def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | None) -> Letter:
+def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | None) -> OutgoingDeadLetter:
     """The letter with the key and the place of its source record."""
     headers = [
         (TOPIC, topic),
@@ -76,7 +76,7 @@ def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | N
     ]
     if record.traceparent:
         headers.append((TRACE, record.traceparent))
-    return Letter(letter.error_type, key[:MAX_KEY_BYTES] if key else key, msgspec.json.encode(letter), headers)
+    return OutgoingDeadLetter(letter.error_type, key[:MAX_KEY_BYTES] if key else key, msgspec.json.encode(letter), headers)
 
 
 def _letter_id(topic: str, record: SourceRecord) -> str:

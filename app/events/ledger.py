@@ -15,7 +15,7 @@ import redis
 
 from app.errors import EngineError
 from app.events.chunk import Chunk, decode_chunk, encode_chunk
-from app.events.dead_letter import ErrorType, Letter
+from app.events.dead_letter import ErrorType, OutgoingDeadLetter
 from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
 from app.events.event_quota import Use, minute_key
 from app.events.positions import NO_ID, Offset, Partition, TopicId, positions_key
@@ -23,7 +23,7 @@ from app.storage.redis_client import load_script, next_id, translated_errors
 
 ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
 
-_letter = msgspec.msgpack.Decoder(Letter)
+_letter = msgspec.msgpack.Decoder(OutgoingDeadLetter)
 _DEAD_LETTERS = "dead-letters:"
 # The end of a log that no letter came to for a year: the topic is gone. Without it the whole topic would be looked through.
 KEPT_SECONDS = 365 * 86_400
@@ -87,7 +87,7 @@ class WaitingLetter(NamedTuple):
     """A dead letter that waits to be delivered, and the id of its entry."""
 
     entry_id: str
-    letter: Letter
+    letter: OutgoingDeadLetter
 
 
 class Counts(NamedTuple):
@@ -118,7 +118,7 @@ class Ledger:
     def accept(
         self,
         chunk: Chunk,
-        letters: Sequence[Letter] = (),
+        letters: Sequence[OutgoingDeadLetter] = (),
         *,
         bulk: Chunk | None = None,
         source: str = "",
@@ -163,7 +163,9 @@ class Ledger:
             reply = cast("list[Any]", self._begin(keys, [chunk_id, *attempt]))
         return Begun(decode_chunk(reply[0]), reply[1]) if reply else None
 
-    def finish(self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[Letter] = ()) -> list[ChunkId]:
+    def finish(
+        self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[OutgoingDeadLetter] = ()
+    ) -> list[ChunkId]:
         """End a chunk; what could not be recorded goes on as new chunks, whose ids are returned, or as dead letters."""
         keys = [self._chunks, self._due, self._attempts, self._counters, self._letters, self._bulk]
         successors = [(uuid4().hex, encode_chunk(chunk)) for chunk in chunks]
@@ -263,7 +265,7 @@ def _depths(in_flight: int, bulk: int) -> Depths:
     return Depths(in_flight - bulk, bulk)
 
 
-def _pairs(letters: Sequence[Letter]) -> list[Any]:
+def _pairs(letters: Sequence[OutgoingDeadLetter]) -> list[Any]:
     return [part for letter in letters for part in (letter.error_type.value, msgspec.msgpack.encode(letter))]
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from app.clock import day_number
 from app.errors import UnexpectedFailure
 from app.events.chunk import Chunk
-from app.events.dead_letter import ErrorType, Letter, address, failed_event
+from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
 from app.events.event import decode_event
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, evidence, record_evidence
@@ -73,7 +73,7 @@ def record_chunk(
 
 def _letters_beyond_quota(
     chunk: Chunk, found: Mapping[int, Evidence], reasons: Mapping[int, str], now: datetime, retries: int
-) -> list[Letter]:
+) -> list[OutgoingDeadLetter]:
     if reasons:
         tenants = sorted({found[index].tenant_id for index in reasons})
         _log.warning("to the dead letters: %d events for which %s has no room", len(reasons), ", ".join(tenants))
@@ -97,7 +97,9 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
     return found, failed
 
 
-def _letter(chunk: Chunk, index: int, found: Mapping[int, Evidence], reason: str, now: datetime, retries: int) -> Letter:
+def _letter(
+    chunk: Chunk, index: int, found: Mapping[int, Evidence], reason: str, now: datetime, retries: int
+) -> OutgoingDeadLetter:
     """The letter of one of the chunk's records."""
     record, whose = chunk.records[index], found.get(index)
     key = f"{whose.tenant_id}/{whose.student_id}".encode() if whose else None

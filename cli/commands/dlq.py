@@ -24,7 +24,7 @@ from cli.commands.operator_audit import write_dead_letter_entry, write_dead_lett
 from cli.stack.running_stack import settings_of_running_stack
 from consumers.dead_letters.purge import delete_beginnings, plan_purge
 from consumers.dead_letters.reader import DeadLetterTopic
-from consumers.dead_letters.record import LetterFilter, StoredLetter, parse_moment, parse_place
+from consumers.dead_letters.record import LetterFilter, StoredDeadLetter, parse_moment, parse_place
 from consumers.dead_letters.replay import LagLimiter, Replay, ReplayOutcome, Sources
 from consumers.kafka.clients import producer
 from consumers.kafka.record_reader import RecordReader
@@ -46,7 +46,7 @@ class Session:
     handled: Mapping[Place, Handled]
     tenants: set[str | None] = field(default_factory=set)  # those of the letters that were read
 
-    def letters(self) -> Iterator[StoredLetter]:
+    def letters(self) -> Iterator[StoredDeadLetter]:
         """All that there are now."""
         for letter in self.topic.letters():
             self.tenants.add(letter.tenant)
@@ -242,23 +242,23 @@ def _parsed(places: Sequence[str]) -> list[Place]:
     return list(dict.fromkeys(map(parse_place, places)))
 
 
-def _add_all(newest: Newest, letters: Sequence[StoredLetter]) -> None:
+def _add_all(newest: Newest, letters: Sequence[StoredDeadLetter]) -> None:
     for letter in letters:
         newest.add(letter)
 
 
-def _noting(tenants: dict[Place, str | None], letters: Iterable[StoredLetter]) -> Iterator[StoredLetter]:
+def _noting(tenants: dict[Place, str | None], letters: Iterable[StoredDeadLetter]) -> Iterator[StoredDeadLetter]:
     for letter in letters:
         tenants[letter.place] = letter.tenant
         yield letter
 
 
-def _mark_replayed(session: Session, tenants: list[str | None], letters: Sequence[StoredLetter]) -> None:
+def _mark_replayed(session: Session, tenants: list[str | None], letters: Sequence[StoredDeadLetter]) -> None:
     tenants += (letter.tenant for letter in letters)
     session.mark([letter.place for letter in letters], Handled.REPLAYED)
 
 
-def _say_refused(console: Console, letter: StoredLetter, reason: str) -> None:
+def _say_refused(console: Console, letter: StoredDeadLetter, reason: str) -> None:
     _say(console, f"{letter.place} cannot be replayed: {printable(reason)}")
 
 

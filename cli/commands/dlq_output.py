@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.events.handled_letters import Handled, Place
-from consumers.dead_letters.record import StoredLetter
+from consumers.dead_letters.record import StoredDeadLetter
 
 MAX_MESSAGE = 200  # characters: the engine's own messages are no longer
 UNREADABLE = "unreadable"
@@ -43,7 +43,7 @@ class Newest:
         self._limit = limit
         self._heap: list[tuple[str, Place, Row]] = []
 
-    def add(self, letter: StoredLetter, handled: Handled | None = None) -> None:
+    def add(self, letter: StoredDeadLetter, handled: Handled | None = None) -> None:
         """Take a letter into account."""
         self.count += 1
         made = row(letter, handled)
@@ -56,18 +56,18 @@ class Newest:
         return [made for *_, made in sorted(self._heap, reverse=True)]
 
 
-def row(letter: StoredLetter, handled: Handled | None) -> Row:
+def row(letter: StoredDeadLetter, handled: Handled | None) -> Row:
     """The row of a letter."""
-    contents = letter.contents
+    body = letter.body
     return Row(
         place=str(letter.place),
-        failed_at=contents.failed_at.astimezone(UTC).isoformat(sep=" ", timespec="seconds") if contents else None,
-        reason=contents.error_type.value if contents else UNREADABLE,
+        failed_at=body.failed_at.astimezone(UTC).isoformat(sep=" ", timespec="seconds") if body else None,
+        reason=body.error_type.value if body else UNREADABLE,
         tenant=letter.tenant,
-        event_type=contents.original_event_type if contents else None,
+        event_type=body.original_event_type if body else None,
         replays=letter.replays,
         handled=handled,
-        message=(contents.error_message if contents else letter.unreadable)[:MAX_MESSAGE],
+        message=(body.error_message if body else letter.unreadable)[:MAX_MESSAGE],
     )
 
 
@@ -90,7 +90,7 @@ def table(rows: Iterable[Row], *, handled: bool) -> Table:
     return made
 
 
-def everything(letter: StoredLetter, handled: Handled | None) -> str:
+def everything(letter: StoredDeadLetter, handled: Handled | None) -> str:
     """One letter as indented JSON: where it is, what Kafka carries beside it, and its value as it is."""
     shown: dict[str, object] = {
         "place": str(letter.place),
@@ -101,7 +101,7 @@ def everything(letter: StoredLetter, handled: Handled | None) -> str:
         "handled": handled,
         "headers": {name: _text(value) for name, value in letter.headers.items()},
     }
-    if letter.contents is None:
+    if letter.body is None:
         shown |= {"unreadable": letter.unreadable, "value": _text(letter.value)}
     else:
         shown["letter"] = msgspec.Raw(letter.value or b"")

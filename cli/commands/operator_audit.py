@@ -12,7 +12,7 @@ import msgspec
 from app.audit.entry import OPERATOR, OPERATORS, Actor, Channel, Details, SystemAction, entry
 from app.bootstrap import Engine
 from app.identifiers import Identifier
-from consumers.dead_letters.record import StoredLetter
+from consumers.dead_letters.record import StoredDeadLetter
 
 
 class _Event(msgspec.Struct):
@@ -50,7 +50,7 @@ def write_dead_letters_entry(
         write_entry(engine, action, trail=tenant or OPERATORS, details={"letters": letters, **(details or {})})
 
 
-def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: StoredLetter) -> None:
+def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: StoredDeadLetter) -> None:
     """An entry about one letter, with the student that it names."""
     tenant = letter.tenant if letter.tenant in engine.mastery.tenants() else None
     students = _students(letter) if tenant else ()
@@ -71,10 +71,10 @@ def _run_id() -> str:
     return str(uuid4())
 
 
-def _students(letter: StoredLetter) -> list[str]:
-    if letter.contents is None:
+def _students(letter: StoredDeadLetter) -> list[str]:
+    if letter.body is None:
         return []
     try:
-        return [_event.decode(letter.contents.original_payload).student_id]
+        return [_event.decode(letter.body.original_payload).student_id]
     except (msgspec.DecodeError, RecursionError):  # no event, or one without a student
         return []

@@ -14,7 +14,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from app.bootstrap import Engine
 from app.events.chunk import SourceRecord
-from app.events.dead_letter import ErrorType, Letter, address, failed_event
+from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
 from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
 from app.events.ledger import Accepted, OffsetAdvance, OverQuota
 from app.events.positions import Partition, TopicId
@@ -131,7 +131,7 @@ def _moment(minute: int) -> str:
     return datetime.fromtimestamp(minute * MINUTE_SECONDS, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def _letter(found: Validated, index: int, reason: str) -> Letter:
+def _letter(found: Validated, index: int, reason: str) -> OutgoingDeadLetter:
     chunk, key = found.chunk, found.messages[index].key()
     letter = failed_event(chunk.records[index].value, ErrorType.PROCESSING, reason, chunk.accepted_at, retry_count=0)
     return address(letter, chunk.source, chunk.records[index], key if isinstance(key, bytes) else None)

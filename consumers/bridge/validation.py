@@ -9,7 +9,7 @@ from confluent_kafka import Message
 
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
-from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, Letter, address, failed_event, invalid_event
+from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, OutgoingDeadLetter, address, failed_event, invalid_event
 from app.events.event import decode_event
 from app.events.positions import Offset, Partition
 from app.logs import frames
@@ -29,7 +29,7 @@ class Validated(NamedTuple):
 
     chunk: Chunk
     rejected: list[SourceRecord]
-    letters: list[Letter]
+    letters: list[OutgoingDeadLetter]
     tenants: list[str]
     messages: list[Message]
 
@@ -47,7 +47,7 @@ def validate_records(messages: Sequence[Message], topic: str, now: datetime) -> 
     """Validate the records, each as of now."""
     records: list[SourceRecord] = []
     rejected: list[SourceRecord] = []
-    letters: list[Letter] = []
+    letters: list[OutgoingDeadLetter] = []
     tenants: list[str] = []
     valid: list[Message] = []
     for message in messages:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from app.events.handled_letters import Place
-from consumers.dead_letters.record import LetterFilter, StoredLetter
+from consumers.dead_letters.record import LetterFilter, StoredDeadLetter
 from consumers.kafka.clients import connection
 from consumers.kafka.record_reader import Bounds
 
@@ -32,7 +32,7 @@ class PurgePlan(NamedTuple):
 
 
 def plan_purge(
-    letters: Iterable[StoredLetter], bounds: Mapping[int, Bounds], handled: Container[Place], meant: LetterFilter
+    letters: Iterable[StoredDeadLetter], bounds: Mapping[int, Bounds], handled: Container[Place], meant: LetterFilter
 ) -> PurgePlan:
     """What purging the letters that are meant comes to. ``letters`` are all that are within the bounds."""
     places: list[Place] = []

@@ -12,7 +12,7 @@ from app.config.settings import Settings
 from app.errors import NotFound
 from app.events.handled_letters import Place
 from app.events.positions import NO_ID
-from consumers.dead_letters.record import StoredLetter, read_letter
+from consumers.dead_letters.record import StoredDeadLetter, read_letter
 from consumers.kafka.clients import headers_of, place
 from consumers.kafka.record_reader import ANSWER_SECONDS, RecordReader
 from consumers.kafka.topic_ids import TopicIds, log_name
@@ -49,11 +49,11 @@ class DeadLetterTopic:
         """The first offset that each partition still has."""
         return {partition: bound.low for partition, bound in self.bounds.items()}
 
-    def letters(self) -> Iterator[StoredLetter]:
+    def letters(self) -> Iterator[StoredDeadLetter]:
         """All of them, readable or not."""
         return map(_stored, self._reader.records(self.name, self.bounds))
 
-    def letter(self, wanted: Place) -> StoredLetter:
+    def letter(self, wanted: Place) -> StoredDeadLetter:
         """The letter at a place. Raises NotFound."""
         message = self._reader.record(self.name, *wanted)
         if message is None:
@@ -61,7 +61,7 @@ class DeadLetterTopic:
         return _stored(message)
 
 
-def _stored(message: Message) -> StoredLetter:
+def _stored(message: Message) -> StoredDeadLetter:
     _, partition, offset = place(message)
     headers: dict[str, bytes | None] = {name: value.encode() for name, value in headers_of(message).items()}
     return read_letter(Place(partition, offset), _bytes(message.key()), _bytes(message.value()), headers)

@@ -21,7 +21,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 MOMENT_RULE = "must be ISO 8601, such as 2026-10-28T12:00Z, or a time ago, such as 90m, 2h or 3d"
 
 
-class Contents(DeadLetter, frozen=True):
+class DeadLetterBody(DeadLetter, frozen=True):
     """The value of a letter. Its payload stays the JSON text that it is: nothing is lost between a letter and its replay."""
 
     original_payload: msgspec.Raw
@@ -39,14 +39,14 @@ class Source(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class StoredLetter(NamedTuple):
-    """A record of the dead letter topic. Without ``contents`` it is no letter, and ``unreadable`` says why."""
+class StoredDeadLetter(NamedTuple):
+    """A record of the dead letter topic. Without ``body`` it is no letter, and ``unreadable`` says why."""
 
     place: Place
     key: bytes | None
     value: bytes | None
     headers: Headers
-    contents: Contents | None
+    body: DeadLetterBody | None
     unreadable: str
     tenant: str | None
     replays: int
@@ -63,7 +63,7 @@ class LetterFilter(NamedTuple):
     until: datetime | None = None  # not included
     places: frozenset[Place] = frozenset()
 
-    def matches(self, letter: StoredLetter) -> bool:
+    def matches(self, letter: StoredDeadLetter) -> bool:
         """Whether this letter is meant."""
         if self.places and letter.place not in self.places:
             return False
@@ -71,13 +71,13 @@ class LetterFilter(NamedTuple):
             return False
         if self.reason is None and self.since is None and self.until is None:
             return True
-        return letter.contents is not None and self._is_of(letter.contents)
+        return letter.body is not None and self._is_of(letter.body)
 
-    def _is_of(self, contents: Contents) -> bool:
+    def _is_of(self, body: DeadLetterBody) -> bool:
         return (
-            self.reason in {None, contents.error_type}
-            and (self.since is None or self.since <= contents.failed_at)
-            and (self.until is None or contents.failed_at < self.until)
+            self.reason in {None, body.error_type}
+            and (self.since is None or self.since <= body.failed_at)
+            and (self.until is None or body.failed_at < self.until)
         )
 
 
@@ -85,21 +85,21 @@ class _Event(msgspec.Struct):
     tenant_id: Identifier
 
 
-_contents = msgspec.json.Decoder(Contents)
+_body = msgspec.json.Decoder(DeadLetterBody)
 _event = msgspec.json.Decoder(_Event)
 
 
-def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: Headers) -> StoredLetter:
+def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: Headers) -> StoredDeadLetter:
     """The letter in a record, whatever is in it."""
-    contents, unreadable = _read_contents(value)
-    return StoredLetter(
+    body, unreadable = _read_body(value)
+    return StoredDeadLetter(
         place=place,
         key=key,
         value=value,
         headers=headers,
-        contents=contents,
+        body=body,
         unreadable=unreadable,
-        tenant=_tenant_of(contents, key),
+        tenant=_tenant_of(body, key),
         replays=_number(headers, REPLAYS) or 0,
         source=_source(headers),
         traceparent=headers.get(TRACE),
@@ -128,12 +128,12 @@ def parse_place(text: str) -> Place:
     return Place(int(found[1]), int(found[2]))
 
 
-def _read_contents(value: bytes | None) -> tuple[Contents | None, str]:
+def _read_body(value: bytes | None) -> tuple[DeadLetterBody | None, str]:
     if value is None:
         return None, "it has no value"
     try:
         value.decode()  # a payload that stays JSON text is otherwise not looked into
-        return _contents.decode(value), ""
+        return _body.decode(value), ""
     except msgspec.ValidationError as error:
         # Of what is wrong with a field only its name: its value may be anybody's.
         reason, _, path = str(error).partition(" - at `$.")
@@ -142,10 +142,10 @@ def _read_contents(value: bytes | None) -> tuple[Contents | None, str]:
         return None, "it is not JSON in UTF-8"
 
 
-def _tenant_of(contents: Contents | None, key: bytes | None) -> str | None:
-    if contents is not None:
+def _tenant_of(body: DeadLetterBody | None, key: bytes | None) -> str | None:
+    if body is not None:
         try:
-            return _event.decode(contents.original_payload).tenant_id
+            return _event.decode(body.original_payload).tenant_id
         except (msgspec.DecodeError, RecursionError):
             pass  # no event, or one without a tenant
     tenant, slash, _student = (key or b"").partition(b"/")

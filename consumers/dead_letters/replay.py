@@ -22,7 +22,7 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable, EngineError, InvalidInput
 from app.events.dead_letter import REPLAYS, TRACE, invalid_event
 from app.events.handled_letters import Place
-from consumers.dead_letters.record import Contents, StoredLetter
+from consumers.dead_letters.record import DeadLetterBody, StoredDeadLetter
 from consumers.kafka.clients import FLUSH_SECONDS
 from consumers.kafka.lag import Lag
 from consumers.kafka.paced_producer import CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, wait_for_progress
@@ -51,7 +51,7 @@ class Refused(EngineError):
 class Outgoing(NamedTuple):
     """A letter and what its source sent."""
 
-    letter: StoredLetter
+    letter: StoredDeadLetter
     key: bytes | None
     value: bytes
 
@@ -63,9 +63,9 @@ class Sources:
         self._reader = reader
         self._topic = topic
 
-    def outgoing(self, letter: StoredLetter, contents: Contents) -> Outgoing:
+    def outgoing(self, letter: StoredDeadLetter, body: DeadLetterBody) -> Outgoing:
         """A letter with the key and value of its source. Raises Refused when they are not to be had exactly."""
-        payload = bytes(contents.original_payload).strip()
+        payload = bytes(body.original_payload).strip()
         if payload.startswith(b"{"):
             return Outgoing(letter, letter.key, payload)
         source = letter.source
@@ -75,7 +75,7 @@ class Sources:
         if message is None:
             raise Refused(f"its payload may be cut or altered, and the source record {source} is not kept any more")
         key, value = message.key(), message.value()
-        if not isinstance(value, bytes) or not _agree(value, contents):
+        if not isinstance(value, bytes) or not _agree(value, body):
             raise Refused(f"its payload may be cut or altered, and the record at {source} is another one now")
         return Outgoing(letter, key if isinstance(key, bytes) else None, value)
 
@@ -95,8 +95,8 @@ class Replay:
         producer: Producer | None,
         sources: Sources,
         handled: Container[Place],
-        arrived: Callable[[Sequence[StoredLetter]], None],
-        refused: Callable[[StoredLetter, str], None],
+        arrived: Callable[[Sequence[StoredDeadLetter]], None],
+        refused: Callable[[StoredDeadLetter, str], None],
         max_replays: int,
         rate: int | None = None,
         hold_back: Callable[[int, int], None] = lambda _letters, _size: None,
@@ -115,7 +115,7 @@ class Replay:
         self._began = time.monotonic()
         self._sent = 0
 
-    def run(self, letters: Iterable[StoredLetter]) -> None:
+    def run(self, letters: Iterable[StoredDeadLetter]) -> None:
         """Replay those that can be. Raises DependencyUnavailable when Kafka or Redis does not take the next batch."""
         batch: list[Outgoing] = []
         for letter in letters:
@@ -126,21 +126,21 @@ class Replay:
                 batch = []
         self._deliver(batch)
 
-    def _judge(self, letter: StoredLetter) -> Outgoing | None:
+    def _judge(self, letter: StoredDeadLetter) -> Outgoing | None:
         if letter.place in self._handled:
             self.counts[ReplayOutcome.HANDLED] += 1
-        elif letter.contents is None:
+        elif letter.body is None:
             self.counts[ReplayOutcome.UNREADABLE] += 1
         elif letter.replays >= self._max_replays:
             self.counts[ReplayOutcome.OVER_LIMIT] += 1
         else:
             try:
-                return self._sources.outgoing(letter, letter.contents)
+                return self._sources.outgoing(letter, letter.body)
             except Refused as error:
                 self._refuse(letter, str(error))
         return None
 
-    def _refuse(self, letter: StoredLetter, reason: str) -> None:
+    def _refuse(self, letter: StoredDeadLetter, reason: str) -> None:
         self.counts[ReplayOutcome.REFUSED] += 1
         self._refused(letter, reason)
 
@@ -212,14 +212,14 @@ class LagLimiter:
         self._lag.close()
 
 
-def _headers(letter: StoredLetter) -> list[tuple[str, str | bytes | None]]:
+def _headers(letter: StoredDeadLetter) -> list[tuple[str, str | bytes | None]]:
     headers: list[tuple[str, str | bytes | None]] = [(REPLAYS, str(letter.replays + 1))]
     if letter.traceparent:
         headers.append((TRACE, letter.traceparent))
     return headers
 
 
-def _agree(value: bytes, contents: Contents) -> bool:
+def _agree(value: bytes, body: DeadLetterBody) -> bool:
     """Whether a letter of this value would have this payload. It would not where a topic was made anew with other records."""
-    payload = invalid_event(value, InvalidInput("", ""), contents.failed_at).original_payload
-    return bool(payload == msgspec.json.decode(contents.original_payload))
+    payload = invalid_event(value, InvalidInput("", ""), body.failed_at).original_payload
+    return bool(payload == msgspec.json.decode(body.original_payload))

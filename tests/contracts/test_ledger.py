@@ -8,7 +8,7 @@ from app.bootstrap import Engine
 from app.config.quotas import Quotas
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
-from app.events.dead_letter import ErrorType, Letter, address, failed_event, invalid_event
+from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event, invalid_event
 from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use, minute_key
 from app.events.ledger import Accepted, Attempt, Depths, OffsetAdvance, OverQuota, PositionConflict
 from tests.conftest import NOW
@@ -20,13 +20,13 @@ RECORDS = [SourceRecord(0, offset, b"{}") for offset in range(3)]
 CHUNK = Chunk("mastery.events", NOW, RECORDS)
 
 
-def letter(offset: int = 3) -> Letter:
+def letter(offset: int = 3) -> OutgoingDeadLetter:
     record = SourceRecord(0, offset, b"oops")
     return address(invalid_event(record.value, InvalidInput("", "not JSON in UTF-8"), NOW), "mastery.events", record, b"k")
 
 
 def accept(
-    engine: Engine, *advances: tuple[int, OffsetAdvance], chunk: Chunk = CHUNK, letters: tuple[Letter, ...] = ()
+    engine: Engine, *advances: tuple[int, OffsetAdvance], chunk: Chunk = CHUNK, letters: tuple[OutgoingDeadLetter, ...] = ()
 ) -> Accepted:
     return engine.ledger.accept(chunk, letters, source=SOURCE, advances=dict(advances))
 

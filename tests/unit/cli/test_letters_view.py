@@ -9,13 +9,13 @@ import pytest
 from app.events.dead_letter import ErrorType, failed_event
 from app.events.handled_letters import Handled, Place
 from cli.commands.dlq_output import Newest, everything, printable, row
-from consumers.dead_letters.record import StoredLetter, read_letter
+from consumers.dead_letters.record import StoredDeadLetter, read_letter
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
 
 
-def letter(offset: int, at: datetime = NOW) -> StoredLetter:
+def letter(offset: int, at: datetime = NOW) -> StoredDeadLetter:
     event = json.dumps(quiz(student_id="unmistakable")).encode()
     value = msgspec.json.encode(failed_event(event, ErrorType.TIMEOUT, "too slow", at, retry_count=3))
     return read_letter(Place(0, offset), b"t-1/unmistakable", value, {"dlq.replay_count": b"1"})

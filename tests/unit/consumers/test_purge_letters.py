@@ -2,11 +2,11 @@
 
 from app.events.handled_letters import Place
 from consumers.dead_letters.purge import PurgePlan, plan_purge
-from consumers.dead_letters.record import LetterFilter, StoredLetter, read_letter
+from consumers.dead_letters.record import LetterFilter, StoredDeadLetter, read_letter
 from consumers.kafka.record_reader import Bounds
 
 
-def letters(*places: tuple[int, int]) -> list[StoredLetter]:
+def letters(*places: tuple[int, int]) -> list[StoredDeadLetter]:
     """Unreadable ones, of the tenant t-1 where the offset is even."""
     return [read_letter(Place(*place), b"t-1/s" if place[1] % 2 == 0 else None, None, {}) for place in places]
 

@@ -9,7 +9,7 @@ import pytest
 from app.errors import InvalidInput
 from app.events.dead_letter import ErrorType, failed_event, invalid_event
 from app.events.handled_letters import Place
-from consumers.dead_letters.record import LetterFilter, Source, StoredLetter, parse_moment, parse_place, read_letter
+from consumers.dead_letters.record import LetterFilter, Source, StoredDeadLetter, parse_moment, parse_place, read_letter
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ def value(payload: bytes | None, *, at: datetime = NOW, reason: ErrorType = Erro
     return msgspec.json.encode(failed_event(payload or b"", reason, "went wrong", at, retry_count=3))
 
 
-def letter(payload: Any, *, key: bytes | None = b"t-1/s-1", **of: Any) -> StoredLetter:
+def letter(payload: Any, *, key: bytes | None = b"t-1/s-1", **of: Any) -> StoredDeadLetter:
     return read_letter(PLACE, key, value(msgspec.json.encode(payload), **of), HEADERS)
 
 
@@ -40,8 +40,8 @@ class TestReading:
     def test_everything_that_the_contract_names_is_read(self) -> None:
         """Its contents, its tenant, its source, its replays and its trace."""
         found = letter(quiz(tenant_id="t-7"))
-        assert found.contents is not None
-        assert found.contents.error_message == "went wrong"
+        assert found.body is not None
+        assert found.body.error_message == "went wrong"
         assert found[6:] == ("t-7", 2, Source("mastery.events", 1, 42), b"00-1-2-01")
         assert str(found.source) == "mastery.events/1/42"
 
@@ -50,8 +50,8 @@ class TestReading:
         payload = b'{"b": 1.00000000000000000001, "a": 123456789012345678901234567890}'
         whole = value(b"{}").replace(b'"original_payload":{}', b'"original_payload": ' + payload)
         found = read_letter(PLACE, None, whole, {})
-        assert found.contents is not None
-        assert payload == bytes(found.contents.original_payload)
+        assert found.body is not None
+        assert payload == bytes(found.body.original_payload)
 
     @pytest.mark.parametrize(
         ("broken", "why"),
@@ -73,7 +73,7 @@ class TestReading:
     def test_what_is_no_letter_is_kept_with_the_reason(self, broken: bytes | None, why: str) -> None:
         """The reason repeats nothing of what is in it: that may be anybody's."""
         found = read_letter(PLACE, b"t-1/s-1", broken, {})
-        assert (None, why, "t-1", broken) == (found.contents, found.unreadable, found.tenant, found.value)
+        assert (None, why, "t-1", broken) == (found.body, found.unreadable, found.tenant, found.value)
 
     @pytest.mark.parametrize(
         ("payload", "key", "tenant"),
