@@ -20,7 +20,7 @@ from app.events.event_quota import COUNTED
 from app.events.event_schema import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS, json_schemas
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
-from app.mastery.update import VERSION, Change, updates
+from app.mastery.result_messages import VERSION, Change, updates
 
 HOST = "localhost:9092"  # Kafka's own default: where an installation has its brokers is in its settings
 BINDING = {"bindingVersion": "0.5.0"}
@@ -79,7 +79,7 @@ _AT = datetime(2026, 10, 28, 22, 54, 26, tzinfo=UTC)
 
 def results() -> tuple[Struct, ...]:
     """An example of every message about a score: what a change into another level makes."""
-    change = Change("s-604916", "BBB-2013J", revision=17, day=day_number(_AT), millionths=612_500, former=574_524)
+    change = Change("s-604916", "BBB-2013J", revision=17, day=day_number(_AT), millionths=612_500, previous=574_524)
     return tuple(updates("socsci", change, _AT + timedelta(seconds=1)))
 
 

@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.dead_letter import LETTER_ID
-from app.mastery.update import encode_update, updates
+from app.mastery.result_messages import encode_update, updates
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue
 from consumers.kafka.clients import Content, deliver

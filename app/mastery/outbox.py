@@ -7,8 +7,8 @@ from typing import NamedTuple
 import msgspec
 import redis
 
+from app.mastery.result_messages import Change
 from app.mastery.store import tenant_keys
-from app.mastery.update import Change
 from app.storage.redis_client import next_id, translated_errors
 
 _changes = msgspec.msgpack.Decoder(list[Change])

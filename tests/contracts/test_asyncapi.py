@@ -15,7 +15,7 @@ from app.errors import InvalidInput
 from app.events.chunk import SourceRecord
 from app.events.dead_letter import DeadLetter, address, invalid_event
 from app.events.event import Event, decode_event
-from app.mastery.update import Change, Update, encode_update, updates
+from app.mastery.result_messages import Change, Update, encode_update, updates
 from consumers.asyncapi import DESCRIPTIONS, HEADERS, asyncapi, document
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -6,8 +6,8 @@ from app.bootstrap import Engine
 from app.clock import day_number
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import QUIZ, Observation
+from app.mastery.result_messages import Change
 from app.mastery.store import Score
-from app.mastery.update import Change
 from tests.conftest import NOW
 
 TODAY = day_number(NOW)

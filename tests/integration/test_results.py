@@ -73,7 +73,7 @@ def now() -> str:
 
 
 def test_a_change_is_told_with_what_was_before(stack: Stack, tenant: str, results: Results) -> None:
-    """First from nothing, then from the former score; a level that is crossed is told by itself."""
+    """First from nothing, then from the previous score; a level that is crossed is told by itself."""
     produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=8))
     (first,) = results.wait_for(1)
     produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=4))

@@ -24,14 +24,14 @@ _NAMESPACE = UUID("6f0d2f3a-58a1-4a86-9d0b-6c1c4f6f7a51")
 
 
 class Change(Struct, frozen=True, array_like=True):
-    """One change of a stored score, as ``put_scores.lua`` notes it. Scores are in millionths; ``former`` is -1 for none."""
+    """One change of a stored score, as ``put_scores.lua`` notes it. Scores are in millionths; ``previous`` is -1 for none."""
 
     student_id: str
     cohort_id: str  # "": none
     revision: int
     day: Day
     millionths: int
-    former: int
+    previous: int
 
 
 class ScoreChange(Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ Update: TypeAlias = MasteryUpdated | ThresholdReached
 def updates(tenant: str, change: Change, at: datetime) -> Iterator[Update]:
     """The messages of a change that was stored at a moment: one, or two where it crossed into another level."""
     score = change.millionths / MILLIONTHS
-    previous = change.former / MILLIONTHS if change.former >= 0 else None
+    previous = change.previous / MILLIONTHS if change.previous >= 0 else None
     level, previous_level = classify(score), classify(previous or 0.0)
     change_of_score = ScoreChange(
         revision=change.revision,

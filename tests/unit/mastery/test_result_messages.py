@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from app.clock import day_number
-from app.mastery.update import Change, MasteryUpdated, ThresholdReached, Update, encode_update, updates
+from app.mastery.result_messages import Change, MasteryUpdated, ThresholdReached, Update, encode_update, updates
 
 AT = datetime(2026, 10, 28, 22, 54, 27, tzinfo=UTC)
-CHANGE = Change("s-1", "c-1", revision=17, day=day_number(AT), millionths=612_500, former=574_524)
+CHANGE = Change("s-1", "c-1", revision=17, day=day_number(AT), millionths=612_500, previous=574_524)
 
 
 def told(**changes: int | str) -> list[Update]:
@@ -41,7 +41,7 @@ def test_both_messages_of_a_change_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("former", "millionths", "levels"),
+    ("previous", "millionths", "levels"),
     [
         (574_524, 599_999, None),
         (599_999, 600_000, ("developing", "competent")),
@@ -53,9 +53,9 @@ def test_both_messages_of_a_change_as_json() -> None:
         (-1, 0, None),
     ],
 )
-def test_a_level_is_reached_up_or_down(former: int, millionths: int, levels: tuple[str | None, str] | None) -> None:
+def test_a_level_is_reached_up_or_down(previous: int, millionths: int, levels: tuple[str | None, str] | None) -> None:
     """A student without a score comes from the lowest level, as 0 is in it."""
-    first, *more = told(former=former, millionths=millionths)
+    first, *more = told(previous=previous, millionths=millionths)
     assert isinstance(first, MasteryUpdated)
     assert ([] if levels is None else [levels]) == [(each.data.previous_level, each.data.level) for each in more]
     assert all(isinstance(each, ThresholdReached) for each in more)
@@ -63,9 +63,9 @@ def test_a_level_is_reached_up_or_down(former: int, millionths: int, levels: tup
 
 def test_a_first_score_has_no_previous_one() -> None:
     """Which is another thing than a previous score of 0."""
-    (first,) = told(former=-1, millionths=100_000)
+    (first,) = told(previous=-1, millionths=100_000)
     assert (None, None) == (first.data.previous_score, first.data.previous_level)
-    (risen,) = told(former=0, millionths=100_000)
+    (risen,) = told(previous=0, millionths=100_000)
     assert (0.0, "beginner") == (risen.data.previous_score, risen.data.previous_level)
 
 
@@ -102,6 +102,6 @@ def test_moments_are_told_in_utc() -> None:
 def test_a_change_is_an_array_in_the_order_that_the_script_writes() -> None:
     """``put_scores.lua`` knows no names of fields."""
     noted = msgspec.msgpack.encode(["s-1", "", 1, 20_754, 400_000, -1])
-    assert Change("s-1", "", revision=1, day=20_754, millionths=400_000, former=-1) == msgspec.msgpack.decode(
+    assert Change("s-1", "", revision=1, day=20_754, millionths=400_000, previous=-1) == msgspec.msgpack.decode(
         noted, type=Change
     )
