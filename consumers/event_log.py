@@ -100,7 +100,7 @@ class _Sender:
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.events_topic
         self._said = LastError()
-        self._producer: Producer = producer(settings, delivery_seconds=settings.ingest_wait_seconds, on_error=self._said.hear)
+        self._producer: Producer = producer(settings, delivery_seconds=settings.ingest_wait_seconds, on_error=self._said.record)
         self.is_broken = False  # by an error after which a producer never sends again
         self._ended = Event()
         # A daemon: should the process end without closing, nobody waits for reports any more.
@@ -113,7 +113,7 @@ class _Sender:
         Raises InvalidInput where the broker finds one too large: the others may have arrived.
         """
         delivery = _Delivery(len(records))
-        with self._said.told_by(self._producer):
+        with self._said.raised_from(self._producer):
             try:
                 for record in records:
                     self._send(record, delivery)
@@ -139,7 +139,7 @@ class _Sender:
             raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from error
 
     def ping(self) -> None:
-        with self._said.told_by(self._producer):
+        with self._said.raised_from(self._producer):
             found = self._producer.list_topics(self._topic, timeout=PING_SECONDS).topics[self._topic]
             if found.error is not None:
                 raise KafkaException(found.error)

@@ -42,23 +42,23 @@ class Client(Protocol):
 
 
 class LastError:
-    """What a client said last of its brokers, which is why they do not answer: give ``hear`` to it as ``error_cb``."""
+    """What a client said last of its brokers, which is why they do not answer: give ``record`` to it as ``error_cb``."""
 
     def __init__(self) -> None:
         self._error: KafkaError | None = None
 
-    def hear(self, error: KafkaError) -> None:
+    def record(self, error: KafkaError) -> None:
         """Remember it."""
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # which does not say why
             self._error = error
 
     @contextmanager
-    def told_by(self, client: Client) -> Iterator[None]:
+    def raised_from(self, client: Client) -> Iterator[None]:
         """Raise DependencyUnavailable in place of the client's errors, with the reason: what it said last, or the error's."""
         try:
             yield
         except KafkaException as error:
-            client.poll(0)  # what it has to say is heard then
+            client.poll(0)  # its callbacks run then
             reason: KafkaError = self._error or error.args[0]
             raise DependencyUnavailable("kafka", f"is unavailable: {reason.str()}") from error
         else:
@@ -99,8 +99,8 @@ def connection(settings: Settings, on_error: OnError | None = None) -> dict[str,
 def ping(settings: Settings, seconds: float) -> None:
     """Raise DependencyUnavailable, with the reason, unless a broker answers in time."""
     said = LastError()
-    client = Producer(connection(settings, said.hear), logger=_log)
-    with said.told_by(client):
+    client = Producer(connection(settings, said.record), logger=_log)
+    with said.raised_from(client):
         client.list_topics(timeout=seconds)
 
 

@@ -26,16 +26,16 @@ class RecordReader:
 
     def __init__(self, settings: Settings) -> None:
         self._said = LastError()
-        self._consumer = reader(settings, self._said.hear)
+        self._consumer = reader(settings, self._said.record)
 
     def cluster_id(self) -> str:
         """The id of the Kafka cluster; an embedded broker has a new one at each start."""
-        with self._said.told_by(self._consumer):
+        with self._said.raised_from(self._consumer):
             return str(self._consumer.list_topics(timeout=ANSWER_SECONDS).cluster_id)
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
         """What each partition of a topic holds now; nothing of a topic that does not exist."""
-        with self._said.told_by(self._consumer):
+        with self._said.raised_from(self._consumer):
             found = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(found.error)
@@ -76,14 +76,14 @@ class RecordReader:
     def _consume(self) -> list[Message]:
         """The next records and ends of partitions, at least one."""
         deadline = time.monotonic() + ANSWER_SECONDS
-        with self._said.told_by(self._consumer):
+        with self._said.raised_from(self._consumer):
             while time.monotonic() < deadline:
                 messages = self._consumer.consume(READ_AT_ONCE, POLL_SECONDS)
                 failures = [error for each in messages if (error := _failure(each))]
                 if len(failures) < len(messages):
                     return [each for each in messages if not _failure(each)]
                 for failure in failures:  # the client tries again by itself
-                    self._said.hear(failure)
+                    self._said.record(failure)
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def close(self) -> None:

@@ -26,13 +26,13 @@ class TopicIds:
 
     def __init__(self, settings: Settings, seconds: float = ANSWER_SECONDS) -> None:
         self._said = LastError()
-        self._admin = AdminClient(connection(settings, self._said.hear), logger=_log)
+        self._admin = AdminClient(connection(settings, self._said.record), logger=_log)
         self._seconds = seconds
         self._has_ids: bool | None = None  # not known yet
 
     def of(self, topic: str) -> TopicId | None:
         """The topic's id; ``NO_ID`` where the broker gives topics none; None where there is no such topic."""
-        with self._said.told_by(self._admin):
+        with self._said.raised_from(self._admin):
             if self._has_ids is None:
                 self._has_ids = not self._cluster_id().startswith(EMBEDDED_CLUSTER)
             return self._ask(topic) if self._has_ids else NO_ID

@@ -65,8 +65,8 @@ def create_topics(settings: Settings) -> list[Outcome]:
     Those that it created can be used when it returns. Raises DependencyUnavailable when the broker does not answer.
     """
     said = LastError()
-    admin = AdminClient(connection(settings, said.hear), logger=_log)
-    with said.told_by(admin):
+    admin = AdminClient(connection(settings, said.record), logger=_log)
+    with said.raised_from(admin):
         admin.list_topics(timeout=ANSWER_SECONDS)
         # The embedded one makes a topic when it is first asked about it.
         if admin.cluster_id(timeout=ANSWER_SECONDS).startswith(EMBEDDED_CLUSTER):
