@@ -12,7 +12,7 @@ from app.audit.entry import Entry
 from app.audit.pseudonyms import Pseudonyms
 from app.audit.signed_actor import ActorSigner
 from app.audit.writer import TrailWriter, audited_key, trail_keys
-from app.storage.redis_client import load_script, next_id, raise_if_not_now, translated_errors
+from app.storage.redis_client import load_script, next_id, raise_if_transient, translated_errors
 
 SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
@@ -88,7 +88,7 @@ class AuditTrail:
             pipeline.hmget(head, "sequence", "mac")
             pipeline.xrevrange(stream, count=1)
             replies = pipeline.execute(raise_on_error=False)
-        raise_if_not_now(replies)
+        raise_if_transient(replies)
         noted, written, last = (None if isinstance(each, redis.ResponseError) else each for each in replies)
         return Ends(
             anchor=None if noted is None else self.chain(trail).open_anchor(noted),

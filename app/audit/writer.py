@@ -23,7 +23,7 @@ import redis
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
 from app.audit.entry import OPERATORS, SYSTEM, Details, Entry, Outcome, SystemAction
 from app.errors import DependencyUnavailable
-from app.storage.redis_client import load_script, not_now, translated_errors
+from app.storage.redis_client import load_script, transient_error, translated_errors
 
 # A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
 # lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.
@@ -134,7 +134,7 @@ class TrailWriter:
         if isinstance(reply, redis.exceptions.NoScriptError):
             return False
         if isinstance(reply, redis.RedisError):
-            _fail(orders, not_now(reply) or reply)
+            _fail(orders, transient_error(reply) or reply)
             return True
         head = parse_head(*reply) if reply else sealed[-1].head
         if head is None:

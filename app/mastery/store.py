@@ -19,7 +19,7 @@ from app.config.quotas import Quotas
 from app.errors import NotFound
 from app.mastery.evidence import MILLIONTHS, Observation
 from app.mastery.facts import DayFacts, Window
-from app.storage.redis_client import load_script, raise_if_not_now, translated_errors
+from app.storage.redis_client import load_script, raise_if_transient, translated_errors
 
 # Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
 # answers queries in between.
@@ -134,7 +134,7 @@ class MasteryStore:
             for students, batch in zip(_slices(observations, STUDENTS_PER_CALL), replies, strict=True)
             for student, reply in zip_longest(students, batch)
         ]
-        raise_if_not_now(each.error for each in merged if each.error is not None)
+        raise_if_transient(each.error for each in merged if each.error is not None)
         return merged
 
     def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
@@ -184,7 +184,7 @@ class MasteryStore:
         with translated_errors():
             replies = _run(self._redis, self._put, calls)
         errors = [error.decode() for some_errors in replies for error in some_errors]
-        raise_if_not_now(errors)
+        raise_if_transient(errors)
         return errors
 
     def postpone(self, tenant: str, students: Iterable[str], day: Day) -> None:

@@ -24,9 +24,9 @@ HEALTH_CHECK_SECONDS = 30
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 
 # An error of Redis is about what it was asked, or about itself: its memory, disk, replicas, role, permissions. The second kind
-# means "not now", whatever was asked: it ends by itself, or when an operator acts. These are the codes (the first words) of
+# is transient, whatever was asked: it ends by itself, or when an operator acts. These are the codes (the first words) of
 # its replies that are of the second kind, and what each says of it.
-NOT_NOW = {
+TRANSIENT_CODES = {
     "LOADING": "is loading its data",
     "BUSY": "is busy with a script",
     "OOM": "is full: it has reached its maxmemory",
@@ -45,10 +45,10 @@ NOT_NOW = {
     "GONE": "lost in a crash what was just written",  # from merge_evidence.lua: the chunk will be read again
 }
 # The same, of errors that have no code of their own, by how they begin.
-NOT_NOW_TEXTS = {
+TRANSIENT_TEXTS = {
     "DB index is out of range": "has no database of that number",
-    "ACL failure in script": NOT_NOW["NOPERM"],
-    "The user executing the script can't run this command": NOT_NOW["NOPERM"],  # the same, of Redis 7.0
+    "ACL failure in script": TRANSIENT_CODES["NOPERM"],
+    "The user executing the script can't run this command": TRANSIENT_CODES["NOPERM"],  # the same, of Redis 7.0
 }
 NO_ANSWER = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse)
 DISCARDED = "Transaction discarded because of: "  # then follows the error that kept it from being carried out
@@ -88,25 +88,25 @@ def tls_options(settings: Settings, url: str) -> dict[str, Any]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise DependencyUnavailable in place of the driver's errors that mean "not now"."""
+    """Raise DependencyUnavailable in place of the driver's transient errors."""
     try:
         yield
     except redis.RedisError as error:
-        meaning = not_now(error)
+        meaning = transient_error(error)
         if meaning is None:
             raise
         raise meaning from error
 
 
-def raise_if_not_now(errors: Iterable[object]) -> None:
-    """Raise DependencyUnavailable if one means "not now": of the texts that a script caught, or of a pipeline's replies."""
+def raise_if_transient(errors: Iterable[object]) -> None:
+    """Raise DependencyUnavailable if one is transient: of the texts that a script caught, or of a pipeline's replies."""
     for each in errors:
         error = redis.ResponseError(each) if isinstance(each, str) else each
-        if isinstance(error, redis.RedisError) and (meaning := not_now(error)) is not None:
+        if isinstance(error, redis.RedisError) and (meaning := transient_error(error)) is not None:
             raise meaning from error
 
 
-def not_now(error: redis.RedisError, dependency: str = "redis") -> DependencyUnavailable | None:
+def transient_error(error: redis.RedisError, dependency: str = "redis") -> DependencyUnavailable | None:
     """What to raise in place of an error that is about the server; None for one that is about what it was asked."""
     state = _state(error)
     if state is not None:
@@ -120,8 +120,8 @@ def _state(error: redis.RedisError) -> str | None:
     if code is None or code == "EXECABORT":
         code, _, text = text.removeprefix(DISCARDED).partition(" ")
     if code == "ERR":
-        return next((state for begin, state in NOT_NOW_TEXTS.items() if text.startswith(begin)), None)
-    return NOT_NOW.get(code)
+        return next((state for begin, state in TRANSIENT_TEXTS.items() if text.startswith(begin)), None)
+    return TRANSIENT_CODES.get(code)
 
 
 def _as_the_server_said(_pipeline: redis.client.Pipeline, _error: Exception, _number: int, _command: object) -> None:

@@ -5,7 +5,7 @@ import redis
 from redis._parsers.base import BaseParser
 
 from app.errors import DependencyUnavailable
-from app.storage.redis_client import NOT_NOW, not_now, raise_if_not_now
+from app.storage.redis_client import TRANSIENT_CODES, raise_if_transient, transient_error
 
 ABOUT_THE_SERVER = {
     "CLUSTERDOWN Hash slot not served": "CLUSTERDOWN",
@@ -39,19 +39,19 @@ def read_by_the_driver(reply: str) -> redis.RedisError:
 @pytest.mark.parametrize("reply", ABOUT_THE_SERVER)
 def test_an_answer_about_the_server(reply: str) -> None:
     """Means "not now", and says what is the matter."""
-    assert NOT_NOW[ABOUT_THE_SERVER[reply]] == getattr(not_now(read_by_the_driver(reply)), "state", None)
+    assert TRANSIENT_CODES[ABOUT_THE_SERVER[reply]] == getattr(transient_error(read_by_the_driver(reply)), "state", None)
 
 
 @pytest.mark.parametrize("reply", ABOUT_THE_COMMAND)
 def test_an_answer_about_the_command(reply: str) -> None:
     """Does not, whatever it begins with."""
-    assert not_now(read_by_the_driver(reply)) is None
-    raise_if_not_now([reply, b"a reply", None, 1])
+    assert transient_error(read_by_the_driver(reply)) is None
+    raise_if_transient([reply, b"a reply", None, 1])
 
 
 def test_a_database_that_is_not_there() -> None:
     """Is no reason for a traceback: the address is wrong."""
-    error = not_now(read_by_the_driver("ERR DB index is out of range"))
+    error = transient_error(read_by_the_driver("ERR DB index is out of range"))
     assert str(error) == "redis has no database of that number"
 
 
@@ -59,4 +59,4 @@ def test_a_database_that_is_not_there() -> None:
 def test_what_a_script_caught(text: str) -> None:
     """Is text, and means the same."""
     with pytest.raises(DependencyUnavailable, match=r"^redis "):
-        raise_if_not_now(["WRONGTYPE Operation …", text])
+        raise_if_transient(["WRONGTYPE Operation …", text])

@@ -12,7 +12,7 @@ from redis.retry import Retry
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.storage.redis_client import RETRIES, not_now
+from app.storage.redis_client import RETRIES, transient_error
 from tests.conftest import NOW
 from tests.contracts.ailing_server import NOWHERE, STATES, Ailing, Refuses
 from tests.contracts.store_calls import STUDENT, Call, store_calls
@@ -102,5 +102,5 @@ def test_what_was_wrong_with_the_command(engine: Engine, ask: Callable[[redis.Re
     engine.redis.set("text", "x")
     with pytest.raises(redis.ResponseError) as raised:
         ask(engine.redis)
-    assert not_now(raised.value) is None
+    assert transient_error(raised.value) is None
     assert STUDENT not in "".join(traceback.format_exception(raised.value))

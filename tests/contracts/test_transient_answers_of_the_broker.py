@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.storage.redis_client import NOT_NOW
+from app.storage.redis_client import TRANSIENT_CODES
 from tests.contracts.ailing_server import STATES, Ailing, Refuses
 
 Ask = Callable[[], dict[str, Any]]
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.parametrize("server", ["valkey"], indirect=True, scope=
 
 # Of the states, what is said of the server.
 TOLD = {
-    "readonly": NOT_NOW["READONLY"],
-    "noreplicas": NOT_NOW["NOREPLICAS"],
-    "oom": NOT_NOW["OOM"],
-    "misconf-rdb": NOT_NOW["MISCONF"],
-    "masterdown": NOT_NOW["MASTERDOWN"],
-    "busy": NOT_NOW["BUSY"],
+    "readonly": TRANSIENT_CODES["READONLY"],
+    "noreplicas": TRANSIENT_CODES["NOREPLICAS"],
+    "oom": TRANSIENT_CODES["OOM"],
+    "misconf-rdb": TRANSIENT_CODES["MISCONF"],
+    "masterdown": TRANSIENT_CODES["MASTERDOWN"],
+    "busy": TRANSIENT_CODES["BUSY"],
 }
 NOBODY = "does not answer"  # what is said of the worker: there is none
 WELL: dict[str, Any] = {
