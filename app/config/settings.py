@@ -130,7 +130,7 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
     chunk_wait_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.05  # the longest an event waits for its chunk to fill
     results_topic: Text = "mastery.results"
     kafka_session_seconds: Annotated[float, Meta(ge=1, le=300)] = 10.0  # then a dead bridge's partitions are given to others
-    # A chunk that nobody has seen to for so long has lost its task. Longer than a retry waits, and than 200 chunks take.
+    # A chunk without activity for so long has lost its task. Longer than a retry waits, and than 200 chunks take.
     chunk_overdue_seconds: Seconds = 30.0
     # Chunks accepted and not yet recorded: above the high mark the bridge pauses, until the low one is reached. 200 chunks are
     # 5 MB of Redis and six seconds of work: enough to keep the workers busy, little enough for fresh events to get their turn.

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]       progress of the source: hash partition -> next offset to be taken, topic-id
 -- KEYS[2]       chunks in flight: hash id -> chunk
--- KEYS[3]       when they were last seen to: sorted set id -> milliseconds since 1970-01-01
+-- KEYS[3]       their last activity: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[4]       counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]       dead letters to be delivered: stream with the field letter
 -- KEYS[6]       chunks in flight of the bulk lane: set of ids

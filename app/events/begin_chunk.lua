@@ -1,7 +1,7 @@
 -- Begin an attempt at a chunk in flight, and tell how many earlier ones died.
 --
 -- KEYS[1]  chunks in flight: hash id -> chunk
--- KEYS[2]  when they were last seen to: sorted set id -> milliseconds since 1970-01-01
+-- KEYS[2]  their last activity: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[3]  attempts: hash id -> {deaths, latest attempt, the one before, ...}, an attempt being "<task id>:<retries>"
 -- ARGV[1]  id of the chunk
 -- ARGV[2]  id of the task

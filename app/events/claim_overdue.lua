@@ -1,6 +1,6 @@
--- Find chunks in flight that nobody has seen to for long: their tasks were lost. Each is found once per period.
+-- Find chunks in flight without activity for long: their tasks were lost. Each is found once per period.
 --
--- KEYS[1]  when the chunks in flight were last seen to: sorted set id -> milliseconds since 1970-01-01
+-- KEYS[1]  last activity of the chunks in flight: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[2]  chunks in flight of the bulk lane: set of ids
 -- ARGV[1]  how long is long, in milliseconds
 -- ARGV[2]  how many to find at most

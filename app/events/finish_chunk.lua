@@ -1,7 +1,7 @@
 -- End a chunk in flight: what it held is recorded, or goes on as smaller chunks, or as dead letters.
 --
 -- KEYS[1]  chunks in flight: hash id -> chunk
--- KEYS[2]  when they were last seen to: sorted set id -> milliseconds since 1970-01-01
+-- KEYS[2]  their last activity: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[3]  attempts: hash id -> described in begin_chunk.lua
 -- KEYS[4]  counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]  dead letters to be delivered: stream with the field letter

@@ -120,7 +120,7 @@ def test_attempts_that_died_are_counted(engine: Engine) -> None:
 
 
 def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) -> None:
-    """The longest waiting first; an attempt counts as being seen to."""
+    """The longest waiting first; an attempt counts as activity."""
     chunk_ids = []
     for _ in range(3):
         chunk_ids.append(str(accept(engine).chunk_id))
@@ -136,7 +136,7 @@ def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) ->
 
 
 def test_chunks_that_are_not_meant_are_left_alone(engine: Engine) -> None:
-    """Neither found nor counted as seen to."""
+    """Neither found nor counted as activity."""
     chunk_ids = [str(accept(engine).chunk_id) for _ in range(3)]
     time.sleep(0.002)
     assert engine.ledger.claim_overdue(0.001, 10, chunk_ids[:2]) == chunk_ids[2:]
