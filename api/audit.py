@@ -12,14 +12,14 @@ from api.authentication import engine, principal
 from api.parsing import IdentifierField, JsonBlueprint
 from api.request_audit import set_data_subjects
 from api.responses import SAFE_ID, envelope, success
-from app.audit.entry import OPERATOR, SYSTEM, Channel, Entry, Outcome, SystemAction, timestamp
+from app.audit.entry import OPERATOR, SYSTEM, AuditOutcome, Channel, Entry, SystemAction, timestamp
 from app.audit.read_trail import EntryFilter, read_trail
 from app.security.access import Action, Role
 
 MAX_LIMIT = 500  # some 150 KB
 _ROLES = [*(role.value for role in Role), OPERATOR, SYSTEM]
 _ACTIONS = [each.value for each in (*Action, *SystemAction)]
-_OUTCOMES = [outcome.value for outcome in Outcome]
+_OUTCOMES = [outcome.value for outcome in AuditOutcome]
 
 # A stream's id; every one of this form is one that Redis takes for the end of a range.
 _CURSOR = "^[1-9][0-9]{0,18}-[0-9]{1,19}$"

@@ -23,7 +23,7 @@ from api.responses import ErrorCode, Failure, envelope, failure, success
 from app.events.decode_by_field import mend_surrogates
 from app.events.event_log import EventLog
 from app.events.event_quota import QuotaExceeded
-from app.events.ingest_events import Verdict, claimed_id, ingest_events, read_claim
+from app.events.ingest_events import EventVerdict, claimed_id, ingest_events, read_claim
 from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.security.access import Action
 
@@ -218,7 +218,7 @@ def _outcome(index: int, event_id: str | None, errors: dict[str, list[str]] | No
     return outcome | ({"status": ACCEPTED} if errors is None else {"status": REJECTED, "errors": errors})
 
 
-def _errors(verdict: Verdict) -> dict[str, list[str]] | None:
+def _errors(verdict: EventVerdict) -> dict[str, list[str]] | None:
     """What is wrong with an event, by field; None if nothing is."""
     if verdict.error is None:
         return None
@@ -228,7 +228,7 @@ def _errors(verdict: Verdict) -> dict[str, list[str]] | None:
     return errors
 
 
-def _details(verdicts: Sequence[Verdict], *, is_list: bool) -> dict[str, list[str]]:
+def _details(verdicts: Sequence[EventVerdict], *, is_list: bool) -> dict[str, list[str]]:
     """What is wrong with each event, by its place in the body: ``events.3.data.total_questions``, or ``event.data…``."""
     details: dict[str, list[str]] = {}
     for index, verdict in enumerate(verdicts):

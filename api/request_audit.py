@@ -8,12 +8,12 @@ from flask import Flask, Response, current_app, g, request
 from api.access import action
 from api.authentication import caller, engine, principal
 from api.responses import correlation_id
-from app.audit.entry import Actor, Channel, Outcome, entry
+from app.audit.entry import Actor, AuditOutcome, Channel, entry
 from app.audit.signed_actor import SignedActor
 from app.errors import DependencyUnavailable
 from app.security.access import Principal, Role
 
-_REFUSED = {401: Outcome.DENIED, 403: Outcome.DENIED, 404: Outcome.NOT_FOUND}
+_REFUSED = {401: AuditOutcome.DENIED, 403: AuditOutcome.DENIED, 404: AuditOutcome.NOT_FOUND}
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def register_audit(app: Flask) -> None:
         try:
             served.audit.append(who.tenant, made)
         except DependencyUnavailable as error:
-            if outcome is Outcome.FAILED:  # it says no more than that
+            if outcome is AuditOutcome.FAILED:  # it says no more than that
                 engine().outages.gone(error, request.endpoint or "")
                 return response
             return current_app.make_response(current_app.handle_user_exception(error))
@@ -76,8 +76,8 @@ def actor(who: Principal) -> Actor:
     return Actor(who.role, who.subject)
 
 
-def _outcome(status: int) -> Outcome | None:
+def _outcome(status: int) -> AuditOutcome | None:
     """None for what touched nobody's data: a form that is wrong, a conflict, too many requests."""
     if status < 400:
-        return Outcome.ACCEPTED if status == 202 else Outcome.DONE
-    return Outcome.FAILED if status >= 500 else _REFUSED.get(status)
+        return AuditOutcome.ACCEPTED if status == 202 else AuditOutcome.DONE
+    return AuditOutcome.FAILED if status >= 500 else _REFUSED.get(status)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from app.audit.entry import WORKER, Channel, Outcome, SystemAction, entry
+from app.audit.entry import WORKER, AuditOutcome, Channel, SystemAction, entry
 from app.audit.heads import heads_as_lines
 from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
@@ -65,12 +65,12 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
     It is in the name of who asked, or in the worker's own where that was not proven (None). Raises DependencyUnavailable when
     the entry cannot be written.
     """
-    outcome = Outcome.FAILED
+    outcome = AuditOutcome.FAILED
     try:
         yield
-        outcome = Outcome.DONE
+        outcome = AuditOutcome.DONE
     except NotFound:
-        outcome = Outcome.NOT_FOUND
+        outcome = AuditOutcome.NOT_FOUND
         raise
     finally:
         trails = engine().audit

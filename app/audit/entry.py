@@ -27,7 +27,7 @@ class Channel(StrEnum):
     COMMAND = "command"
 
 
-class Outcome(StrEnum):
+class AuditOutcome(StrEnum):
     """What came of it."""
 
     DONE = "done"
@@ -81,7 +81,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: str
     whose: list[str] = []
     whose_others: str = ""
-    outcome: Outcome
+    outcome: AuditOutcome
     correlation_id: str = ""
     details: Details = {}
 
@@ -106,7 +106,7 @@ def entry(
     actor: Actor,
     action: str,
     *,
-    outcome: Outcome = Outcome.DONE,
+    outcome: AuditOutcome = AuditOutcome.DONE,
     whose: list[str] | None = None,
     correlation_id: str = "",
     details: Details | None = None,

@@ -18,7 +18,7 @@ SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
 
 Fields: TypeAlias = Mapping[bytes, bytes]
-Record: TypeAlias = tuple[str, Fields]
+StreamEntry: TypeAlias = tuple[str, Fields]
 
 
 class Ends(NamedTuple):
@@ -96,7 +96,7 @@ class AuditTrail:
             last_id=last[0][0].decode() if last else "",
         )
 
-    def oldest_first(self, trail: str, until: str = "+") -> Iterator[Record]:
+    def oldest_first(self, trail: str, until: str = "+") -> Iterator[StreamEntry]:
         """The records of a trail up to an id, read a page at a time."""
         stream, *_ = trail_keys(self._prefix, trail)
         start = "-"
@@ -107,7 +107,7 @@ class AuditTrail:
                 return
             start = f"({last}"
 
-    def newest_first(self, trail: str, before: str, limit: int) -> list[Record]:
+    def newest_first(self, trail: str, before: str, limit: int) -> list[StreamEntry]:
         """Up to ``limit`` records that are older than an id ("": the newest), the newest first."""
         stream, *_ = trail_keys(self._prefix, trail)
         with translated_errors():
@@ -135,10 +135,10 @@ class AuditTrail:
     def _summary_key(self, tenant: str) -> str:
         return f"{trail_keys(self._prefix, tenant)[0]}-summary"
 
-    def _page(self, stream: str, start: str, until: str) -> list[Record]:
+    def _page(self, stream: str, start: str, until: str) -> list[StreamEntry]:
         with translated_errors():
             return _records(self._redis.xrange(stream, min=start, max=until, count=PAGE))
 
 
-def _records(reply: Any) -> list[Record]:
+def _records(reply: Any) -> list[StreamEntry]:
     return [(entry_id.decode(), fields) for entry_id, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", reply)]

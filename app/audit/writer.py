@@ -21,7 +21,7 @@ from uuid import uuid4
 import redis
 
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
-from app.audit.entry import OPERATORS, SYSTEM, Details, Entry, Outcome, SystemAction
+from app.audit.entry import OPERATORS, SYSTEM, AuditOutcome, Details, Entry, SystemAction
 from app.errors import DependencyUnavailable
 from app.storage.redis_client import load_script, transient_error, translated_errors
 
@@ -166,7 +166,7 @@ class TrailWriter:
             who="writer",
             action=SystemAction.NOTICE_SET_BACK,
             details=details,
-            outcome=Outcome.DONE,
+            outcome=AuditOutcome.DONE,
         )
         self._alarms.append(_Order(OPERATORS, [alarm]))
 

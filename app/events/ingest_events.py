@@ -32,7 +32,7 @@ class Claim(Struct, frozen=True):
     tenant_id: object = UNSET
 
 
-class Verdict(NamedTuple):
+class EventVerdict(NamedTuple):
     """What became of one event: the id that it claims, and what is wrong with it (None: nothing, it was taken over)."""
 
     event_id: str | None
@@ -60,7 +60,7 @@ def ingest_events(
     beyond_quota: Callable[[Sequence[str]], AbstractSet[str]],
     admit: Callable[[int], bool],
     traceparent: str = "",
-) -> list[Verdict]:
+) -> list[EventVerdict]:
     """Take over those of a tenant's events, JSON texts, that are valid; returns a verdict on each, in their order.
 
     ``beyond_quota`` says for which of some students there is no room; events older than the retention ask for none, since they
@@ -91,7 +91,7 @@ def ingest_events(
 class _Judged(NamedTuple):
     """The verdict on an event; of one that is good the record, and the day that it is of."""
 
-    verdict: Verdict
+    verdict: EventVerdict
     record: LogRecord | None = None
     day: Day = 0
 
@@ -99,9 +99,9 @@ class _Judged(NamedTuple):
 def _judge(element: bytes, tenant: str, now: datetime, traceparent: str) -> _Judged:
     claim = read_claim(element)
     try:
-        return _Judged(Verdict(claimed_id(claim)), *_record(element, claim, tenant, now, traceparent))
+        return _Judged(EventVerdict(claimed_id(claim)), *_record(element, claim, tenant, now, traceparent))
     except InvalidInput as error:
-        return _Judged(Verdict(claimed_id(claim), error))
+        return _Judged(EventVerdict(claimed_id(claim), error))
 
 
 def claimed_id(claim: Claim) -> str | None:

@@ -20,7 +20,7 @@ class Evidence(NamedTuple):
     observation: Observation | None
 
 
-class Outcome(NamedTuple):
+class RecordedEvents(NamedTuple):
     """How many events of a call were applied, known already, or older than the retention; and why some students' were not."""
 
     applied: int
@@ -35,7 +35,7 @@ def evidence(event: Event, moment: datetime, first_day: Day) -> Evidence:
     return Evidence(event.tenant_id, event.student_id, observation)
 
 
-def record_events(events: Iterable[tuple[Event, datetime]], *, store: MasteryStore, now: datetime) -> Outcome:
+def record_events(events: Iterable[tuple[Event, datetime]], *, store: MasteryStore, now: datetime) -> RecordedEvents:
     """Record events, each with its moment in UTC, of any tenants and in any order; repeating the call changes nothing.
 
     Raises DependencyUnavailable when the store does not answer: some of the events may be recorded then, and all may be
@@ -47,7 +47,7 @@ def record_events(events: Iterable[tuple[Event, datetime]], *, store: MasterySto
 
 def record_evidence(
     found: Iterable[Evidence], *, store: MasteryStore, now: datetime, chunk_id: str | None = None, repeat_only: bool = False
-) -> Outcome:
+) -> RecordedEvents:
     """Record evidence as ``record_events`` does. That of a chunk is counted in the totals once, however often it is repeated.
 
     ``repeat_only`` leaves alone what no earlier attempt at the chunk has merged, and reports it among the errors.
@@ -75,4 +75,4 @@ def record_evidence(
         duplicates += sum(student.outcomes.count("0") for student in merged)
         expired[tenant] = expired.get(tenant, 0) + sum(student.outcomes.count("x") for student in merged)
         errors |= {(tenant, student.student_id): student.error for student in merged if student.error is not None}
-    return Outcome(applied, duplicates, sum(expired.values()), errors)
+    return RecordedEvents(applied, duplicates, sum(expired.values()), errors)

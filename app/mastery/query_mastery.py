@@ -20,7 +20,7 @@ from app.mastery.formula import (
     coverage,
     mastery_score,
 )
-from app.mastery.store import MasteryStore, Record
+from app.mastery.store import MasteryStore, StudentRecord
 from app.mastery.trend import Trend, trend
 
 
@@ -75,7 +75,7 @@ def query_mastery(
     return standing(student_id, store.read(tenant, student_id, today, until=day, fields=fields), day)
 
 
-def standing(student_id: str, record: Record, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:
+def standing(student_id: str, record: StudentRecord, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:
     """What a student's facts say on a day, under the given weights."""
     daily, components = mastery_history(record.days, day, weights)
     return Standing(

@@ -59,7 +59,7 @@ class Score(NamedTuple):
     mastery: float
 
 
-class Record(NamedTuple):
+class StudentRecord(NamedTuple):
     """A student's retained facts, by day."""
 
     cohort_id: str | None
@@ -194,7 +194,7 @@ class MasteryStore:
 
     def read(
         self, tenant: str, student: str, today: Day, *, until: Day | None = None, fields: Mapping[bytes, bytes] | None = None
-    ) -> Record:
+    ) -> StudentRecord:
         """The student's facts of the retention window that ends today, or of its days up to ``until``.
 
         ``fields`` are the hash at ``record_key``, where somebody has read it. Raises NotFound for a student without any facts.
@@ -211,7 +211,7 @@ class MasteryStore:
         if not days:
             raise NotFound("no evidence of such a student")
         cohort = fields.get(b"cohort")
-        return Record(cohort.decode() if cohort else None, days)
+        return StudentRecord(cohort.decode() if cohort else None, days)
 
     def record_key(self, tenant: str, student: str) -> str:
         """Where a student's facts are."""

@@ -10,7 +10,7 @@ import click
 from app.audit.chain import Head
 from app.audit.entry import SystemAction
 from app.audit.heads import parse_head_text, read_lines
-from app.audit.verify_trail import Verdict, verify_trail
+from app.audit.verify_trail import TrailVerdict, verify_trail
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable, InvalidInput
@@ -102,7 +102,7 @@ def _tell_loss(loss: Loss) -> int:
     return int(not loss.is_acknowledged)
 
 
-def _tell(verdict: Verdict) -> None:
+def _tell(verdict: TrailVerdict) -> None:
     name = printable(verdict.trail)
     if not verdict.findings:
         click.echo(f"{name}: {verdict.entries:,} entries, intact; head {verdict.head}")

@@ -19,7 +19,7 @@ from cli.commands.operator_audit import write_entry
 from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
 
 
-class Outcome(NamedTuple):
+class EventReplay(NamedTuple):
     """What became of the events of a run, and how long it took, from the first produced to the last recorded."""
 
     events: int
@@ -76,7 +76,7 @@ def shift_to_yesterday(found: Survey, now: datetime) -> timedelta:
 
 def stream(
     engine: Engine, events: Iterable[tuple[bytes | None, bytes]], *, total: int, rate: int | None, console: Console
-) -> Outcome:
+) -> EventReplay:
     """Feed records and wait until every one of them is recorded. Raises DependencyUnavailable as soon as that cannot be."""
     write_entry(engine, SystemAction.REPLAY_EVENTS, details={"events": total})
     before, ended, began = _counts(engine), count_recorded(engine), monotonic()
@@ -99,7 +99,7 @@ def stream(
         )
         progress.update(done, completed=count)
     applied, duplicates, expired, dead_lettered = (new - old for new, old in zip(_counts(engine), before, strict=True))
-    return Outcome(count, applied, duplicates, expired, dead_lettered, monotonic() - began)
+    return EventReplay(count, applied, duplicates, expired, dead_lettered, monotonic() - began)
 
 
 def _counts(engine: Engine) -> tuple[int, int, int, int]:

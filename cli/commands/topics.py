@@ -6,7 +6,7 @@ import click
 
 from app.config.settings import Settings, load_settings
 from cli.stack.running_stack import settings_of_running_stack
-from consumers.kafka.topics import Outcome, State, create_topics
+from consumers.kafka.topics import State, TopicOutcome, create_topics
 
 COLOURS = {State.CREATED: "green", State.EXISTS: None, State.REFUSED: "red"}
 
@@ -34,7 +34,7 @@ def _settings() -> Settings:
     return settings if settings.kafka_bootstrap else settings_of_running_stack(settings)
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: TopicOutcome) -> None:
     subject = outcome.topic.name if outcome.state == State.EXISTS else str(outcome.topic)
     click.secho(f"{outcome.state.value}: {subject}", fg=COLOURS[outcome.state])
     for remark in outcome.remarks:

@@ -63,7 +63,7 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
     return 0
 
 
-def _stream_classroom(engine: Engine, console: Console) -> replay.Outcome:
+def _stream_classroom(engine: Engine, console: Console) -> replay.EventReplay:
     console.print(
         f"A simulated classroom: {DEMO_CLASSROOM.students} students of {len(DEMO_CLASSROOM.cohorts)} tenants, "
         f"the {DEMO_CLASSROOM.days} days up to yesterday."

@@ -17,13 +17,13 @@ from app.mastery.query_mastery import Standing
 from app.security.access import Role
 from app.security.tokens import development_token
 from cli.commands.operator_audit import write_entry
-from cli.commands.replay import Outcome
+from cli.commands.replay import EventReplay
 from cli.stack.running_stack import RunningStack
 
 IN_NEED = 10
 
 
-def print_summary(engine: Engine, outcome: Outcome, console: Console) -> None:
+def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> None:
     """The counts of a run and the state it left, which names students: each tenant's trail says so."""
     in_need = most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED)
     for tenant in engine.mastery.tenants():
@@ -71,7 +71,7 @@ def _any_student(engine: Engine) -> tuple[str, str] | None:
     return None
 
 
-def _counts(outcome: Outcome) -> Table:
+def _counts(outcome: EventReplay) -> Table:
     table = Table(title="Events", box=SIMPLE_HEAD)
     for heading in ("in", "applied", "duplicates", "expired", "dead-lettered", "events/s"):
         table.add_column(heading, justify="right")

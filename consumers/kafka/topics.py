@@ -51,7 +51,7 @@ class TopicSpec(NamedTuple):
         return f"{self.name} (partitions {self.partitions}, replication {self.replication}, kept {days} d)"
 
 
-class Outcome(NamedTuple):
+class TopicOutcome(NamedTuple):
     """What became of a topic: with the broker's reason if it refused, or with what differs from the settings if it exists."""
 
     topic: TopicSpec
@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def create_topics(settings: Settings) -> list[Outcome]:
+def create_topics(settings: Settings) -> list[TopicOutcome]:
     """Create the topics of events, dead letters and results where they are missing, and compare those that exist.
 
     Those that it created can be used when it returns. Raises DependencyUnavailable when the broker does not answer.
@@ -93,7 +93,7 @@ def _wanted(settings: Settings) -> list[TopicSpec]:
     ]
 
 
-def _create(admin: AdminClient, topics: list[TopicSpec]) -> Iterator[Outcome]:
+def _create(admin: AdminClient, topics: list[TopicSpec]) -> Iterator[TopicOutcome]:
     new = [NewTopic(topic.name, topic.partitions, topic.replication, config=dict(topic.config)) for topic in topics]
     futures = admin.create_topics(new, request_timeout=ANSWER_SECONDS)
     for topic in topics:
@@ -102,16 +102,16 @@ def _create(admin: AdminClient, topics: list[TopicSpec]) -> Iterator[Outcome]:
         except KafkaException as failure:
             yield _not_created(topic, failure)
         else:
-            yield Outcome(topic, State.CREATED)
+            yield TopicOutcome(topic, State.CREATED)
 
 
-def _not_created(topic: TopicSpec, failure: KafkaException) -> Outcome:
+def _not_created(topic: TopicSpec, failure: KafkaException) -> TopicOutcome:
     error: KafkaError = failure.args[0]
     if error.code() in UNAVAILABLE:
         raise failure
     if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-        return Outcome(topic, State.EXISTS)
-    return Outcome(topic, State.REFUSED, (error.str(),))
+        return TopicOutcome(topic, State.EXISTS)
+    return TopicOutcome(topic, State.REFUSED, (error.str(),))
 
 
 def _wait_until_known(admin: AdminClient, topics: set[str]) -> None:
@@ -123,7 +123,7 @@ def _wait_until_known(admin: AdminClient, topics: set[str]) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _compare(admin: AdminClient, topic: TopicSpec) -> Outcome:
+def _compare(admin: AdminClient, topic: TopicSpec) -> TopicOutcome:
     """The outcome for a topic that exists, with every difference from what is wanted."""
     found = admin.list_topics(topic.name, timeout=ANSWER_SECONDS).topics[topic.name]
     wanted = {"partitions": str(topic.partitions), "replication": str(topic.replication), **topic.config}
@@ -135,12 +135,12 @@ def _compare(admin: AdminClient, topic: TopicSpec) -> Outcome:
         error: KafkaError = failure.args[0]
         if error.code() in UNAVAILABLE:
             raise
-        return Outcome(topic, State.EXISTS, (f"its configuration cannot be compared: {error.str()}",))
+        return TopicOutcome(topic, State.EXISTS, (f"its configuration cannot be compared: {error.str()}",))
     actual |= {name: entries[name].value for name in topic.config}
     differences = (
         f"{name} is {actual[name]}, the settings say {value}" for name, value in wanted.items() if actual[name] != value
     )
-    return Outcome(topic, State.EXISTS, tuple(differences))
+    return TopicOutcome(topic, State.EXISTS, tuple(differences))
 
 
 def _replication(topic: TopicMetadata) -> int:
@@ -148,7 +148,7 @@ def _replication(topic: TopicMetadata) -> int:
     return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
 
 
-def _ask_embedded(settings: Settings, topic: TopicSpec) -> Outcome:
+def _ask_embedded(settings: Settings, topic: TopicSpec) -> TopicOutcome:
     partitions = producer(settings).list_topics(topic.name, timeout=ANSWER_SECONDS).topics[topic.name].partitions
     remark = f"the embedded broker makes topics by itself, with {len(partitions)} partitions, and keeps nothing when it ends"
-    return Outcome(topic, State.EXISTS, (remark,))
+    return TopicOutcome(topic, State.EXISTS, (remark,))

@@ -22,7 +22,7 @@ KeyValue: TypeAlias = tuple[bytes | None, bytes]
 Student: TypeAlias = tuple[str, str]
 
 
-class Fate(Enum):
+class Expectation(Enum):
     """What must become of a record."""
 
     APPLIED = auto()
@@ -31,12 +31,12 @@ class Fate(Enum):
     DEAD_LETTER = auto()
 
 
-class Record(NamedTuple):
+class SentRecord(NamedTuple):
     """A record of the events topic, and what must become of it. Of two equal ones it does not matter which is the duplicate."""
 
     key: bytes | None
     value: bytes
-    fate: Fate
+    fate: Expectation
 
 
 class RealEvents(NamedTuple):
@@ -85,30 +85,33 @@ def read_events(file: Path, as_of: date, scratch: Path) -> RealEvents:
     return events
 
 
-def compose(events: RealEvents, rng: Random, *, retained: int) -> list[Record]:
+def compose(events: RealEvents, rng: Random, *, retained: int) -> list[SentRecord]:
     """So many retained events, 2 % more that are too old, 2 % sent twice and 1 % that are no events; all in random order."""
     applied = rng.sample(events.retained, retained)
     spoilt = rng.sample(events.retained, retained // 100)
     composed = [
-        *(Record(*each, Fate.APPLIED) for each in applied),
-        *(Record(*each, Fate.DUPLICATE) for each in rng.sample(applied, retained // 50)),
-        *(Record(*each, Fate.EXPIRED) for each in rng.sample(events.expired, retained // 50)),
-        *(Record(key, rng.choice(SPOILERS)(value), Fate.DEAD_LETTER) for key, value in spoilt),
+        *(SentRecord(*each, Expectation.APPLIED) for each in applied),
+        *(SentRecord(*each, Expectation.DUPLICATE) for each in rng.sample(applied, retained // 50)),
+        *(SentRecord(*each, Expectation.EXPIRED) for each in rng.sample(events.expired, retained // 50)),
+        *(SentRecord(key, rng.choice(SPOILERS)(value), Expectation.DEAD_LETTER) for key, value in spoilt),
     ]
     rng.shuffle(composed)
     return composed
 
 
-def tally(sent: Sequence[Record]) -> Tally:
+def tally(sent: Sequence[SentRecord]) -> Tally:
     """What the engine must have counted after these records."""
     fates = Counter(record.fate for record in sent)
-    return Tally(Totals(fates[Fate.APPLIED], fates[Fate.DUPLICATE], fates[Fate.EXPIRED]), fates[Fate.DEAD_LETTER])
+    return Tally(
+        Totals(fates[Expectation.APPLIED], fates[Expectation.DUPLICATE], fates[Expectation.EXPIRED]),
+        fates[Expectation.DEAD_LETTER],
+    )
 
 
-def expected_students(reference: Path, sent: Sequence[Record], as_of: date, scratch: Path) -> dict[Student, Expected]:
+def expected_students(reference: Path, sent: Sequence[SentRecord], as_of: date, scratch: Path) -> dict[Student, Expected]:
     """What the reference computes from the same records, all of them in memory and undisturbed."""
     file = scratch / "sent.ndjson"
-    file.write_bytes(b"\n".join(record.value for record in sent if record.fate is not Fate.DEAD_LETTER))
+    file.write_bytes(b"\n".join(record.value for record in sent if record.fate is not Expectation.DEAD_LETTER))
     oracle = _module(reference)
     students = oracle.students_on(file, as_of, 90, 0)
     expected = {}

@@ -13,7 +13,7 @@ from app.errors import DependencyUnavailable
 from consumers.kafka.lag import Lag
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault
-from tests.chaos.records import Expected, Fate, Record, Student, tally
+from tests.chaos.records import Expectation, Expected, SentRecord, Student, tally
 from tests.chaos.stream import Stream
 from tests.chaos.verdict import counted, letters, records_in, unfinished, wrong_scores, wrong_students
 
@@ -31,7 +31,7 @@ class Run:
     def __init__(
         self,
         cluster: Cluster,
-        records: Sequence[Record],
+        records: Sequence[SentRecord],
         faults: Sequence[Fault],
         *,
         seed: int,
@@ -74,7 +74,7 @@ class Run:
     def check_dead_letters(self) -> None:
         """Each invalid record has one dead letter, and no other has any."""
         sources = sorted(letters(self._cluster.settings))
-        invalid = (index for index, record in enumerate(self._records) if record.fate is Fate.DEAD_LETTER)
+        invalid = (index for index, record in enumerate(self._records) if record.fate is Expectation.DEAD_LETTER)
         assert sources == sorted(self._stream.places[index] for index in invalid)
 
     def check_students(self, expected: Mapping[Student, Expected], as_of: date) -> None:

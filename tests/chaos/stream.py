@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from consumers.kafka.lag import Lag
-from tests.chaos.records import Record
+from tests.chaos.records import SentRecord
 
 TICK_RECORDS = 100  # between two looks at the clock
 LOOK_RECORDS = 1_000  # between two looks at the lag, which take a few milliseconds
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 class Stream(Thread):
     """Produces records at a rate, no further than it may, and no faster than the bridge takes them."""
 
-    def __init__(self, engine: Engine, records: Sequence[Record], rate: float) -> None:
+    def __init__(self, engine: Engine, records: Sequence[SentRecord], rate: float) -> None:
         super().__init__(daemon=True)
         self.produced = 0
         self.places: dict[int, Place] = {}  # by the record's index
@@ -89,7 +89,7 @@ class Stream(Thread):
         finally:
             lag.close()
 
-    def _produce(self, producer: Producer, index: int, record: Record) -> None:
+    def _produce(self, producer: Producer, index: int, record: SentRecord) -> None:
         producer.produce(
             self._engine.settings.events_topic, value=record.value, key=record.key, on_delivery=partial(self._delivered, index)
         )

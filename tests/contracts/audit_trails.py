@@ -7,7 +7,7 @@ from typing import Any, cast
 from app.audit.chain import Head
 from app.audit.entry import Actor, Channel, Entry, entry
 from app.audit.trail import AuditTrail
-from app.audit.verify_trail import Verdict, verify_trail
+from app.audit.verify_trail import TrailVerdict, verify_trail
 from app.bootstrap import Engine
 from tests.conftest import NOW
 
@@ -36,7 +36,7 @@ def stream(engine: Engine, trail: str = "t") -> str:
     return f"{engine.settings.key_prefix}:{{{trail}}}:audit"
 
 
-def verify(engine: Engine, trail: str = "t", expected: Head | None = None) -> Verdict:
+def verify(engine: Engine, trail: str = "t", expected: Head | None = None) -> TrailVerdict:
     return verify_trail(trail, trails=engine.audit, expected=[expected] if expected else [])
 
 

@@ -281,7 +281,7 @@ class TestTrimming:
         fill(engine, 100)
         honest, trims = engine.audit._page, iter([40, 30])
 
-        def page(key: str, start: str, until: str) -> list[trail_module.Record]:
+        def page(key: str, start: str, until: str) -> list[trail_module.StreamEntry]:
             read = honest(key, start, until)
             if start != "-" and (count := next(trims, 0)):
                 with pytest.MonkeyPatch.context() as patch:

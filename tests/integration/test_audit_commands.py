@@ -19,7 +19,7 @@ from app.config.settings import Settings
 from app.events.bridges import BridgeState, Heartbeat
 from app.events.positions import Beginning, Start
 from cli.commands.operator_audit import operator
-from cli.commands.replay import Outcome
+from cli.commands.replay import EventReplay
 from cli.demo.summary import print_summary
 from cli.main import main
 from cli.stack.ports import claim_port
@@ -190,7 +190,7 @@ class TestOtherCommands:
         """In the trail of each tenant, with the students that it names."""
         FixedTimeApi(engine).record(quiz(cohort_id="c-1"), quiz(tenant_id="t-2", student_id="s-2"))
         told = StringIO()
-        print_summary(engine, Outcome(2, 2, 0, 0, 0, 1.0), Console(file=told, width=120))
+        print_summary(engine, EventReplay(2, 2, 0, 0, 0, 1.0), Console(file=told, width=120))
         assert "s-2" in told.getvalue()
         for tenant, student in (("t-1", "s-1"), ("t-2", "s-2")):
             (found,) = trail(engine, tenant)

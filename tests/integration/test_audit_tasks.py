@@ -17,7 +17,7 @@ import pytest
 from celery.schedules import crontab
 from kombu import Connection
 
-from app.audit.entry import OPERATORS, Actor, Channel, Entry, Outcome, SystemAction, entry
+from app.audit.entry import OPERATORS, Actor, AuditOutcome, Channel, Entry, SystemAction, entry
 from app.audit.heads import read_lines
 from app.audit.verify_trail import verify_trail
 from app.bootstrap import Engine, bootstrap
@@ -76,7 +76,7 @@ class TestCalculating:
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
         (found,) = entries(stack.engine, tenant)
         assert (found.channel, found.role, found.who, found.action) == ("task", "teacher", "kim", Action.CALCULATE_MASTERY)
-        assert (found.outcome, found.correlation_id) == (Outcome.DONE, "c-1")
+        assert (found.outcome, found.correlation_id) == (AuditOutcome.DONE, "c-1")
         assert found.whose == [stack.engine.audit.pseudonym(tenant, "s-1")]
 
     def test_it_says_that_nothing_is_known(self, stack: Stack, tenant: str) -> None:
@@ -84,7 +84,7 @@ class TestCalculating:
         send(stack, calculate, tenant, "s-none", WEIGHTS, signed_actor(stack.engine, tenant, "s-none"))
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
         (found,) = entries(stack.engine, tenant)
-        assert (found.outcome, len(found.whose)) == (Outcome.NOT_FOUND, 1)
+        assert (found.outcome, len(found.whose)) == (AuditOutcome.NOT_FOUND, 1)
 
     def test_it_says_that_it_failed(self, stack: Stack, tenant: str) -> None:
         """For a reason that nobody foresaw. A task that was sent before tasks said who asked is the worker's own."""
@@ -92,7 +92,7 @@ class TestCalculating:
         send(stack, calculate, tenant, "s-1", WEIGHTS)
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
         (found,) = entries(stack.engine, tenant)
-        assert (found.outcome, found.role, found.who) == (Outcome.FAILED, "system", "worker")
+        assert (found.outcome, found.role, found.who) == (AuditOutcome.FAILED, "system", "worker")
 
 
 def test_a_refresh_says_of_how_many(stack: Stack, tenant: str) -> None:
