@@ -42,7 +42,7 @@ sendfile = False  # answers go through the event loop
 # Besides one header that is as large as it may be, a token's, there is room for those that browsers and proxies add.
 OTHER_HEADERS_BYTES = 16_384
 # For a client to take an answer: the largest, a file of 1.4 MB for /docs, arrives in time at 50 KB a second.
-ANSWER_SECONDS = 30.0
+STOP_SECONDS = 30.0
 LINGER_SECONDS = 2.0
 # Of all connections together: thirty requests that wait for the rest of a body of 2 MB. Small ones are not refused.
 WAITING_BYTES = 64_000_000
@@ -73,7 +73,7 @@ class OwnWorker(HttpWorker):
         body_bytes=_settings.http_max_body_bytes,
         request_seconds=_settings.http_request_seconds,
         idle_seconds=keepalive,
-        answer_seconds=ANSWER_SECONDS,
+        answer_seconds=STOP_SECONDS,
         linger_seconds=LINGER_SECONDS,
         waiting_bytes=WAITING_BYTES,
     )

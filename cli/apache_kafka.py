@@ -39,7 +39,7 @@ JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
 FETCH_SECONDS = 300.0  # 45 MB, once
 READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
 STOP_SECONDS = 25.0  # it takes one; below what cli.stack.embedded waits before it kills
-ANSWER_SECONDS = 1.0
+PROBE_SECONDS = 1.0
 
 PROPERTIES = {
     "process.roles": "broker,controller",
@@ -219,7 +219,7 @@ def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[byte
         if jvm.poll() is not None:
             raise DependencyUnavailable(KAFKA, f"did not start: exit code {jvm.returncode}, its reason is above")
         with suppress(KafkaException):
-            if client.cluster_id(timeout=ANSWER_SECONDS) == cluster and client.list_topics(timeout=ANSWER_SECONDS).brokers:
+            if client.cluster_id(timeout=PROBE_SECONDS) == cluster and client.list_topics(timeout=PROBE_SECONDS).brokers:
                 return
         time.sleep(0.05)
     raise DependencyUnavailable(KAFKA, f"did not serve on {address} within {READY_SECONDS:.0f} s")

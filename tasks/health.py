@@ -11,9 +11,9 @@ from tasks.celery import app
 from tasks.delivery import MAINTENANCE
 from tasks.events import queued
 
-ANSWER_SECONDS = 1  # a worker answers within milliseconds, its main process being free while tasks run
+PING_SECONDS = 1  # a worker answers within milliseconds, its main process being free while tasks run
 # Shorter than those of tasks: whoever asks whether a broker answers does not wait for one that is silent.
-_SOCKETS = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+_SOCKETS = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
 
 
 def ping_broker() -> None:
@@ -26,7 +26,7 @@ def ping_worker() -> None:
     """Raise DependencyUnavailable unless a worker answers."""
     ping_broker()  # through which it is asked
     with translated_broker_errors("worker"), _connection() as connection:
-        answers = app.control.ping(timeout=ANSWER_SECONDS, limit=1, connection=connection)
+        answers = app.control.ping(timeout=PING_SECONDS, limit=1, connection=connection)
     if not answers:
         raise DependencyUnavailable("worker", "does not answer")
 
@@ -52,5 +52,5 @@ def ping_beat(sweeps: Sweeps) -> None:
 def _connection() -> Iterator[Any]:
     """A connection of its own: in Celery's pool one may still wait for an answer from a broker that was restarted since."""
     with app.connection_for_write(transport_options=_SOCKETS) as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=ANSWER_SECONDS)
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
         yield connection

@@ -18,7 +18,7 @@ from tasks.broker import broker_settings
 from tasks.celery import app as celery
 from tasks.health import ping_beat, ping_broker, ping_worker
 
-ANSWER_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 # What an empty value means, where it is more than that nothing is set.
 UNSET = {
     "MASTERY_REDIS_URL": "embedded by `mastery up`",
@@ -80,7 +80,7 @@ def _pings(settings: Settings) -> Mapping[str, Ping]:
     return {
         "redis": lambda: ping_redis(engine.redis, settings.key_prefix),
         "broker": ping_broker,
-        "kafka": lambda: kafka.ping(settings, ANSWER_SECONDS),
+        "kafka": lambda: kafka.ping(settings, CHECK_SECONDS),
         "worker": ping_worker,
         "beat": lambda: ping_beat(engine.sweeps),
         "bridge": lambda: ping_bridge(engine.bridges),

@@ -16,7 +16,7 @@ from consumers.kafka.clients import source_name
 from consumers.kafka.record_reader import Bounds
 from consumers.kafka.topic_ids import TopicIds
 
-ANSWER_SECONDS = 2.0  # of a broker that is asked
+METADATA_SECONDS = 2.0  # of a broker that is asked
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class TakeUp:
     ) -> Iterator[tuple[Partition, Located]]:
         for partition in sorted(partitions):
             try:
-                bounds = Bounds(*self._consumer.get_watermark_offsets(self._at(partition), timeout=ANSWER_SECONDS))
+                bounds = Bounds(*self._consumer.get_watermark_offsets(self._at(partition), timeout=METADATA_SECONDS))
                 where = place_of(found, found.stored(partition), bounds, is_committed=committed.get(partition) is not None)
                 yield partition, Located(where, self._lost(partition, where, bounds, found.topic_id))
             except KafkaException as error:
@@ -83,10 +83,10 @@ class TakeUp:
 
     def _committed(self) -> tuple[str, dict[Partition, Offset | None]]:
         """The source, and what the group has committed of each partition of the topic: nothing of those that are None."""
-        metadata = self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
+        metadata = self._consumer.list_topics(self._topic, timeout=METADATA_SECONDS)
         every = [self._at(partition) for partition in metadata.topics[self._topic].partitions]
         committed: dict[Partition, Offset | None] = {}
-        for each in self._consumer.committed(every, timeout=ANSWER_SECONDS):
+        for each in self._consumer.committed(every, timeout=METADATA_SECONDS):
             if each.error is not None:
                 raise KafkaException(each.error)
             committed[each.partition] = None if each.offset == OFFSET_INVALID else each.offset
@@ -105,7 +105,7 @@ class TakeUp:
             return False  # the embedded broker does not know when a record came
         retained_since = self._engine.clock() - timedelta(days=self._engine.settings.retention_days)
         wanted = TopicPartition(self._topic, partition, round(retained_since.timestamp() * 1000))
-        (first_retained,) = self._consumer.offsets_for_times([wanted], timeout=ANSWER_SECONDS)
+        (first_retained,) = self._consumer.offsets_for_times([wanted], timeout=METADATA_SECONDS)
         if first_retained.error is not None:
             raise KafkaException(first_retained.error)
         if first_retained.offset == OFFSET_END:  # none is so young

@@ -17,7 +17,7 @@ from consumers.dead_letters.record import LetterFilter, StoredDeadLetter
 from consumers.kafka.clients import connection
 from consumers.kafka.record_reader import Bounds
 
-ANSWER_SECONDS = 30.0  # a partition's leader waits for its replicas
+DELETE_SECONDS = 30.0  # a partition's leader waits for its replicas
 
 
 class PurgePlan(NamedTuple):
@@ -56,7 +56,7 @@ def delete_beginnings(settings: Settings, ends: Mapping[int, int]) -> bool:
     admin = AdminClient(connection(settings))
     partitions = [TopicPartition(settings.dlq_topic, partition, end) for partition, end in ends.items()]
     try:
-        for result in admin.delete_records(partitions, request_timeout=ANSWER_SECONDS).values() if partitions else ():
+        for result in admin.delete_records(partitions, request_timeout=DELETE_SECONDS).values() if partitions else ():
             result.result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:

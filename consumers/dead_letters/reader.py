@@ -14,7 +14,7 @@ from app.events.handled_letters import Place
 from app.events.positions import NO_ID
 from consumers.dead_letters.record import StoredDeadLetter, read_letter
 from consumers.kafka.clients import headers_of, place
-from consumers.kafka.record_reader import ANSWER_SECONDS, RecordReader
+from consumers.kafka.record_reader import READ_SECONDS, RecordReader
 from consumers.kafka.topic_ids import TopicIds, log_name
 
 
@@ -30,7 +30,7 @@ class DeadLetterTopic:
         with ExitStack() as exits:
             self._reader = exits.enter_context(closing(RecordReader(settings)))
             cluster_id = self._reader.cluster_id()
-            self.log = log_name(cluster_id, self.name, TopicIds(settings, ANSWER_SECONDS).of(self.name))
+            self.log = log_name(cluster_id, self.name, TopicIds(settings, READ_SECONDS).of(self.name))
             self.former_log = log_name(cluster_id, self.name, NO_ID)
             self.bounds = self._reader.bounds(self.name)
             self._exits = exits.pop_all()

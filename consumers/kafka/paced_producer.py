@@ -18,7 +18,7 @@ MAX_UNREAD_BYTES = 2_500_000
 CHECK_EVERY_EVENTS, CHECK_EVERY_BYTES = 500, 1_000_000
 CHECKS_A_SECOND = 10  # with a rate: so evenly are its events spread over each second
 POLL_SECONDS = 0.02
-ANSWER_SECONDS = 10.0
+FLUSH_SECONDS = 10.0
 STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
 
 
@@ -48,12 +48,12 @@ def produce_paced(
             out.produce(settings.events_topic, value=value, key=key, on_delivery=report)
             out.poll(0)
             if pace.is_due(len(value)):
-                out.flush(ANSWER_SECONDS)
+                out.flush(FLUSH_SECONDS)
                 sent(count - told)
                 told = count
                 pace.wait()
         sent(count - told)
-        if out.flush(ANSWER_SECONDS) or errors:
+        if out.flush(FLUSH_SECONDS) or errors:
             raise DependencyUnavailable("kafka") from (KafkaException(errors[0]) if errors else None)
     except (BufferError, KafkaException) as error:
         raise DependencyUnavailable("kafka") from error

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from app.config.settings import Settings
 from consumers.kafka.clients import LastError, reader
 
-ANSWER_SECONDS = 10.0
+READ_SECONDS = 10.0
 READ_AT_ONCE = 500
 POLL_SECONDS = 0.1
 
@@ -31,18 +31,16 @@ class RecordReader:
     def cluster_id(self) -> str:
         """The id of the Kafka cluster; an embedded broker has a new one at each start."""
         with self._said.raised_from(self._consumer):
-            return str(self._consumer.list_topics(timeout=ANSWER_SECONDS).cluster_id)
+            return str(self._consumer.list_topics(timeout=READ_SECONDS).cluster_id)
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
         """What each partition of a topic holds now; nothing of a topic that does not exist."""
         with self._said.raised_from(self._consumer):
-            found = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+            found = self._consumer.list_topics(topic, timeout=READ_SECONDS).topics[topic]
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(found.error)
             return {
-                partition: Bounds(
-                    *self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)
-                )
+                partition: Bounds(*self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_SECONDS))
                 for partition in found.partitions
             }
 
@@ -75,7 +73,7 @@ class RecordReader:
 
     def _consume(self) -> list[Message]:
         """The next records and ends of partitions, at least one."""
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + READ_SECONDS
         with self._said.raised_from(self._consumer):
             while time.monotonic() < deadline:
                 messages = self._consumer.consume(READ_AT_ONCE, POLL_SECONDS)

@@ -13,7 +13,7 @@ from app.errors import DependencyUnavailable
 from app.events.positions import NO_ID, TopicId
 from consumers.kafka.clients import LastError, connection
 
-ANSWER_SECONDS = 2.0  # of a broker that is asked; it takes a millisecond
+METADATA_SECONDS = 2.0  # of a broker that is asked; it takes a millisecond
 # What the embedded broker of librdkafka calls itself, with a number that is another at each start. It answers no administrative
 # requests and deletes no topic: there the cluster's id tells topics apart.
 EMBEDDED_CLUSTER = "mockCluster"
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class TopicIds:
     """The ids of topics as the brokers know them now. Raises DependencyUnavailable when they do not answer."""
 
-    def __init__(self, settings: Settings, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, settings: Settings, seconds: float = METADATA_SECONDS) -> None:
         self._said = LastError()
         self._admin = AdminClient(connection(settings, self._said.record), logger=_log)
         self._seconds = seconds

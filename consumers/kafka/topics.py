@@ -20,7 +20,7 @@ from app.errors import DependencyUnavailable
 from consumers.kafka.clients import LastError, connection, producer
 from consumers.kafka.topic_ids import EMBEDDED_CLUSTER
 
-ANSWER_SECONDS = 10.0
+ADMIN_SECONDS = 10.0
 POLL_SECONDS = 0.05
 DAY_MS = 86_400_000
 # Clients send batches of at most 1,000,000 bytes and a header. It is Kafka's own default, so no cluster has to allow for more.
@@ -67,9 +67,9 @@ def create_topics(settings: Settings) -> list[TopicOutcome]:
     said = LastError()
     admin = AdminClient(connection(settings, said.record), logger=_log)
     with said.raised_from(admin):
-        admin.list_topics(timeout=ANSWER_SECONDS)
+        admin.list_topics(timeout=ADMIN_SECONDS)
         # The embedded one makes a topic when it is first asked about it.
-        if admin.cluster_id(timeout=ANSWER_SECONDS).startswith(EMBEDDED_CLUSTER):
+        if admin.cluster_id(timeout=ADMIN_SECONDS).startswith(EMBEDDED_CLUSTER):
             return [_ask_embedded(settings, topic) for topic in _wanted(settings)]
         outcomes = list(_create(admin, _wanted(settings)))
         _wait_until_known(admin, {each.topic.name for each in outcomes if each.state == State.CREATED})
@@ -95,7 +95,7 @@ def _wanted(settings: Settings) -> list[TopicSpec]:
 
 def _create(admin: AdminClient, topics: list[TopicSpec]) -> Iterator[TopicOutcome]:
     new = [NewTopic(topic.name, topic.partitions, topic.replication, config=dict(topic.config)) for topic in topics]
-    futures = admin.create_topics(new, request_timeout=ANSWER_SECONDS)
+    futures = admin.create_topics(new, request_timeout=ADMIN_SECONDS)
     for topic in topics:
         try:
             futures[topic.name].result()
@@ -116,8 +116,8 @@ def _not_created(topic: TopicSpec, failure: KafkaException) -> TopicOutcome:
 
 def _wait_until_known(admin: AdminClient, topics: set[str]) -> None:
     """A broker hears of what the controller created a moment later, and until then says that there is no such topic."""
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while not topics <= admin.list_topics(timeout=ANSWER_SECONDS).topics.keys():
+    deadline = time.monotonic() + ADMIN_SECONDS
+    while not topics <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys():
         if time.monotonic() > deadline:
             raise DependencyUnavailable("kafka", "created the topics, but does not serve them yet")
         time.sleep(POLL_SECONDS)
@@ -125,12 +125,12 @@ def _wait_until_known(admin: AdminClient, topics: set[str]) -> None:
 
 def _compare(admin: AdminClient, topic: TopicSpec) -> TopicOutcome:
     """The outcome for a topic that exists, with every difference from what is wanted."""
-    found = admin.list_topics(topic.name, timeout=ANSWER_SECONDS).topics[topic.name]
+    found = admin.list_topics(topic.name, timeout=ADMIN_SECONDS).topics[topic.name]
     wanted = {"partitions": str(topic.partitions), "replication": str(topic.replication), **topic.config}
     actual = {"partitions": str(len(found.partitions)), "replication": str(_replication(found))}
     resource = ConfigResource(ResourceType.TOPIC, topic.name)
     try:
-        entries = admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource].result()
+        entries = admin.describe_configs([resource], request_timeout=ADMIN_SECONDS)[resource].result()
     except KafkaException as failure:
         error: KafkaError = failure.args[0]
         if error.code() in UNAVAILABLE:
@@ -149,6 +149,6 @@ def _replication(topic: TopicMetadata) -> int:
 
 
 def _ask_embedded(settings: Settings, topic: TopicSpec) -> TopicOutcome:
-    partitions = producer(settings).list_topics(topic.name, timeout=ANSWER_SECONDS).topics[topic.name].partitions
+    partitions = producer(settings).list_topics(topic.name, timeout=ADMIN_SECONDS).topics[topic.name].partitions
     remark = f"the embedded broker makes topics by itself, with {len(partitions)} partitions, and keeps nothing when it ends"
     return TopicOutcome(topic, State.EXISTS, (remark,))
