@@ -1,7 +1,7 @@
 """A real Apache Kafka of one node, for tests and development: its jars through Maven, the broker in a JVM child process.
 
-``make kafka`` runs one in the foreground; ``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS`` runs one until its standard
-input ends. Everything it keeps is in the folder: started again there, on any port, it has its topics, records and offsets.
+``make kafka`` runs one in the foreground; ``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS`` runs one until its
+standard input ends. Everything it keeps is in the folder: started again there, on any port, it has its topics, records and offsets.
 A file of Kafka's properties may follow: its ``listeners`` are added (with TLS, say), its other lines win over those here.
 
 For those who break it on purpose: the JVM's process id is in ``FOLDER/kafka.pid`` while it runs. When the JVM is killed, the

@@ -26,7 +26,10 @@ class SignedActor(NamedTuple):
 
 
 class ActorSigner:
-    """Signs actors with a key, and verifies them with it or with the one before. HMAC-SHA256 (RFC 2104) of the JSON array of all that is said."""
+    """Signs actors with a key, and verifies them with that or with the previous one.
+
+    The proof is the HMAC-SHA256 (RFC 2104) of the JSON array of order, actor and correlation id.
+    """
 
     def __init__(self, key: bytes, *previous: bytes) -> None:
         self._key = key

@@ -128,11 +128,11 @@ class Ledger:
     ) -> Accepted:
         """Take records over: those of the chunk and of the one for the bulk lane, and those that became letters.
 
-        ``advances`` says how the positions of the source change, ``uses`` what its events take of quotas, each of another tenant
-        or minute.
+        ``advances`` says how the positions of the source change, ``uses`` what its events take of quotas, each of another
+        tenant or minute.
 
-        Raises PositionConflict, and takes nothing, where the source is another topic, or a position is not what its advance says,
-        and OverQuota where a tenant has too many.
+        Raises PositionConflict, and takes nothing, where the source is another topic, or a position is not what its advance
+        says, and OverQuota where a tenant has too many.
         """
         advances = advances or {}
         chunks = [(each, uuid4().hex) if each and each.records else (None, "") for each in (chunk, bulk)]

@@ -63,7 +63,10 @@ class Start(NamedTuple):
 
 
 class Positions:
-    """Progress by source (see ``consumers.kafka.clients.source_name``). Raises DependencyUnavailable when Redis does not answer."""
+    """Progress by source (see ``consumers.kafka.clients.source_name``).
+
+    Raises DependencyUnavailable when Redis does not answer.
+    """
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client

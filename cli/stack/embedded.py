@@ -1,8 +1,8 @@
 """The embedded servers, each a process of its own: a real Valkey, the Kafka broker that librdkafka brings, an Apache Kafka.
 
 ``python -m cli.stack.embedded valkey FOLDER PORT``, ``python -m cli.stack.embedded kafka TOPIC …`` and
-``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS [PROPERTIES]`` print the server's address on a line when it is ready, and
-serve until SIGTERM, or until their standard input ends or whoever started them is gone. With ``--supervised`` in front, as
+``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS [PROPERTIES]`` print the server's address on a line when it is ready,
+and serve until SIGTERM, or until their standard input ends or whoever started them is gone. With ``--supervised`` in front, as
 ``mastery up`` starts them, SIGTERM alone ends them.
 """
 

@@ -1,6 +1,6 @@
 """The guard: ends what a supervisor started, should the supervisor be gone without having done so (SIGKILL, a crash).
 
-``python -m cli.stack.guard FILE`` is started by ``cli/stack/supervisor.py``. A line on its standard input tells of each process, which
+``python -m cli.stack.guard FILE`` is started by ``supervisor.py``. A line on its standard input tells of each process, which
 leads a process group: ``program PID`` or ``server PID`` when it starts, ``gone PID`` when it has ended and nothing of its group
 is left. Standard input ends with the supervisor, however that ends. What has not been told to be gone is then ended:
 programs first, servers last. FILE, in which the supervisor told others of itself, is removed.

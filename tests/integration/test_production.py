@@ -75,7 +75,10 @@ def test_every_process_refuses_all_of_it(process: str) -> None:
 
 def test_flower_asks_for_a_password_wherever_it_is_started_from(tmp_path: object) -> None:
     """The file that `mastery up` names is the one beside the code, and it sets a password."""
-    script = "from cli.stack.run_stack import _flower_settings; import runpy; print(runpy.run_path(_flower_settings())['basic_auth'])"
+    script = (
+        "import runpy; from cli.stack.run_stack import _flower_settings; "
+        "print(runpy.run_path(_flower_settings())['basic_auth'])"
+    )
     shown = subprocess.run(
         [sys.executable, "-c", script],
         cwd=str(tmp_path),
