@@ -12,7 +12,7 @@ from app.audit.entry import Entry
 from app.audit.pseudonyms import Pseudonyms
 from app.audit.signed_actor import ActorSigner
 from app.audit.writer import TrailWriter, audited_key, trail_keys
-from app.storage.redis_client import load_script, next_id, raise_if_transient, translated_errors
+from app.storage.redis_client import load_script, next_id, raise_if_transient
 
 SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
@@ -72,22 +72,20 @@ class AuditTrail:
 
         Whoever hides what they did to a trail may have taken it off the list as well.
         """
-        with translated_errors():
-            names = cast("set[bytes]", self._redis.smembers(audited_key(self._prefix)))
-            begin = f"{self._prefix}:{{".encode()
-            for key in self._redis.scan_iter(f"{glob.escape(self._prefix)}:{{*}}:audit*", count=SCAN_COUNT):
-                names.add(key.removeprefix(begin).partition(b"}")[0])
+        names = cast("set[bytes]", self._redis.smembers(audited_key(self._prefix)))
+        begin = f"{self._prefix}:{{".encode()
+        for key in self._redis.scan_iter(f"{glob.escape(self._prefix)}:{{*}}:audit*", count=SCAN_COUNT):
+            names.add(key.removeprefix(begin).partition(b"}")[0])
         return sorted(name.decode(errors="backslashreplace") for name in names)
 
     def ends(self, trail: str) -> Ends:
         """How a trail stands now."""
         stream, head, anchor = trail_keys(self._prefix, trail)
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hgetall(anchor)
-            pipeline.hmget(head, "sequence", "mac")
-            pipeline.xrevrange(stream, count=1)
-            replies = pipeline.execute(raise_on_error=False)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hgetall(anchor)
+        pipeline.hmget(head, "sequence", "mac")
+        pipeline.xrevrange(stream, count=1)
+        replies = pipeline.execute(raise_on_error=False)
         raise_if_transient(replies)
         noted, written, last = (None if isinstance(each, redis.ResponseError) else each for each in replies)
         return Ends(
@@ -110,8 +108,7 @@ class AuditTrail:
     def newest_first(self, trail: str, before: str, limit: int) -> list[StreamEntry]:
         """Up to ``limit`` records that are older than an id ("": the newest), the newest first."""
         stream, *_ = trail_keys(self._prefix, trail)
-        with translated_errors():
-            records = self._redis.xrevrange(stream, max=f"({before}" if before else "+", count=limit)
+        records = self._redis.xrevrange(stream, max=f"({before}" if before else "+", count=limit)
         return _records(records)
 
     def trim(self, trail: str, believed: Head, removed: Head, removed_id: str) -> bool:
@@ -119,25 +116,21 @@ class AuditTrail:
         stream, _, anchor = trail_keys(self._prefix, trail)
         fields = self.chain(trail).anchor_fields(removed)
         arguments = [believed.sequence or "", next_id(removed_id), *(fields[name] for name in (b"sequence", b"mac", b"seal"))]
-        with translated_errors():
-            return self._trim([stream, anchor], arguments) is not None
+        return self._trim([stream, anchor], arguments) is not None
 
     def last_summary(self, tenant: str) -> bytes:
         """What was kept by ``keep_summary``, or nothing."""
-        with translated_errors():
-            return cast("bytes | None", self._redis.get(self._summary_key(tenant))) or b""
+        return cast("bytes | None", self._redis.get(self._summary_key(tenant))) or b""
 
     def keep_summary(self, tenant: str, text: str) -> None:
         """Remember what was last said about the tenant's events, so that it is not said again."""
-        with translated_errors():
-            self._redis.set(self._summary_key(tenant), text)
+        self._redis.set(self._summary_key(tenant), text)
 
     def _summary_key(self, tenant: str) -> str:
         return f"{trail_keys(self._prefix, tenant)[0]}-summary"
 
     def _page(self, stream: str, start: str, until: str) -> list[StreamEntry]:
-        with translated_errors():
-            return _records(self._redis.xrange(stream, min=start, max=until, count=PAGE))
+        return _records(self._redis.xrange(stream, min=start, max=until, count=PAGE))
 
 
 def _records(reply: Any) -> list[StreamEntry]:

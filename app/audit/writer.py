@@ -23,7 +23,7 @@ import redis
 from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
 from app.audit.entry import OPERATORS, SYSTEM, AuditOutcome, Details, Entry, SystemAction
 from app.errors import DependencyUnavailable
-from app.storage.redis_client import load_script, transient_error, translated_errors
+from app.storage.redis_client import load_script, transient_error
 
 # A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
 # lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.
@@ -87,13 +87,12 @@ class TrailWriter:
         for order in orders:
             by_trail.setdefault(order.trail, []).append(order)
         try:
-            with translated_errors():
-                for attempt in range(ATTEMPTS):
-                    by_trail = self._attempt(by_trail, is_losing=attempt >= PATIENCE)
-                    if not by_trail:
-                        return
-                    if attempt >= PATIENCE:
-                        time.sleep(PAUSE_SECONDS)
+            for attempt in range(ATTEMPTS):
+                by_trail = self._attempt(by_trail, is_losing=attempt >= PATIENCE)
+                if not by_trail:
+                    return
+                if attempt >= PATIENCE:
+                    time.sleep(PAUSE_SECONDS)
             error: Exception = DependencyUnavailable("audit trail", f"changed {ATTEMPTS} times meanwhile")
         except (DependencyUnavailable, redis.RedisError) as raised:
             error = raised

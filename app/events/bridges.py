@@ -8,7 +8,6 @@ import msgspec
 import redis
 
 from app.errors import DependencyUnavailable
-from app.storage.redis_client import translated_errors
 
 # A bridge reports every second; one that has not for so long does not work.
 SILENT_SECONDS = 10
@@ -42,26 +41,23 @@ class Bridges:
 
     def report(self, name: str, heartbeat: Heartbeat) -> None:
         """Say that a bridge is alive."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.sadd(self._names, name)
-            pipeline.set(self._key(name), msgspec.json.encode(heartbeat), ex=SILENT_SECONDS)
-            pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.sadd(self._names, name)
+        pipeline.set(self._key(name), msgspec.json.encode(heartbeat), ex=SILENT_SECONDS)
+        pipeline.execute()
 
     def leave(self, name: str) -> None:
         """Say that a bridge has ended in order."""
-        with translated_errors():
-            self._redis.delete(self._key(name))
-            self._redis.srem(self._names, name)
+        self._redis.delete(self._key(name))
+        self._redis.srem(self._names, name)
 
     def heartbeats(self) -> dict[str, Heartbeat]:
         """What each living bridge last said; those that fell silent are forgotten."""
-        with translated_errors():
-            names = [name.decode() for name in cast("set[bytes]", self._redis.smembers(self._names))]
-            reports = cast("list[bytes | None]", self._redis.mget(map(self._key, names))) if names else []
-            silent = [name for name, report in zip(names, reports, strict=True) if report is None]
-            if silent:
-                self._redis.srem(self._names, *silent)
+        names = [name.decode() for name in cast("set[bytes]", self._redis.smembers(self._names))]
+        reports = cast("list[bytes | None]", self._redis.mget(map(self._key, names))) if names else []
+        silent = [name for name, report in zip(names, reports, strict=True) if report is None]
+        if silent:
+            self._redis.srem(self._names, *silent)
         return {
             name: msgspec.json.decode(report, type=Heartbeat) for name, report in zip(names, reports, strict=True) if report
         }

@@ -13,7 +13,7 @@ import redis
 
 from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
-from app.storage.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script
 
 MINUTE_SECONDS = 60
 # Since a minute's last event was counted: so far apart the partitions of a backlog may be read.
@@ -67,8 +67,7 @@ class EventQuota:
         quota, (minute, second) = self.quotas.of(tenant), divmod(now.timestamp(), MINUTE_SECONDS)
         if events > quota:  # at no time would there be room
             raise InvalidInput("events", f"are more than the {quota:,} that the tenant may send in a minute")
-        with translated_errors():
-            is_counted = self._count([minute_key(self._prefix, int(minute))], [tenant, events, quota, KEPT_SECONDS])
+        is_counted = self._count([minute_key(self._prefix, int(minute))], [tenant, events, quota, KEPT_SECONDS])
         if not is_counted:
             raise QuotaExceeded(quota, math.ceil(MINUTE_SECONDS - second))
         return True

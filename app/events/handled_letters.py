@@ -7,8 +7,6 @@ from typing import NamedTuple, cast
 
 import redis
 
-from app.storage.redis_client import translated_errors
-
 # Marks that no command has looked at for a year are of a topic that is gone, as an embedded broker's is at each restart.
 KEPT_SECONDS = 365 * 86_400
 BATCH = 1000  # marks read, written or dropped by one command: a millisecond of Redis
@@ -43,35 +41,32 @@ class HandledLetters:
 
     def adopt(self, former: str, log: str) -> None:
         """Take the marks over that a version before kept under another name of the log, unless there are some already."""
-        with translated_errors():
-            if former != log and self._redis.exists(self._key(former)):
-                self._redis.renamenx(self._key(former), self._key(log))
+        if former != log and self._redis.exists(self._key(former)):
+            self._redis.renamenx(self._key(former), self._key(log))
 
     def read(self, log: str, oldest: Mapping[int, int]) -> dict[Place, Handled]:
         """The marks of a log. Those before the oldest offset that its partition still has are dropped for good."""
         marks: dict[Place, Handled] = {}
         gone: list[bytes] = []
-        with translated_errors():
-            self._redis.expire(self._key(log), KEPT_SECONDS)
-            for field, how in self._redis.hscan_iter(self._key(log), count=BATCH):
-                place = Place(*map(int, field.split(b":")))
-                if place.offset < oldest.get(place.partition, 0):
-                    gone.append(field)
-                else:
-                    marks[place] = Handled(cast("bytes", how).decode())
-            for start in range(0, len(gone), BATCH):
-                self._redis.hdel(self._key(log), *gone[start : start + BATCH])
+        self._redis.expire(self._key(log), KEPT_SECONDS)
+        for field, how in self._redis.hscan_iter(self._key(log), count=BATCH):
+            place = Place(*map(int, field.split(b":")))
+            if place.offset < oldest.get(place.partition, 0):
+                gone.append(field)
+            else:
+                marks[place] = Handled(cast("bytes", how).decode())
+        for start in range(0, len(gone), BATCH):
+            self._redis.hdel(self._key(log), *gone[start : start + BATCH])
         return marks
 
     def mark(self, log: str, places: Iterable[Place], how: Handled) -> None:
         """Remember what was done with some letters. Doing so twice changes nothing."""
         left = iter(places)
-        with translated_errors():
-            while batch := list(islice(left, BATCH)):
-                pipeline = self._redis.pipeline(transaction=True)
-                pipeline.hset(self._key(log), mapping={str(place): how.value for place in batch})
-                pipeline.expire(self._key(log), KEPT_SECONDS)
-                pipeline.execute()
+        while batch := list(islice(left, BATCH)):
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hset(self._key(log), mapping={str(place): how.value for place in batch})
+            pipeline.expire(self._key(log), KEPT_SECONDS)
+            pipeline.execute()
 
     def _key(self, log: str) -> str:
         return f"{self._prefix}:{log}"

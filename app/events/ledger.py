@@ -19,7 +19,7 @@ from app.events.dead_letter import ErrorType, OutgoingDeadLetter
 from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
 from app.events.event_quota import Use, minute_key
 from app.events.positions import NO_ID, Offset, Partition, TopicId, positions_key
-from app.storage.redis_client import load_script, next_id, translated_errors
+from app.storage.redis_client import load_script, next_id
 
 ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
 
@@ -147,8 +147,7 @@ class Ledger:
         arguments += _pairs(letters)
         keys = [positions_key(self._prefix, source), self._chunks, self._due, self._counters, self._letters, self._bulk]
         keys += [minute_key(self._prefix, use.minute) for use in uses]
-        with translated_errors():
-            reply = cast("list[Any]", self._accept(keys, arguments))
+        reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
             raise PositionConflict("the topic was made anew, or taken further by another, or its position was lost")
         if reply[0] < 0:
@@ -159,8 +158,7 @@ class Ledger:
     def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:
         """Begin an attempt at a chunk; None if it is done already."""
         keys = [self._chunks, self._due, self._attempts]
-        with translated_errors():
-            reply = cast("list[Any]", self._begin(keys, [chunk_id, *attempt]))
+        reply = cast("list[Any]", self._begin(keys, [chunk_id, *attempt]))
         return Begun(decode_chunk(reply[0]), reply[1]) if reply else None
 
     def finish(
@@ -170,8 +168,7 @@ class Ledger:
         keys = [self._chunks, self._due, self._attempts, self._counters, self._letters, self._bulk]
         successors = [(uuid4().hex, encode_chunk(chunk)) for chunk in chunks]
         arguments = [chunk_id, len(chunks), *chain.from_iterable(successors), *_pairs(letters)]
-        with translated_errors():
-            is_ended = self._finish(keys, arguments)
+        is_ended = self._finish(keys, arguments)
         return [successor for successor, _ in successors] if is_ended else []
 
     def claim_overdue(
@@ -181,35 +178,30 @@ class Ledger:
 
         Each is told once in that time.
         """
-        with translated_errors():
-            ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *besides])
+        ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *besides])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
     def is_in_flight(self, chunk_id: ChunkId) -> bool:
         """Whether a chunk is in flight."""
-        with translated_errors():
-            return bool(self._redis.hexists(self._chunks, chunk_id))
+        return bool(self._redis.hexists(self._chunks, chunk_id))
 
     def in_flight(self) -> int:
         """How many chunks are taken over and not yet recorded."""
-        with translated_errors():
-            return self._redis.hlen(self._chunks)
+        return self._redis.hlen(self._chunks)
 
     def depths(self) -> Depths:
         """The same, by lane."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.hlen(self._chunks)
-            pipeline.scard(self._bulk)
-            return _depths(*pipeline.execute())
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hlen(self._chunks)
+        pipeline.scard(self._bulk)
+        return _depths(*pipeline.execute())
 
     def counts(self) -> Counts:
         """What was counted since the store was created."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hgetall(self._counters)
-            pipeline.hlen(self._chunks)
-            counters, in_flight = pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hgetall(self._counters)
+        pipeline.hlen(self._chunks)
+        counters, in_flight = pipeline.execute()
         counted = {name.decode(): int(count) for name, count in counters.items()}
         letters = {
             ErrorType(name.removeprefix(_DEAD_LETTERS)): count
@@ -220,42 +212,36 @@ class Ledger:
 
     def last_letter(self) -> str | None:
         """The youngest dead letter that waits to be delivered, if any."""
-        with translated_errors():
-            last = cast("list[tuple[bytes, object]]", self._redis.xrevrange(self._letters, count=1))
+        last = cast("list[tuple[bytes, object]]", self._redis.xrevrange(self._letters, count=1))
         return last[0][0].decode() if last else None
 
     def letters_wait(self, until: str) -> bool:
         """Whether a dead letter that is not younger than the given one still waits to be delivered."""
-        with translated_errors():
-            return bool(self._redis.xrange(self._letters, max=until, count=1))
+        return bool(self._redis.xrange(self._letters, max=until, count=1))
 
     def letters_waiting(self) -> int:
         """How many dead letters wait to be delivered."""
-        with translated_errors():
-            return self._redis.xlen(self._letters)
+        return self._redis.xlen(self._letters)
 
     def waiting_letters(self, limit: int) -> list[WaitingLetter]:
         """The oldest dead letters that wait to be delivered."""
-        with translated_errors():
-            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._letters, count=limit))
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._letters, count=limit))
         return [WaitingLetter(entry_id.decode(), _letter.decode(fields[b"letter"])) for entry_id, fields in entries]
 
     def letters_delivered(self, until: str, log: str, ends: Mapping[Partition, Offset]) -> None:
         """Strike off letters up to an id, and note where the partitions of the log that they are in ended after them."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.xtrim(self._letters, minid=next_id(until), approximate=False)
-            if ends:
-                pipeline.hset(self._ends(log), mapping={str(partition): end for partition, end in ends.items()})
-                pipeline.expire(self._ends(log), KEPT_SECONDS)
-            pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.xtrim(self._letters, minid=next_id(until), approximate=False)
+        if ends:
+            pipeline.hset(self._ends(log), mapping={str(partition): end for partition, end in ends.items()})
+            pipeline.expire(self._ends(log), KEPT_SECONDS)
+        pipeline.execute()
 
     def letters_end(self, log: str) -> dict[Partition, Offset]:
         """Where the partitions of a log of dead letters ended after the last letters that were struck off."""
-        with translated_errors():
-            if not self._redis.exists(self._ends(log)) and self._redis.exists(self._delivered):
-                self._redis.renamenx(self._delivered, self._ends(log))  # by a version that knew of one log only
-            return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._ends(log))))
+        if not self._redis.exists(self._ends(log)) and self._redis.exists(self._delivered):
+            self._redis.renamenx(self._delivered, self._ends(log))  # by a version that knew of one log only
+        return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._ends(log))))
 
     def _ends(self, log: str) -> str:
         return f"{self._delivered}:{log}"

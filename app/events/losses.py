@@ -7,7 +7,6 @@ from typing import NamedTuple, cast
 import redis
 
 from app.events.positions import loss_key
-from app.storage.redis_client import translated_errors
 
 # What was in Redis alone. All else is made of events, and comes back as far as Kafka has them.
 ALSO_GONE = "revocations of tokens, idempotency records, which dead letters were handled, and the audit trail"
@@ -42,8 +41,7 @@ class Losses:
 
     def known(self) -> Loss:
         """What was lost, and whether an operator knows. Records are those since the last acknowledgement."""
-        with translated_errors():
-            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
+        fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
         return Loss(
             records=int(fields.get(b"records", 0)),
             at=_moment(fields.get(b"at")),
@@ -53,11 +51,10 @@ class Losses:
 
     def acknowledge(self, loss: Loss) -> None:
         """An operator knows of this. That the state was lost, and when, stays on record."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hincrby(self._key, "records", -loss.records)
-            pipeline.hset(self._key, "acknowledged-at", round(time.time() * 1000))
-            pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hincrby(self._key, "records", -loss.records)
+        pipeline.hset(self._key, "acknowledged-at", round(time.time() * 1000))
+        pipeline.execute()
 
 
 def _moment(milliseconds: bytes | None) -> datetime | None:

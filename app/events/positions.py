@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import redis
 
-from app.storage.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script
 
 Partition: TypeAlias = int
 Offset: TypeAlias = int
@@ -75,8 +75,7 @@ class Positions:
 
     def of(self, source: str) -> Progress:
         """What is known of a source."""
-        with translated_errors():
-            fields = cast("dict[bytes, bytes]", self._redis.hgetall(positions_key(self._prefix, source)))
+        fields = cast("dict[bytes, bytes]", self._redis.hgetall(positions_key(self._prefix, source)))
         begun = fields.get(_BEGUN)
         admitted = _ADMITTED.encode()
         return Progress(
@@ -98,15 +97,13 @@ class Positions:
         for each in starts:
             arguments += [each.partition, "" if each.found is None else each.found, each.position, each.lost]
         keys = [positions_key(self._prefix, source), loss_key(self._prefix)]
-        with translated_errors():
-            return bool(self._begin(keys, arguments))
+        return bool(self._begin(keys, arguments))
 
     def admit(self, source: str, ends: Mapping[Partition, Offset]) -> None:
         """Let invalid records below these offsets become dead letters, however many there are."""
         if ends:
             fields: dict[Any, Any] = {f"{_ADMITTED}{partition}": end for partition, end in ends.items()}
-            with translated_errors():
-                self._redis.hset(positions_key(self._prefix, source), mapping=fields)
+            self._redis.hset(positions_key(self._prefix, source), mapping=fields)
 
 
 def positions_key(key_prefix: str, source: str) -> str:

@@ -4,8 +4,6 @@ from typing import cast
 
 import redis
 
-from app.storage.redis_client import translated_errors
-
 # Enough to see what somebody sent, and too little to fill Redis: 1 MB. The beginning of a message says where it came from.
 KEPT = 100
 KEPT_BYTES = 10_000
@@ -23,22 +21,19 @@ class MalformedMessages:
 
     def set_aside(self, queue: str, message: bytes, reason: str) -> None:
         """Keep the beginning of a message, with where it was and what is wrong with it, and count it."""
-        with translated_errors():
-            pipeline = self._redis.pipeline()
-            entry = {"queue": queue, "reason": reason, "bytes": len(message), "message": message[:KEPT_BYTES]}
-            pipeline.xadd(self._kept, entry, maxlen=KEPT)  # type: ignore[arg-type]  # a dict is invariant
-            pipeline.expire(self._kept, KEPT_SECONDS)
-            pipeline.hincrby(self._counts, queue, 1)
-            pipeline.execute()
+        pipeline = self._redis.pipeline()
+        entry = {"queue": queue, "reason": reason, "bytes": len(message), "message": message[:KEPT_BYTES]}
+        pipeline.xadd(self._kept, entry, maxlen=KEPT)  # type: ignore[arg-type]  # a dict is invariant
+        pipeline.expire(self._kept, KEPT_SECONDS)
+        pipeline.hincrby(self._counts, queue, 1)
+        pipeline.execute()
 
     def counts(self) -> dict[str, int]:
         """How many each queue had, ever."""
-        with translated_errors():
-            counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._counts))
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._counts))
         return {queue.decode(): int(count) for queue, count in counts.items()}
 
     def kept(self) -> list[tuple[str, str, bytes]]:
         """The newest, oldest first: queue, reason and message."""
-        with translated_errors():
-            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._kept))
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._kept))
         return [(entry[b"queue"].decode(), entry[b"reason"].decode(), entry[b"message"]) for _, entry in entries]

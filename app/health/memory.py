@@ -5,8 +5,6 @@ from typing import NamedTuple, cast
 
 import redis
 
-from app.storage.redis_client import translated_errors
-
 _log = logging.getLogger(__name__)
 
 
@@ -24,8 +22,7 @@ class Memory(NamedTuple):
 
 def memory_of(client: redis.Redis) -> Memory:
     """How full the server is. Raises DependencyUnavailable when it does not answer."""
-    with translated_errors():
-        told = cast("dict[str, int]", client.info("memory"))
+    told = cast("dict[str, int]", client.info("memory"))
     return Memory(int(told["used_memory"]), int(told["maxmemory"]) or int(told.get("total_system_memory", 0)))
 
 

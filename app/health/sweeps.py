@@ -2,8 +2,6 @@
 
 import redis
 
-from app.storage.redis_client import translated_errors
-
 # Fifteen sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
 SILENT_SECONDS = 30
 
@@ -17,10 +15,8 @@ class Sweeps:
 
     def note(self) -> None:
         """A sweep has ended in order."""
-        with translated_errors():
-            self._redis.set(self._key, b"", ex=SILENT_SECONDS)  # by the server's clock, as there may be many others
+        self._redis.set(self._key, b"", ex=SILENT_SECONDS)  # by the server's clock, as there may be many others
 
     def go_on(self) -> bool:
         """Whether there was one within the last seconds."""
-        with translated_errors():
-            return bool(self._redis.exists(self._key))
+        return bool(self._redis.exists(self._key))

@@ -19,7 +19,7 @@ import redis
 
 from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
-from app.storage.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script
 
 HEADER = "Idempotency-Key"
 # Longer than a request takes: a handful of commands that each give up after three attempts of two seconds, and a wait for Kafka
@@ -99,8 +99,7 @@ class IdempotencyKeys:
         name = f"{self._prefix}:{{{tenant}}}:idempotency:{_hash(identity, key).hex()}"
         mine = msgspec.msgpack.encode(_Entry(fingerprint, uuid4().bytes))
         quota, taken = self._quotas.of(tenant), f"{self._prefix}:{{{tenant}}}:idempotency-bytes"
-        with translated_errors():
-            reply = self._claim([name, taken], [mine, LEASE_SECONDS, quota, self._part_seconds, PARTS])
+        reply = self._claim([name, taken], [mine, LEASE_SECONDS, quota, self._part_seconds, PARTS])
         found, *full = cast("list[bytes | None]", reply) or [mine]
         if full:
             raise AnswersFull(quota, self._part_seconds)
@@ -121,9 +120,8 @@ class IdempotencyKeys:
         self._replace(claim, b"")
 
     def _replace(self, claim: Claim, entry: bytes) -> None:
-        with translated_errors():
-            size = len(claim.name) + len(entry) + OVERHEAD_BYTES
-            self._settle([claim.name, claim.taken], [claim.entry, entry, self._ttl_seconds, self._part_seconds, size])
+        size = len(claim.name) + len(entry) + OVERHEAD_BYTES
+        self._settle([claim.name, claim.taken], [claim.entry, entry, self._ttl_seconds, self._part_seconds, size])
 
 
 def fingerprint(method: str, path: str, body: bytes) -> bytes:

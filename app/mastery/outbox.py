@@ -9,7 +9,7 @@ import redis
 
 from app.mastery.result_messages import Change
 from app.mastery.store import tenant_keys
-from app.storage.redis_client import next_id, translated_errors
+from app.storage.redis_client import next_id
 
 _changes = msgspec.msgpack.Decoder(list[Change])
 
@@ -31,25 +31,22 @@ class Outbox:
 
     def entries(self, tenants: Sequence[str]) -> dict[str, int]:
         """How many entries wait of each tenant that has any."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for tenant in tenants:
-                pipeline.xlen(self._key(tenant))
-            return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant in tenants:
+            pipeline.xlen(self._key(tenant))
+        return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
 
     def read(self, tenants: Sequence[str], limit: int) -> dict[str, list[OutboxEntry]]:
         """Up to ``limit`` entries of each tenant that has any."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for tenant in tenants:
-                pipeline.xrange(self._key(tenant), count=limit)
-            replies = pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant in tenants:
+            pipeline.xrange(self._key(tenant), count=limit)
+        replies = pipeline.execute()
         return {tenant: list(map(_entry, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
 
     def acknowledge(self, tenant: str, until: str) -> None:
         """Strike off the entries up to an id."""
-        with translated_errors():
-            self._redis.xtrim(self._key(tenant), minid=next_id(until), approximate=False)
+        self._redis.xtrim(self._key(tenant), minid=next_id(until), approximate=False)
 
     def _key(self, tenant: str) -> str:
         return tenant_keys(self._prefix, tenant) + "changes"

@@ -19,7 +19,7 @@ from app.config.quotas import Quotas
 from app.errors import NotFound
 from app.mastery.evidence import MILLIONTHS, Observation
 from app.mastery.facts import DayFacts, Window
-from app.storage.redis_client import load_script, raise_if_transient, translated_errors
+from app.storage.redis_client import load_script, raise_if_transient
 
 # Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
 # answers queries in between.
@@ -125,10 +125,9 @@ class MasteryStore:
                 call_keys += (f"{keys}student:{student}", f"{keys}marks:{student}")
                 call_arguments += (student, msgpack.packb(observations[student], use_bin_type=False))
             calls.append((call_keys, call_arguments))
-        with translated_errors():
-            if chunk_id is None:
-                self._redis.sadd(f"{self._prefix}:tenants", tenant)
-            replies = _run(self._redis, self._merge, calls)[1 if expired else 0 :]
+        if chunk_id is None:
+            self._redis.sadd(f"{self._prefix}:tenants", tenant)
+        replies = _run(self._redis, self._merge, calls)[1 if expired else 0 :]
         merged = [
             _merged(student, reply)
             for students, batch in zip(_slices(observations, STUDENTS_PER_CALL), replies, strict=True)
@@ -143,30 +142,27 @@ class MasteryStore:
             return set()
         distinct = list(dict.fromkeys(students))
         key = self._tenant_keys(tenant) + "students"
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.zcard(key)
-            pipeline.zmscore(key, distinct)
-            count, days = pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zcard(key)
+        pipeline.zmscore(key, distinct)
+        count, days = pipeline.execute()
         new = [student for student, day in zip(distinct, days, strict=True) if day is None]
         return set(new[max(0, self._quotas.of(tenant) - count) :])
 
     def begin_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
         """Say that a chunk with events of these tenants will be merged; to say it again changes nothing."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for tenant in tenants:
-                pipeline.sadd(f"{self._prefix}:tenants", tenant)
-                pipeline.set(_counted(self._tenant_keys(tenant), chunk_id), "", nx=True, ex=COUNTED_SECONDS)
-            pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant in tenants:
+            pipeline.sadd(f"{self._prefix}:tenants", tenant)
+            pipeline.set(_counted(self._tenant_keys(tenant), chunk_id), "", nx=True, ex=COUNTED_SECONDS)
+        pipeline.execute()
 
     def chunk_done(self, tenants: Iterable[str], chunk_id: str) -> None:
         """Forget soon which events of a chunk were counted: only an attempt that still runs may merge it again."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for tenant in tenants:
-                pipeline.expire(_counted(self._tenant_keys(tenant), chunk_id), DONE_SECONDS)
-            pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant in tenants:
+            pipeline.expire(_counted(self._tenant_keys(tenant), chunk_id), DONE_SECONDS)
+        pipeline.execute()
 
     def put_scores(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
         """Keep the scores for rankings and the next comparison, except where a newer revision was scored already.
@@ -181,16 +177,14 @@ class MasteryStore:
             for student, revision, day, mastery in some:
                 arguments += (student, revision, day, round(mastery * MILLIONTHS))
             calls.append(([*shared_keys, *(f"{keys}student:{each.student_id}" for each in some)], arguments))
-        with translated_errors():
-            replies = _run(self._redis, self._put, calls)
+        replies = _run(self._redis, self._put, calls)
         errors = [error.decode() for some_errors in replies for error in some_errors]
         raise_if_transient(errors)
         return errors
 
     def postpone(self, tenant: str, students: Iterable[str], day: Day) -> None:
         """Treat students as scored on a day though they are not: whoever looks for stale ones would find them for ever."""
-        with translated_errors():
-            self._redis.zadd(f"{self._tenant_keys(tenant)}students", dict.fromkeys(students, day))
+        self._redis.zadd(f"{self._tenant_keys(tenant)}students", dict.fromkeys(students, day))
 
     def read(
         self, tenant: str, student: str, today: Day, *, until: Day | None = None, fields: Mapping[bytes, bytes] | None = None
@@ -200,8 +194,7 @@ class MasteryStore:
         ``fields`` are the hash at ``record_key``, where somebody has read it. Raises NotFound for a student without any facts.
         """
         if fields is None:
-            with translated_errors():
-                fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
+            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
         oldest, newest = today - self.retention_days + 1, today if until is None else until
         days = {
             day: _day_facts.decode(packed)
@@ -219,44 +212,37 @@ class MasteryStore:
 
     def require_student(self, tenant: str, student: str) -> None:
         """Raise NotFound for a student of whom nothing is stored."""
-        with translated_errors():
-            if not self._redis.exists(self.record_key(tenant, student)):
-                raise NotFound("no evidence of such a student")
+        if not self._redis.exists(self.record_key(tenant, student)):
+            raise NotFound("no evidence of such a student")
 
     def cohort_of(self, tenant: str, student: str) -> str | None:
         """The cohort that the student's latest event named, if any."""
-        with translated_errors():
-            cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
+        cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
         return cohort.decode() if cohort else None
 
     def stale_students(self, tenant: str, today: Day, limit: int) -> list[str]:
         """Up to ``limit`` students whose score is of an earlier day, the oldest first."""
-        with translated_errors():
-            students = self._redis.zrangebyscore(f"{self._tenant_keys(tenant)}students", "-inf", today - 1, start=0, num=limit)
+        students = self._redis.zrangebyscore(f"{self._tenant_keys(tenant)}students", "-inf", today - 1, start=0, num=limit)
         return [student.decode() for student in cast("list[bytes]", students)]
 
     def tenants(self) -> list[str]:
         """Every tenant that ever sent an event, sorted."""
-        with translated_errors():
-            return sorted(name.decode() for name in cast("set[bytes]", self._redis.smembers(f"{self._prefix}:tenants")))
+        return sorted(name.decode() for name in cast("set[bytes]", self._redis.smembers(f"{self._prefix}:tenants")))
 
     def cohorts(self, tenant: str) -> list[str]:
         """The tenant's cohorts, sorted."""
-        with translated_errors():
-            members = cast("set[bytes]", self._redis.smembers(f"{self._tenant_keys(tenant)}cohorts"))
+        members = cast("set[bytes]", self._redis.smembers(f"{self._tenant_keys(tenant)}cohorts"))
         return sorted(name.decode() for name in members)
 
     def ranking(self, tenant: str, cohort: str, *, lowest: int | None = None) -> list[tuple[str, float]]:
         """The cohort's students with their scores, lowest first: all of them, or the ``lowest`` so many."""
         stop = -1 if lowest is None else lowest - 1
-        with translated_errors():
-            pairs = self._redis.zrange(f"{self._tenant_keys(tenant)}ranking:{cohort}", 0, stop, withscores=True)
+        pairs = self._redis.zrange(f"{self._tenant_keys(tenant)}ranking:{cohort}", 0, stop, withscores=True)
         return [(student.decode(), score) for student, score in cast("list[tuple[bytes, float]]", pairs)]
 
     def totals(self, tenant: str) -> Totals:
         """How the tenant's events ended."""
-        with translated_errors():
-            counts = cast("dict[bytes, bytes]", self._redis.hgetall(f"{self._tenant_keys(tenant)}totals"))
+        counts = cast("dict[bytes, bytes]", self._redis.hgetall(f"{self._tenant_keys(tenant)}totals"))
         return Totals(**{name.decode(): int(count) for name, count in counts.items()})
 
     def _tenant_keys(self, tenant: str) -> str:
@@ -285,6 +271,7 @@ def _run(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         for i, reply in zip(refused, pipeline.execute(raise_on_error=False)[_attempt:], strict=True):
             replies[i] = reply
+    raise_if_transient(replies)
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply

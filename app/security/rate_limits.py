@@ -17,7 +17,7 @@ import redis
 from app.config.settings import listed
 from app.errors import DependencyUnavailable
 from app.security.access import Role
-from app.storage.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script
 
 # From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
 # attempt waits for as long as the client does; everybody else is answered at once.
@@ -94,16 +94,14 @@ class SharedWindows:
         all_keys = [self._window(tenant, caller), *keys]
         if hash_key:
             all_keys.append(hash_key)
-        with translated_errors():
-            reply = self._count(all_keys, [limit.requests, limit.seconds * 1000, 1 if hash_key else 0])
+        reply = self._count(all_keys, [limit.requests, limit.seconds * 1000, 1 if hash_key else 0])
         remaining, reset, values, pairs = cast("list[Any]", reply)
         fields = dict(zip(pairs[::2], pairs[1::2], strict=True)) if hash_key and remaining >= 0 else None
         return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values, fields)
 
     def take_back(self, tenant: str, caller: str) -> None:
         """Let the request that was counted last count no more."""
-        with translated_errors():
-            self._redis.lpop(self._window(tenant, caller))
+        self._redis.lpop(self._window(tenant, caller))
 
     def _window(self, tenant: str, caller: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:rate:{caller}"

@@ -8,7 +8,7 @@ from typing import cast
 import redis
 
 from app.config.settings import Settings
-from app.storage.redis_client import load_script, translated_errors
+from app.storage.redis_client import load_script
 
 HASH_BYTES = 16  # of a token's id: whoever makes two that are alike revokes both
 
@@ -24,20 +24,18 @@ class Revocations:
     def revoke_token(self, tenant: str, jti: str, ttl_seconds: int) -> None:
         """Revoke the token with this id for so long, or for longer if it was revoked before for longer."""
         key = self._token_key(tenant, jti)
-        with translated_errors(), self._redis.pipeline() as pipeline:
+        with self._redis.pipeline() as pipeline:
             pipeline.set(key, b"", ex=ttl_seconds, nx=True)
             pipeline.expire(key, ttl_seconds, gt=True)  # of use where there was an entry already
             pipeline.execute()
 
     def revoke_subject(self, tenant: str, subject: str, moment: float, ttl_seconds: int) -> None:
         """Revoke every token of the subject, whatever its role, whose ``iat`` is not after this second (Unix time)."""
-        with translated_errors():
-            self._revoke_subject([self._subject_key(tenant, subject)], [int(moment), ttl_seconds])
+        self._revoke_subject([self._subject_key(tenant, subject)], [int(moment), ttl_seconds])
 
     def is_revoked(self, tenant: str, subject: str, jti: str, issued_at: float | None) -> bool:
         """Whether this token was revoked; one that does not say when it was issued counts as old. One round trip."""
-        with translated_errors():
-            values = cast("list[bytes | None]", self._redis.mget(self.keys(tenant, subject, jti)))
+        values = cast("list[bytes | None]", self._redis.mget(self.keys(tenant, subject, jti)))
         return revoked(values, issued_at)
 
     def keys(self, tenant: str, subject: str, jti: str) -> list[str]:

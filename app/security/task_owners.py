@@ -5,7 +5,6 @@ from typing import cast
 import redis
 
 from app.errors import NotFound
-from app.storage.redis_client import translated_errors
 
 
 class TaskOwners:
@@ -17,13 +16,11 @@ class TaskOwners:
 
     def remember(self, tenant: str, task_id: str, owner: str, ttl_seconds: int) -> None:
         """Note the owner for as long as the task's result is kept."""
-        with translated_errors():
-            self._redis.set(self._key(tenant, task_id), owner, ex=ttl_seconds)
+        self._redis.set(self._key(tenant, task_id), owner, ex=ttl_seconds)
 
     def owner(self, tenant: str, task_id: str) -> str:
         """The owner of a task. Raises NotFound for a task of another tenant, or one that is unknown or forgotten."""
-        with translated_errors():
-            owner = cast("bytes | None", self._redis.get(self._key(tenant, task_id)))
+        owner = cast("bytes | None", self._redis.get(self._key(tenant, task_id)))
         if owner is None:
             raise NotFound("no such task, or its result has expired")
         return owner.decode()

@@ -5,8 +5,6 @@ import time
 import redis
 from redis.exceptions import LockError
 
-from app.storage.redis_client import translated_errors
-
 
 class Lease:
     """Held by at most one process, and by none for up to ``seconds`` after its holder died. Not thread-safe."""
@@ -32,26 +30,23 @@ class Lease:
         now = time.monotonic()
         if now + seconds > self._sure_until:
             self._sure_until = 0.0
-            with translated_errors():
-                try:
-                    self._lock.reacquire()
-                except LockError:
-                    return False
+            try:
+                self._lock.reacquire()
+            except LockError:
+                return False
             self._sure_until = now + self._seconds
         return True
 
     def _take(self) -> bool:
-        with translated_errors():
-            try:
-                return bool(self._lock.reacquire())
-            except LockError:
-                return bool(self._lock.acquire())
+        try:
+            return bool(self._lock.reacquire())
+        except LockError:
+            return bool(self._lock.acquire())
 
     def release(self) -> None:
         """Give it up, if it is held. Raises DependencyUnavailable."""
         self._sure_until = 0.0
-        with translated_errors():
-            try:
-                self._lock.release()
-            except LockError:
-                return  # it had run out
+        try:
+            self._lock.release()
+        except LockError:
+            return  # it had run out

@@ -54,9 +54,31 @@ NO_ANSWER = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse)
 DISCARDED = "Transaction discarded because of: "  # then follows the error that kept it from being carried out
 
 
+class TranslatingPipeline(redis.client.Pipeline):
+    """A pipeline that raises DependencyUnavailable in place of the driver's transient errors."""
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Execute the commands; where errors are returned instead of raised, ``raise_if_transient`` tells them apart."""
+        with translated_errors():
+            return super().execute(raise_on_error)
+
+
+class TranslatingRedis(redis.Redis):
+    """A client that raises DependencyUnavailable in place of the driver's transient errors: of commands, scripts and locks."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command and return its reply."""
+        with translated_errors():
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # the driver has none
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> TranslatingPipeline:
+        """A pipeline on the same connections."""
+        return TranslatingPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
 def connect(settings: Settings) -> redis.Redis:
     """A client of the state's Redis; it connects when first used, and is not to be shared across a fork."""
-    return redis.Redis.from_url(
+    return TranslatingRedis.from_url(
         settings.redis_url,
         socket_timeout=settings.redis_timeout_seconds,
         socket_connect_timeout=settings.redis_timeout_seconds,

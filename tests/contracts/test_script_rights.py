@@ -16,6 +16,7 @@ from app.errors import DependencyUnavailable
 from app.events.ledger import Ledger, OffsetAdvance
 from app.mastery.evidence import QUIZ
 from app.mastery.store import MasteryStore
+from app.storage.redis_client import TranslatingRedis
 from tests.contracts.test_ledger import CHUNK, SOURCE, letter
 from tests.contracts.test_mastery_store import TODAY, merge, observation, window
 
@@ -28,7 +29,7 @@ def user_without(engine: Engine, command: str) -> Iterator[redis.Redis]:
     engine.redis.acl_setuser(name, enabled=True, nopass=True, **rights)
     options = engine.redis.connection_pool.connection_kwargs
     try:
-        with redis.Redis(host=options["host"], port=options["port"], username=name, password="any") as client:
+        with TranslatingRedis(host=options["host"], port=options["port"], username=name, password="any") as client:
             yield client
     finally:
         engine.redis.acl_deluser(name)
