@@ -47,8 +47,8 @@ class Sealed(NamedTuple):
         return Head(self.entry.sequence, self.mac)
 
 
-class Keys(NamedTuple):
-    """Keys for each purpose, so that what one makes is good for no other."""
+class DerivedKeys(NamedTuple):
+    """DerivedKeys for each purpose, so that what one makes is good for no other."""
 
     chain: bytes
     anchor: bytes
@@ -56,9 +56,9 @@ class Keys(NamedTuple):
     mandates: bytes
 
 
-def derive_keys(secret: str) -> Keys:
+def derive_keys(secret: str) -> DerivedKeys:
     """HMAC-SHA256 of a label each, as HKDF expands a key (RFC 5869 section 2.3, first block)."""
-    return Keys(
+    return DerivedKeys(
         *(
             hmac.digest(secret.encode(), f"mastery audit {label}\x01".encode(), "sha256")
             for label in ("chain", "anchor", "pseudonyms", "mandates")
@@ -76,7 +76,7 @@ class Anchor(NamedTuple):
 class Chain:
     """Seals and checks the entries of one trail. ``former`` is the key before, where there is one."""
 
-    def __init__(self, keys: Keys, trail: str, former: Keys | None = None) -> None:
+    def __init__(self, keys: DerivedKeys, trail: str, former: DerivedKeys | None = None) -> None:
         self._keys = keys
         self._all = [each for each in (keys, former) if each is not None]
         self._name = trail.encode() + b"\0"
@@ -116,10 +116,10 @@ class Chain:
                 return Anchor(noted, keys is not self._keys)
         return None
 
-    def _mac(self, keys: Keys, previous: bytes, text: bytes) -> bytes:
+    def _mac(self, keys: DerivedKeys, previous: bytes, text: bytes) -> bytes:
         return hmac.digest(keys.chain, previous + self._name + text, "sha256")
 
-    def _anchor_seal(self, keys: Keys, removed: Head) -> bytes:
+    def _anchor_seal(self, keys: DerivedKeys, removed: Head) -> bytes:
         return hmac.digest(keys.anchor, self._name + b"%d:" % removed.sequence + removed.mac, "sha256")
 
 

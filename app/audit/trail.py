@@ -1,6 +1,5 @@
 """Where audit trails live in Redis: a stream for each tenant, the head it must end with, and the anchor it begins after."""
 
-import glob
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -11,7 +10,8 @@ from app.audit.chain import Anchor, Chain, Head, derive_keys, parse_head
 from app.audit.entry import Entry
 from app.audit.pseudonyms import Pseudonyms
 from app.audit.signed_actor import ActorSigner
-from app.audit.writer import TrailWriter, audited_key, trail_keys
+from app.audit.writer import TrailWriter
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script, next_id, raise_if_transient
 
 SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
@@ -41,7 +41,7 @@ class AuditTrail:
 
     def __init__(self, client: redis.Redis, key_prefix: str, secret: str, former: str = "") -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._names = Keys(key_prefix)
         self._keys = derive_keys(secret)
         self._former = derive_keys(former) if former else None
         all_keys = [each for each in (self._keys, self._former) if each is not None]
@@ -72,19 +72,18 @@ class AuditTrail:
 
         Whoever hides what they did to a trail may have taken it off the list as well.
         """
-        names = cast("set[bytes]", self._redis.smembers(audited_key(self._prefix)))
-        begin = f"{self._prefix}:{{".encode()
-        for key in self._redis.scan_iter(f"{glob.escape(self._prefix)}:{{*}}:audit*", count=SCAN_COUNT):
-            names.add(key.removeprefix(begin).partition(b"}")[0])
+        names = cast("set[bytes]", self._redis.smembers(self._names.audited()))
+        begin, end = self._names.tenant("|").encode().split(b"|")
+        for key in self._redis.scan_iter(self._names.every_audit(), count=SCAN_COUNT):
+            names.add(key.removeprefix(begin).partition(end)[0])
         return sorted(name.decode(errors="backslashreplace") for name in names)
 
     def ends(self, trail: str) -> Ends:
         """How a trail stands now."""
-        stream, head, anchor = trail_keys(self._prefix, trail)
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.hgetall(anchor)
-        pipeline.hmget(head, "sequence", "mac")
-        pipeline.xrevrange(stream, count=1)
+        pipeline.hgetall(self._names.audit_anchor(trail))
+        pipeline.hmget(self._names.audit_head(trail), "sequence", "mac")
+        pipeline.xrevrange(self._names.audit(trail), count=1)
         replies = pipeline.execute(raise_on_error=False)
         raise_if_transient(replies)
         noted, written, last = (None if isinstance(each, redis.ResponseError) else each for each in replies)
@@ -96,7 +95,7 @@ class AuditTrail:
 
     def oldest_first(self, trail: str, until: str = "+") -> Iterator[StreamEntry]:
         """The records of a trail up to an id, read a page at a time."""
-        stream, *_ = trail_keys(self._prefix, trail)
+        stream = self._names.audit(trail)
         start = "-"
         while page := self._page(stream, start, until):
             yield from page
@@ -107,27 +106,23 @@ class AuditTrail:
 
     def newest_first(self, trail: str, before: str, limit: int) -> list[StreamEntry]:
         """Up to ``limit`` records that are older than an id ("": the newest), the newest first."""
-        stream, *_ = trail_keys(self._prefix, trail)
+        stream = self._names.audit(trail)
         records = self._redis.xrevrange(stream, max=f"({before}" if before else "+", count=limit)
         return _records(records)
 
     def trim(self, trail: str, believed: Head, removed: Head, removed_id: str) -> bool:
         """Remove the records up to an id, that of the entry ``removed``. False if the anchor is not as it is believed to be."""
-        stream, _, anchor = trail_keys(self._prefix, trail)
         fields = self.chain(trail).anchor_fields(removed)
         arguments = [believed.sequence or "", next_id(removed_id), *(fields[name] for name in (b"sequence", b"mac", b"seal"))]
-        return self._trim([stream, anchor], arguments) is not None
+        return self._trim([self._names.audit(trail), self._names.audit_anchor(trail)], arguments) is not None
 
     def last_summary(self, tenant: str) -> bytes:
         """What was kept by ``keep_summary``, or nothing."""
-        return cast("bytes | None", self._redis.get(self._summary_key(tenant))) or b""
+        return cast("bytes | None", self._redis.get(self._names.audit_summary(tenant))) or b""
 
     def keep_summary(self, tenant: str, text: str) -> None:
         """Remember what was last said about the tenant's events, so that it is not said again."""
-        self._redis.set(self._summary_key(tenant), text)
-
-    def _summary_key(self, tenant: str) -> str:
-        return f"{trail_keys(self._prefix, tenant)[0]}-summary"
+        self._redis.set(self._names.audit_summary(tenant), text)
 
     def _page(self, stream: str, start: str, until: str) -> list[StreamEntry]:
         return _records(self._redis.xrange(stream, min=start, max=until, count=PAGE))

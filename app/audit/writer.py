@@ -20,9 +20,10 @@ from uuid import uuid4
 
 import redis
 
-from app.audit.chain import Chain, Head, Keys, Sealed, parse_head
+from app.audit.chain import Chain, DerivedKeys, Head, Sealed, parse_head
 from app.audit.entry import OPERATORS, SYSTEM, AuditOutcome, Details, Entry, SystemAction
 from app.errors import DependencyUnavailable
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script, transient_error
 
 # A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
@@ -49,9 +50,9 @@ class _Order:
 class TrailWriter:
     """The one writer of entries. Thread-safe; not to be shared across a fork."""
 
-    def __init__(self, client: redis.Redis, key_prefix: str, keys: Keys) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, keys: DerivedKeys) -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._names = Keys(key_prefix)
         self._keys = keys
         self._append = load_script(client, Path(__file__).with_name("append_entries.lua"))
         self._name_trails = load_script(client, Path(__file__).with_name("name_trails.lua"))
@@ -110,12 +111,12 @@ class TrailWriter:
         unknown = [trail for trail in by_trail if trail not in self._heads]
         pipeline = self._redis.pipeline(transaction=False)
         for trail, entries in sealed.items():
-            stream, head, _ = trail_keys(self._prefix, trail)
             turn = [self._name, TURN_MILLISECONDS if is_losing else 0]
-            pipeline.evalsha(self._append.sha, 3, stream, head, f"{stream}-turn", *_arguments(entries, turn))
+            keys = [self._names.audit(trail), self._names.audit_head(trail), self._names.audit_turn(trail)]
+            pipeline.evalsha(self._append.sha, len(keys), *keys, *_arguments(entries, turn))
         replies = pipeline.execute(raise_on_error=False)
         if unknown:  # after its entries, so that no trail is named that is not there
-            self._name_trails([audited_key(self._prefix)], unknown)
+            self._name_trails([self._names.audited()], unknown)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):  # the server was restarted
             self._redis.script_load(self._append.script)
         left = {
@@ -180,17 +181,6 @@ class TrailWriter:
     def _sealed(self, trail: str, orders: Iterable[_Order]) -> list[Sealed]:
         entries = (entry for order in orders for entry in order.entries)
         return Chain(self._keys, trail).seal(self._heads.get(trail, Head()), *entries)
-
-
-def audited_key(key_prefix: str) -> str:
-    """The set of all trails."""
-    return f"{key_prefix}:audited"
-
-
-def trail_keys(key_prefix: str, trail: str) -> tuple[str, str, str]:
-    """The stream of a trail, its head and its anchor; all on one shard."""
-    stream = f"{key_prefix}:{{{trail}}}:audit"
-    return stream, f"{stream}-head", f"{stream}-anchor"
 
 
 def _arguments(sealed: Sequence[Sealed], turn: Sequence[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ import msgspec
 import redis
 
 from app.errors import DependencyUnavailable
+from app.storage.keys import Keys
 
 # A bridge reports every second; one that has not for so long does not work.
 SILENT_SECONDS = 10
@@ -37,27 +38,27 @@ class Bridges:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._names = f"{key_prefix}:{{.events}}:bridges"
+        self._keys = Keys(key_prefix)
 
     def report(self, name: str, heartbeat: Heartbeat) -> None:
         """Say that a bridge is alive."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.sadd(self._names, name)
-        pipeline.set(self._key(name), msgspec.json.encode(heartbeat), ex=SILENT_SECONDS)
+        pipeline.sadd(self._keys.bridges(), name)
+        pipeline.set(self._keys.bridge(name), msgspec.json.encode(heartbeat), ex=SILENT_SECONDS)
         pipeline.execute()
 
     def leave(self, name: str) -> None:
         """Say that a bridge has ended in order."""
-        self._redis.delete(self._key(name))
-        self._redis.srem(self._names, name)
+        self._redis.delete(self._keys.bridge(name))
+        self._redis.srem(self._keys.bridges(), name)
 
     def heartbeats(self) -> dict[str, Heartbeat]:
         """What each living bridge last said; those that fell silent are forgotten."""
-        names = [name.decode() for name in cast("set[bytes]", self._redis.smembers(self._names))]
-        reports = cast("list[bytes | None]", self._redis.mget(map(self._key, names))) if names else []
+        names = [name.decode() for name in cast("set[bytes]", self._redis.smembers(self._keys.bridges()))]
+        reports = cast("list[bytes | None]", self._redis.mget(map(self._keys.bridge, names))) if names else []
         silent = [name for name, report in zip(names, reports, strict=True) if report is None]
         if silent:
-            self._redis.srem(self._names, *silent)
+            self._redis.srem(self._keys.bridges(), *silent)
         return {
             name: msgspec.json.decode(report, type=Heartbeat) for name, report in zip(names, reports, strict=True) if report
         }
@@ -66,6 +67,3 @@ class Bridges:
         """Raise DependencyUnavailable when a bridge is halted."""
         if any(heartbeat.state is BridgeState.HALTED for heartbeat in self.heartbeats().values()):
             raise DependencyUnavailable("bridge", HALTED)
-
-    def _key(self, name: str) -> str:
-        return f"{self._names}:{name}"

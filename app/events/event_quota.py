@@ -13,6 +13,7 @@ import redis
 
 from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script
 
 MINUTE_SECONDS = 60
@@ -43,16 +44,11 @@ class Use(NamedTuple):
     counted: int
 
 
-def minute_key(key_prefix: str, minute: int) -> str:
-    """Where the events of a minute are counted: beside the ledger, which counts them as it takes them."""
-    return f"{key_prefix}:{{.events}}:minute:{minute}"
-
-
 class EventQuota:
     """The door's part: events over HTTP. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str, quotas: Quotas) -> None:
-        self._prefix = key_prefix
+        self._keys = Keys(key_prefix)
         self.quotas = quotas
         self._count = load_script(client, Path(__file__).with_name("count_events.lua"))
 
@@ -67,7 +63,7 @@ class EventQuota:
         quota, (minute, second) = self.quotas.of(tenant), divmod(now.timestamp(), MINUTE_SECONDS)
         if events > quota:  # at no time would there be room
             raise InvalidInput("events", f"are more than the {quota:,} that the tenant may send in a minute")
-        is_counted = self._count([minute_key(self._prefix, int(minute))], [tenant, events, quota, KEPT_SECONDS])
+        is_counted = self._count([self._keys.event_minute(int(minute))], [tenant, events, quota, KEPT_SECONDS])
         if not is_counted:
             raise QuotaExceeded(quota, math.ceil(MINUTE_SECONDS - second))
         return True

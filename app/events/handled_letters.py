@@ -7,6 +7,8 @@ from typing import NamedTuple, cast
 
 import redis
 
+from app.storage.keys import Keys
+
 # Marks that no command has looked at for a year are of a topic that is gone, as an embedded broker's is at each restart.
 KEPT_SECONDS = 365 * 86_400
 BATCH = 1000  # marks read, written or dropped by one command: a millisecond of Redis
@@ -37,26 +39,26 @@ class HandledLetters:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._prefix = f"{key_prefix}:{{.events}}:handled-letters"
+        self._keys = Keys(key_prefix)
 
     def adopt(self, former: str, log: str) -> None:
         """Take the marks over that a version before kept under another name of the log, unless there are some already."""
-        if former != log and self._redis.exists(self._key(former)):
-            self._redis.renamenx(self._key(former), self._key(log))
+        if former != log and self._redis.exists(self._keys.handled_letters(former)):
+            self._redis.renamenx(self._keys.handled_letters(former), self._keys.handled_letters(log))
 
     def read(self, log: str, oldest: Mapping[int, int]) -> dict[Place, Handled]:
         """The marks of a log. Those before the oldest offset that its partition still has are dropped for good."""
         marks: dict[Place, Handled] = {}
         gone: list[bytes] = []
-        self._redis.expire(self._key(log), KEPT_SECONDS)
-        for field, how in self._redis.hscan_iter(self._key(log), count=BATCH):
+        self._redis.expire(self._keys.handled_letters(log), KEPT_SECONDS)
+        for field, how in self._redis.hscan_iter(self._keys.handled_letters(log), count=BATCH):
             place = Place(*map(int, field.split(b":")))
             if place.offset < oldest.get(place.partition, 0):
                 gone.append(field)
             else:
                 marks[place] = Handled(cast("bytes", how).decode())
         for start in range(0, len(gone), BATCH):
-            self._redis.hdel(self._key(log), *gone[start : start + BATCH])
+            self._redis.hdel(self._keys.handled_letters(log), *gone[start : start + BATCH])
         return marks
 
     def mark(self, log: str, places: Iterable[Place], how: Handled) -> None:
@@ -64,9 +66,6 @@ class HandledLetters:
         left = iter(places)
         while batch := list(islice(left, BATCH)):
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hset(self._key(log), mapping={str(place): how.value for place in batch})
-            pipeline.expire(self._key(log), KEPT_SECONDS)
+            pipeline.hset(self._keys.handled_letters(log), mapping={str(place): how.value for place in batch})
+            pipeline.expire(self._keys.handled_letters(log), KEPT_SECONDS)
             pipeline.execute()
-
-    def _key(self, log: str) -> str:
-        return f"{self._prefix}:{log}"

@@ -17,8 +17,9 @@ from app.errors import EngineError
 from app.events.chunk import Chunk, decode_chunk, encode_chunk
 from app.events.dead_letter import ErrorType, OutgoingDeadLetter
 from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
-from app.events.event_quota import Use, minute_key
-from app.events.positions import NO_ID, Offset, Partition, TopicId, positions_key
+from app.events.event_quota import Use
+from app.events.positions import NO_ID, Offset, Partition, TopicId
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script, next_id
 
 ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
@@ -103,12 +104,10 @@ class Ledger:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._prefix = key_prefix
-        keys = f"{key_prefix}:{{.events}}:"  # no tenant has a dot in its name
-        self._chunks, self._due, self._attempts = keys + "chunks", keys + "due", keys + "attempts"
-        self._counters, self._letters = keys + "counters", keys + "letters"
-        self._bulk = keys + "bulk"
-        self._delivered = keys + "letters-delivered"
+        self._keys = keys = Keys(key_prefix)
+        self._chunks, self._due, self._attempts = keys.chunks(), keys.due(), keys.attempts()
+        self._counters, self._letters = keys.counters(), keys.letters()
+        self._bulk = keys.bulk()
         folder = Path(__file__).parent
         self._accept = load_script(client, folder / "accept_chunk.lua")
         self._begin = load_script(client, folder / "begin_chunk.lua")
@@ -145,8 +144,8 @@ class Ledger:
         for use in uses:
             arguments += [use.tenant, use.quota, use.new, use.counted]
         arguments += _pairs(letters)
-        keys = [positions_key(self._prefix, source), self._chunks, self._due, self._counters, self._letters, self._bulk]
-        keys += [minute_key(self._prefix, use.minute) for use in uses]
+        keys = [self._keys.positions(source), self._chunks, self._due, self._counters, self._letters, self._bulk]
+        keys += [self._keys.event_minute(use.minute) for use in uses]
         reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
             raise PositionConflict("the topic was made anew, or taken further by another, or its position was lost")
@@ -239,12 +238,12 @@ class Ledger:
 
     def letters_end(self, log: str) -> dict[Partition, Offset]:
         """Where the partitions of a log of dead letters ended after the last letters that were struck off."""
-        if not self._redis.exists(self._ends(log)) and self._redis.exists(self._delivered):
-            self._redis.renamenx(self._delivered, self._ends(log))  # by a version that knew of one log only
+        if not self._redis.exists(self._ends(log)) and self._redis.exists(self._keys.letters_delivered()):
+            self._redis.renamenx(self._keys.letters_delivered(), self._ends(log))  # by a version that knew of one log only
         return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._ends(log))))
 
     def _ends(self, log: str) -> str:
-        return f"{self._delivered}:{log}"
+        return self._keys.letters_delivered(log)
 
 
 def _depths(in_flight: int, bulk: int) -> Depths:

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from app.events.positions import loss_key
+from app.storage.keys import Keys
 
 # What was in Redis alone. All else is made of events, and comes back as far as Kafka has them.
 ALSO_GONE = "revocations of tokens, idempotency records, which dead letters were handled, and the audit trail"
@@ -37,7 +37,7 @@ class Losses:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._key = loss_key(key_prefix)
+        self._key = Keys(key_prefix).loss()
 
     def known(self) -> Loss:
         """What was lost, and whether an operator knows. Records are those since the last acknowledgement."""

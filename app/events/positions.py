@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import redis
 
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script
 
 Partition: TypeAlias = int
@@ -70,12 +71,12 @@ class Positions:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._keys = Keys(key_prefix)
         self._begin = load_script(client, Path(__file__).parent / "begin_topic.lua")
 
     def of(self, source: str) -> Progress:
         """What is known of a source."""
-        fields = cast("dict[bytes, bytes]", self._redis.hgetall(positions_key(self._prefix, source)))
+        fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.positions(source)))
         begun = fields.get(_BEGUN)
         admitted = _ADMITTED.encode()
         return Progress(
@@ -96,21 +97,11 @@ class Positions:
         arguments: list[str | int] = [topic_id, former, begun.value, int(is_loss)]
         for each in starts:
             arguments += [each.partition, "" if each.found is None else each.found, each.position, each.lost]
-        keys = [positions_key(self._prefix, source), loss_key(self._prefix)]
+        keys = [self._keys.positions(source), self._keys.loss()]
         return bool(self._begin(keys, arguments))
 
     def admit(self, source: str, ends: Mapping[Partition, Offset]) -> None:
         """Let invalid records below these offsets become dead letters, however many there are."""
         if ends:
             fields: dict[Any, Any] = {f"{_ADMITTED}{partition}": end for partition, end in ends.items()}
-            self._redis.hset(positions_key(self._prefix, source), mapping=fields)
-
-
-def positions_key(key_prefix: str, source: str) -> str:
-    """Where the progress of a source is kept."""
-    return f"{key_prefix}:{{.events}}:positions:{source}"
-
-
-def loss_key(key_prefix: str) -> str:
-    """Where it is kept what was lost: see ``losses.py``."""
-    return f"{key_prefix}:{{.events}}:loss"
+            self._redis.hset(self._keys.positions(source), mapping=fields)

@@ -4,6 +4,8 @@ from typing import cast
 
 import redis
 
+from app.storage.keys import Keys
+
 # Enough to see what somebody sent, and too little to fill Redis: 1 MB. The beginning of a message says where it came from.
 KEPT = 100
 KEPT_BYTES = 10_000
@@ -16,8 +18,9 @@ class MalformedMessages:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._kept = f"{key_prefix}:{{.tasks}}:malformed"
-        self._counts = f"{key_prefix}:{{.tasks}}:malformed-counts"
+        keys = Keys(key_prefix)
+        self._kept = keys.malformed()
+        self._counts = keys.malformed_counts()
 
     def set_aside(self, queue: str, message: bytes, reason: str) -> None:
         """Keep the beginning of a message, with where it was and what is wrong with it, and count it."""

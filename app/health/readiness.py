@@ -12,6 +12,7 @@ from app.errors import Degraded, DependencyUnavailable
 from app.events.bridges import HALTED, Bridges, BridgeState
 from app.events.losses import Losses
 from app.outage import Outages
+from app.storage.keys import Keys
 
 # A ping returns when all is well, and raises DependencyUnavailable or Degraded when it is not.
 Ping: TypeAlias = Callable[[], None]
@@ -97,7 +98,7 @@ def ping_state(losses: Losses) -> None:
 
 def ping_redis(client: redis.Redis, key_prefix: str) -> None:
     """Raise DependencyUnavailable unless Redis takes a write: one that is full, or a replica, answers all else."""
-    client.set(f"{key_prefix}:ready", b"", px=1000)
+    client.set(Keys(key_prefix).ready(), b"", px=1000)
 
 
 def ping_bridge(bridges: Bridges) -> None:

@@ -2,6 +2,8 @@
 
 import redis
 
+from app.storage.keys import Keys
+
 # Fifteen sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
 SILENT_SECONDS = 30
 
@@ -11,7 +13,7 @@ class Sweeps:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._key = f"{key_prefix}:{{.tasks}}:swept"
+        self._key = Keys(key_prefix).swept()
 
     def note(self) -> None:
         """A sweep has ended in order."""

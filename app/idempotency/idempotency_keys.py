@@ -19,6 +19,7 @@ import redis
 
 from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script
 
 HEADER = "Idempotency-Key"
@@ -81,7 +82,7 @@ class IdempotencyKeys:
 
     def __init__(self, client: redis.Redis, key_prefix: str, ttl_seconds: int, quotas: Quotas) -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._keys = Keys(key_prefix)
         self._ttl_seconds = ttl_seconds
         self._part_seconds = math.ceil(ttl_seconds / PARTS)
         self._quotas = quotas
@@ -96,9 +97,9 @@ class IdempotencyKeys:
         """
         if not _VISIBLE_ASCII.fullmatch(key):
             raise InvalidInput(HEADER, "must be 1 to 255 visible ASCII characters")
-        name = f"{self._prefix}:{{{tenant}}}:idempotency:{_hash(identity, key).hex()}"
+        name = self._keys.idempotency(tenant, _hash(identity, key).hex())
         mine = msgspec.msgpack.encode(_Entry(fingerprint, uuid4().bytes))
-        quota, taken = self._quotas.of(tenant), f"{self._prefix}:{{{tenant}}}:idempotency-bytes"
+        quota, taken = self._quotas.of(tenant), self._keys.idempotency_bytes(tenant)
         reply = self._claim([name, taken], [mine, LEASE_SECONDS, quota, self._part_seconds, PARTS])
         found, *full = cast("list[bytes | None]", reply) or [mine]
         if full:

@@ -8,7 +8,7 @@ import msgspec
 import redis
 
 from app.mastery.result_messages import Change
-from app.mastery.store import tenant_keys
+from app.storage.keys import Keys
 from app.storage.redis_client import next_id
 
 _changes = msgspec.msgpack.Decoder(list[Change])
@@ -27,29 +27,26 @@ class Outbox:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._keys = Keys(key_prefix)
 
     def entries(self, tenants: Sequence[str]) -> dict[str, int]:
         """How many entries wait of each tenant that has any."""
         pipeline = self._redis.pipeline(transaction=False)
         for tenant in tenants:
-            pipeline.xlen(self._key(tenant))
+            pipeline.xlen(self._keys.changes(tenant))
         return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
 
     def read(self, tenants: Sequence[str], limit: int) -> dict[str, list[OutboxEntry]]:
         """Up to ``limit`` entries of each tenant that has any."""
         pipeline = self._redis.pipeline(transaction=False)
         for tenant in tenants:
-            pipeline.xrange(self._key(tenant), count=limit)
+            pipeline.xrange(self._keys.changes(tenant), count=limit)
         replies = pipeline.execute()
         return {tenant: list(map(_entry, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
 
     def acknowledge(self, tenant: str, until: str) -> None:
         """Strike off the entries up to an id."""
-        self._redis.xtrim(self._key(tenant), minid=next_id(until), approximate=False)
-
-    def _key(self, tenant: str) -> str:
-        return tenant_keys(self._prefix, tenant) + "changes"
+        self._redis.xtrim(self._keys.changes(tenant), minid=next_id(until), approximate=False)
 
 
 def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> OutboxEntry:

@@ -17,6 +17,7 @@ import redis
 from app.config.settings import listed
 from app.errors import DependencyUnavailable
 from app.security.access import Role
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script
 
 # From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
@@ -83,7 +84,7 @@ class SharedWindows:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._keys = Keys(key_prefix)
         self._count = load_script(client, Path(__file__).with_name("count_request.lua"))
 
     def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = (), hash_key: str = "") -> Allowance:
@@ -104,7 +105,7 @@ class SharedWindows:
         self._redis.lpop(self._window(tenant, caller))
 
     def _window(self, tenant: str, caller: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:rate:{caller}"
+        return self._keys.rate(tenant, caller)
 
 
 class LocalWindows:

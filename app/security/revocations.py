@@ -8,6 +8,7 @@ from typing import cast
 import redis
 
 from app.config.settings import Settings
+from app.storage.keys import Keys
 from app.storage.redis_client import load_script
 
 HASH_BYTES = 16  # of a token's id: whoever makes two that are alike revokes both
@@ -18,7 +19,7 @@ class Revocations:
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
-        self._prefix = key_prefix
+        self._keys = Keys(key_prefix)
         self._revoke_subject = load_script(client, Path(__file__).with_name("revoke_subject.lua"))
 
     def revoke_token(self, tenant: str, jti: str, ttl_seconds: int) -> None:
@@ -43,10 +44,10 @@ class Revocations:
         return [self._token_key(tenant, jti), self._subject_key(tenant, subject)]
 
     def _token_key(self, tenant: str, jti: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:revoked-token:{hashed(jti)}"
+        return self._keys.revoked_token(tenant, hashed(jti))
 
     def _subject_key(self, tenant: str, subject: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:revoked-subject:{subject}"
+        return self._keys.revoked_subject(tenant, subject)
 
 
 def hashed(jti: str) -> str:

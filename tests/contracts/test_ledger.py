@@ -9,8 +9,9 @@ from app.config.quotas import Quotas
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event, invalid_event
-from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use, minute_key
+from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use
 from app.events.ledger import Accepted, Attempt, Depths, OffsetAdvance, OverQuota, PositionConflict
+from app.storage.keys import Keys
 from tests.conftest import NOW
 from tests.stack import wait_for
 
@@ -213,7 +214,7 @@ def test_both_doors_share_a_quota(engine: Engine) -> None:
 
 def test_a_minute_that_was_lost_is_counted_again_from_the_log(engine: Engine) -> None:
     """Also what the API had counted: the log says which events those are."""
-    key = minute_key(engine.settings.key_prefix, MINUTE)
+    key = Keys(engine.settings.key_prefix).event_minute(MINUTE)
     accept_uses(engine, Use("a", MINUTE, 10, 3, 4))
     with pytest.raises(OverQuota) as refused:
         accept_uses(engine, Use("a", MINUTE, 10, 9, 0))

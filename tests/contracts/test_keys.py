@@ -1,0 +1,54 @@
+"""The catalogue of keys: what the documents say of them, and what is really in Redis."""
+
+import re
+from pathlib import Path
+from typing import cast
+
+from app.bootstrap import Engine
+from app.storage.keys import CATALOGUE, Keys
+from tests.contracts.store_calls import store_calls
+
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
+# What these calls do not leave behind.
+ELSEWHERE = {
+    "audit_turn",  # for milliseconds, while two processes write to a trail
+    "bulk",
+    "event_minute",
+    "loss",  # where something was lost
+    "relay",  # while a bridge relays
+}
+
+
+def test_the_document_has_the_catalogue() -> None:
+    """Each kind of key, Redis's type, whether it is personal, and what it holds, in the catalogue's words and order."""
+    rows = [
+        f"| `{pattern}` | {kind.type} | {'yes' if kind.is_personal else ''} | {kind.holds} |"
+        for pattern, kind in Keys.patterns("mastery").items()
+    ]
+    text = ARCHITECTURE.read_text()
+    told = [line for line in text.split("\n") if line.startswith("| `mastery:") and "mastery:celery" not in line]
+    assert told == rows
+
+
+def test_every_key_of_a_system_is_in_the_catalogue(engine: Engine) -> None:
+    """After every call of every store: no key that it does not know, none of another type, and a key of each kind."""
+    for call in store_calls(engine).values():
+        call.make()
+    prefix = engine.settings.key_prefix
+    kinds = {_expression(pattern): (pattern, kind) for pattern, kind in Keys.patterns(prefix).items()}
+    found: set[str] = set()
+    for key in engine.redis.scan_iter(f"{prefix}:*"):
+        if re.fullmatch(f"{prefix}:(held|given-up|new)", key.decode()):  # leases of the calls
+            continue
+        matching = [pattern for expression, (pattern, _) in kinds.items() if re.fullmatch(expression, key.decode())]
+        assert len(matching) == 1, key
+        found.add(matching[0])
+        assert cast("bytes", engine.redis.type(key)).decode() == dict(kinds.values())[matching[0]].type
+    elsewhere = {pattern for pattern, name in zip(Keys.patterns(prefix), CATALOGUE, strict=True) if name in ELSEWHERE}
+    assert Keys.patterns(prefix).keys() - found <= elsewhere
+
+
+def _expression(pattern: str) -> str:
+    """What the keys of a pattern match; a trail's name may begin with a dot."""
+    escaped = re.escape(pattern).replace(r"\{t\}", r"\{[A-Za-z0-9_.-]+\}")
+    return re.sub(r"(<[^>]+>[/:]?)+", "[^{}]+", escaped)
