@@ -62,7 +62,7 @@ asyncapi: setup  ## renew docs/asyncapi.json from the code
 	$(BIN)/python -m consumers.asyncapi > docs/asyncapi.json
 
 kafka: setup  ## a real Apache Kafka on PORT=9092, for `mastery up`; needs Java 17 and Maven; Ctrl-C ends it
-	$(BIN)/python -m cli.apache_kafka $(PORT)
+	$(BIN)/python -m tests.apache_kafka $(PORT)
 
 lock: setup  ## renew requirements.lock from setup.cfg
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-header --upgrade setup.cfg -o requirements.lock

@@ -20,10 +20,10 @@ from app.errors import DependencyUnavailable
 from benchmarks.stacks import PROJECT
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
-from cli.apache_kafka import fetch_jars
 from cli.stack.embedded import embedded
 from consumers.kafka.clients import deliver, producer
 from consumers.kafka.lag import Lag
+from tests.apache_kafka import apache_kafka, fetch_jars
 
 SMALL, LARGE, QUICK = 50_000, 5_000_000, 200_000
 BATCH = 50_000  # records produced at a time
@@ -61,7 +61,7 @@ def _peaks(jars: Path, backlog: int) -> tuple[int, int]:
         path = Path(folder)
         with (
             embedded("valkey", str(path / "valkey"), "0") as url,
-            embedded("apache-kafka", str(path / "kafka"), "0", str(jars)) as bootstrap_servers,
+            apache_kafka(path / "kafka", jars) as bootstrap_servers,
         ):
             variables = {
                 "MASTERY_REDIS_URL": url,

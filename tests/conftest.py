@@ -18,8 +18,9 @@ from confluent_kafka import Producer
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings, load_settings
 from app.errors import DependencyUnavailable
-from cli.apache_kafka import fetch_jars
 from cli.stack.embedded import embedded
+from tests.apache_kafka import apache_kafka as serve_apache_kafka
+from tests.apache_kafka import fetch_jars
 from tests.stack import Stack, wait_for
 
 # A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that a test interrupts.
@@ -74,7 +75,7 @@ def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("apache-kafka")
     with (
         (folder / "kafka.log").open("wb") as log,
-        embedded("apache-kafka", str(folder), "0", str(jars), log=log) as bootstrap_servers,
+        serve_apache_kafka(folder, jars, log=log) as bootstrap_servers,
     ):
         yield bootstrap_servers
 

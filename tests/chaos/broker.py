@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
+from tests.apache_kafka import apache_kafka
 
 TOPICS = ("mastery.events", "mastery.dlq", "mastery.results")
 PARTITIONS = 4  # as the embedded broker
@@ -63,7 +64,7 @@ class ApacheKafka:
     def start(self) -> None:
         """Start it on what it had written, and return when it answers."""
         log = self._serving.enter_context((self._folder / "kafka.log").open("ab"))
-        self._serving.enter_context(embedded("apache-kafka", str(self._folder), str(self._port), str(self._jars), log=log))
+        self._serving.enter_context(apache_kafka(self._folder, self._jars, port=self._port, log=log))
 
     def create_topics(self) -> None:
         """Create the topics that it does not have yet."""

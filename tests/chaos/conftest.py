@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import DependencyUnavailable
-from cli.apache_kafka import fetch_jars
+from tests.apache_kafka import fetch_jars
 from tests.chaos.broker import ApacheKafka, LastingBroker
 from tests.chaos.records import RealEvents, read_events
 

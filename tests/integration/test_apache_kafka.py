@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,8 +13,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
-from cli.apache_kafka import fetch_jars
 from cli.stack.ports import claim_port
+from tests.apache_kafka import fetch_jars, serve_command
 from tests.conftest import make_topics
 from tests.stack import wait_for
 
@@ -28,12 +27,12 @@ class Broker:
 
     def __init__(self, folder: Path, jars: Path) -> None:
         self.folder = folder
-        self._arguments = ["apache-kafka", str(folder), str(claim_port()), str(jars)]
+        self._command = serve_command(folder, jars, port=claim_port())
 
     def __enter__(self) -> "Broker":
         with (self.folder.parent / "kafka.log").open("ab") as log:
             self.wrapper = subprocess.Popen(
-                [sys.executable, "-m", "cli.stack.embedded", *self._arguments],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -136,7 +135,7 @@ def test_a_port_or_a_folder_that_is_taken_is_told(started: Broker, tmp_path: Pat
         (started.folder, "0", f"Apache Kafka already runs on {started.folder}"),
     ):
         second = subprocess.run(
-            [sys.executable, "-m", "cli.stack.embedded", "apache-kafka", str(folder), wanted, str(kafka_jars)],
+            serve_command(folder, kafka_jars, port=int(wanted)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

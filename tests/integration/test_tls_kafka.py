@@ -23,10 +23,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
 from app.events.bridges import BridgeState
-from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.kafka.clients import producer
 from consumers.kafka.record_reader import RecordReader
+from tests.apache_kafka import apache_kafka
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
 from tests.stack import wait_for
@@ -73,8 +73,7 @@ class SecureKafka:
             ),
         }
         properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-        arguments = (str(folder), "0", str(jars), str(properties))
-        with (folder / "kafka.log").open("wb") as log, embedded("apache-kafka", *arguments, log=log) as plain:
+        with (folder / "kafka.log").open("wb") as log, apache_kafka(folder, jars, str(properties), log=log) as plain:
             admin = AdminClient({"bootstrap.servers": plain})
             for each in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
                 wanted = UserScramCredentialUpsertion(USER, ScramCredentialInfo(each, 4096), PASSWORD.encode())

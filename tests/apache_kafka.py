@@ -1,8 +1,8 @@
 """A real Apache Kafka of one node, for tests and development: its jars through Maven, the broker in a JVM child process.
 
-``make kafka`` runs one in the foreground; ``python -m cli.stack.embedded apache-kafka FOLDER PORT JARS`` runs one until its
-standard input ends. Everything it keeps is in the folder: started again there, on any port, it has its topics, records and offsets.
-A file of Kafka's properties may follow: its ``listeners`` are added (with TLS, say), its other lines win over those here.
+``make kafka`` runs one in the foreground, ``apache_kafka`` one for as long as a context lasts. Everything it keeps is in
+the folder: started again there, on any port, it has its topics, records and offsets.
+A file of Kafka's properties may be given: its ``listeners`` are added (with TLS, say), its other lines win over those here.
 
 For those who break it on purpose: the JVM's process id is in ``FOLDER/kafka.pid`` while it runs. When the JVM is killed, the
 Python process above it (the JVM's parent) ends too, with exit code 1; when that one is killed, the kernel kills the JVM, whose
@@ -21,12 +21,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
 from app.storage.private_files import PRIVATE, make_private
+from cli.stack.embedded import started
 from cli.stack.lifetime import dies_with_this_process, wait_until_told
 from cli.stack.ports import LOOPBACK, claim_port
 
@@ -38,7 +40,7 @@ KAFKA = "Apache Kafka"
 JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
 FETCH_SECONDS = 300.0  # 45 MB, once
 READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
-STOP_SECONDS = 25.0  # it takes one; below what cli.stack.embedded waits before it kills
+STOP_SECONDS = 25.0  # it takes one; below what ``started`` waits before it kills
 PROBE_SECONDS = 1.0
 
 PROPERTIES = {
@@ -98,6 +100,20 @@ def fetch_jars(folder: Path = JARS) -> Path:
     return folder
 
 
+@contextmanager
+def apache_kafka(
+    folder: Path, jars: Path, *properties: str, port: int = 0, log: IO[bytes] | int = subprocess.DEVNULL
+) -> Iterator[str]:
+    """Run one while the context lasts; gives its address. Raises DependencyUnavailable when it does not start."""
+    with started(KAFKA, serve_command(folder, jars, *properties, port=port), log=log) as address:
+        yield address
+
+
+def serve_command(folder: Path, jars: Path, *properties: str, port: int = 0) -> list[str]:
+    """The command line that serves one until its standard input ends; it prints the address when it is ready."""
+    return [sys.executable, "-m", "tests.apache_kafka", "serve", str(folder), str(port), str(jars), *properties]
+
+
 def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None = None) -> None:
     """Serve an Apache Kafka that keeps its data in a folder, until standard input ends; port 0 is any free one.
 
@@ -111,24 +127,34 @@ def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None
             raise DependencyUnavailable(KAFKA, f"ended by itself, with exit code {jvm.returncode}")
 
 
-def main(port: str) -> int:
-    """Serve an Apache Kafka in the foreground until Ctrl-C; its data is in ``.kafka/data``."""
+def main(*arguments: str) -> int:
+    """Serve one until standard input ends (``serve …``), or on a port in the foreground until Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.umask(PRIVATE)
     try:
-        with _sole_user_of(HOME / "data"), _broker(HOME / "data", int(port), fetch_jars(), {}) as (address, jvm):
-            print(
-                f"Apache Kafka serves on {address}. In another terminal:\n\n"
-                f"    MASTERY_KAFKA_BOOTSTRAP={address} mastery up\n\n"
-                f"Its data stays in {HOME / 'data'}. Ctrl-C ends it.",
-                flush=True,
-            )
-            print(f"{KAFKA} ended by itself, with exit code {jvm.wait()}", file=sys.stderr)
-            return 1
-    except KeyboardInterrupt:
+        match arguments:
+            case ("serve", folder, port, jars, *properties):
+                serve_apache_kafka(folder, int(port), jars, *properties)
+            case (port,):
+                return _serve_in_the_foreground(int(port))
+    except KeyboardInterrupt:  # which SIGTERM is here, too
         return 0
     except (DependencyUnavailable, OSError) as error:
         print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve_in_the_foreground(port: int) -> int:
+    """Its data is in ``.kafka/data``."""
+    with _sole_user_of(HOME / "data"), _broker(HOME / "data", port, fetch_jars(), {}) as (address, jvm):
+        print(
+            f"Apache Kafka serves on {address}. In another terminal:\n\n"
+            f"    MASTERY_KAFKA_BOOTSTRAP={address} mastery up\n\n"
+            f"Its data stays in {HOME / 'data'}. Ctrl-C ends it.",
+            flush=True,
+        )
+        print(f"{KAFKA} ended by itself, with exit code {jvm.wait()}", file=sys.stderr)
         return 1
 
 
@@ -151,7 +177,7 @@ def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Ite
     command = [_java(), *JVM, "-cp", str(jars.resolve() / "*")]
     properties = _write_properties(folder, address, more)
     cluster = _cluster_id(folder, command, properties)
-    jvm = subprocess.Popen(  # noqa: S603 - our own command
+    jvm = subprocess.Popen(
         [*command, "kafka.Kafka", properties],
         cwd=folder,
         env=_environment(),
@@ -177,7 +203,7 @@ def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Ite
 
 def _environment() -> dict[str, str]:
     """For a JVM: it reads the names of files as the locale says, and in the one named C it finds no other than English ones."""
-    return {**os.environ, "LC_ALL": "C.UTF-8"}  # noqa: TID251 - passed on
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> str:
@@ -240,7 +266,7 @@ def _java() -> str:
     java = shutil.which("java")
     if java is None:
         raise DependencyUnavailable("Java", f"is not installed: {KAFKA} needs version {JAVA_VERSION} or newer")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - our own command
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "((\d+)[^"]*)"', said)
     if found is None or int(found[2]) < JAVA_VERSION:
         version = f"is version {found[1]}" if found else "does not say its version"
@@ -251,7 +277,7 @@ def _java() -> str:
 def _run(command: Sequence[str], failure: str, folder: Path | None = None) -> None:
     """Run a command to its end, in a folder. Raises DependencyUnavailable with its last words when it fails."""
     try:
-        subprocess.run(  # noqa: S603 - our own commands
+        subprocess.run(
             command,
             cwd=folder,
             env=_environment(),
