@@ -62,7 +62,7 @@ def require_student(student_id: str) -> None:
     """Raise AccessDenied unless the caller may do this with the student's data."""
     who = principal()
     g.data_subjects = [student_id]  # for the audit trail
-    require_student_access(who, g.action, student_id, lambda: engine().mastery.cohort_of(who.tenant, student_id))
+    require_student_access(who, g.action, student_id, lambda: engine().mastery.facts.cohort_of(who.tenant, student_id))
 
 
 def check_routes(app: Flask) -> None:

@@ -185,7 +185,7 @@ def _take_over(elements: Sequence[bytes], *, is_list: bool) -> Response:
         log=event_log(),
         now=now,
         retention_days=engine().settings.retention_days,
-        beyond_quota=partial(engine().mastery.beyond_quota, principal().tenant),
+        beyond_quota=partial(engine().mastery.facts.beyond_quota, principal().tenant),
         admit=partial(engine().event_quota.admit, principal().tenant, now=now),
         traceparent=_traceparent(),
     )

@@ -99,7 +99,7 @@ def query(body: dict[str, Any]) -> Response:
     standing = query_mastery(
         principal().tenant,
         student_id,
-        store=served.mastery,
+        stores=served.mastery,
         now=served.clock(),
         on=body.get("date"),
         fields=own_record(),
@@ -125,5 +125,5 @@ def calculate_mastery(body: dict[str, Any]) -> Response:
         calculation = calculate(Components(**body["components"]), weights)
         return success({"student_id": student_id, **to_builtins(calculation)})
     tenant = principal().tenant
-    engine().mastery.require_student(tenant, student_id)
+    engine().mastery.facts.require_student(tenant, student_id)
     return answer_of(calculate_task, tenant, student_id, list(weights), signed_actor(student_id, list(weights)))

@@ -179,7 +179,7 @@ def own_record() -> Mapping[bytes, bytes] | None:
 def _own_record_key(who: Principal) -> str:
     """The record that a request is sure to need, read in the same round trip: a student can query nobody else's."""
     is_own = who.role is Role.STUDENT and _action() is Action.QUERY_MASTERY
-    return engine().mastery.record_key(who.tenant, who.subject) if is_own else ""
+    return engine().mastery.facts.record_key(who.tenant, who.subject) if is_own else ""
 
 
 def _area() -> str:

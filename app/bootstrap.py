@@ -12,14 +12,17 @@ from app.config.settings import Settings, load_settings
 from app.errors import SettingsError
 from app.events.bridges import Bridges
 from app.events.event_quota import EventQuota
+from app.events.event_totals import EventTotals
 from app.events.ledger import Ledger
 from app.events.losses import Losses
 from app.events.positions import Positions
 from app.health.malformed_messages import MalformedMessages
 from app.health.sweeps import Sweeps
 from app.idempotency.idempotency_keys import IdempotencyKeys
+from app.mastery.fact_store import FactStore
 from app.mastery.outbox import Outbox
-from app.mastery.store import MasteryStore
+from app.mastery.score_store import ScoreStore
+from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
@@ -33,7 +36,8 @@ class Engine:
 
     settings: Settings
     redis: redis.Redis
-    mastery: MasteryStore
+    mastery: MasteryStores
+    event_totals: EventTotals
     outbox: Outbox
     ledger: Ledger
     positions: Positions
@@ -60,7 +64,12 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
     return Engine(
         settings=settings,
         redis=client,
-        mastery=MasteryStore(client, settings.key_prefix, settings.retention_days, Quotas(settings.quota_students)),
+        mastery=MasteryStores(
+            FactStore(client, settings.key_prefix, settings.retention_days, Quotas(settings.quota_students)),
+            ScoreStore(client, settings.key_prefix),
+            TenantStore(client, settings.key_prefix),
+        ),
+        event_totals=EventTotals(client, settings.key_prefix),
         outbox=Outbox(client, settings.key_prefix),
         ledger=Ledger(client, settings.key_prefix),
         positions=Positions(client, settings.key_prefix),

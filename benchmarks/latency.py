@@ -104,7 +104,7 @@ def _probe(stack: Stack, out: Producer, seconds: float) -> list[float]:
 
 def _is_stored(stack: Stack, student: str) -> bool:
     try:
-        stack.engine.mastery.require_student(TENANT, student)
+        stack.engine.mastery.facts.require_student(TENANT, student)
     except NotFound:
         return False
     return True

@@ -53,8 +53,8 @@ def _record_day(engine: Engine, chance: Random, students: Sequence[str], day: da
     for start in range(0, len(students), CHUNK):
         for kind in kinds:
             events = [event(chance, student, moment, kind) for student in students[start : start + CHUNK]]
-            record_events(events, store=engine.mastery, now=moment)
-    for tenant in engine.mastery.tenants():  # as the relay does: changes that are told are kept no longer
+            record_events(events, stores=engine.mastery, now=moment)
+    for tenant in engine.mastery.tenants.all():  # as the relay does: changes that are told are kept no longer
         engine.redis.delete(f"{engine.settings.key_prefix}:{{{tenant}}}:changes")
 
 

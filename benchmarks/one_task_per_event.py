@@ -41,7 +41,7 @@ app.conf.update(
 def record_one(value: bytes) -> None:
     """Record one event, as the engine's own task records five hundred."""
     now = engine().clock()
-    record_events([decode_event(value, now)], store=engine().mastery, now=now)
+    record_events([decode_event(value, now)], stores=engine().mastery, now=now)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def _cost(students: int, events: int, rounds: int) -> float:
     with fresh_stack() as stack:
         for start in range(0, students, CHUNK):
             first = [event(chance, _student(number), now, cohort=_cohort(number)) for number in range(start, start + CHUNK)]
-            record_events(first, store=stack.engine.mastery, now=now)
+            record_events(first, stores=stack.engine.mastery, now=now)
         costs = []
         for _round in range(rounds):
             drawn = [chance.randrange(students) for _ in range(events)]

@@ -65,7 +65,7 @@ def fill(stack: Stack) -> None:
         moment = noon(now.date() - timedelta(days=age))
         kinds = [Kind.ACTIVITY] + [Kind.QUIZ] * (age % 7 == 0) + [Kind.COMPLETION, Kind.QUALITY] * (age % 14 == 0)
         events = [event(chance, _student(number), moment, kind) for number in range(STUDENTS) for kind in kinds]
-        record_events(events, store=stack.engine.mastery, now=now)
+        record_events(events, stores=stack.engine.mastery, now=now)
 
 
 def _student(number: int) -> str:

@@ -60,7 +60,7 @@ def _fill(engine: Engine, chance: Random, students: int) -> None:
     now = engine.clock()
     for start in range(0, students, CHUNK):
         events = [_event(chance, number, now) for number in range(start, start + CHUNK)]
-        record_events(events, store=engine.mastery, now=now)
+        record_events(events, stores=engine.mastery, now=now)
     _wait_for_quiet(engine)
 
 
@@ -76,7 +76,7 @@ def _cost(engine: Engine, chance: Random, students: Sequence[int]) -> Cost:
     gc.disable()
     cpu, wall = _cpu_seconds(engine), time.perf_counter()
     for chunk in chunks:
-        record_events(chunk, store=engine.mastery, now=now)
+        record_events(chunk, stores=engine.mastery, now=now)
     wall, cpu = time.perf_counter() - wall, _cpu_seconds(engine) - cpu
     gc.enable()
     return Cost(wall / len(students) * 1e6, cpu / len(students) * 1e6)

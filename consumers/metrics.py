@@ -79,7 +79,7 @@ class EngineCollector(Collector):
             counts = self._engine.ledger.counts()
             malformed = self._engine.malformed_messages.counts()
             loss = self._engine.losses.known()
-            totals = [self._engine.mastery.totals(tenant) for tenant in self._engine.mastery.tenants()]
+            totals = [self._engine.event_totals.of(tenant) for tenant in self._engine.mastery.tenants.all()]
         except DependencyUnavailable:
             return
         yield CounterMetricFamily("mastery_records_accepted", "Records taken over, each once", value=counts.records)

@@ -94,7 +94,7 @@ class Relay:
 
     def _tell_changes(self) -> int:
         outbox = self._engine.outbox
-        noted = outbox.read(list(outbox.entries(self._engine.mastery.tenants())), ENTRIES)
+        noted = outbox.read(list(outbox.entries(self._engine.mastery.tenants.all())), ENTRIES)
         messages: list[Content] = [
             (f"{tenant}/{change.student_id}".encode(), encode_update(update), [])
             for tenant, entries in noted.items()

@@ -21,7 +21,9 @@ _log = logging.getLogger(__name__)
 @app.task(name="audit.summarize", ignore_result=True, throws=(DependencyUnavailable,))
 def summarize() -> None:
     """Note how many events of each tenant were recorded so far; beat sends this every five minutes."""
-    summarize_events(trails=engine().audit, store=engine().mastery, now=engine().clock())
+    summarize_events(
+        trails=engine().audit, tenants=engine().mastery.tenants, event_totals=engine().event_totals, now=engine().clock()
+    )
 
 
 @app.task(

@@ -36,7 +36,7 @@ def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: 
         tenant, action, student_id, engine().audit.actor_signer.verify([tenant, action, student_id, weights], signed_actor)
     ):
         standing = calculate_mastery(
-            tenant, student_id, store=engine().mastery, now=engine().clock(), weights=Weights(*weights)
+            tenant, student_id, stores=engine().mastery, now=engine().clock(), weights=Weights(*weights)
         )
     return cast("dict[str, Any]", msgspec.to_builtins(standing))
 
@@ -56,7 +56,7 @@ def refresh() -> None:
     What does not fit in one run is left to another, queued at once.
     """
     handled = refresh_scores(
-        store=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT, refreshed=note_refresh
+        stores=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT, refreshed=note_refresh
     )
     if handled == REFRESH_LIMIT:
         enqueue(refresh)

@@ -12,7 +12,8 @@ from app.audit.pseudonyms import Pseudonyms
 from app.audit.signed_actor import ActorSigner
 from app.audit.writer import TrailWriter
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script, next_id, raise_if_transient
+from app.storage.redis_client import next_id, raise_if_transient
+from app.storage.scripts import load_script
 
 SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
 PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB

@@ -24,7 +24,8 @@ from app.audit.chain import Chain, DerivedKeys, Head, Sealed, parse_head
 from app.audit.entry import OPERATORS, SYSTEM, AuditOutcome, Details, Entry, SystemAction
 from app.errors import DependencyUnavailable
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script, transient_error
+from app.storage.redis_client import transient_error
+from app.storage.scripts import load_script
 
 # A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
 # lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.

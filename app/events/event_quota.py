@@ -14,7 +14,7 @@ import redis
 from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script
+from app.storage.scripts import load_script
 
 MINUTE_SECONDS = 60
 # Since a minute's last event was counted: so far apart the partitions of a backlog may be read.

@@ -20,7 +20,8 @@ from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
 from app.events.event_quota import Use
 from app.events.positions import NO_ID, Offset, Partition, TopicId
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script, next_id
+from app.storage.redis_client import next_id
+from app.storage.scripts import load_script
 
 ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
 

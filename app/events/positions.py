@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import redis
 
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script
+from app.storage.scripts import load_script
 
 Partition: TypeAlias = int
 Offset: TypeAlias = int

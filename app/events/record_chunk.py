@@ -16,10 +16,12 @@ from app.errors import UnexpectedFailure
 from app.events.chunk import Chunk
 from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
 from app.events.event import decode_event
+from app.events.event_totals import EventTotals
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, evidence, record_evidence
 from app.logs import frames
-from app.mastery.store import OVER_EVENTS, OVER_QUOTA, MasteryStore
+from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA
+from app.mastery.stores import MasteryStores
 
 # A process may die of something else than the chunk in its hands, a deployment for instance; three times is no accident.
 MAX_DEATHS = 3
@@ -32,7 +34,15 @@ _log = logging.getLogger(__name__)
 
 
 def record_chunk(
-    chunk_id: ChunkId, attempt: Attempt, *, ledger: Ledger, store: MasteryStore, now: datetime, failures: int, max_failures: int
+    chunk_id: ChunkId,
+    attempt: Attempt,
+    *,
+    ledger: Ledger,
+    stores: MasteryStores,
+    totals: EventTotals,
+    now: datetime,
+    failures: int,
+    max_failures: int,
 ) -> list[ChunkId]:
     """Record the events of a chunk and end it. Returns the ids of the chunks that take its place: none if all went well.
 
@@ -43,14 +53,14 @@ def record_chunk(
     if begun is None:
         return []
     chunk, deaths = begun
-    found, failed = _evidence(begun, store.retention_days)
+    found, failed = _evidence(begun, stores.facts.retention_days)
     tenants = {each.tenant_id for each in found.values()}
-    store.begin_chunk(tenants, chunk_id)
+    totals.begin_chunk(tenants, chunk_id)
     if not ledger.is_in_flight(
         chunk_id
     ):  # asked in this order: whatever crash of Redis takes the chunk back now takes its beginning, too
         return []
-    outcome = record_evidence(found.values(), store=store, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
+    outcome = record_evidence(found.values(), stores=stores, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
     for index, (tenant, student, observation) in found.items():
         if observation is not None and (tenant, student) in outcome.errors:
             failed[index] = outcome.errors[tenant, student]
@@ -67,7 +77,7 @@ def record_chunk(
         successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
     if successors:
         _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
-    store.chunk_done(tenants, chunk_id)
+    totals.end_chunk(tenants, chunk_id)
     return successors
 
 

@@ -9,7 +9,7 @@ from app.events.event import Event
 from app.events.observe import observe
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import Observation
-from app.mastery.store import MasteryStore
+from app.mastery.stores import MasteryStores
 
 
 class Evidence(NamedTuple):
@@ -35,18 +35,18 @@ def evidence(event: Event, moment: datetime, first_day: Day) -> Evidence:
     return Evidence(event.tenant_id, event.student_id, observation)
 
 
-def record_events(events: Iterable[tuple[Event, datetime]], *, store: MasteryStore, now: datetime) -> RecordedEvents:
+def record_events(events: Iterable[tuple[Event, datetime]], *, stores: MasteryStores, now: datetime) -> RecordedEvents:
     """Record events, each with its moment in UTC, of any tenants and in any order; repeating the call changes nothing.
 
     Raises DependencyUnavailable when the store does not answer: some of the events may be recorded then, and all may be
     sent again.
     """
-    first_day = day_number(now) - store.retention_days + 1
-    return record_evidence([evidence(event, moment, first_day) for event, moment in events], store=store, now=now)
+    first_day = day_number(now) - stores.facts.retention_days + 1
+    return record_evidence([evidence(event, moment, first_day) for event, moment in events], stores=stores, now=now)
 
 
 def record_evidence(
-    found: Iterable[Evidence], *, store: MasteryStore, now: datetime, chunk_id: str | None = None, repeat_only: bool = False
+    found: Iterable[Evidence], *, stores: MasteryStores, now: datetime, chunk_id: str | None = None, repeat_only: bool = False
 ) -> RecordedEvents:
     """Record evidence as ``record_events`` does. That of a chunk is counted in the totals once, however often it is repeated.
 
@@ -62,7 +62,7 @@ def record_evidence(
     applied = duplicates = 0
     errors: dict[tuple[str, str], str] = {}
     for tenant in by_tenant.keys() | expired.keys():
-        merged = store.merge(
+        merged = stores.facts.merge(
             tenant,
             by_tenant.get(tenant, {}),
             day_number(now),
@@ -70,7 +70,7 @@ def record_evidence(
             chunk_id=chunk_id,
             repeat_only=repeat_only,
         )
-        derive_scores(tenant, merged, store=store, now=now)
+        derive_scores(tenant, merged, stores=stores, now=now)
         applied += sum(student.outcomes.count("1") for student in merged)
         duplicates += sum(student.outcomes.count("0") for student in merged)
         expired[tenant] = expired.get(tenant, 0) + sum(student.outcomes.count("x") for student in merged)

@@ -20,7 +20,7 @@ import redis
 from app.config.quotas import Quotas
 from app.errors import EngineError, InvalidInput
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script
+from app.storage.scripts import load_script
 
 HEADER = "Idempotency-Key"
 # Longer than a request takes: a handful of commands that each give up after three attempts of two seconds, and a wait for Kafka

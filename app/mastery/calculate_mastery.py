@@ -6,11 +6,11 @@ from app.clock import day_number
 from app.mastery.derive_scores import derive_scores
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights
 from app.mastery.query_mastery import Standing, standing
-from app.mastery.store import MasteryStore
+from app.mastery.stores import MasteryStores
 
 
 def calculate_mastery(
-    tenant: str, student_id: str, *, store: MasteryStore, now: datetime, weights: Weights = DEFAULT_WEIGHTS
+    tenant: str, student_id: str, *, stores: MasteryStores, now: datetime, weights: Weights = DEFAULT_WEIGHTS
 ) -> Standing:
     """The student's standing today under the given weights.
 
@@ -18,5 +18,5 @@ def calculate_mastery(
     Raises NotFound for a student without evidence.
     """
     today = day_number(now)
-    derive_scores(tenant, store.merge(tenant, {student_id: []}, today), store=store, now=now)
-    return standing(student_id, store.read(tenant, student_id, today), today, weights)
+    derive_scores(tenant, stores.facts.merge(tenant, {student_id: []}, today), stores=stores, now=now)
+    return standing(student_id, stores.facts.read(tenant, student_id, today), today, weights)

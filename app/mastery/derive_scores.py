@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from app.clock import day_number
+from app.mastery.fact_store import Merged
 from app.mastery.facts import window_components
 from app.mastery.formula import mastery_score
-from app.mastery.store import MasteryStore, Merged, Score
+from app.mastery.score_store import Score
+from app.mastery.stores import MasteryStores
 
 _log = logging.getLogger(__name__)
 
 
-def derive_scores(tenant: str, merged: Iterable[Merged], *, store: MasteryStore, now: datetime) -> None:
+def derive_scores(tenant: str, merged: Iterable[Merged], *, stores: MasteryStores, now: datetime) -> None:
     """Score every student whose facts are newer than their score.
 
     A crash between merging and scoring heals here: the repeated events are duplicates then, but the revision tells. So does a
@@ -23,13 +25,13 @@ def derive_scores(tenant: str, merged: Iterable[Merged], *, store: MasteryStore,
         for each in merged
         if each.window is not None and each.window.revision > each.scored_revision
     ]
-    if scores and (errors := store.put_scores(tenant, scores, now)):
+    if scores and (errors := stores.scores.put(tenant, scores, now)):
         _log.error("scores that cannot be kept: %d, the first because of: %s", len(errors), errors[0])
 
 
 def refresh_scores(
     *,
-    store: MasteryStore,
+    stores: MasteryStores,
     now: datetime,
     batch: int,
     limit: int,
@@ -41,15 +43,15 @@ def refresh_scores(
     A student that cannot be brought up to date is left for tomorrow. ``refreshed`` is told of each tenant with how many.
     """
     handled, today = 0, day_number(now)
-    for tenant in store.tenants():
+    for tenant in stores.tenants.all():
         before = handled
-        while handled < limit and (students := store.stale_students(tenant, today, min(batch, limit - handled))):
-            merged = store.merge(tenant, {student: [] for student in students}, today)
-            derive_scores(tenant, merged, store=store, now=now)
+        while handled < limit and (students := stores.scores.stale_students(tenant, today, min(batch, limit - handled))):
+            merged = stores.facts.merge(tenant, {student: [] for student in students}, today)
+            derive_scores(tenant, merged, stores=stores, now=now)
             handled += len(students)
-            if left := set(students) & set(store.stale_students(tenant, today, batch)):
+            if left := set(students) & set(stores.scores.stale_students(tenant, today, batch)):
                 _log.error("students whose scores cannot be brought up to date: %d", len(left))
-                store.postpone(tenant, left, today)
+                stores.scores.postpone(tenant, left, today)
         if handled > before:
             refreshed(tenant, handled - before)
     return handled

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.errors import NotFound
 from app.mastery.formula import Level, classify
 from app.mastery.query_mastery import Standing, query_mastery
-from app.mastery.store import MasteryStore
+from app.mastery.stores import MasteryStores
 
 
 class CohortLevels(NamedTuple):
@@ -21,23 +21,23 @@ class CohortLevels(NamedTuple):
     levels: Counter[Level]
 
 
-def cohort_levels(tenant: str, cohort: str, *, store: MasteryStore) -> CohortLevels:
+def cohort_levels(tenant: str, cohort: str, *, stores: MasteryStores) -> CohortLevels:
     """The spread of a cohort over the levels."""
-    scores = [score for _student, score in store.ranking(tenant, cohort)]
+    scores = [score for _student, score in stores.scores.ranking(tenant, cohort)]
     mean = sum(scores) / len(scores) if scores else 0.0
     return CohortLevels(tenant, cohort, len(scores), mean, Counter(classify(score) for score in scores))
 
 
-def most_in_need(*, store: MasteryStore, now: datetime, count: int) -> list[tuple[str, Standing]]:
+def most_in_need(*, stores: MasteryStores, now: datetime, count: int) -> list[tuple[str, Standing]]:
     """The students of all tenants with the lowest mastery, lowest first, each with the tenant: for whoever runs the engine."""
     lowest = [
         (score, tenant, student)
-        for tenant in store.tenants()
-        for cohort in store.cohorts(tenant)
-        for student, score in store.ranking(tenant, cohort, lowest=count)
+        for tenant in stores.tenants.all()
+        for cohort in stores.scores.cohorts(tenant)
+        for student, score in stores.scores.ranking(tenant, cohort, lowest=count)
     ]
     found = []
     for _score, tenant, student in sorted(lowest)[:count]:
         with suppress(NotFound):  # the last evidence expired, and the hourly refresh has not come by yet
-            found.append((tenant, query_mastery(tenant, student, store=store, now=now)))
+            found.append((tenant, query_mastery(tenant, student, stores=stores, now=now)))
     return found

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from app.clock import Day, day_date, day_number
 from app.errors import InvalidInput
+from app.mastery.fact_store import StudentRecord
 from app.mastery.facts import mastery_history
 from app.mastery.formula import (
     DECIMALS,
@@ -20,7 +21,7 @@ from app.mastery.formula import (
     coverage,
     mastery_score,
 )
-from app.mastery.store import MasteryStore, StudentRecord
+from app.mastery.stores import MasteryStores
 from app.mastery.trend import Trend, trend
 
 
@@ -61,7 +62,7 @@ def query_mastery(
     tenant: str,
     student_id: str,
     *,
-    store: MasteryStore,
+    stores: MasteryStores,
     now: datetime,
     on: date | None = None,
     fields: Mapping[bytes, bytes] | None = None,
@@ -71,8 +72,8 @@ def query_mastery(
     Raises NotFound for a student without evidence up to that day, InvalidInput for a day in the future or before the retention.
     """
     today = day_number(now)
-    day = today if on is None else _retained_day(on, today, store.retention_days)
-    return standing(student_id, store.read(tenant, student_id, today, until=day, fields=fields), day)
+    day = today if on is None else _retained_day(on, today, stores.facts.retention_days)
+    return standing(student_id, stores.facts.read(tenant, student_id, today, until=day, fields=fields), day)
 
 
 def standing(student_id: str, record: StudentRecord, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:

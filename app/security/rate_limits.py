@@ -18,7 +18,7 @@ from app.config.settings import listed
 from app.errors import DependencyUnavailable
 from app.security.access import Role
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script
+from app.storage.scripts import load_script
 
 # From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
 # attempt waits for as long as the client does; everybody else is answered at once.

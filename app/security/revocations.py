@@ -9,7 +9,7 @@ import redis
 
 from app.config.settings import Settings
 from app.storage.keys import Keys
-from app.storage.redis_client import load_script
+from app.storage.scripts import load_script
 
 HASH_BYTES = 16  # of a token's id: whoever makes two that are alike revokes both
 

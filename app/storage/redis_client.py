@@ -1,15 +1,12 @@
 """The one way to make a Redis client, and the one place where its errors become the engine's."""
 
-import re
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.commands.core import Script
 from redis.retry import Retry
 
 from app.config.settings import Settings
@@ -21,7 +18,6 @@ from app.errors import DependencyUnavailable
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
-_COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 
 # An error of Redis is about what it was asked, or about itself: its memory, disk, replicas, role, permissions. The second kind
 # is transient, whatever was asked: it ends by itself, or when an operator acts. These are the codes (the first words) of
@@ -167,22 +163,6 @@ def unavailable(dependency: str, error: BaseException) -> DependencyUnavailable:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return DependencyUnavailable(dependency, f"is unavailable: its certificate is refused: {reason.verify_message}")
     return DependencyUnavailable(dependency, f"is unavailable: TLS fails: {reason.reason}")
-
-
-def load_script(client: redis.Redis, path: Path) -> Script:
-    """The Lua script in a file, to be run on the client's server.
-
-    It does nothing unless its user may run every command in it. A server refuses each by itself and takes nothing back: half of
-    the writes would stay, and be repeated.
-    """
-    script = path.read_text()
-    names = ", ".join(f"'{name}'" for name in sorted(set(_COMMAND.findall(script))))
-    check = (
-        f"for _, name in ipairs({{{names}}}) do if not redis.acl_check_cmd(name, KEYS[1]) then "
-        "return redis.error_reply('NOPERM this user may not run ' .. name) end end "
-    )
-    shebang, body = script.split("\n", 1) if script.startswith("#!") else ("", script)
-    return client.register_script(f"{shebang}\n{check}{body}" if shebang else check + body)
 
 
 def next_id(entry_id: str) -> str:

@@ -222,7 +222,7 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
 
 def _exit_if_unknown(session: Session, tenant: str | None) -> None:
     """Say so if nothing is known of the tenant that was asked for, and none of the letters that were read is its."""
-    if tenant is not None and tenant not in session.tenants and tenant not in session.engine.mastery.tenants():
+    if tenant is not None and tenant not in session.tenants and tenant not in session.engine.mastery.tenants.all():
         click.echo(f"{printable(tenant)}: there is no such tenant", err=True)
         sys.exit(NO_SUCH_TENANT)
 

@@ -44,7 +44,7 @@ def write_dead_letters_entry(
     engine: Engine, action: SystemAction, tenants: Iterable[str | None], details: Details | None = None
 ) -> None:
     """An entry for each tenant with the number of its letters; those of no tenant that the engine knows count for nobody's."""
-    known = set(engine.mastery.tenants())
+    known = set(engine.mastery.tenants.all())
     counts = Counter(tenant if tenant in known else None for tenant in tenants) or {None: 0}
     for tenant, letters in counts.items():
         write_entry(engine, action, trail=tenant or OPERATORS, details={"letters": letters, **(details or {})})
@@ -52,7 +52,7 @@ def write_dead_letters_entry(
 
 def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: StoredDeadLetter) -> None:
     """An entry about one letter, with the student that it names."""
-    tenant = letter.tenant if letter.tenant in engine.mastery.tenants() else None
+    tenant = letter.tenant if letter.tenant in engine.mastery.tenants.all() else None
     students = _students(letter) if tenant else ()
     write_entry(engine, action, trail=tenant or OPERATORS, students=students, details={"place": str(letter.place)})
 

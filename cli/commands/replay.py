@@ -103,7 +103,7 @@ def stream(
 
 
 def _counts(engine: Engine) -> tuple[int, int, int, int]:
-    totals = [engine.mastery.totals(tenant) for tenant in engine.mastery.tenants()]
+    totals = [engine.event_totals.of(tenant) for tenant in engine.mastery.tenants.all()]
     return (
         sum(each.applied for each in totals),
         sum(each.duplicates for each in totals),

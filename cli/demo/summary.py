@@ -25,8 +25,8 @@ IN_NEED = 10
 
 def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> None:
     """The counts of a run and the state it left, which names students: each tenant's trail says so."""
-    in_need = most_in_need(store=engine.mastery, now=engine.clock(), count=IN_NEED)
-    for tenant in engine.mastery.tenants():
+    in_need = most_in_need(stores=engine.mastery, now=engine.clock(), count=IN_NEED)
+    for tenant in engine.mastery.tenants.all():
         write_entry(
             engine, SystemAction.READ_SUMMARY, trail=tenant, students=[each.student_id for of, each in in_need if of == tenant]
         )
@@ -65,8 +65,8 @@ def _curl(stack: RunningStack) -> str:
 
 def _any_student(engine: Engine) -> tuple[str, str] | None:
     tomorrow = day_number(engine.clock()) + 1
-    for tenant in engine.mastery.tenants():
-        if students := engine.mastery.stale_students(tenant, tomorrow, limit=1):
+    for tenant in engine.mastery.tenants.all():
+        if students := engine.mastery.scores.stale_students(tenant, tomorrow, limit=1):
             return tenant, students[0]
     return None
 
@@ -85,9 +85,9 @@ def _levels(engine: Engine) -> Table:
     table.add_column("cohort", no_wrap=True)
     for heading in ("size", "mean", *(level.value for level in Level)):
         table.add_column(heading, justify="right")
-    for tenant in engine.mastery.tenants():
-        for cohort in engine.mastery.cohorts(tenant):
-            found = cohort_levels(tenant, cohort, store=engine.mastery)
+    for tenant in engine.mastery.tenants.all():
+        for cohort in engine.mastery.scores.cohorts(tenant):
+            found = cohort_levels(tenant, cohort, stores=engine.mastery)
             spread = (str(found.levels[level]) for level in Level)
             table.add_row(f"{tenant}/{cohort}", str(found.students), f"{found.mean:.2f}", *spread)
     return table

@@ -51,7 +51,7 @@ class HeartbeatReporter:
         told = BridgeState.WAITING if self.kafka_is_away else state or self.state
         try:
             self._engine.bridges.report(self._name, Heartbeat(told, self._records, self._rejected))
-            entries = self._engine.outbox.entries(self._engine.mastery.tenants())
+            entries = self._engine.outbox.entries(self._engine.mastery.tenants.all())
             waiting = sum(entries.values()) + self._engine.ledger.letters_waiting()
             if time.monotonic() >= self._next_memory:
                 self._next_memory = time.monotonic() + MEMORY_SECONDS

@@ -101,7 +101,7 @@ class _Pace:
 
 def count_recorded(engine: Engine) -> int:
     """How many events have come to their end so far: applied, duplicate, expired or dead-lettered."""
-    ended = sum(sum(engine.mastery.totals(tenant)) for tenant in engine.mastery.tenants())
+    ended = sum(sum(engine.event_totals.of(tenant)) for tenant in engine.mastery.tenants.all())
     return ended + sum(engine.ledger.counts().dead_letters.values())
 
 

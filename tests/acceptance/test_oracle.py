@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from app.mastery.store import Totals
+from app.events.event_totals import Totals
 from tests.stack import Stack
 
 EVENTS = 433_060
@@ -47,7 +47,7 @@ def as_of() -> date:
 
 
 def totals(stack: Stack) -> Totals:
-    every = [stack.engine.mastery.totals(tenant) for tenant in stack.engine.mastery.tenants()]
+    every = [stack.engine.event_totals.of(tenant) for tenant in stack.engine.mastery.tenants.all()]
     return Totals(*(sum(counts) for counts in zip(*every, strict=True)))
 
 
@@ -100,9 +100,9 @@ def test_first_pass_second_pass_and_shuffled(
     assert_equal_to_oracle(stack, expected, day)
     ranked = {
         (tenant, student): score
-        for tenant in stack.engine.mastery.tenants()
-        for cohort in stack.engine.mastery.cohorts(tenant)
-        for student, score in stack.engine.mastery.ranking(tenant, cohort)
+        for tenant in stack.engine.mastery.tenants.all()
+        for cohort in stack.engine.mastery.scores.cohorts(tenant)
+        for student, score in stack.engine.mastery.scores.ranking(tenant, cohort)
     }
     assert ranked == {who: pytest.approx(float(row["mastery_score"]), abs=1e-6) for who, row in expected.items()}
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from app.mastery.store import Totals
+from app.events.event_totals import Totals
 from cli.commands.event_files import EventFile, read_lines, records, survey
 
 # The day may change while a test runs: what is retained stays so for another day, and what is expired was so the day before.

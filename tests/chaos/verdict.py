@@ -7,8 +7,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from app.bootstrap import Engine
 from app.config.settings import Settings
+from app.events.event_totals import Totals
 from app.mastery.query_mastery import query_mastery
-from app.mastery.store import Totals
 from tests.chaos.records import Expected, Student, Tally
 from tests.chaos.stream import Place
 
@@ -18,7 +18,7 @@ KAFKA_SECONDS = 10.0
 
 def counted(engine: Engine) -> Tally:
     """How the engine says that records ended."""
-    every = [engine.mastery.totals(tenant) for tenant in engine.mastery.tenants()]
+    every = [engine.event_totals.of(tenant) for tenant in engine.mastery.tenants.all()]
     totals = Totals(*(sum(counts) for counts in zip(*every, strict=True))) if every else Totals()
     return Tally(totals, sum(engine.ledger.counts().dead_letters.values()))
 
@@ -32,7 +32,7 @@ def wrong_students(engine: Engine, expected: Mapping[Student, Expected], as_of: 
     """Every way in which a student's components, score or cohort are not what the reference says."""
     now = datetime.now(UTC)
     for (tenant, student), of_reference in expected.items():
-        told = query_mastery(tenant, student, store=engine.mastery, now=now, on=as_of)
+        told = query_mastery(tenant, student, stores=engine.mastery, now=now, on=as_of)
         if told.cohort_id != of_reference.cohort:
             yield f"{tenant}/{student}: cohort {told.cohort_id}, not {of_reference.cohort}"
         if abs(told.score - of_reference.mastery) > TOLERANCE:
@@ -46,9 +46,9 @@ def wrong_scores(engine: Engine, expected: Mapping[Student, Expected]) -> Iterat
     """Every way in which the scores kept for rankings are not what the reference says."""
     ranked = {
         (tenant, student, cohort): score
-        for tenant in engine.mastery.tenants()
-        for cohort in engine.mastery.cohorts(tenant)
-        for student, score in engine.mastery.ranking(tenant, cohort)
+        for tenant in engine.mastery.tenants.all()
+        for cohort in engine.mastery.scores.cohorts(tenant)
+        for student, score in engine.mastery.scores.ranking(tenant, cohort)
     }
     wanted = {(*who, of_reference.cohort): of_reference.mastery for who, of_reference in expected.items()}
     for who in wanted.keys() | ranked.keys():

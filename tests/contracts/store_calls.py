@@ -19,7 +19,7 @@ from app.events.positions import NO_ID, Beginning, Start
 from app.health.readiness import ping_redis
 from app.idempotency.idempotency_keys import Answer, Claim
 from app.mastery.evidence import QUIZ
-from app.mastery.store import Score
+from app.mastery.score_store import Score
 from app.security.rate_limits import RateLimit, SharedWindows
 from app.storage.lease import Lease
 from tests.conftest import NOW
@@ -103,42 +103,42 @@ def _tasks(engine: Engine) -> dict[str, Call]:
 
 
 def _mastery(engine: Engine) -> dict[str, Call]:
-    store, outbox = engine.mastery, engine.outbox
+    (facts, scores, tenants), totals, outbox = engine.mastery, engine.event_totals, engine.outbox
     numbers = iter(range(1_000))
     quota = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("1000"))
 
     def merge(chunk_id: str | None = None) -> object:
         number = next(numbers)
         observation = number.to_bytes(8), TODAY, QUIZ, 8, 10, number, number.to_bytes(16), "c-1"
-        return store.merge("t", {STUDENT: [observation]}, TODAY, chunk_id=chunk_id)
+        return facts.merge("t", {STUDENT: [observation]}, TODAY, chunk_id=chunk_id)
 
     merge()
-    store.begin_chunk(["t"], "chunk")
+    totals.begin_chunk(["t"], "chunk")
     revisions = iter(range(1, 1_000))
 
     def put() -> object:
-        return store.put_scores("t", [Score(STUDENT, next(revisions), TODAY, 0.5)], NOW)
+        return scores.put("t", [Score(STUDENT, next(revisions), TODAY, 0.5)], NOW)
 
     for _ in range(20):
         merge()  # so that there are revisions to be scored
     put()
     return {
-        "mastery.merge": Call(GROWS, merge),
-        "mastery.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
+        "facts.merge": Call(GROWS, merge),
+        "facts.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
         "event_quota.admit": Call(WRITES, lambda: quota.admit("t", 1, NOW)),
-        "mastery.beyond_quota": Call(READS, lambda: store.beyond_quota("t", [STUDENT])),
-        "mastery.begin_chunk": Call(GROWS, lambda: store.begin_chunk(["t"], "another")),
-        "mastery.chunk_done": Call(WRITES, lambda: store.chunk_done(["t"], "another")),
-        "mastery.put_scores": Call(GROWS, put),
-        "mastery.postpone": Call(GROWS, lambda: store.postpone("t", [STUDENT], TODAY)),
-        "mastery.read": Call(READS, lambda: store.read("t", STUDENT, TODAY)),
-        "mastery.require_student": Call(READS, lambda: store.require_student("t", STUDENT)),
-        "mastery.cohort_of": Call(READS, lambda: store.cohort_of("t", STUDENT)),
-        "mastery.stale_students": Call(READS, lambda: store.stale_students("t", TODAY, 1)),
-        "mastery.tenants": Call(READS, store.tenants),
-        "mastery.cohorts": Call(READS, lambda: store.cohorts("t")),
-        "mastery.ranking": Call(READS, lambda: store.ranking("t", "c-1")),
-        "mastery.totals": Call(READS, lambda: store.totals("t")),
+        "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
+        "event_totals.begin_chunk": Call(GROWS, lambda: totals.begin_chunk(["t"], "another")),
+        "event_totals.end_chunk": Call(WRITES, lambda: totals.end_chunk(["t"], "another")),
+        "scores.put": Call(GROWS, put),
+        "scores.postpone": Call(GROWS, lambda: scores.postpone("t", [STUDENT], TODAY)),
+        "facts.read": Call(READS, lambda: facts.read("t", STUDENT, TODAY)),
+        "facts.require_student": Call(READS, lambda: facts.require_student("t", STUDENT)),
+        "facts.cohort_of": Call(READS, lambda: facts.cohort_of("t", STUDENT)),
+        "scores.stale_students": Call(READS, lambda: scores.stale_students("t", TODAY, 1)),
+        "tenants.all": Call(READS, tenants.all),
+        "scores.cohorts": Call(READS, lambda: scores.cohorts("t")),
+        "scores.ranking": Call(READS, lambda: scores.ranking("t", "c-1")),
+        "event_totals.of": Call(READS, lambda: totals.of("t")),
         "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
         "outbox.read": Call(READS, lambda: outbox.read(["t"], 1)),
         "outbox.acknowledge": Call(WRITES, lambda: outbox.acknowledge("t", "1-0")),

@@ -9,12 +9,15 @@ from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.quotas import Quotas
 from app.errors import DependencyUnavailable, NotFound
+from app.events.event_totals import DONE_SECONDS, Totals
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import derive_scores, refresh_scores
 from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
+from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA, FactStore
 from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import Weights
-from app.mastery.store import DONE_SECONDS, OVER_EVENTS, OVER_QUOTA, STUDENTS_PER_CALL, MasteryStore, Score, Totals
+from app.mastery.score_store import Score
+from app.storage.scripts import STUDENTS_PER_CALL
 from tests.conftest import NOW
 
 TODAY = day_number(NOW)
@@ -28,13 +31,13 @@ def observation(
 
 
 def merge(engine: Engine, *observations: Observation, student: str = "s-1", today: int = TODAY) -> str:
-    merged = engine.mastery.merge("t", {student: list(observations)}, today)
-    derive_scores("t", merged, store=engine.mastery, now=NOW)
+    merged = engine.mastery.facts.merge("t", {student: list(observations)}, today)
+    derive_scores("t", merged, stores=engine.mastery, now=NOW)
     return merged[0].outcomes
 
 
 def window(engine: Engine, today: int = TODAY, student: str = "s-1") -> Window | None:
-    return engine.mastery.merge("t", {student: []}, today)[0].window
+    return engine.mastery.facts.merge("t", {student: []}, today)[0].window
 
 
 def keys(engine: Engine) -> set[str]:
@@ -52,7 +55,7 @@ def test_evidence_of_each_kind_is_kept_by_day(engine: Engine) -> None:
         observation(4, TODAY, ACTIVITY),
         observation(5, TODAY - 1, COMPLETION, 4, 5),
     )
-    assert engine.mastery.read("t", "s-1", TODAY).days == {
+    assert engine.mastery.facts.read("t", "s-1", TODAY).days == {
         TODAY: DayFacts(correct=9, asked=12, quality_millionths=800_000, submissions=1, active=1),
         TODAY - 1: DayFacts(completed=4, total=5),
     }
@@ -76,7 +79,7 @@ def test_each_mark_counts_once_in_and_across_calls(engine: Engine) -> None:
     one, two = observation(1, TODAY, QUIZ, 1, 1), observation(2, TODAY - 5, QUIZ, 1, 1)
     assert merge(engine, one, one, two) == "101"
     assert merge(engine, two, one, observation(3, TODAY, ACTIVITY)) == "001"
-    assert engine.mastery.totals("t") == Totals(applied=3, duplicates=3)
+    assert engine.event_totals.of("t") == Totals(applied=3, duplicates=3)
     assert window(engine).correct == 2  # type: ignore[union-attr]
 
 
@@ -124,23 +127,23 @@ def test_a_worker_whose_clock_lags_does_not_count_again_what_the_window_has_pass
     merge(engine, old, new)
     window(engine, TODAY + 1)
     assert merge(engine, old) == "x"
-    assert engine.mastery.totals("t") == Totals(applied=2, expired=1)
+    assert engine.event_totals.of("t") == Totals(applied=2, expired=1)
 
 
 def test_a_cohort_expires_with_the_event_that_named_it(engine: Engine) -> None:
     """Whether or not anything happened meanwhile."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1, cohort="c-old"), observation(2, TODAY, QUIZ, 1, 1, cohort=""))
-    assert engine.mastery.cohort_of("t", "s-1") == "c-old"
+    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-old"
     merge(engine, observation(3, TODAY + 1, QUIZ, 1, 1, cohort=""), today=TODAY + 1)
-    assert engine.mastery.cohort_of("t", "s-1") is None
-    assert engine.mastery.ranking("t", "c-old") == []
+    assert engine.mastery.facts.cohort_of("t", "s-1") is None
+    assert engine.mastery.scores.ranking("t", "c-old") == []
 
 
 def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
     """A worker died between facts and score, and nothing more is heard of the student: the refresh finds them."""
-    engine.mastery.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
-    assert refresh_scores(store=engine.mastery, now=NOW, batch=10, limit=10) == 1
-    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.3)]
+    engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
+    assert refresh_scores(stores=engine.mastery, now=NOW, batch=10, limit=10) == 1
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
 
 
 def test_the_window_moves_with_the_days(engine: Engine) -> None:
@@ -163,83 +166,83 @@ def test_what_expires_is_removed_with_its_marks(engine: Engine) -> None:
     assert len(cast("bytes", engine.redis.get(marks))) == 20
     window(engine, TODAY + 1)
     assert engine.redis.get(marks) == (2).to_bytes(8) + TODAY.to_bytes(2)
-    assert set(engine.mastery.read("t", "s-1", TODAY + 1).days) == {TODAY}
+    assert set(engine.mastery.facts.read("t", "s-1", TODAY + 1).days) == {TODAY}
 
 
 def test_a_student_whose_last_evidence_expired_is_gone(engine: Engine) -> None:
     """From records, marks, rankings and indexes."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1))
-    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.3)]
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
     assert window(engine, TODAY + 1) is None
-    assert engine.mastery.ranking("t", "c-1") == []
+    assert engine.mastery.scores.ranking("t", "c-1") == []
     assert keys(engine) == {"tenants", "{t}:totals", "{t}:cohorts", "{t}:changes"}
     with pytest.raises(NotFound):
-        engine.mastery.read("t", "s-1", TODAY + 1)
+        engine.mastery.facts.read("t", "s-1", TODAY + 1)
 
 
 def test_reading_sees_only_the_retained_days(engine: Engine) -> None:
     """Even of a student whose window was not moved yet."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2))
-    assert set(engine.mastery.read("t", "s-1", TODAY + 1).days) == {TODAY}
-    assert set(engine.mastery.read("t", "s-1", TODAY, until=TODAY - 1).days) == {TODAY - 89}
+    assert set(engine.mastery.facts.read("t", "s-1", TODAY + 1).days) == {TODAY}
+    assert set(engine.mastery.facts.read("t", "s-1", TODAY, until=TODAY - 1).days) == {TODAY - 89}
     with pytest.raises(NotFound):
-        engine.mastery.read("t", "s-1", TODAY + 90)
+        engine.mastery.facts.read("t", "s-1", TODAY + 90)
 
 
 def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
     """The latest event's cohort holds, in whatever order the events come."""
     merge(engine, observation(2, TODAY, QUIZ, 1, 1, cohort="c-2"))
     merge(engine, observation(1, TODAY - 1, QUIZ, 1, 1, cohort="c-1"))
-    assert engine.mastery.cohort_of("t", "s-1") == "c-2"
+    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-2"
     merge(engine, observation(3, TODAY, QUIZ, 0, 2, cohort="c-3"))
-    assert engine.mastery.cohort_of("t", "s-1") == "c-3"
-    assert engine.mastery.ranking("t", "c-2") == []
-    assert engine.mastery.ranking("t", "c-3") == [("s-1", 0.15)]
-    assert engine.mastery.cohorts("t") == ["c-3"]  # one that is empty would stay for ever
+    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-3"
+    assert engine.mastery.scores.ranking("t", "c-2") == []
+    assert engine.mastery.scores.ranking("t", "c-3") == [("s-1", 0.15)]
+    assert engine.mastery.scores.cohorts("t") == ["c-3"]  # one that is empty would stay for ever
 
 
 def test_a_student_without_a_cohort_is_in_no_ranking(engine: Engine) -> None:
     """But is scored and found all the same."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1, cohort=""))
-    assert engine.mastery.cohorts("t") == []
-    assert engine.mastery.stale_students("t", TODAY + 1, 10) == ["s-1"]
+    assert engine.mastery.scores.cohorts("t") == []
+    assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == ["s-1"]
 
 
 def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) -> None:
     """Two workers may score the same student; the one that saw less comes too late."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1))
     merge(engine, observation(2, TODAY, QUIZ, 0, 1))
-    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
-    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.15)]
+    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.15)]
 
 
 def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> None:
     """A late score of an erased or expired student is dropped."""
-    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
+    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
     assert keys(engine) == set()
 
 
 def test_more_students_than_one_call_takes(engine: Engine) -> None:
     """Slices are invisible from outside."""
     students = [f"s-{number}" for number in range(2 * STUDENTS_PER_CALL + 1)]
-    merged = engine.mastery.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in students}, TODAY, expired=3)
+    merged = engine.mastery.facts.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in students}, TODAY, expired=3)
     assert [each.student_id for each in merged] == students
-    derive_scores("t", merged, store=engine.mastery, now=NOW)
-    assert len(engine.mastery.ranking("t", "c-1")) == len(students)
-    assert engine.mastery.totals("t") == Totals(applied=len(students), expired=3)
+    derive_scores("t", merged, stores=engine.mastery, now=NOW)
+    assert len(engine.mastery.scores.ranking("t", "c-1")) == len(students)
+    assert engine.event_totals.of("t") == Totals(applied=len(students), expired=3)
 
 
 def test_only_expired_events_are_counted_too(engine: Engine) -> None:
     """A call without observations still counts."""
-    assert engine.mastery.merge("t", {}, TODAY, expired=7) == []
-    assert engine.mastery.totals("t") == Totals(expired=7)
+    assert engine.mastery.facts.merge("t", {}, TODAY, expired=7) == []
+    assert engine.event_totals.of("t") == Totals(expired=7)
 
 
 def test_the_lowest_of_a_ranking(engine: Engine) -> None:
     """Lowest mastery first, as many as asked for."""
     for number in range(1, 4):
         merge(engine, observation(1, TODAY, QUIZ, number, 3), student=f"s-{number}")
-    assert engine.mastery.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
+    assert engine.mastery.scores.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
 
 
 def test_scripts_are_loaded_again_after_the_server_forgot_them(engine: Engine) -> None:
@@ -247,7 +250,7 @@ def test_scripts_are_loaded_again_after_the_server_forgot_them(engine: Engine) -
     merge(engine, observation(1, TODAY, QUIZ, 1, 1))
     engine.redis.script_flush()
     assert merge(engine, observation(2, TODAY, QUIZ, 0, 1)) == "1"
-    assert engine.mastery.totals("t") == Totals(applied=2)
+    assert engine.event_totals.of("t") == Totals(applied=2)
 
 
 def test_records_keep_the_compact_encoding(engine: Engine) -> None:
@@ -268,44 +271,44 @@ def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
         merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
     merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
     later = NOW + timedelta(days=14)
-    assert refresh_scores(store=engine.mastery, now=later, batch=2, limit=100) == 6
-    assert engine.mastery.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
-    assert refresh_scores(store=engine.mastery, now=later, batch=2, limit=100) == 0
+    assert refresh_scores(stores=engine.mastery, now=later, batch=2, limit=100) == 6
+    assert engine.mastery.scores.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
+    assert refresh_scores(stores=engine.mastery, now=later, batch=2, limit=100) == 0
 
 
 def test_refresh_stops_at_its_limit(engine: Engine) -> None:
     """What is left is left to the next run."""
     for number in range(5):
         merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
-    assert refresh_scores(store=engine.mastery, now=NOW + timedelta(days=1), batch=2, limit=3) == 3
-    assert len(engine.mastery.stale_students("t", TODAY + 1, 10)) == 2
+    assert refresh_scores(stores=engine.mastery, now=NOW + timedelta(days=1), batch=2, limit=3) == 3
+    assert len(engine.mastery.scores.stale_students("t", TODAY + 1, 10)) == 2
 
 
 def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) -> None:
     """Whatever weights the answer has: ranks must compare. Activity has left the fortnight since it was scored."""
     merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY, QUIZ, 1, 2))
-    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.157143)]
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.157143)]
     later = NOW + timedelta(days=20)
-    standing = calculate_mastery("t", "s-1", store=engine.mastery, now=later, weights=Weights(0, 1, 0, 0))
+    standing = calculate_mastery("t", "s-1", stores=engine.mastery, now=later, weights=Weights(0, 1, 0, 0))
     assert standing.score == 0.5
-    assert engine.mastery.ranking("t", "c-1") == [("s-1", 0.15)]
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.15)]
     with pytest.raises(NotFound):
-        calculate_mastery("t", "nobody", store=engine.mastery, now=later)
+        calculate_mastery("t", "nobody", stores=engine.mastery, now=later)
 
 
 def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: Engine) -> None:
     """A worker that died after merging is followed by another; the totals tell what happened to the events, not how often."""
     observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in range(STUDENTS_PER_CALL + 1)}
     for _attempt in range(2):
-        engine.mastery.begin_chunk(["t"], "7")
-        engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id="7")
+        engine.event_totals.begin_chunk(["t"], "7")
+        engine.mastery.facts.merge("t", observations, TODAY, expired=3, chunk_id="7")
     counted = Totals(applied=len(observations), duplicates=0, expired=3)
-    assert engine.mastery.totals("t") == counted
-    engine.mastery.begin_chunk(["t"], "8")
-    engine.mastery.merge("t", observations, TODAY, expired=3, chunk_id="8")
-    assert engine.mastery.totals("t") == counted._replace(duplicates=len(observations), expired=6)
+    assert engine.event_totals.of("t") == counted
+    engine.event_totals.begin_chunk(["t"], "8")
+    engine.mastery.facts.merge("t", observations, TODAY, expired=3, chunk_id="8")
+    assert engine.event_totals.of("t") == counted._replace(duplicates=len(observations), expired=6)
     for chunk_id in ("7", "8"):
-        engine.mastery.chunk_done(["t", "u"], chunk_id)
+        engine.event_totals.end_chunk(["t", "u"], chunk_id)
     left = list(engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"))
     assert len(left) == 2
     assert all(0 < engine.redis.ttl(key) <= DONE_SECONDS for key in left)
@@ -314,44 +317,44 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
 def test_a_chunk_that_a_crash_took_back_is_not_merged(engine: Engine) -> None:
     """Its records are read again, as another chunk: a worker that still has the old one must not count them."""
     with pytest.raises(DependencyUnavailable):
-        engine.mastery.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY, expired=1, chunk_id="7")
-    assert engine.mastery.totals("t") == Totals()
+        engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY, expired=1, chunk_id="7")
+    assert engine.event_totals.of("t") == Totals()
     with pytest.raises(NotFound):
-        engine.mastery.read("t", "s-1", TODAY)
+        engine.mastery.facts.read("t", "s-1", TODAY)
 
 
 def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None:
     """Of a chunk that kills its process, what was merged is known, and the rest can be taken apart."""
     one, two = {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, {"s-2": [observation(2, TODAY, QUIZ, 1, 1)]}
-    engine.mastery.begin_chunk(["t"], "7")
-    engine.mastery.begin_chunk(["t"], "8")
-    engine.mastery.merge("t", one, TODAY, chunk_id="7")
-    (repeated,) = engine.mastery.merge("t", one, TODAY, chunk_id="7", repeat_only=True)
-    (skipped,) = engine.mastery.merge("t", two, TODAY, chunk_id="8", repeat_only=True)
+    engine.event_totals.begin_chunk(["t"], "7")
+    engine.event_totals.begin_chunk(["t"], "8")
+    engine.mastery.facts.merge("t", one, TODAY, chunk_id="7")
+    (repeated,) = engine.mastery.facts.merge("t", one, TODAY, chunk_id="7", repeat_only=True)
+    (skipped,) = engine.mastery.facts.merge("t", two, TODAY, chunk_id="8", repeat_only=True)
     assert (repeated.outcomes, repeated.error) == ("0", None)
     assert skipped.error == "not merged before"
-    assert engine.mastery.totals("t") == Totals(applied=1)
+    assert engine.event_totals.of("t") == Totals(applied=1)
     with pytest.raises(NotFound):
-        engine.mastery.read("t", "s-2", TODAY)
+        engine.mastery.facts.read("t", "s-2", TODAY)
 
 
 def test_a_record_that_cannot_be_merged_into_does_not_stop_the_others(engine: Engine) -> None:
     """Its student is named with the error; its events are not counted."""
     engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-2", "not a hash")
     observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in (1, 2, 3)}
-    merged = engine.mastery.merge("t", observations, TODAY)
+    merged = engine.mastery.facts.merge("t", observations, TODAY)
     assert [each.outcomes for each in merged] == ["1", "", "1"]
     assert "WRONGTYPE" in str(merged[1].error)
-    assert engine.mastery.totals("t") == Totals(applied=2)
+    assert engine.event_totals.of("t") == Totals(applied=2)
 
 
 def test_a_score_that_cannot_be_kept_does_not_stop_the_others(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, without the student."""
-    merged = engine.mastery.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in ("s-1", "s-2")}, TODAY)
+    merged = engine.mastery.facts.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in ("s-1", "s-2")}, TODAY)
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
     engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
-    derive_scores("t", merged, store=engine.mastery, now=NOW)
-    assert engine.mastery.ranking("t", "c-1") == [("s-2", 0.3)]
+    derive_scores("t", merged, stores=engine.mastery, now=NOW)
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-2", 0.3)]
     assert "scores that cannot be kept: 1" in caplog.text
     assert "s-1" not in caplog.text
 
@@ -363,17 +366,17 @@ def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, 
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
     engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
     tomorrow = NOW + timedelta(days=1)
-    assert refresh_scores(store=engine.mastery, now=tomorrow, batch=1, limit=10) == 2
-    assert engine.mastery.stale_students("t", TODAY + 1, 10) == []
-    assert engine.mastery.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
+    assert refresh_scores(stores=engine.mastery, now=tomorrow, batch=1, limit=10) == 2
+    assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == []
+    assert engine.mastery.scores.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
     assert "cannot be brought up to date: 1" in caplog.text
 
 
 def test_tenants_are_listed_in_order(engine: Engine) -> None:
     """Every tenant that ever sent an event."""
     for tenant in ("b", "a"):
-        engine.mastery.merge(tenant, {}, TODAY, expired=1)
-    assert engine.mastery.tenants() == ["a", "b"]
+        engine.mastery.facts.merge(tenant, {}, TODAY, expired=1)
+    assert engine.mastery.tenants.all() == ["a", "b"]
 
 
 def test_a_moment_of_the_engine_is_a_day_of_utc() -> None:
@@ -388,16 +391,18 @@ def test_a_student_has_an_end_of_events(engine: Engine) -> None:
     key = f"{engine.settings.key_prefix}:{{t}}:marks:s-1"
     entries = b"".join((10**9 + number).to_bytes(8) + TODAY.to_bytes(2) for number in range(100_000 - 1))
     engine.redis.append(key, entries)
-    (refused,) = engine.mastery.merge("t", {"s-1": [observation(2, TODAY, QUIZ, 1, 1)]}, TODAY)
+    (refused,) = engine.mastery.facts.merge("t", {"s-1": [observation(2, TODAY, QUIZ, 1, 1)]}, TODAY)
     assert (OVER_EVENTS, engine.redis.strlen(key)) == (refused.error, 1_000_000)
     assert merge(engine, observation(1, TODAY, QUIZ, 1, 1)) == "0"  # what was counted is known all the same
 
 
 def test_a_student_who_finds_room_later_is_counted_apart(engine: Engine) -> None:
     """The call's other students were counted with it: the one who was refused would be in no total."""
-    store = MasteryStore(engine.redis, engine.settings.key_prefix, 90, Quotas("1"))
-    store.begin_chunk(["t"], "chunk")
+    store = FactStore(engine.redis, engine.settings.key_prefix, 90, Quotas("1"))
+    engine.event_totals.begin_chunk(["t"], "chunk")
     both = {"s-1": [observation(1, TODAY, ACTIVITY)], "s-2": [observation(2, TODAY, ACTIVITY)]}
     assert [None, OVER_QUOTA] == [each.error for each in store.merge("t", both, TODAY, chunk_id="chunk")]
-    assert [None, "not merged before"] == [each.error for each in engine.mastery.merge("t", both, TODAY, chunk_id="chunk")]
-    assert engine.mastery.totals("t") == Totals(applied=1)
+    assert [None, "not merged before"] == [
+        each.error for each in engine.mastery.facts.merge("t", both, TODAY, chunk_id="chunk")
+    ]
+    assert engine.event_totals.of("t") == Totals(applied=1)

@@ -7,7 +7,7 @@ from app.clock import day_number
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import QUIZ, Observation
 from app.mastery.result_messages import Change
-from app.mastery.store import Score
+from app.mastery.score_store import Score
 from tests.conftest import NOW
 
 TODAY = day_number(NOW)
@@ -18,8 +18,8 @@ def quiz(number: int, correct: int, cohort: str = "c-1") -> Observation:
 
 
 def record(engine: Engine, observation: Observation, student: str = "s-1", tenant: str = "t") -> None:
-    merged = engine.mastery.merge(tenant, {student: [observation]}, TODAY)
-    derive_scores(tenant, merged, store=engine.mastery, now=NOW)
+    merged = engine.mastery.facts.merge(tenant, {student: [observation]}, TODAY)
+    derive_scores(tenant, merged, stores=engine.mastery, now=NOW)
 
 
 def test_a_change_waits_with_what_was_before(engine: Engine) -> None:
@@ -55,5 +55,5 @@ def test_a_score_that_was_not_kept_changes_nothing(engine: Engine) -> None:
     """It came too late: a newer revision was scored already."""
     record(engine, quiz(1, 8))
     record(engine, quiz(2, 4))
-    engine.mastery.put_scores("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW + timedelta(seconds=1))
+    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW + timedelta(seconds=1))
     assert engine.outbox.entries(["t"]) == {"t": 2}

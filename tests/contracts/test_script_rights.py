@@ -15,7 +15,7 @@ from app.config.quotas import Quotas
 from app.errors import DependencyUnavailable
 from app.events.ledger import Ledger, OffsetAdvance
 from app.mastery.evidence import QUIZ
-from app.mastery.store import MasteryStore
+from app.mastery.fact_store import FactStore
 from app.storage.redis_client import TranslatingRedis
 from tests.contracts.test_ledger import CHUNK, SOURCE, letter
 from tests.contracts.test_mastery_store import TODAY, merge, observation, window
@@ -39,7 +39,7 @@ def user_without(engine: Engine, command: str) -> Iterator[redis.Redis]:
 def test_evidence_is_merged_whole_or_not_at_all(engine: Engine, command: str) -> None:
     """An event counts once, also when it was refused three times before."""
     with user_without(engine, command) as client:
-        store = MasteryStore(client, engine.settings.key_prefix, 90, Quotas("100"))
+        store = FactStore(client, engine.settings.key_prefix, 90, Quotas("100"))
         for _ in range(3):
             with pytest.raises(DependencyUnavailable, match="redis"):
                 store.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 8, 10)]}, TODAY)

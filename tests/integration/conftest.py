@@ -58,7 +58,7 @@ class FixedTimeApi:
         """Record events as the worker does."""
         now = self.engine.clock()
         decoded = [decode_event(json.dumps(event).encode(), now) for event in events]
-        record_events(decoded, store=self.engine.mastery, now=now)
+        record_events(decoded, stores=self.engine.mastery, now=now)
 
     def call(
         self,

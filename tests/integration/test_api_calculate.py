@@ -14,8 +14,8 @@ import requests
 
 from app.clock import day_number
 from app.events.event import decode_event
+from app.events.event_totals import Totals
 from app.events.observe import observe
-from app.mastery.store import Totals
 from app.security.access import Role
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import completion, quiz
@@ -49,7 +49,7 @@ def test_given_components_are_computed_and_not_stored(
         name: {"score": COMPONENTS[name], "weight": used[name], "contribution": contribution}
         for name, contribution in zip(COMPONENTS, contributions, strict=True)
     } == told["breakdown"]
-    assert api.engine.mastery.tenants() == []
+    assert api.engine.mastery.tenants.all() == []
     assert api.post("/mastery/query", {"student_id": "s-1"}).status_code == 404
 
 
@@ -92,7 +92,7 @@ def observed(live_api: LiveApi) -> Callable[..., str]:
         student = f"s-{uuid4().hex[:12]}"
         events = [completion(timestamp=now.isoformat()), quiz(timestamp=now.isoformat())]
         observations = [observe(*decode_event(json.dumps(event).encode(), now)) for event in events]
-        live_api.stack.engine.mastery.merge(live_api.tenant, {student: observations}, day_number(now))
+        live_api.stack.engine.mastery.facts.merge(live_api.tenant, {student: observations}, day_number(now))
         return student
 
     return put
@@ -101,15 +101,15 @@ def observed(live_api: LiveApi) -> Callable[..., str]:
 def test_recomputed_from_the_facts_by_the_worker(live_api: LiveApi, observed: Callable[..., str]) -> None:
     """0.4 · 4/5 + 0.3 · 8/10 = 0.56; the answer waits for the task, and the score is kept for the ranking."""
     student = observed()
-    store = live_api.stack.engine.mastery
-    assert store.ranking(live_api.tenant, "c-1") == []
+    engine = live_api.stack.engine
+    assert engine.mastery.scores.ranking(live_api.tenant, "c-1") == []
     answer = live_api.post("/mastery/calculate", {"student_id": student})
     assert answer.status_code == 200, answer.text
     told = answer.json()["data"]
     assert (student, 0.56, "developing", 0.7) == tuple(told[name] for name in ("student_id", "score", "level", "coverage"))
     assert told == live_api.post("/mastery/query", {"student_id": student}).json()["data"]
-    assert [(student, 0.56)] == store.ranking(live_api.tenant, "c-1")
-    assert Totals(applied=2) == store.totals(live_api.tenant)
+    assert [(student, 0.56)] == engine.mastery.scores.ranking(live_api.tenant, "c-1")
+    assert Totals(applied=2) == engine.event_totals.of(live_api.tenant)
 
 
 def test_callers_at_the_same_time(live_api: LiveApi, observed: Callable[..., str]) -> None:
@@ -167,7 +167,7 @@ def test_weights_change_the_answer_and_not_the_ranking(live_api: LiveApi, observ
     student = observed()
     weights = {"completion": 0.5, "quiz": 0.5, "quality": 0, "consistency": 0}
     assert live_api.post("/mastery/calculate", {"student_id": student, "weights": weights}).json()["data"]["score"] == 0.8
-    assert [(student, 0.56)] == live_api.stack.engine.mastery.ranking(live_api.tenant, "c-1")
+    assert [(student, 0.56)] == live_api.stack.engine.mastery.scores.ranking(live_api.tenant, "c-1")
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=10, Respond-Async"])

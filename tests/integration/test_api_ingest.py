@@ -21,8 +21,8 @@ from app.bootstrap import bootstrap
 from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.event import EVENT_TYPES, decode_event
+from app.events.event_totals import Totals
 from app.idempotency.idempotency_keys import Claim, fingerprint
-from app.mastery.store import Totals
 from app.security.access import Role
 from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
@@ -104,15 +104,15 @@ def test_an_event_changes_the_mastery(live_api: LiveApi, role: Role) -> None:
 
 def test_500_events_count_once(live_api: LiveApi) -> None:
     """However often they are sent, and in whichever company."""
-    store = live_api.stack.engine.mastery
+    totals = live_api.stack.engine.event_totals
     kinds = [quiz, activity, completion, quality]
     events = [fresh(kinds[number % 4](), student_id=f"s-{number // 4}") for number in range(500)]
     for sent in (events, events[:250], events[::-1]):
         told = live_api.post(PATH, {"events": sent}, role=Role.SERVICE).json()["data"]
         assert (told["accepted"], told["rejected"]) == (len(sent), 0)
         assert [event["event_id"] for event in sent] == [each["event_id"] for each in told["events"]]
-    wait_for(lambda: store.totals(live_api.tenant).duplicates == 750, RECORDED_SECONDS)
-    assert Totals(applied=500, duplicates=750) == store.totals(live_api.tenant)
+    wait_for(lambda: totals.of(live_api.tenant).duplicates == 750, RECORDED_SECONDS)
+    assert Totals(applied=500, duplicates=750) == totals.of(live_api.tenant)
     assert live_api.post("/mastery/query", {"student_id": "s-7"}).json()["data"]["coverage"] == 1.0
 
 
@@ -136,9 +136,9 @@ def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
         {"index": 5, "event_id": old["event_id"], "status": "accepted"},
     ]
     assert {"accepted": 2, "rejected": 4, "events": expected} == answer.json()["data"]
-    store = live_api.stack.engine.mastery
-    wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=1, expired=1), RECORDED_SECONDS)
-    assert store.totals(f"{live_api.tenant}-2") == Totals()
+    totals = live_api.stack.engine.event_totals
+    wait_for(lambda: totals.of(live_api.tenant) == Totals(applied=1, expired=1), RECORDED_SECONDS)
+    assert totals.of(f"{live_api.tenant}-2") == Totals()
 
 
 def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Post) -> None:
@@ -335,8 +335,8 @@ def test_deep_nesting_loses_nothing(live_api: LiveApi) -> None:
         statuses.append(requests.post(live_api.url + PATH, data=body, headers=headers, timeout=30).status_code)
     assert [202] * 11 + [422] * 9 == statuses[:20]
     assert {422, 400} == set(statuses[20:])
-    store = live_api.stack.engine.mastery
-    wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=statuses.count(202)), RECORDED_SECONDS)
+    totals = live_api.stack.engine.event_totals
+    wait_for(lambda: totals.of(live_api.tenant) == Totals(applied=statuses.count(202)), RECORDED_SECONDS)
 
 
 @pytest.mark.parametrize("events", [[quiz(), quiz(total_questions=0)], [quiz(total_questions=0)]], ids=["accepted", "refused"])
@@ -459,8 +459,8 @@ def test_the_same_request_many_times_at_once(live_api: LiveApi) -> None:
     again = send(0)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert all(answer.json()["data"] == again.json()["data"] for answer in served)
-    store = live_api.stack.engine.mastery
-    wait_for(lambda: store.totals(live_api.tenant) == Totals(applied=500), RECORDED_SECONDS)
+    totals = live_api.stack.engine.event_totals
+    wait_for(lambda: totals.of(live_api.tenant) == Totals(applied=500), RECORDED_SECONDS)
 
 
 def test_openapi_tells_of_the_key(live_api: LiveApi) -> None:

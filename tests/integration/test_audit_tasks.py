@@ -22,8 +22,8 @@ from app.audit.heads import read_lines
 from app.audit.verify_trail import verify_trail
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
+from app.events.event_totals import Totals
 from app.events.summarize_events import summarize_events
-from app.mastery.store import Totals
 from app.security.access import Action
 from tasks import audit as tasks_audit
 from tasks.audit import export_heads, summarize, trim
@@ -130,12 +130,14 @@ class TestSummaries:
         FixedTimeApi(engine).record(quiz(), quiz(tenant_id="t-2"))
 
         def summaries() -> int:
-            return summarize_events(trails=engine.audit, store=engine.mastery, now=NOW)
+            return summarize_events(
+                trails=engine.audit, tenants=engine.mastery.tenants, event_totals=engine.event_totals, now=NOW
+            )
 
         assert [summaries(), summaries()] == [2, 0]
         FixedTimeApi(engine).record(quiz())
         assert summaries() == 1
-        assert engine.mastery.totals("t-1") == Totals(applied=2)
+        assert engine.event_totals.of("t-1") == Totals(applied=2)
         assert engine.audit.trails() == ["t-1", "t-2"]
 
 

@@ -394,7 +394,7 @@ def test_dead_letters_that_do_not_arrive_are_an_outage(engine: Engine) -> None:
 def test_changes_that_do_not_arrive_wait_and_are_told_later(engine: Engine) -> None:
     """They are struck off only when Kafka has confirmed them."""
     nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
-    record_events([decode_event(VALID, NOW)], store=engine.mastery, now=NOW)
+    record_events([decode_event(VALID, NOW)], stores=engine.mastery, now=NOW)
     relay = Relay(engine, nowhere)
     assert not relay.step()
     assert engine.outbox.entries(["t-1"]) == {"t-1": 1}

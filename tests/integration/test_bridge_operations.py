@@ -7,8 +7,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.events.bridges import BridgeState, Heartbeat
+from app.events.event_totals import Totals
 from app.events.positions import Beginning, Start
-from app.mastery.store import Totals
 from consumers.kafka.clients import producer
 from tests.learning_events import activity, quiz
 from tests.stack import Stack, wait_for
@@ -36,7 +36,7 @@ def test_metrics_count_what_becomes_of_records(stack: Stack, tenant: str) -> Non
     for each in (event, event, old, quiz(tenant_id=tenant, total_questions=0)):
         out.produce(stack.engine.settings.events_topic, json.dumps(each).encode())
     assert out.flush(10) == 0
-    wait_for(lambda: stack.engine.mastery.totals(tenant) == Totals(1, 1, 1), SECONDS)
+    wait_for(lambda: stack.engine.event_totals.of(tenant) == Totals(1, 1, 1), SECONDS)
 
     def grown(name: str) -> float:
         return metrics(stack).get(name, 0.0) - before.get(name, 0.0)

@@ -87,7 +87,7 @@ def send(engine: Engine) -> None:
 
 def is_done(engine: Engine, events: int) -> bool:
     try:
-        return engine.mastery.totals("t").applied == events and not engine.redis.hlen(IN_HAND)
+        return engine.event_totals.of("t").applied == events and not engine.redis.hlen(IN_HAND)
     except (redis.RedisError, DependencyUnavailable):
         return False
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from app.clock import day_number
-from app.mastery.store import Totals
+from app.events.event_totals import Totals
 from tests.learning_events import activity, quiz
 from tests.production import PRODUCTION
 from tests.stack import Stack, wait_for
@@ -107,7 +107,7 @@ def test_replay_shifts_the_newest_day_to_yesterday(stack: Stack, tmp_path: Path)
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, written)).encode()))
     stack.mastery("replay", str(path), "--shift-to-now", "--rate", "1000")
     today = day_number(datetime.now(UTC))
-    assert set(stack.engine.mastery.read(tenant, "s-1", today).days) == {today - 1, today - 2}
+    assert set(stack.engine.mastery.facts.read(tenant, "s-1", today).days) == {today - 1, today - 2}
 
 
 def test_replay_of_a_file_that_cannot_be_read(stack: Stack, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ class TestLifeOfAStack:
         """Exit code 0, no process left, and the next start on the folder continues where this one ended."""
         with Stack(folder) as first:
             first.mastery("replay", str(events_file))
-            (tenant,) = first.engine.mastery.tenants()
+            (tenant,) = first.engine.mastery.tenants.all()
             everything = [psutil.Process(first.process.pid), *psutil.Process(first.process.pid).children(recursive=True)]
             assert len(everything) > 8
             first.process.send_signal(number)
@@ -234,16 +234,16 @@ class TestLifeOfAStack:
             assert alive == []
             assert not (folder / "stack.json").exists()
         with Stack(folder) as second:
-            assert second.engine.mastery.totals(tenant) == Totals(applied=2, duplicates=1, expired=1)
+            assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=1, expired=1)
             second.mastery("replay", str(events_file))
-            assert second.engine.mastery.totals(tenant) == Totals(applied=2, duplicates=4, expired=2)
+            assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=4, expired=2)
 
     def test_two_stacks_side_by_side(self, stack: Stack, folder: Path, events_file: Path) -> None:
         """Each with its own data and ports."""
         with Stack(folder) as other:
             other.mastery("replay", str(events_file))
-            (tenant,) = other.engine.mastery.tenants()
-            assert tenant not in stack.engine.mastery.tenants()
+            (tenant,) = other.engine.mastery.tenants.all()
+            assert tenant not in stack.engine.mastery.tenants.all()
 
 
 class TestDemo:

@@ -138,14 +138,14 @@ def test_what_redis_loses_is_rebuilt(api: FixedTimeApi) -> None:
     with Running(api.engine, Worker(api.engine), relays=False):
         assert send(api, *events).status_code == 202
         assert send(api, *events[:4]).status_code == 202  # again, as a client that heard nothing
-        wait_for(lambda: sum(api.engine.mastery.totals("t-1")) == 13, SECONDS)
-        before, totals = scores(api), api.engine.mastery.totals("t-1")
+        wait_for(lambda: sum(api.engine.event_totals.of("t-1")) == 13, SECONDS)
+        before, totals = scores(api), api.engine.event_totals.of("t-1")
         assert None not in before
         assert (totals.applied, totals.duplicates) == (9, 4)
         keys = api.engine.redis.keys(f"{api.engine.settings.key_prefix}:*")
         assert isinstance(keys, list)
         api.engine.redis.delete(*keys)
-        wait_for(lambda: api.engine.mastery.totals("t-1") == totals, SECONDS)
+        wait_for(lambda: api.engine.event_totals.of("t-1") == totals, SECONDS)
     assert before == scores(api)
 
 

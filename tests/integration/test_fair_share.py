@@ -109,7 +109,7 @@ def test_nobody_else_waits_for_a_flood(tmp_path: Path) -> None:
             assert before.bulk > 20 * before.ordinary
             wait_for(lambda: broker.llen(queues[1]) == before.bulk, SECONDS)
             broker.delete(*queues)
-        wait_for(lambda: stack.engine.mastery.totals("calm").applied == 8, SECONDS)
+        wait_for(lambda: stack.engine.event_totals.of("calm").applied == 8, SECONDS)
         assert ledger.depths().bulk > before.bulk / 3
-        wait_for(lambda: stack.engine.mastery.totals("flood").applied == FLOOD, SECONDS)
+        wait_for(lambda: stack.engine.event_totals.of("flood").applied == FLOOD, SECONDS)
         wait_for(lambda: ledger.depths() == Depths(0, 0), SECONDS)

@@ -131,7 +131,7 @@ def test_flower_does_not_show_results_either(stack: Stack) -> None:
     tenant = uuid4().hex
     event = quiz(tenant_id=tenant, student_id="unmistakable", timestamp=YESTERDAY)
     record_events(
-        [decode_event(json.dumps(event).encode(), datetime.now(UTC))], store=stack.engine.mastery, now=datetime.now(UTC)
+        [decode_event(json.dumps(event).encode(), datetime.now(UTC))], stores=stack.engine.mastery, now=datetime.now(UTC)
     )
     answer = requests.post(
         f"{stack.running.http_url}/mastery/calculate",

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import requests
 
-from app.mastery.store import Totals
+from app.events.event_totals import Totals
 from cli.stack.embedded import embedded
 from consumers.kafka.clients import producer
 from tasks.celery import HIDDEN
@@ -37,8 +37,8 @@ def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, state_port: i
         assert out.flush(10) == 0
         wait_for(lambda: "redis is unavailable" in stack.log(), SECONDS)
         with embedded("valkey", str(tmp_path / "state"), str(state_port)):
-            wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
-            assert stack.engine.mastery.totals("t") == Totals(applied=EVENTS)
+            wait_for(lambda: stack.engine.event_totals.of("t").applied == EVENTS, SECONDS)
+            assert stack.engine.event_totals.of("t") == Totals(applied=EVENTS)
             assert stack.engine.ledger.counts().dead_letters == {}
             tasks = requests.get(f"{stack.running.flower_url}/api/tasks", auth=("mastery", "mastery"), timeout=10).json()
             assert {task["args"] for task in tasks.values() if task["name"] == "events.record"} == {HIDDEN}, (

@@ -10,16 +10,16 @@ import pytest
 
 from app.bootstrap import Engine, bootstrap
 from app.clock import day_number
-from app.config.quotas import Quotas
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable, UnexpectedFailure
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType
 from app.events.event import decode_event
+from app.events.event_totals import DONE_SECONDS, EventTotals, Totals
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import MAX_DEATHS, record_chunk
 from app.events.record_events import evidence, record_evidence
-from app.mastery.store import DONE_SECONDS, MasteryStore, Score, Totals
+from app.mastery.score_store import Score
 from cli.stack.embedded import embedded
 from tests.conftest import NOW
 from tests.learning_events import activity
@@ -44,12 +44,21 @@ def accept(engine: Engine, *events: dict[str, Any] | bytes, source: str = "maste
     return chunk_id
 
 
-def attempt(engine: Engine, chunk_id: ChunkId, *, failures: int = 0, task: str = "", retries: int = 0) -> list[ChunkId]:
+def attempt(
+    engine: Engine,
+    chunk_id: ChunkId,
+    *,
+    failures: int = 0,
+    task: str = "",
+    retries: int = 0,
+    totals: EventTotals | None = None,
+) -> list[ChunkId]:
     return record_chunk(
         chunk_id,
         Attempt(task or uuid4().hex, retries),
         ledger=engine.ledger,
-        store=engine.mastery,
+        stores=engine.mastery,
+        totals=totals or engine.event_totals,
         now=engine.clock(),
         failures=failures,
         max_failures=MAX_FAILURES,
@@ -75,7 +84,7 @@ def test_a_chunk_is_recorded_and_gone(engine: Engine) -> None:
     """Nothing of it is left but the facts."""
     chunk_id = accept(engine, *students("s-1", "s-2"))
     assert attempt(engine, chunk_id) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
     assert engine.ledger.counts() == (2, {}, 0)
     assert not engine.redis.exists(f"{engine.settings.key_prefix}:{{.events}}:attempts")
     for key in engine.redis.scan_iter(f"{engine.settings.key_prefix}:*:chunk:*"):
@@ -87,7 +96,7 @@ def test_a_chunk_that_comes_again_changes_nothing(engine: Engine) -> None:
     chunk_id = accept(engine, *students("s-1"))
     attempt(engine, chunk_id)
     assert attempt(engine, chunk_id) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=1)
+    assert engine.event_totals.of("t-1") == Totals(applied=1)
 
 
 def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
@@ -95,7 +104,7 @@ def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
     spoil(engine, "s-2")
     chunk_id = accept(engine, *students("s-1", "s-2", "s-3"))
     (lone,) = attempt(engine, chunk_id)
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
     for failures in range(MAX_FAILURES):
         with pytest.raises(UnexpectedFailure, match="WRONGTYPE"):
             attempt(engine, lone, failures=failures, task="t", retries=failures)
@@ -116,7 +125,7 @@ def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
         "dlq.replay_count": "1",
         "dlq.id": dict(letter.headers)["dlq.id"],
     }
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
 
 
 def test_an_event_that_fails_for_a_while_is_recorded_in_the_end(engine: Engine) -> None:
@@ -125,7 +134,7 @@ def test_an_event_that_fails_for_a_while_is_recorded_in_the_end(engine: Engine) 
     (lone,) = attempt(engine, accept(engine, *students("s-1", "s-2")))
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t-1}}:student:s-1")
     assert attempt(engine, lone, failures=1) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
     assert engine.ledger.counts() == (2, {}, 0)
 
 
@@ -137,7 +146,7 @@ def test_a_lone_event_that_heals_is_counted(engine: Engine) -> None:
         attempt(engine, chunk_id)
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t-1}}:student:s-1")
     assert attempt(engine, chunk_id, failures=1) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=1)
+    assert engine.event_totals.of("t-1") == Totals(applied=1)
 
 
 def test_a_second_task_of_a_chunk_does_not_count_again(engine: Engine) -> None:
@@ -146,10 +155,10 @@ def test_a_second_task_of_a_chunk_does_not_count_again(engine: Engine) -> None:
     begun = engine.ledger.begin(chunk_id, Attempt("stalled", 0))
     assert begun is not None
     attempt(engine, chunk_id)
-    first_day = day_number(NOW) - engine.mastery.retention_days + 1
+    first_day = day_number(NOW) - engine.mastery.facts.retention_days + 1
     found = [evidence(*decode_event(record.value, NOW), first_day) for record in begun.chunk.records]
-    record_evidence(found, store=engine.mastery, now=NOW, chunk_id=chunk_id)
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    record_evidence(found, stores=engine.mastery, now=NOW, chunk_id=chunk_id)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
 
 
 def test_a_full_redis_is_an_outage(own_redis: Engine) -> None:
@@ -158,41 +167,36 @@ def test_a_full_redis_is_an_outage(own_redis: Engine) -> None:
     chunk_id = accept(engine, *students("s-1"))
     found = evidence(*decode_event(json.dumps(activity(student_id="s-2")).encode(), NOW), 0)
     assert found.observation is not None
-    engine.mastery.merge("t-1", {"s-2": [found.observation]}, day_number(NOW))
+    engine.mastery.facts.merge("t-1", {"s-2": [found.observation]}, day_number(NOW))
     engine.redis.config_set("maxmemory", 1)
     with pytest.raises(DependencyUnavailable):
-        engine.mastery.put_scores("t-1", [Score("s-2", 1, day_number(NOW), 0.5)], NOW)
+        engine.mastery.scores.put("t-1", [Score("s-2", 1, day_number(NOW), 0.5)], NOW)
     with pytest.raises(DependencyUnavailable):
         attempt(engine, chunk_id)
     engine.redis.config_set("maxmemory", 0)
     assert attempt(engine, chunk_id) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
 
 
 def test_a_chunk_that_was_lost_after_it_was_begun_is_left_alone(engine: Engine) -> None:
     """Redis crashed and is back before anybody missed it; the bridge takes the records again."""
     chunk_id = accept(engine, *students("s-1"))
-    begin = engine.mastery.begin_chunk
+    begin = engine.event_totals.begin_chunk
 
-    class Lossy(MasteryStore):
+    class Lossy(EventTotals):
         def begin_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
             begin(tenants, chunk_id)
             engine.redis.delete(*engine.redis.scan_iter(f"{engine.settings.key_prefix}:*"))
 
-    store = Lossy(engine.redis, engine.settings.key_prefix, engine.mastery.retention_days, Quotas("1000"))
-    assert (
-        record_chunk(
-            chunk_id, Attempt("t", 0), ledger=engine.ledger, store=store, now=NOW, failures=0, max_failures=MAX_FAILURES
-        )
-        == []
-    )
-    assert engine.mastery.totals("t-1") == Totals()
+    totals = Lossy(engine.redis, engine.settings.key_prefix)
+    assert attempt(engine, chunk_id, totals=totals) == []
+    assert engine.event_totals.of("t-1") == Totals()
 
 
 def test_bytes_that_are_no_event_do_not_stop_the_others(engine: Engine) -> None:
     """They never should be in a chunk; a bug put them there. The reason names no content."""
     (lone,) = attempt(engine, accept(engine, b"junk", *students("s-1")))
-    assert engine.mastery.totals("t-1") == Totals(applied=1)
+    assert engine.event_totals.of("t-1") == Totals(applied=1)
     attempt(engine, lone, failures=MAX_FAILURES)
     ((_, letter),) = engine.ledger.waiting_letters(10)
     assert json.loads(letter.value)["error_message"] == "InvalidInput; the worker's log has the cause"
@@ -207,7 +211,7 @@ def test_a_chunk_that_kills_its_process_is_taken_apart(engine: Engine) -> None:
     assert attempt(engine, first) == []
     die(engine, second, MAX_DEATHS)
     assert attempt(engine, second) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=1)
+    assert engine.event_totals.of("t-1") == Totals(applied=1)
     assert engine.ledger.counts() == (2, {ErrorType.PROCESSING: 1}, 0)
 
 
@@ -219,11 +223,11 @@ def test_what_a_chunk_recorded_before_its_process_died_is_not_taken_apart(engine
     # As far as the store is concerned the attempt was complete; then the process died, again and again.
     copy = accept(engine, *[record.value for record in begun.chunk.records])
     attempt(engine, copy)
-    engine.mastery.begin_chunk(["t-1"], chunk_id)
+    engine.event_totals.begin_chunk(["t-1"], chunk_id)
     engine.redis.setbit(f"{engine.settings.key_prefix}:{{t-1}}:chunk:{chunk_id}", 0, 1)
     die(engine, chunk_id, MAX_DEATHS)
     assert attempt(engine, chunk_id) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
     assert engine.ledger.counts().in_flight == 0
 
 
@@ -234,7 +238,7 @@ def test_events_that_kill_whoever_looks_at_them_are_dead_lettered_unseen(engine:
     assert attempt(engine, chunk_id) == []
     ((_, letter),) = engine.ledger.waiting_letters(10)
     assert json.loads(letter.value)["error_message"] == f"the process that recorded it died {2 * MAX_DEATHS} times"
-    assert engine.mastery.totals("t-1") == Totals()
+    assert engine.event_totals.of("t-1") == Totals()
 
 
 def test_a_chunk_is_judged_by_the_day_it_came(engine: Engine) -> None:
@@ -242,10 +246,10 @@ def test_a_chunk_is_judged_by_the_day_it_came(engine: Engine) -> None:
     old = activity(student_id="s-1", timestamp="2026-07-31T12:00:00Z")
     chunk_id = accept(engine, old, activity(student_id="s-2"))
     assert attempt(engine, chunk_id) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=2)
+    assert engine.event_totals.of("t-1") == Totals(applied=2)
     older = activity(student_id="s-3", timestamp="2026-07-30T12:00:00Z")
     attempt(engine, accept(engine, older))
-    assert engine.mastery.totals("t-1") == Totals(applied=2, expired=1)
+    assert engine.event_totals.of("t-1") == Totals(applied=2, expired=1)
 
 
 def test_students_beyond_the_quota(redis_url: str) -> None:
@@ -254,13 +258,13 @@ def test_students_beyond_the_quota(redis_url: str) -> None:
     engine = bootstrap(load_settings(names | {"MASTERY_QUOTA_STUDENTS": "5, t-1=2"}), clock=lambda: NOW)
     events = [activity(student_id=f"s-{number}", tenant_id=tenant) for tenant in ("t-1", "t-2") for number in range(4)]
     assert attempt(engine, accept(engine, *events)) == []
-    assert (engine.mastery.totals("t-1"), engine.mastery.totals("t-2")) == (Totals(applied=2), Totals(applied=4))
+    assert (engine.event_totals.of("t-1"), engine.event_totals.of("t-2")) == (Totals(applied=2), Totals(applied=4))
     letters = [each.letter for each in engine.ledger.waiting_letters(10)]
     assert [b"t-1/s-2", b"t-1/s-3"] == [letter.key for letter in letters]
     assert {ErrorType.PROCESSING} == {letter.error_type for letter in letters}
     assert all(b"its quota allows; replay this when there is room" in letter.value for letter in letters)
     assert attempt(engine, accept(engine, activity(student_id="s-1"), activity(student_id="s-2"))) == []
-    assert engine.mastery.totals("t-1") == Totals(applied=3)
-    assert engine.mastery.beyond_quota("t-1", ["s-0", "s-2", "s-1"]) == {"s-2"}
-    assert engine.mastery.beyond_quota("t-2", ["s-4", "s-0", "s-5", "s-4"]) == {"s-5"}
+    assert engine.event_totals.of("t-1") == Totals(applied=3)
+    assert engine.mastery.facts.beyond_quota("t-1", ["s-0", "s-2", "s-1"]) == {"s-2"}
+    assert engine.mastery.facts.beyond_quota("t-2", ["s-4", "s-0", "s-5", "s-4"]) == {"s-5"}
     engine.redis.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import ErrorType
-from app.mastery.store import Totals
+from app.events.event_totals import Totals
 from consumers.kafka.clients import producer
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for
@@ -29,10 +29,10 @@ def test_an_event_that_cannot_be_recorded_does_not_stop_its_neighbours(stack: St
     for student in ("s-1", "s-spoilt", "s-2"):
         out.produce(engine.settings.events_topic, json.dumps(event(tenant, student)).encode())
     assert out.flush(10) == 0
-    wait_for(lambda: engine.mastery.totals(tenant) == Totals(applied=2), SECONDS)
+    wait_for(lambda: engine.event_totals.of(tenant) == Totals(applied=2), SECONDS)
     wait_for(lambda: engine.ledger.counts().dead_letters.get(ErrorType.PROCESSING, 0) == before + 1, SECONDS)
     wait_for(lambda: engine.ledger.letters_waiting() == 0, SECONDS)
-    assert engine.mastery.totals(tenant) == Totals(applied=2)
+    assert engine.event_totals.of(tenant) == Totals(applied=2)
     assert "s-spoilt" not in stack.log()
 
 
@@ -45,7 +45,7 @@ def test_a_chunk_whose_task_was_lost_is_recorded_all_the_same(stack: Stack, tena
     # As if this had happened a while ago: nobody needs to wait for it here.
     due = f"{engine.settings.key_prefix}:{{.events}}:due"
     engine.redis.zadd(due, {str(accepted.chunk_id): 0})
-    wait_for(lambda: engine.mastery.totals(tenant) == Totals(applied=1), SECONDS)
+    wait_for(lambda: engine.event_totals.of(tenant) == Totals(applied=1), SECONDS)
     wait_for(lambda: engine.redis.zscore(due, str(accepted.chunk_id)) is None, SECONDS)
 
 
@@ -54,5 +54,5 @@ def test_a_chunk_without_a_task_is_found_at_once(stack: Stack, tenant: str) -> N
     records = [SourceRecord(0, 0, json.dumps(event(tenant, "s-1")).encode())]
     began = time.monotonic()
     stack.engine.ledger.accept(Chunk("mastery.events", datetime.now(UTC), records))
-    wait_for(lambda: stack.engine.mastery.totals(tenant) == Totals(applied=1), SECONDS)
+    wait_for(lambda: stack.engine.event_totals.of(tenant) == Totals(applied=1), SECONDS)
     assert time.monotonic() - began < stack.settings.chunk_overdue_seconds

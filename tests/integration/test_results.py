@@ -105,7 +105,7 @@ def test_what_changes_nothing_is_not_told(stack: Stack, tenant: str, results: Re
     produce(stack, event)
     results.wait_for(1)
     produce(stack, event, quiz(tenant_id=tenant, timestamp=now()))
-    wait_for(lambda: sum(stack.engine.mastery.totals(tenant)) == 3, SECONDS)
+    wait_for(lambda: sum(stack.engine.event_totals.of(tenant)) == 3, SECONDS)
     produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=0))
     assert [message["data"]["revision"] for message in results.wait_for(2)] == [1, 3]
 
@@ -118,9 +118,9 @@ def test_a_student_s_changes_come_in_order(stack: Stack, tenant: str, results: R
             stack,
             *(quiz(tenant_id=tenant, student_id=each, timestamp=now(), correct_answers=number) for each in students),
         )
-    wait_for(lambda: stack.engine.mastery.totals(tenant).applied == len(students) * rounds, SECONDS)
+    wait_for(lambda: stack.engine.event_totals.of(tenant).applied == len(students) * rounds, SECONDS)
     for student in students:
-        final = query_mastery(tenant, student, store=stack.engine.mastery, now=datetime.now(UTC)).score
+        final = query_mastery(tenant, student, stores=stack.engine.mastery, now=datetime.now(UTC)).score
         wait_for(lambda student=student, final=final: results.scores(student)[-1:] == [final], SECONDS)  # type: ignore[misc]
         told = results.of(student)
         revisions = [message["data"]["revision"] for message in told]

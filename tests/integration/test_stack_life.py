@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from app.mastery.store import Totals
+from app.events.event_totals import Totals
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for
 
@@ -75,7 +75,7 @@ class TestOddPlaces:
         yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
         file.write_text(json.dumps(activity(tenant_id=tenant, timestamp=yesterday)))
         odd.mastery("replay", str(file.resolve()))
-        assert odd.engine.mastery.totals(tenant) == Totals(applied=1)
+        assert odd.engine.event_totals.of(tenant) == Totals(applied=1)
 
     def test_doctor_shows_where_everything_is(self, odd: Stack) -> None:
         """And that it answers, and whatever the folder is called."""

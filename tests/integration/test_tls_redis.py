@@ -167,7 +167,7 @@ def test_the_whole_engine_runs_over_tls(tmp_path: Path, mutual_port: int, author
         event = quiz(timestamp=datetime.now(UTC).isoformat())
         sent = requests.post(f"{url}/mastery/ingest", json={"events": [event]}, headers=headers, timeout=SECONDS)
         assert sent.status_code == 202, sent.text
-        wait_for(lambda: stack.engine.mastery.totals("t-1").applied == 1, SECONDS)
+        wait_for(lambda: stack.engine.event_totals.of("t-1").applied == 1, SECONDS)
         answer = requests.post(f"{url}/mastery/calculate", json={"student_id": "s-1"}, headers=headers, timeout=SECONDS)
         assert answer.status_code == 200, answer.text
         del stack.environment["MASTERY_REDIS_URL"]  # commands learn it from the stack, and the files from their settings

@@ -15,8 +15,8 @@ import requests
 from kombu import Connection
 
 from app.events.chunk import Chunk, SourceRecord
+from app.events.event_totals import Totals
 from app.events.ledger import ChunkId
-from app.mastery.store import Totals
 from cli.stack.embedded import embedded
 from tasks.events import record
 from tests.learning_events import activity
@@ -84,7 +84,7 @@ def test_a_chunk_survives_the_process_that_recorded_it(stack: Stack, broker: red
     wait_for(lambda: chunks_in_hand(stack, broker), SECONDS)
     worker_child(stack).kill()
     time.sleep(PAUSE_MILLISECONDS / 1000)  # the paused server answers this process no more than others
-    wait_for(lambda: stack.engine.mastery.totals("t") == Totals(applied=EVENTS), SECONDS)
+    wait_for(lambda: stack.engine.event_totals.of("t") == Totals(applied=EVENTS), SECONDS)
 
 
 def test_a_chunk_survives_a_broker_that_takes_nothing_back(
@@ -102,7 +102,7 @@ def test_a_chunk_survives_a_broker_that_takes_nothing_back(
     wait_for(lambda: any(each in stack.log() for each in ("cannot be queued again yet", "reached its maxmemory")), SECONDS)
     broker.config_set("maxmemory", 0)
     with embedded("valkey", str(tmp_path / "state"), str(state_port)):
-        wait_for(lambda: stack.engine.mastery.totals("t").applied == EVENTS, SECONDS)
+        wait_for(lambda: stack.engine.event_totals.of("t").applied == EVENTS, SECONDS)
         assert stack.stop() == 0
 
 

@@ -45,11 +45,11 @@ def stored(engine: Engine, tenant: str) -> dict[str, Any]:
     state: dict[str, Any] = {}
     for student in STUDENTS:
         try:
-            record = engine.mastery.read(tenant, student, TODAY_NUMBER)
+            record = engine.mastery.facts.read(tenant, student, TODAY_NUMBER)
         except NotFound:
             continue
         state[student] = record
-    state["rankings"] = {cohort: engine.mastery.ranking(tenant, cohort) for cohort in ("c-1", "c-2")}
+    state["rankings"] = {cohort: engine.mastery.scores.ranking(tenant, cohort) for cohort in ("c-1", "c-2")}
     return state
 
 
@@ -65,7 +65,7 @@ def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engi
     events = of_tenant(data.draw(event_streams()), tenant)
     chunks = data.draw(deliveries(events))
     for chunk in chunks:
-        record_events(chunk, store=engine.mastery, now=NOW)
+        record_events(chunk, stores=engine.mastery, now=NOW)
 
     ranks = {}
     for student in STUDENTS:
@@ -73,9 +73,9 @@ def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engi
         expected = model_components(own, TODAY)
         if expected is None:
             with pytest.raises(NotFound):
-                engine.mastery.read(tenant, student, TODAY_NUMBER)
+                engine.mastery.facts.read(tenant, student, TODAY_NUMBER)
             continue
-        record = engine.mastery.read(tenant, student, TODAY_NUMBER)
+        record = engine.mastery.facts.read(tenant, student, TODAY_NUMBER)
         cohort = model_cohort(own, TODAY)
         assert record.cohort_id == cohort
         day, components = list(daily_components(record.days, TODAY_NUMBER))[-1]
@@ -84,12 +84,14 @@ def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engi
         if cohort:
             ranks[cohort, student] = mastery_score(expected)
     assert {
-        (cohort, student): score for cohort in ("c-1", "c-2") for student, score in engine.mastery.ranking(tenant, cohort)
+        (cohort, student): score
+        for cohort in ("c-1", "c-2")
+        for student, score in engine.mastery.scores.ranking(tenant, cohort)
     } == pytest.approx(ranks)
 
     delivered = sum(map(len, chunks))
     retained = sum(is_retained(moment) for _, moment in events)
-    totals = engine.mastery.totals(tenant)
+    totals = engine.event_totals.of(tenant)
     assert totals.applied == retained
     assert sum(totals) == delivered
 
@@ -108,9 +110,9 @@ def test_a_crash_between_facts_and_score_heals_when_the_chunk_comes_again(engine
             for event, moment in half:
                 if is_retained(moment):
                     observations.setdefault(event.student_id, []).append(observe(event, moment))
-            engine.mastery.merge(disturbed, observations, TODAY_NUMBER)  # and no score
-        record_events(of_tenant(chunk, disturbed), store=engine.mastery, now=NOW)
-        record_events(of_tenant(chunk, calm), store=engine.mastery, now=NOW)
+            engine.mastery.facts.merge(disturbed, observations, TODAY_NUMBER)  # and no score
+        record_events(of_tenant(chunk, disturbed), stores=engine.mastery, now=NOW)
+        record_events(of_tenant(chunk, calm), stores=engine.mastery, now=NOW)
     assert stored(engine, disturbed) == stored(engine, calm)
 
 
@@ -121,8 +123,8 @@ def test_tenants_and_students_never_mix(engine: Engine, data: st.DataObject) -> 
     mine, yours, alone = uuid4().hex, uuid4().hex, uuid4().hex
     my_events, your_events = data.draw(event_streams()), data.draw(event_streams())
     mixed = data.draw(st.permutations(of_tenant(my_events, mine) + of_tenant(your_events, yours)))
-    record_events(mixed, store=engine.mastery, now=NOW)
-    record_events(of_tenant(my_events, alone), store=engine.mastery, now=NOW)
+    record_events(mixed, stores=engine.mastery, now=NOW)
+    record_events(of_tenant(my_events, alone), stores=engine.mastery, now=NOW)
     assert stored(engine, mine) == stored(engine, alone)
 
 
@@ -131,10 +133,10 @@ def test_tenants_and_students_never_mix(engine: Engine, data: st.DataObject) -> 
 def test_the_answer_s_numbers_are_fractions(engine: Engine, events: list[Timed]) -> None:
     """Score, coverage and average of every student stay within 0..1."""
     tenant = uuid4().hex
-    record_events(of_tenant(events, tenant), store=engine.mastery, now=NOW)
+    record_events(of_tenant(events, tenant), stores=engine.mastery, now=NOW)
     for student in STUDENTS:
         try:
-            standing = query_mastery(tenant, student, store=engine.mastery, now=NOW)
+            standing = query_mastery(tenant, student, stores=engine.mastery, now=NOW)
         except NotFound:
             continue
         assert 0 <= standing.score <= 1
@@ -146,5 +148,5 @@ def test_an_event_sent_again_with_another_day_is_still_a_duplicate(engine: Engin
     """An event is its id, for as long as its day is retained."""
     event_id = uuid4()
     first = ActivityEvent(event_id=event_id, timestamp="", student_id="s-1", tenant_id="t")
-    assert record_events([(first, NOW - timedelta(days=3))], store=engine.mastery, now=NOW).applied == 1
-    assert record_events([(first, NOW)], store=engine.mastery, now=NOW).duplicates == 1
+    assert record_events([(first, NOW - timedelta(days=3))], stores=engine.mastery, now=NOW).applied == 1
+    assert record_events([(first, NOW)], stores=engine.mastery, now=NOW).duplicates == 1

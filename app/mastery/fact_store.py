@@ -1,0 +1,173 @@
+"""The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents the keys it touches."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import msgpack
+import msgspec
+import redis
+
+from app.clock import Day
+from app.config.quotas import Quotas
+from app.errors import NotFound
+from app.mastery.evidence import Observation
+from app.mastery.facts import DayFacts, Window
+from app.storage.keys import Keys
+from app.storage.redis_client import raise_if_transient
+from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
+
+# The error of a new student for whom there is no room: see merge_evidence.lua.
+OVER_QUOTA = "QUOTA"
+# And of a student who has as many events as can be kept.
+OVER_EVENTS = "EVENTS"
+
+_day_facts = msgspec.msgpack.Decoder(DayFacts)
+
+
+class Merged(NamedTuple):
+    """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
+
+    ``error`` says why nothing was done: the record cannot be merged into, or was left alone as ``repeat_only`` demands; or the
+    student is new, and the tenant has as many as it may (``OVER_QUOTA``); or the student has too many events (``OVER_EVENTS``).
+    """
+
+    student_id: str
+    outcomes: str = ""
+    window: Window | None = None
+    scored_revision: int = 0
+    error: str | None = None
+
+
+class StudentRecord(NamedTuple):
+    """A student's retained facts, by day."""
+
+    cohort_id: str | None
+    days: dict[Day, DayFacts]
+
+
+class FactStore:
+    """The facts of all tenants' students. Every method takes the tenant first and sees nothing of another's.
+
+    Raises DependencyUnavailable when Redis does not answer; every call may then be repeated.
+    """
+
+    def __init__(self, client: redis.Redis, key_prefix: str, retention_days: int, quotas: Quotas) -> None:
+        self._redis = client
+        self._keys = Keys(key_prefix)
+        self.retention_days = retention_days
+        self._quotas = quotas
+        self._merge = load_script(client, Path(__file__).with_name("merge_evidence.lua"))
+
+    def merge(
+        self,
+        tenant: str,
+        observations: Mapping[str, Sequence[Observation]],
+        today: Day,
+        *,
+        expired: int = 0,
+        chunk_id: str | None = None,
+        repeat_only: bool = False,
+    ) -> list[Merged]:
+        """Add each student's observations to the facts, each once, and roll the windows to today, all atomically per student.
+
+        A student without observations is only rolled. ``expired`` events are counted in the totals. Those of a chunk are
+        counted once, however often it is merged after ``EventTotals.begin_chunk``, as long as it stays the same; with
+        ``repeat_only`` just what was merged before is merged again.
+        """
+        keys = self._keys
+        shared_keys = [keys.totals(tenant), keys.students(tenant), keys.counted_chunk(tenant, str(chunk_id))]
+        calls: list[tuple[list[str], list[Any]]] = []
+
+        def arguments(expired: int, *, repeat_only: bool) -> list[Any]:
+            call = -1 if chunk_id is None else len(calls)
+            return [
+                today,
+                self.retention_days,
+                expired,
+                keys.ranking(tenant, ""),
+                call,
+                int(repeat_only),
+                self._quotas.of(tenant),
+            ]
+
+        if expired:
+            calls.append((shared_keys, arguments(expired, repeat_only=False)))
+        for students in slices(observations, STUDENTS_PER_CALL):
+            call_keys, call_arguments = [*shared_keys], arguments(0, repeat_only=repeat_only)
+            for student in students:
+                call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
+                call_arguments += (student, msgpack.packb(observations[student], use_bin_type=False))
+            calls.append((call_keys, call_arguments))
+        if chunk_id is None:
+            self._redis.sadd(self._keys.tenants(), tenant)
+        replies = run_script(self._redis, self._merge, calls)[1 if expired else 0 :]
+        merged = [
+            _merged(student, reply)
+            for students, batch in zip(slices(observations, STUDENTS_PER_CALL), replies, strict=True)
+            for student, reply in zip_longest(students, batch)
+        ]
+        raise_if_transient(each.error for each in merged if each.error is not None)
+        return merged
+
+    def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
+        """Which of these students are new, and one too many for the tenant. Those that come first have the room there is."""
+        if not students:
+            return set()
+        distinct = list(dict.fromkeys(students))
+        key = self._keys.students(tenant)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zcard(key)
+        pipeline.zmscore(key, distinct)
+        count, days = pipeline.execute()
+        new = [student for student, day in zip(distinct, days, strict=True) if day is None]
+        return set(new[max(0, self._quotas.of(tenant) - count) :])
+
+    def read(
+        self, tenant: str, student: str, today: Day, *, until: Day | None = None, fields: Mapping[bytes, bytes] | None = None
+    ) -> StudentRecord:
+        """The student's facts of the retention window that ends today, or of its days up to ``until``.
+
+        ``fields`` are the hash at ``record_key``, where somebody has read it. Raises NotFound for a student without any facts.
+        """
+        if fields is None:
+            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
+        oldest, newest = today - self.retention_days + 1, today if until is None else until
+        days = {
+            day: _day_facts.decode(packed)
+            for name, packed in fields.items()
+            if name.isdigit() and oldest <= (day := int(name)) <= newest
+        }
+        if not days:
+            raise NotFound("no evidence of such a student")
+        cohort = fields.get(b"cohort")
+        return StudentRecord(cohort.decode() if cohort else None, days)
+
+    def record_key(self, tenant: str, student: str) -> str:
+        """Where a student's facts are."""
+        return self._keys.student(tenant, student)
+
+    def require_student(self, tenant: str, student: str) -> None:
+        """Raise NotFound for a student of whom nothing is stored."""
+        if not self._redis.exists(self.record_key(tenant, student)):
+            raise NotFound("no evidence of such a student")
+
+    def cohort_of(self, tenant: str, student: str) -> str | None:
+        """The cohort that the student's latest event named, if any."""
+        cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
+        return cohort.decode() if cohort else None
+
+
+def _merged(student: str, reply: list[Any] | None) -> Merged:
+    if reply is None:
+        return Merged(student, error="not merged before")
+    outcomes, window, score = (*reply, None, None)[:3]
+    if outcomes is None:
+        return Merged(student, error=window.decode())
+    return Merged(
+        student,
+        outcomes.decode(),
+        Window(*msgpack.unpackb(window)) if window else None,
+        msgpack.unpackb(score)[0] if score else 0,
+    )

@@ -1,0 +1,73 @@
+"""Scores derived from the facts, and the rankings of cohorts. ``put_scores.lua`` is their only writer."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import redis
+
+from app.clock import Day
+from app.mastery.evidence import MILLIONTHS
+from app.storage.keys import Keys
+from app.storage.redis_client import raise_if_transient
+from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
+
+
+class Score(NamedTuple):
+    """A score derived from the facts of a revision, for a day."""
+
+    student_id: str
+    revision: int
+    day: Day
+    mastery: float
+
+
+class ScoreStore:
+    """The scores of all tenants' students. Every method takes the tenant first and sees nothing of another's.
+
+    Raises DependencyUnavailable when Redis does not answer; every call may then be repeated.
+    """
+
+    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._redis = client
+        self._keys = Keys(key_prefix)
+        self._put = load_script(client, Path(__file__).with_name("put_scores.lua"))
+
+    def put(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
+        """Keep the scores for rankings and the next comparison, except where a newer revision was scored already.
+
+        What changed is noted with the moment in the same step. Returns the errors of students whose score cannot be kept.
+        """
+        keys = self._keys
+        shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.changes(tenant)]
+        calls: list[tuple[list[str], list[Any]]] = []
+        for some in slices(scores, STUDENTS_PER_CALL):
+            arguments: list[Any] = [keys.ranking(tenant, ""), round(at.timestamp() * 1000)]
+            for student, revision, day, mastery in some:
+                arguments += (student, revision, day, round(mastery * MILLIONTHS))
+            calls.append(([*shared_keys, *(keys.student(tenant, each.student_id) for each in some)], arguments))
+        replies = run_script(self._redis, self._put, calls)
+        errors = [error.decode() for some_errors in replies for error in some_errors]
+        raise_if_transient(errors)
+        return errors
+
+    def postpone(self, tenant: str, students: Iterable[str], day: Day) -> None:
+        """Treat students as scored on a day though they are not: whoever looks for stale ones would find them for ever."""
+        self._redis.zadd(self._keys.students(tenant), dict.fromkeys(students, day))
+
+    def stale_students(self, tenant: str, today: Day, limit: int) -> list[str]:
+        """Up to ``limit`` students whose score is of an earlier day, the oldest first."""
+        students = self._redis.zrangebyscore(self._keys.students(tenant), "-inf", today - 1, start=0, num=limit)
+        return [student.decode() for student in cast("list[bytes]", students)]
+
+    def cohorts(self, tenant: str) -> list[str]:
+        """The tenant's cohorts, sorted."""
+        members = cast("set[bytes]", self._redis.smembers(self._keys.cohorts(tenant)))
+        return sorted(name.decode() for name in members)
+
+    def ranking(self, tenant: str, cohort: str, *, lowest: int | None = None) -> list[tuple[str, float]]:
+        """The cohort's students with their scores, lowest first: all of them, or the ``lowest`` so many."""
+        stop = -1 if lowest is None else lowest - 1
+        pairs = self._redis.zrange(self._keys.ranking(tenant, cohort), 0, stop, withscores=True)
+        return [(student.decode(), score) for student, score in cast("list[tuple[bytes, float]]", pairs)]

@@ -1,0 +1,29 @@
+"""What mastery keeps, by what it is: facts, scores, and whose they are."""
+
+from typing import NamedTuple, cast
+
+import redis
+
+from app.mastery.fact_store import FactStore
+from app.mastery.score_store import ScoreStore
+from app.storage.keys import Keys
+
+
+class TenantStore:
+    """The tenants. Raises DependencyUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+        self._redis = client
+        self._keys = Keys(key_prefix)
+
+    def all(self) -> list[str]:
+        """Every tenant that ever sent an event, sorted."""
+        return sorted(name.decode() for name in cast("set[bytes]", self._redis.smembers(self._keys.tenants())))
+
+
+class MasteryStores(NamedTuple):
+    """The stores of one engine that use cases work on."""
+
+    facts: FactStore
+    scores: ScoreStore
+    tenants: TenantStore
