@@ -69,6 +69,9 @@ class KafkaEventLog:
         except DependencyUnavailable:
             self._is_away = True
             raise
+        except InvalidInput:  # Kafka has answered
+            self._is_away = False
+            raise
         else:
             self._is_away = False
         finally:

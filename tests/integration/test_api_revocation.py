@@ -271,7 +271,7 @@ def test_who_was_refused_is_known(api: Api) -> None:
             assert api.post("/auth/revoke", bearer, body).status_code == status
             who = Principal("ada", Role.ADMIN, "t-1") if bearer == ADMIN else Principal("s-1", Role.STUDENT, "t-1")
             assert (g.principal, g.action) == (who, action)
-            assert g.get("whose", []) == [body[name] for name in body if name == "subject"]
+            assert g.get("data_subjects", []) == [body[name] for name in body if name == "subject"]
 
 
 def test_without_redis() -> None:

