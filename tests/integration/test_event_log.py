@@ -118,7 +118,7 @@ class Worker:
         engine = self._engine
         for chunk_id in chunk_ids:
             attempt = Attempt(uuid4().hex, 0)
-            stores: dict[str, Any] = {"ledger": engine.ledger, "store": engine.mastery}
+            stores: dict[str, Any] = {"ledger": engine.ledger, "stores": engine.mastery, "totals": engine.event_totals}
             self(record_chunk(chunk_id, attempt, **stores, now=engine.clock(), failures=0, max_failures=0))
 
 
