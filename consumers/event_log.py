@@ -12,7 +12,7 @@ from threading import BoundedSemaphore, Event, Lock, Thread
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from app.config.settings import Settings
-from app.errors import DependencyUnavailable, InvalidInput
+from app.errors import DependencyUnavailable
 from app.events.dead_letter import TRACE
 from app.events.event_log import LogRecord
 from app.events.event_quota import COUNTED
@@ -69,9 +69,6 @@ class KafkaEventLog:
         except DependencyUnavailable:
             self._is_away = True
             raise
-        except InvalidInput:  # Kafka has answered
-            self._is_away = False
-            raise
         else:
             self._is_away = False
         finally:
@@ -111,10 +108,7 @@ class _Sender:
         self._hearing.start()
 
     def deliver(self, records: Sequence[LogRecord], seconds: float) -> None:
-        """Return when all records have arrived. Raises DependencyUnavailable when in so many seconds one has not.
-
-        Raises InvalidInput where the broker finds one too large: the others may have arrived.
-        """
+        """Return when all records have arrived. Raises DependencyUnavailable when in so many seconds one has not."""
         delivery = _Delivery(len(records))
         with self._said.raised_from(self._producer):
             try:
@@ -123,8 +117,6 @@ class _Sender:
                 delivery.wait(seconds)
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
-                if reason.code() == KafkaError.MSG_SIZE_TOO_LARGE:  # nothing is wrong with Kafka
-                    raise InvalidInput("events", "hold one that is larger than Kafka takes here") from error
                 self.is_broken = reason.fatal() or reason.code() == KafkaError._FATAL
                 raise
 

@@ -12,15 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from api.wsgi import create_app
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
-from app.errors import DependencyUnavailable, InvalidInput, SettingsError
+from app.errors import DependencyUnavailable, SettingsError
 from app.events.dead_letter import OFFSET, PARTITION, TOPIC, TRACE
 from app.events.event_log import LogRecord
 from app.events.ledger import Attempt, ChunkId
@@ -256,20 +254,6 @@ def test_a_topic_that_cannot_be_is_told(settings: Settings, apache_kafka: str) -
             log.ping()
         with pytest.raises(DependencyUnavailable, match="kafka is unavailable: "):
             log.append(records(1))
-
-
-def test_an_event_that_the_broker_finds_too_large_is_the_senders(settings: Settings, apache_kafka: str) -> None:
-    """It is refused, and the next is taken: nothing is wrong with Kafka."""
-    own = replace(on_kafka(settings, apache_kafka), events_topic=f"small-{uuid4().hex}")
-    admin = AdminClient({"bootstrap.servers": apache_kafka})
-    admin.create_topics([NewTopic(own.events_topic, 1, 1, config={"max.message.bytes": "500"})])[own.events_topic].result(
-        SECONDS
-    )
-    with closing(KafkaEventLog(own)) as log:
-        (small,) = records(1)
-        with pytest.raises(InvalidInput, match="larger than Kafka takes"):
-            log.append([small._replace(value=b" " * 2_000 + small.value)])
-        log.append([small])
 
 
 def test_the_api_does_not_start_without_a_place_for_events(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
