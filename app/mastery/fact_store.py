@@ -1,7 +1,7 @@
 """The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents the keys it touches."""
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -98,7 +98,7 @@ class FactStore:
             call_keys, call_arguments = [*shared_keys], arguments(0, repeat_only=repeat_only)
             for student in students:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
-                call_arguments += (student, msgpack.packb(observations[student], use_bin_type=False))
+                call_arguments += (student, msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False))
             calls.append((call_keys, call_arguments))
         if chunk_id is None:
             self._redis.sadd(self._keys.tenants(), tenant)

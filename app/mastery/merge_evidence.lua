@@ -14,7 +14,7 @@
 -- ARGV[6]       "1": do nothing unless this call was counted before
 -- ARGV[7]       how many students the tenant may have
 -- ARGV[2i+6]    id of the i-th student
--- ARGV[2i+7]    its observations, msgpack: {{mark, day, kind, first, second, stamp, event_id, cohort_id}, ...}
+-- ARGV[2i+7]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
 --
 -- A record has the fields window, cohort, cohort_at, score, ranked and one for each day with evidence, named by its number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
@@ -34,6 +34,10 @@
 
 local COMPLETION, QUIZ, QUALITY, ACTIVITY = 0, 1, 2, 3
 local CONSISTENCY_DAYS = 14
+-- Lists are read element by element, without a table where none is needed: half of the server's time went into making tables.
+-- A list's elements come after its header, which is one byte for up to 15 of them.
+local OBSERVATION_ELEMENTS, WINDOW_ELEMENTS, DAY_ELEMENTS = 8, 11, 9
+local EMPTY_LIST, LIST_16 = 0x90, 0xdc
 local MARK_BYTES, ENTRY_BYTES = 8, 10
 local MICROSECONDS_A_DAY = 86400000000
 -- Of one student: 1,100 a day for 90 days. A merge looks through all of them, which takes 0.03 s for 500 new ones then; without
@@ -68,6 +72,9 @@ local function has_mark(marks, mark)
   return at ~= nil
 end
 
+-- A table of the elements that cmsgpack.unpack_limit returns after the offset.
+local function elements(_, ...) return {...} end
+
 -- Add evidence of one day to a window; a day outside it changes nothing.
 local function fold(window, day, correct, asked, quality, submissions, active, completed, total)
   local age = window[2] - day
@@ -92,7 +99,7 @@ local function roll(record, marks_key, revision)
     if day and day < oldest then
       gone[#gone + 1] = fields[i]
     elseif day then
-      local facts = cmsgpack.unpack(fields[i + 1])
+      local facts = elements(cmsgpack.unpack_limit(fields[i + 1], DAY_ELEMENTS, 1))
       fold(window, day, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], facts[7])
       kept = kept + 1
     end
@@ -119,44 +126,55 @@ local function remove(student, record, marks_key)
   redis.call('DEL', record, marks_key)
 end
 
-local function merge(student, record, marks_key, observations)
-  local fields = {'window', 'score', 'cohort', 'cohort_at'}
-  local slot = {}
-  for _, observation in ipairs(observations) do
-    local day = observation[2]
-    if not slot[day] then
-      fields[#fields + 1] = day
-      slot[day] = #fields
-    end
-  end
-  local held = redis.call('HMGET', record, unpack(fields))
+-- Observation at an offset of a student's list: where the next one is (negative: there is none), then its eight elements.
+local function observation_at(packed, offset)
+  return cmsgpack.unpack_limit(packed, OBSERVATION_ELEMENTS, offset)
+end
 
-  local window = held[1] and cmsgpack.unpack(held[1]) or {0, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+local function first_offset(packed)
+  local header = packed:byte(1)
+  if header == EMPTY_LIST then return -1 end
+  return header < LIST_16 and 1 or header == LIST_16 and 3 or 5
+end
+
+local function merge(student, record, marks_key, packed)
+  local offset = first_offset(packed)
+  local mark, day, kind, first, second, stamp, event_id, cohort_id
+  if offset > 0 then offset, mark, day, kind, first, second, stamp, event_id, cohort_id = observation_at(packed, offset) end
+  local first_day = day or today
+  local held = redis.call('HMGET', record, 'window', 'score', 'cohort', 'cohort_at', first_day)
+
+  local window = held[1] and elements(cmsgpack.unpack_limit(held[1], WINDOW_ELEMENTS, 1)) or {0, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
   local rolled, kept = false, nil
   if window[2] < today then
     window, kept = roll(record, marks_key, window[1])
     rolled = true
-    held = redis.call('HMGET', record, unpack(fields))
+    held = redis.call('HMGET', record, 'window', 'score', 'cohort', 'cohort_at', first_day)
   end
 
   local marks = redis.call('GET', marks_key) or ''
-  local fresh, outcomes, changed, passed = {}, {}, {}, 0
-  local cohort, cohort_at = held[3], held[4] and cmsgpack.unpack(held[4]) or {-1, ''}
+  local fresh, outcomes, changed, passed = '', '', {}, 0
+  local cohort, cohort_stamp, cohort_event = held[3], -1, ''
+  local _
+  if held[4] then _, cohort_stamp, cohort_event = cmsgpack.unpack_limit(held[4], 2, 1) end
   local new_cohort = false
-  for i, observation in ipairs(observations) do
-    local mark, day, kind, first, second, stamp, event_id, cohort_id = unpack(observation)
+  while mark do
     if day <= window[2] - retention then
-      outcomes[i] = 'x'
+      outcomes = outcomes .. 'x'
       passed = passed + 1
-    elseif has_mark(marks, mark) or fresh[mark] then
-      outcomes[i] = '0'
+    elseif has_mark(marks, mark) or has_mark(fresh, mark) then
+      outcomes = outcomes .. '0'
     else
-      if #marks / ENTRY_BYTES + #fresh >= MAX_EVENTS then error({err = 'EVENTS'}) end
-      outcomes[i] = '1'
-      fresh[mark] = true
-      fresh[#fresh + 1] = mark .. struct.pack('>H', day)
-      local facts = changed[day] or (held[slot[day]] and cmsgpack.unpack(held[slot[day]])) or {0, 0, 0, 0, 0}
-      changed[day] = facts
+      if (#marks + #fresh) / ENTRY_BYTES >= MAX_EVENTS then error({err = 'EVENTS'}) end
+      outcomes = outcomes .. '1'
+      fresh = fresh .. mark .. struct.pack('>H', day)
+      local facts = changed[day]
+      if not facts then
+        local stored = held[5]
+        if day ~= first_day then stored = redis.call('HGET', record, day) end
+        facts = stored and elements(cmsgpack.unpack_limit(stored, DAY_ELEMENTS, 1)) or {0, 0, 0, 0, 0}
+        changed[day] = facts
+      end
       if kind == COMPLETION then
         if not facts[8] or is_later(stamp, event_id, facts[8], facts[9]) then
           facts[6], facts[7], facts[8], facts[9] = first, second, stamp, event_id
@@ -172,14 +190,15 @@ local function merge(student, record, marks_key, observations)
         facts[5] = 1
         fold(window, day, 0, 0, 0, 0, 1)
       end
-      if cohort_id ~= '' and is_later(stamp, event_id, cohort_at[1], cohort_at[2]) then
-        cohort, cohort_at, new_cohort = cohort_id, {stamp, event_id}, true
+      if cohort_id ~= '' and is_later(stamp, event_id, cohort_stamp, cohort_event) then
+        cohort, cohort_stamp, cohort_event, new_cohort = cohort_id, stamp, event_id, true
       end
     end
+    mark = nil
+    if offset > 0 then offset, mark, day, kind, first, second, stamp, event_id, cohort_id = observation_at(packed, offset) end
   end
-  outcomes = table.concat(outcomes)
 
-  if #fresh == 0 then
+  if fresh == '' then
     if not held[1] or kept == 0 then
       remove(student, record, marks_key)
       return 0, passed, {outcomes}
@@ -190,30 +209,29 @@ local function merge(student, record, marks_key, observations)
   -- A student who was refused when the call was counted is counted in a chunk of their own, should there be room by now.
   if not held[1] and is_counted then error({err = 'not merged before'}) end
   if not held[1] and redis.call('ZCARD', KEYS[2]) >= quota then error({err = 'QUOTA'}) end
-  if #fresh > 0 and not rolled then window[1] = window[1] + 1 end
-  local packed = cmsgpack.pack(window)
-  local writes = {'window', packed}
-  for day, facts in pairs(changed) do
-    writes[#writes + 1] = day
+  if fresh ~= '' and not rolled then window[1] = window[1] + 1 end
+  local packed_window = cmsgpack.pack(window)
+  local writes = {'window', packed_window}
+  for changed_day, facts in pairs(changed) do
+    writes[#writes + 1] = changed_day
     writes[#writes + 1] = cmsgpack.pack(facts)
   end
   if new_cohort then
     writes[#writes + 1], writes[#writes + 2] = 'cohort', cohort
-    writes[#writes + 1], writes[#writes + 2] = 'cohort_at', cmsgpack.pack(cohort_at)
+    writes[#writes + 1], writes[#writes + 2] = 'cohort_at', cmsgpack.pack({cohort_stamp, cohort_event})
   end
   redis.call('HSET', record, unpack(writes))
-  if #fresh > 0 then redis.call('APPEND', marks_key, table.concat(fresh)) end
+  if fresh ~= '' then redis.call('APPEND', marks_key, fresh) end
   if not held[1] then redis.call('ZADD', KEYS[2], 0, student) end
-  return #fresh, passed, {outcomes, packed, held[2]}
+  return #fresh / ENTRY_BYTES, passed, {outcomes, packed_window, held[2]}
 end
 
 local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
 for i = 1, (#KEYS - 3) / 2 do
-  local observations = cmsgpack.unpack(ARGV[2 * i + 7])
-  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 2], KEYS[2 * i + 3], observations)
+  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[2 * i + 7])
   if merged then
     replies[i] = reply
-    applied, expired, duplicates = applied + count, expired + passed, duplicates + #observations - count - passed
+    applied, expired, duplicates = applied + count, expired + passed, duplicates + #reply[1] - count - passed
   else
     replies[i] = {false, type(count) == 'table' and count.err or tostring(count)}
   end

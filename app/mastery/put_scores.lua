@@ -4,26 +4,34 @@
 -- KEYS[1]       students of the tenant: sorted set student_id -> day of its score
 -- KEYS[2]       cohorts of the tenant: set
 -- KEYS[3]       changes to be told: stream with the fields at (milliseconds since 1970-01-01) and changes, msgpack:
---               {{student_id, cohort_id or "", revision, day, millionths, former millionths or -1}, ...}
+--               {{student_id, cohort_id or "", revision, day, millionths, previous millionths or -1}, ...}
 -- KEYS[i+3]     record of the i-th student (merge_evidence.lua describes it)
 -- ARGV[1]       prefix of the keys of the cohorts' rankings: sorted set student_id -> mastery, 0..1
 -- ARGV[2]       now, in milliseconds
--- ARGV[4i-1]    id of the i-th student
--- ARGV[4i]      revision of the facts that were scored
--- ARGV[4i+1]    day they were scored for
--- ARGV[4i+2]    mastery in millionths
+-- ARGV[2i+1]    id of the i-th student
+-- ARGV[2i+2]    score, msgpack: {revision of the facts that were scored, day they were scored for, mastery in millionths}
 --
--- Writes field score = {revision, day, millionths} and ranked = the cohort in whose ranking the student stands. A record that is
+-- Writes field score as it comes, and ranked = the cohort in whose ranking the student stands. A record that is
 -- gone (expired, erased) is not brought back, nor is one that began anew scored with the old one's revision. The ranking of the
--- former cohort is named by the record itself: it cannot be a declared key, but carries the same hash tag.
+-- previous cohort is named by the record itself: it cannot be a declared key, but carries the same hash tag.
 -- Returns the errors of students whose score cannot be kept; the others' are.
 
 local changes, errors = {}, {}
 
-local function put(record, student, revision, day, millionths)
+-- The three elements of a packed score, read without making a table; the header of a short list is one byte.
+local function elements(score)
+  local _, revision, day, millionths = cmsgpack.unpack_limit(score, 3, 1)
+  return revision, day, millionths
+end
+
+local function put(record, student, score)
   local held = redis.call('HMGET', record, 'window', 'score', 'cohort', 'ranked')
-  local former = held[2] and cmsgpack.unpack(held[2]) or {0, -1, -1}
-  if not held[1] or former[1] >= revision or revision > cmsgpack.unpack(held[1])[1] then return end
+  local revision, day, millionths = elements(score)
+  local previous_revision, previous_day, previous_millionths = 0, -1, -1
+  if held[2] then previous_revision, previous_day, previous_millionths = elements(held[2]) end
+  if not held[1] or previous_revision >= revision then return end
+  local _, merged_revision = cmsgpack.unpack_limit(held[1], 1, 1)
+  if revision > merged_revision then return end
   local cohort, ranked = held[3], held[4]
   local moves = cohort ~= ranked
   if moves and ranked then
@@ -35,20 +43,19 @@ local function put(record, student, revision, day, millionths)
     redis.call('SADD', KEYS[2], cohort)
     redis.call('HSET', record, 'ranked', cohort)
   end
-  redis.call('HSET', record, 'score', cmsgpack.pack({revision, day, millionths}))
+  redis.call('HSET', record, 'score', score)
   -- Most events change neither day nor mastery: the large sorted sets are left alone then.
-  if day ~= former[2] then redis.call('ZADD', KEYS[1], day, student) end
-  if cohort and (moves or millionths ~= former[3]) then
+  if day ~= previous_day then redis.call('ZADD', KEYS[1], day, student) end
+  if cohort and (moves or millionths ~= previous_millionths) then
     redis.call('ZADD', ARGV[1] .. cohort, millionths / 1000000, student)
   end
-  if millionths ~= former[3] then
-    changes[#changes + 1] = {student, cohort or '', revision, day, millionths, former[3]}
+  if millionths ~= previous_millionths then
+    changes[#changes + 1] = {student, cohort or '', revision, day, millionths, previous_millionths}
   end
 end
 
 for i = 1, #KEYS - 3 do
-  local revision, day, millionths = tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2])
-  local kept, failure = pcall(put, KEYS[i + 3], ARGV[4 * i - 1], revision, day, millionths)
+  local kept, failure = pcall(put, KEYS[i + 3], ARGV[2 * i + 1], ARGV[2 * i + 2])
   if not kept then errors[#errors + 1] = type(failure) == 'table' and failure.err or tostring(failure) end
 end
 if #changes > 0 then redis.call('XADD', KEYS[3], '*', 'at', ARGV[2], 'changes', cmsgpack.pack(changes)) end

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import msgpack
 import redis
 
 from app.clock import Day
@@ -45,7 +46,7 @@ class ScoreStore:
         for some in slices(scores, STUDENTS_PER_CALL):
             arguments: list[Any] = [keys.ranking(tenant, ""), round(at.timestamp() * 1000)]
             for student, revision, day, mastery in some:
-                arguments += (student, revision, day, round(mastery * MILLIONTHS))
+                arguments += (student, msgpack.packb((revision, day, round(mastery * MILLIONTHS))))
             calls.append(([*shared_keys, *(keys.student(tenant, each.student_id) for each in some)], arguments))
         replies = run_script(self._redis, self._put, calls)
         errors = [error.decode() for some_errors in replies for error in some_errors]
