@@ -7,6 +7,7 @@ nobody looks for it until the visibility timeout, and acknowledge over the conne
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning, NotRegistered
@@ -18,6 +19,10 @@ from app.outage import Outage
 from tasks.connection import ASK_AGAIN_SECONDS
 from tasks.transport import QoS, set_aside
 
+# How long task events wait for each other. Sent one by one, three for each chunk, they took 4 % of the pipeline's CPU time, in
+# the worker's main process and in Flower. A person who looks at Flower does not see the difference.
+EVENTS_SECONDS = 0.2
+
 _log = logging.getLogger(__name__)
 
 
@@ -27,10 +32,13 @@ class Consumer(celery_consumer.Consumer):
     # What the type stubs of Celery lack.
     task_consumer: Any
     connection_errors: tuple[type[Exception], ...]
+    hub: Any
+    _flush_events: Callable[[], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._in_hand: dict[str, Any] = {}  # messages of connections that were lost, by tag
         self._is_ready = True
+        self._sends_events = False  # whether it will, within EVENTS_SECONDS
         self._queues = Outage("broker", _log)  # which may answer and take no messages; see also tasks/connection.py
         self._unsaved: set[str] = set()  # tags of those that are in hand here only
         self._done: set[str] = set()  # tags of those that are done, which Redis is to be told
@@ -60,8 +68,19 @@ class Consumer(celery_consumer.Consumer):
         """Called when messages of a new connection are about to be taken."""
         super().on_ready()
         self._take_up()
+        self._sends_events = False  # timers end with their connection
         self._is_ready = True
         self._queues.back()
+
+    def on_send_event_buffered(self) -> None:
+        """Called when a task event is to be sent. Celery would send it at once."""
+        if self.hub and not self._sends_events:
+            self._sends_events = True
+            self.hub.call_later(EVENTS_SECONDS, self._send_events)
+
+    def _send_events(self) -> None:
+        self._sends_events = False
+        self._flush_events()
 
     def _pause_unless_ready(self, exc: Exception) -> None:
         """Wait a second with the next connection where the last one was of no use."""
