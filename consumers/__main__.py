@@ -9,6 +9,7 @@ from threading import Thread
 
 from app.bootstrap import bootstrap
 from app.errors import SettingsError
+from app.garbage_collection import collect_rarely
 from app.logs import configure_logging
 from consumers.bridge.loop import Bridge
 from consumers.kafka.clients import consumer, producer
@@ -27,6 +28,7 @@ def main() -> int:
         sys.exit(str(error))
     settings = engine.settings
     configure_logging(settings.log_level)
+    collect_rarely()
     if settings.bridge_metrics_port:
         serve_metrics(engine, settings.bridge_metrics_port)
     out = producer(settings, delivery_seconds=DELIVERY_SECONDS)

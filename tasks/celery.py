@@ -14,6 +14,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import load_settings
 from app.errors import EngineError, UnexpectedFailure
+from app.garbage_collection import collect_rarely
 from app.logs import configure_logging, frames
 from tasks.broker_errors import translated_broker_errors
 from tasks.delivery import PAUSE
@@ -77,9 +78,10 @@ def engine() -> Engine:
 
 
 @worker_process_init.connect
-def _engine_of_its_own(**_: Any) -> None:
+def _start_of_a_child(**_: Any) -> None:
     """A forked child must not share its parent's connections."""
     engine.cache_clear()
+    collect_rarely()
 
 
 @setup_logging.connect

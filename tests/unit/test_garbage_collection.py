@@ -1,0 +1,15 @@
+"""How often a process looks for garbage."""
+
+import gc
+
+from app.garbage_collection import OBJECTS_BETWEEN_COLLECTIONS, collect_rarely
+
+
+def test_the_young_generation_is_looked_at_less_often_and_the_others_as_before() -> None:
+    before = gc.get_threshold()
+    try:
+        collect_rarely()
+        assert gc.get_threshold() == (OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*before)
