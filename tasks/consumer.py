@@ -72,7 +72,7 @@ class Consumer(celery_consumer.Consumer):
         self._is_ready = True
         self._queues.back()
 
-    def on_send_event_buffered(self) -> None:
+    def on_send_event_buffered(self) -> None:  # type: ignore[override]  # what it returns is never looked at
         """Called when a task event is to be sent. Celery would send it at once."""
         if self.hub and not self._sends_events:
             self._sends_events = True
