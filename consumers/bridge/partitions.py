@@ -10,7 +10,7 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.ledger import OffsetAdvance
 from app.events.positions import NO_ID, Offset, Partition, TopicId
-from consumers.bridge.take_up import TakeUp
+from consumers.bridge.take_up import TakeUp, missed, part
 from consumers.kafka.clients import place
 from consumers.kafka.topic_ids import TopicIds
 
@@ -29,6 +29,7 @@ class Partitions:
         self._consumer = consumer
         self._topic = engine.settings.events_topic
         self._progress = engine.positions
+        self._outages = engine.outages
         self._ids = TopicIds(engine.settings)
         self._take_up = TakeUp(consumer, engine, self._ids)
         self._next_find = self._next_verify = self._next_ask = 0.0
@@ -50,6 +51,7 @@ class Partitions:
         for each in partitions:
             self.positions.pop(each.partition, None)
             self.unknown.discard(each.partition)
+            self._outages.back(part(each.partition))
 
     def is_next(self, message: Message) -> bool:
         """Whether the record is of a partition that is ours, and was not taken before."""
@@ -97,7 +99,9 @@ class Partitions:
             try:
                 self._begin(partition, position, is_committed=partition not in found.uncommitted)
             except KafkaException as error:
-                _log.warning("partition %d cannot be read yet: %s", partition, error)
+                missed(self._outages, partition, error)
+            else:
+                self._outages.back(part(partition))
         if self.unknown:
             self._next_find = time.monotonic() + FIND_SECONDS
         self.look_again()
