@@ -11,6 +11,7 @@ from api import application
 from api.request_log import log_in_batches
 from app.bootstrap import bootstrap
 from app.errors import SettingsError
+from app.garbage_collection import collect_rarely
 from consumers.event_log import KafkaEventLog
 
 
@@ -20,6 +21,7 @@ def create_app() -> Flask:
     if not engine.settings.kafka_bootstrap:
         raise SettingsError("MASTERY_KAFKA_BOOTSTRAP is not set; `mastery up` starts a stack with an embedded one")
     log_in_batches()
+    collect_rarely()
     event_log = KafkaEventLog(engine.settings)
     atexit.register(event_log.close)
     return application.create_app(engine, event_log)

@@ -11,5 +11,7 @@ def test_the_young_generation_is_looked_at_less_often_and_the_others_as_before()
         collect_rarely()
         assert gc.get_threshold() == (OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
         assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
     finally:
+        gc.unfreeze()
         gc.set_threshold(*before)
