@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, request
 
 from api.authentication import engine, principal, require_not_revoked, require_token
+from api.request_context import context
 from app.security.access import Action, require_role, require_student_access
 
 # Routes that anyone may call; every other one performs an action, and needs a token.
@@ -41,28 +42,29 @@ def register_access(app: Flask) -> None:
     def authorize() -> None:
         if request.endpoint is None or request.endpoint in PUBLIC_ENDPOINTS or request.method == "OPTIONS":
             return
-        g.action = _action(request.endpoint)
+        asked = context().action = _action(request.endpoint)
         who = require_token()
         require_not_revoked()
-        require_role(who, g.action)
+        require_role(who, asked)
 
 
 def action() -> Action | None:
     """What this request is about to do; None for a public route, or none at all."""
-    return cast("Action | None", g.get("action"))
+    return context().action
 
 
 def also_performs(action: Action) -> None:
     """Say, in a view, that this request does more than its route always does. Raises AccessDenied without a right to it."""
-    g.action = action
+    context().action = action
     require_role(principal(), action)
 
 
 def require_student(student_id: str) -> None:
     """Raise AccessDenied unless the caller may do this with the student's data."""
-    who = principal()
-    g.data_subjects = [student_id]  # for the audit trail
-    require_student_access(who, g.action, student_id, lambda: engine().mastery.facts.cohort_of(who.tenant, student_id))
+    who, asked = principal(), context()
+    asked.data_subjects = (student_id,)
+    asked_for = cast("Action", asked.action)
+    require_student_access(who, asked_for, student_id, lambda: engine().mastery.facts.cohort_of(who.tenant, student_id))
 
 
 def check_routes(app: Flask) -> None:

@@ -8,12 +8,13 @@ from typing import Any, cast
 from wsgiref.types import WSGIEnvironment
 
 from cachetools import TTLCache
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, request
 from flask_jwt_extended import JWTManager, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTDecodeError, JWTExtendedException
 from jwt import PyJWK
 from jwt.exceptions import InvalidSignatureError, PyJWTError
 
+from api.request_context import context
 from app.bootstrap import Engine
 from app.clock import system_clock
 from app.errors import DependencyUnavailable, EngineError
@@ -46,24 +47,26 @@ def register_authentication(app: Flask) -> None:
     def identify() -> None:
         if request.method == "OPTIONS":
             return  # a browser asks without a token whether it may ask; Flask answers
+        asked = context()
         try:
             environ = request.environ
             header = environ["HTTP_AUTHORIZATION"] = f"Bearer {_bearer_token(environ)}"
             token = verified.claims(header) or verified.remember(header, _claims())
-            g.claims, g.principal = token, token.principal
+            asked.claims, asked.caller = token, token.principal
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the request is counted before this is raised
-            g.authentication_error = error
+            asked.authentication_error = error
 
 
 def caller() -> Principal | None:
     """Whoever has sent a valid token with this request, or None."""
-    return cast("Principal | None", g.get("principal"))
+    return context().caller
 
 
 def require_token() -> Principal:
     """The caller of this request. Raises AuthenticationFailed without a valid token, DependencyUnavailable if none can tell."""
-    if "authentication_error" in g:
-        raise cast("Exception", g.authentication_error)
+    error = context().authentication_error
+    if error is not None:
+        raise error
     return principal()
 
 
@@ -73,25 +76,25 @@ def require_not_revoked() -> None:
     Whoever counted the request has asked Redis that as well; it is asked here if nobody counted. While Redis is away nobody
     asks it again: of requests that wait for a silent one there would soon be as many as there are threads.
     """
-    token = claims()
-    if "revocation" not in g:
+    token, counted = claims(), context().caller_allowance
+    if counted is None:
         is_revoked = engine().revocations.is_revoked(token.tenant, token.sub, token.jti, token.iat)
-    elif g.revocation is None:
+    elif counted.values is None:
         raise DependencyUnavailable("redis")
     else:
-        is_revoked = revoked(g.revocation, token.iat)
+        is_revoked = revoked(counted.values, token.iat)
     if is_revoked:
         raise AuthenticationFailed("The token was revoked.")
 
 
 def principal() -> Principal:
     """The caller of this request."""
-    return cast("Principal", g.principal)
+    return cast("Principal", context().caller)
 
 
 def claims() -> Claims:
     """What the token of this request says."""
-    return cast("Claims", g.claims)
+    return cast("Claims", context().claims)
 
 
 def engine() -> Engine:
@@ -146,7 +149,7 @@ def _configure(app: Flask) -> None:
 
     @manager.decode_key_loader
     def key(header: dict[str, Any], _payload: dict[str, Any]) -> str | PyJWK:
-        return verification_key(header, settings, keys, g.jwt_secret)
+        return verification_key(header, settings, keys, context().jwt_secret)
 
 
 def _claims() -> Claims:
@@ -168,7 +171,7 @@ def _verified(secrets: Sequence[str]) -> dict[str, Any]:
 
     While the secret is replaced there are two; the library takes one, so the token is tried with each.
     """
-    g.jwt_secret, *others = secrets
+    context().jwt_secret, *others = secrets
     try:
         # The type of the token is one of the claims that are checked afterwards.
         _header, payload = cast("tuple[dict[str, Any], dict[str, Any]]", verify_jwt_in_request(verify_type=False))

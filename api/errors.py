@@ -7,10 +7,11 @@ correlation id. Nothing of a driver or a stack trace is ever sent.
 import logging
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from api.authentication import AuthenticationFailed, engine
+from api.request_context import context
 from api.responses import ErrorCode, correlation_id, failure
 from app.errors import AccessDenied, DependencyUnavailable, InvalidInput, NotFound
 from app.logs import frames
@@ -59,7 +60,7 @@ def register_error_handlers(app: Flask) -> None:
 
     @app.errorhandler(DependencyUnavailable)
     def unavailable(error: DependencyUnavailable) -> Response:
-        g.unavailable = error.dependency
+        context().unavailable = error.dependency
         engine().outages.gone(error, request.endpoint or "")  # which requests met it, the log of requests says
         return failure(
             503,

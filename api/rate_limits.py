@@ -14,14 +14,15 @@ engine's windows; decision 12 says why.
 import math
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import ApplicationLimit, ExemptionScope, Limiter
 from limits.storage import MovingWindowSupport, Storage
 
 from api.access import PUBLIC_ENDPOINTS
 from api.authentication import caller, claims, engine
+from api.request_context import Counted, context
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.security.access import Action, Principal, Role
@@ -39,13 +40,6 @@ _IPV6_NETWORK = 64  # bits; the others are any host's choice (RFC 4291 section 2
 _AREAS = {Action.QUERY_MASTERY: "mastery", Action.CALCULATE_MASTERY: "mastery", Action.INGEST_EVENTS: "ingest"}
 _OTHERS, _ANONYMOUS = "default", "anonymous"
 _SCHEME = "mastery"
-
-
-class Counted(NamedTuple):
-    """As what a request was counted, and what came of it."""
-
-    limit: RateLimit
-    allowance: Allowance
 
 
 class RequestWindows(Storage, MovingWindowSupport):
@@ -72,12 +66,12 @@ class RequestWindows(Storage, MovingWindowSupport):
         if allowance is None:
             counted = self._anonymous
             allowance = self._windows.count(_NOBODY, _address(), counted)
-        g.counted = Counted(counted, allowance)
+        context().counted = Counted(counted, allowance)
         return allowance.granted
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
         """When the window of the request that was counted began (Unix time), and how many requests are in it."""
-        counted = cast("Counted", g.counted)
+        counted = cast("Counted", context().counted)
         began = engine().clock().timestamp() + counted.allowance.reset_seconds - expiry
         return began, counted.limit.requests - counted.allowance.remaining
 
@@ -141,7 +135,7 @@ def register_rate_limits(app: Flask) -> None:
 
     @app.after_request
     def tell(response: Response) -> Response:
-        if (counted := g.get("counted")) is not None:
+        if (counted := context().counted) is not None:
             response.headers.extend(_headers(counted, served.clock().timestamp()))
         return response
 
@@ -163,7 +157,7 @@ def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLi
     token, name = claims(), f"{area}:{who.identity}"
     revocation = engine().revocations.keys(token.tenant, token.sub, token.jti)
     allowance = limiter.count(who.tenant, name, limit, revocation, _own_record_key(who))
-    g.revocation, g.own_record = allowance.values, allowance.fields
+    context().caller_allowance = allowance
     if allowance.values is None or not revoked(allowance.values, token.iat):
         return allowance
     if allowance.granted:
@@ -173,7 +167,8 @@ def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLi
 
 def own_record() -> Mapping[bytes, bytes] | None:
     """The record of a student who asks about themselves, where it was read with the count; else None."""
-    return cast("Mapping[bytes, bytes] | None", g.get("own_record"))
+    counted = context().caller_allowance
+    return counted.fields if counted else None
 
 
 def _own_record_key(who: Principal) -> str:
@@ -184,10 +179,11 @@ def _own_record_key(who: Principal) -> str:
 
 def _area() -> str:
     """Which limit counts for this route; that of addresses where anyone may call it, or it does not exist, or nobody calls."""
-    if "rate_limit_area" not in g:  # flask-limiter asks several times
+    asked = context()
+    if not asked.area:  # flask-limiter asks several times
         action = _action()
-        g.rate_limit_area = _ANONYMOUS if action is None or caller() is None else _AREAS.get(action, _OTHERS)
-    return cast("str", g.rate_limit_area)
+        asked.area = _ANONYMOUS if action is None or asked.caller is None else _AREAS.get(action, _OTHERS)
+    return asked.area
 
 
 def _action() -> Action | None:
@@ -223,7 +219,7 @@ def _address() -> str:
 
 
 def _too_many() -> str:
-    limit, allowance = cast("Counted", g.counted)
+    limit, allowance = cast("Counted", context().counted)
     return f"Too many requests: at most {limit.requests} per {limit.period}; try again after {_wait(allowance)} s."
 
 

@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 
 from api.access import action
-from api.authentication import caller, engine, principal
+from api.authentication import engine, principal
+from api.request_context import context
 from api.responses import correlation_id
 from app.audit.entry import Actor, AuditOutcome, Channel, entry
 from app.audit.signed_actor import SignedActor
@@ -27,21 +28,22 @@ def register_audit(app: Flask) -> None:
 
     @app.after_request
     def record(response: Response) -> Response:
-        who, what, outcome = caller(), action(), _outcome(response.status_code)
+        asked, outcome = context(), _outcome(response.status_code)
+        who, what = asked.caller, asked.action
         if who is None or what is None or outcome is None:
             return response
-        if g.get("unavailable") == "redis":  # it tells nothing, and the trail is in Redis, for which nobody is to wait twice
+        if asked.unavailable == "redis":  # it tells nothing, and the trail is in Redis, for which nobody is to wait twice
             return response
-        served, whose = engine(), g.get("data_subjects", ())
+        served = engine()
         made = entry(
             served.clock(),
             Channel.API,
             actor(who),
             what,
-            whose=[served.audit.pseudonym(who.tenant, student_id) for student_id in whose],
+            whose=[served.audit.pseudonym(who.tenant, student_id) for student_id in asked.data_subjects],
             outcome=outcome,
             correlation_id=correlation_id(),
-            details=g.get("audit_details"),
+            details=asked.audit_details,
         )
         try:
             served.audit.append(who.tenant, made)
@@ -55,12 +57,12 @@ def register_audit(app: Flask) -> None:
 
 def set_data_subjects(*student_ids: str) -> None:
     """Say, in a view, whose data the request is about."""
-    g.data_subjects = list(dict.fromkeys(student_ids))
+    context().data_subjects = tuple(dict.fromkeys(student_ids))
 
 
 def details(**facts: str | int | bool) -> None:
     """Say, in a view, what else the entry is to tell."""
-    g.audit_details = facts
+    context().audit_details = facts
 
 
 def signed_actor(*order: Any) -> SignedActor:

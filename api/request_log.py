@@ -14,8 +14,9 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import TextIO
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
+from api.request_context import context
 from api.responses import correlation_id
 from app.logs import LineFormatter
 
@@ -36,7 +37,7 @@ def register_request_log(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        g.began = perf_counter()
+        context()  # which looks at the clock
 
     @app.after_request
     def log(response: Response) -> Response:
@@ -48,7 +49,7 @@ def register_request_log(app: Flask) -> None:
             method if method in _METHODS else OTHER_METHOD,
             NO_ROUTE if rule is None else rule.rule,
             response.status_code,
-            (perf_counter() - g.began) * 1000,
+            (perf_counter() - context().began) * 1000,
             correlation_id(),
         )
         return response

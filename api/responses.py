@@ -8,11 +8,12 @@ from random import getrandbits
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from marshmallow import Schema, fields, validate
 from msgspec.json import encode
 
 from api.authentication import engine
+from api.request_context import context
 
 CORRELATION_HEADER = "X-Correlation-ID"
 _CORRELATION_VARIABLE = "HTTP_X_CORRELATION_ID"  # what WSGI calls it
@@ -111,11 +112,11 @@ def envelope_of_failure(
 
 def correlation_id() -> str:
     """The id of this request: the caller's, or a new one."""
-    known: str | None = g.get("correlation_id")
-    if known is None:
+    asked = context()
+    if not asked.correlation_id:
         given = request.environ.get(_CORRELATION_VARIABLE, "")
-        known = g.correlation_id = given if _SAFE_ID.fullmatch(given) else _new_id()
-    return known
+        asked.correlation_id = given if _SAFE_ID.fullmatch(given) else _new_id()
+    return asked.correlation_id
 
 
 def _new_id() -> str:

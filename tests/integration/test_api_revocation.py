@@ -12,10 +12,10 @@ import jwt
 import msgspec
 import pytest
 import requests
-from flask import g
 from werkzeug.test import TestResponse
 
 from api.application import create_app
+from api.request_context import context
 from app.bootstrap import bootstrap
 from app.config.secret_settings import DEVELOPMENT_SECRET
 from app.config.settings import Settings, load_settings
@@ -270,8 +270,8 @@ def test_who_was_refused_is_known(api: Api) -> None:
         with api.client:
             assert api.post("/auth/revoke", bearer, body).status_code == status
             who = Principal("ada", Role.ADMIN, "t-1") if bearer == ADMIN else Principal("s-1", Role.STUDENT, "t-1")
-            assert (g.principal, g.action) == (who, action)
-            assert g.get("data_subjects", []) == [body[name] for name in body if name == "subject"]
+            assert (context().caller, context().action) == (who, action)
+            assert list(context().data_subjects) == [body[name] for name in body if name == "subject"]
 
 
 def test_without_redis() -> None:
