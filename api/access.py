@@ -1,6 +1,7 @@
 """What each route does, and whether its caller may: the table itself is ``app/security/access.py``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, request
@@ -61,10 +62,16 @@ def also_performs(action: Action) -> None:
 
 def require_student(student_id: str) -> None:
     """Raise AccessDenied unless the caller may do this with the student's data."""
-    who, asked = principal(), context()
-    asked.data_subjects = (student_id,)
-    asked_for = cast("Action", asked.action)
-    require_student_access(who, asked_for, student_id, lambda: engine().mastery.facts.cohort_of(who.tenant, student_id))
+    require_students([student_id])
+
+
+def require_students(student_ids: Sequence[str]) -> None:
+    """Raise AccessDenied unless the caller may do this with the data of each of these students."""
+    who, asked, facts = principal(), context(), engine().mastery.facts
+    asked.data_subjects = student_ids
+    for student_id in student_ids:
+        cohort = partial(facts.cohort_of, who.tenant, student_id)
+        require_student_access(who, cast("Action", asked.action), student_id, cohort)
 
 
 def check_routes(app: Flask) -> None:

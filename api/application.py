@@ -73,7 +73,13 @@ def _is_utf_8(text: bytes) -> bool:
 
 
 def create_app(engine: Engine, event_log: EventLog) -> Flask:
-    """The API over an engine, which appends the events that it is sent to a log."""
+    """The API over an engine, which appends the events that it is sent to a log.
+
+    The order below matters. Flask calls what comes before a request in the order of registration, and what comes after it in
+    the reverse order. So the log of requests looks at the clock first, and sees the answer last; the caller is known before the
+    request is counted, and it is counted before rights and body are looked at; and the audit trail, registered last, comes
+    before all others that see the answer, which it may replace.
+    """
     settings = engine.settings
     app = Api("api", static_folder=None)
     app.json = StrictJson(app)

@@ -8,12 +8,14 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 from werkzeug.http import parse_set_header
 
-from api.access import performs, require_student
+from api.access import performs, require_students
 from api.authentication import engine, principal
 from api.examples import TASK_ID
+from api.request_context import context
 from api.responses import envelope, success
 from app.errors import NotFound
 from app.security.access import Action, require_owner
+from app.security.task_requests import TaskRequest
 from tasks.celery import enqueue
 from tasks.delivery import RESULTS_KEPT
 from tasks.results import TaskState, TaskStatus, await_task, task_state
@@ -55,11 +57,12 @@ TaskAnswer = envelope(Task)
 def get_task(task_id: Any) -> Response:
     """What became of a task; for whoever asked for it, if they may still see the student, and admins"""
     caller = principal()
-    require_owner(caller, Action.READ_TASK, engine().task_owners.owner(caller.tenant, str(task_id)))
+    asked = engine().task_requests.of(caller.tenant, str(task_id))
+    require_owner(caller, Action.READ_TASK, asked.owner)
+    require_students(asked.student_ids)  # who may have left the teacher's cohorts meanwhile
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     if state.status is TaskStatus.SUCCEEDED:
-        require_student(state.result["student_id"])  # who may have left the teacher's cohorts meanwhile
         body["result"] = state.result
     if state.status is TaskStatus.FAILED:
         body["reason"] = _reason(state)
@@ -80,7 +83,8 @@ def answer_of(task: Any, *arguments: Any) -> Response:
     """
     caller = principal()
     task_id = enqueue(task, *arguments).id
-    engine().task_owners.remember(caller.tenant, task_id, caller.identity, int(RESULTS_KEPT.total_seconds()))
+    asked = TaskRequest(caller.identity, context().data_subjects)
+    engine().task_requests.remember(caller.tenant, task_id, asked, int(RESULTS_KEPT.total_seconds()))
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
         state = _state_in_time(task_id)

@@ -26,7 +26,7 @@ from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
-from app.security.task_owners import TaskOwners
+from app.security.task_requests import TaskRequests
 from app.storage.redis_client import connect
 
 
@@ -44,7 +44,7 @@ class Engine:
     losses: Losses
     bridges: Bridges
     event_quota: EventQuota
-    task_owners: TaskOwners
+    task_requests: TaskRequests
     audit: AuditTrail
     idempotency_keys: IdempotencyKeys
     malformed_messages: MalformedMessages
@@ -76,7 +76,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         losses=Losses(client, settings.key_prefix),
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
-        task_owners=TaskOwners(client, settings.key_prefix),
+        task_requests=TaskRequests(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
         idempotency_keys=IdempotencyKeys(
             client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)

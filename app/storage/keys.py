@@ -178,7 +178,7 @@ class Keys:
     def idempotency_bytes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:idempotency-bytes"
 
-    @_kind("string", "who asked for a task; an hour", personal=True)
+    @_kind("string", "who asked for a task, and about whom; an hour", personal=True)
     def task(self, tenant: str, task_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:task:{task_id}"
 

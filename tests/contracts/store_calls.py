@@ -21,6 +21,7 @@ from app.idempotency.idempotency_keys import Answer, Claim
 from app.mastery.evidence import QUIZ
 from app.mastery.score_store import Score
 from app.security.rate_limits import RateLimit, SharedWindows
+from app.security.task_requests import TaskRequest
 from app.storage.lease import Lease
 from tests.conftest import NOW
 from tests.contracts.ailing_server import Refuses
@@ -172,7 +173,7 @@ def _audit(engine: Engine) -> dict[str, Call]:
 
 
 def _requests(engine: Engine) -> dict[str, Call]:
-    keys, owners, revocations = engine.idempotency_keys, engine.task_owners, engine.revocations
+    keys, asked, revocations = engine.idempotency_keys, engine.task_requests, engine.revocations
     windows, limit = SharedWindows(engine.redis, engine.settings.key_prefix), RateLimit(1_000, "minute")
 
     def claim(key: str) -> Claim:
@@ -181,14 +182,16 @@ def _requests(engine: Engine) -> dict[str, Call]:
         return made
 
     kept, freed = claim("kept"), claim("freed")
-    owners.remember("t", "task", f"student:{STUDENT}", 60)
+    asked.remember("t", "task", TaskRequest(f"student:{STUDENT}", [STUDENT]), 60)
     windows.count("t", "somebody", limit)
     return {
         "idempotency_keys.claim": Call(GROWS, lambda: keys.claim("t", f"student:{STUDENT}", "new", b"print")),
         "idempotency_keys.keep": Call(GROWS, lambda: keys.keep(kept, Answer(200, b"{}"))),
         "idempotency_keys.release": Call(WRITES, lambda: keys.release(freed)),
-        "task_owners.remember": Call(GROWS, lambda: owners.remember("t", "task", f"student:{STUDENT}", 60)),
-        "task_owners.owner": Call(READS, lambda: owners.owner("t", "task")),
+        "task_requests.remember": Call(
+            GROWS, lambda: asked.remember("t", "task", TaskRequest(f"student:{STUDENT}", [STUDENT]), 60)
+        ),
+        "task_requests.of": Call(READS, lambda: asked.of("t", "task")),
         "revocations.revoke_token": Call(GROWS, lambda: revocations.revoke_token("t", "jti", 60)),
         "revocations.revoke_subject": Call(GROWS, lambda: revocations.revoke_subject("t", STUDENT, NOW.timestamp(), 60)),
         "revocations.is_revoked": Call(READS, lambda: revocations.is_revoked("t", STUDENT, "jti", None)),
