@@ -13,12 +13,12 @@ from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import DependencyUnavailable, NotFound
 from app.events.summarize_events import summarize_events
 from tasks.celery import app, engine
-from tasks.delivery import MAX_RETRY_SECONDS, TASK_SECONDS
+from tasks.delivery import TASK_SECONDS
 
 _log = logging.getLogger(__name__)
 
 
-@app.task(name="audit.summarize", ignore_result=True, throws=(DependencyUnavailable,))
+@app.task(name="audit.summarize", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def summarize() -> None:
     """Note how many events of each tenant were recorded so far; beat sends this every five minutes."""
     summarize_events(
@@ -29,10 +29,6 @@ def summarize() -> None:
 @app.task(
     name="audit.trim",
     ignore_result=True,
-    autoretry_for=(DependencyUnavailable,),
-    max_retries=10,  # some minutes; beat sends another the next day
-    retry_backoff=True,
-    retry_backoff_max=MAX_RETRY_SECONDS,
     soft_time_limit=TASK_SECONDS,  # some millions of entries; the next day goes on
 )
 def trim() -> None:
@@ -47,7 +43,7 @@ def trim() -> None:
             _log.error("%s; `mastery audit verify --tenant %s` finds where", error, trail)
 
 
-@app.task(name="audit.export_heads", ignore_result=True, throws=(DependencyUnavailable,))
+@app.task(name="audit.export_heads", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def export_heads() -> None:
     """Note where each trail ends in the file that the settings name; beat sends this where they name one."""
     path = engine().settings.audit_heads_file

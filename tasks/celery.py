@@ -13,11 +13,11 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import load_settings
-from app.errors import EngineError, UnexpectedFailure
+from app.errors import DependencyUnavailable, EngineError, UnexpectedFailure
 from app.garbage_collection import collect_rarely
 from app.logs import configure_logging, frames
 from tasks.broker_errors import translated_broker_errors
-from tasks.delivery import PAUSE
+from tasks.delivery import MAX_RETRY_SECONDS, PAUSE
 
 HIDDEN = "(…)"
 REQUEUE_SECONDS = 0.5
@@ -25,9 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 class EngineTask(Task[Any, Any]):
-    """A task that is not lost, and whose arguments and result, personal data, are shown nowhere (logs, Flower, events)."""
+    """A task that is not lost, and whose arguments and result, personal data, are shown nowhere (logs, Flower, events).
+
+    While a dependency is away it is tried again. A decorator says only what differs from this.
+    """
 
     abstract = True
+    autoretry_for = (DependencyUnavailable,)
+    max_retries = 10  # some minutes
+    retry_backoff = True  # 1 s, 2 s, 4 s, …, of which a random part (retry_jitter, Celery's default) is waited
+    retry_backoff_max = MAX_RETRY_SECONDS
     Request = "tasks.request:Request"
     resultrepr_maxsize = 1  # of what events tell of a result, nothing is left but a bracket
 

@@ -28,11 +28,8 @@ LOST_SECONDS = 2.0
     name="events.record",
     bind=True,
     ignore_result=True,
-    autoretry_for=(DependencyUnavailable,),
     max_retries=None,  # an outage may be of any length
-    retry_backoff=True,
     retry_backoff_max=CHUNK_RETRY_SECONDS,
-    retry_jitter=True,
 )
 def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
     """Record the events of a chunk in flight."""
@@ -53,7 +50,7 @@ def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
     enqueue_chunks(successors)
 
 
-@app.task(name="events.sweep", ignore_result=True, throws=(DependencyUnavailable,))
+@app.task(name="events.sweep", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def sweep() -> None:
     """Send chunks whose task was lost once more; beat sends this every few seconds.
 

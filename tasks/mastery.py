@@ -5,14 +5,14 @@ from typing import Any, cast
 
 import msgspec
 
-from app.errors import DependencyUnavailable, NotFound
+from app.errors import NotFound
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
 from app.mastery.formula import Weights
 from app.security.access import Action
 from tasks.audit import audited, note_refresh
 from tasks.celery import app, engine, enqueue
-from tasks.delivery import MAX_RETRY_SECONDS, TASK_SECONDS
+from tasks.delivery import TASK_SECONDS
 
 # Students per round of the refresh: a few milliseconds of Redis at a time.
 REFRESH_BATCH = 500
@@ -23,10 +23,7 @@ REFRESH_LIMIT = 20_000
 @app.task(
     name="mastery.calculate",
     throws=(NotFound,),
-    autoretry_for=(DependencyUnavailable,),
     max_retries=3,  # somebody waits; after some seconds they had better be told
-    retry_backoff=True,
-    retry_backoff_max=MAX_RETRY_SECONDS,
     soft_time_limit=TASK_SECONDS,
 )
 def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: Sequence[str] = ()) -> dict[str, Any]:
@@ -41,15 +38,7 @@ def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: 
     return cast("dict[str, Any]", msgspec.to_builtins(standing))
 
 
-@app.task(
-    name="mastery.refresh",
-    ignore_result=True,
-    autoretry_for=(DependencyUnavailable,),
-    max_retries=10,  # some minutes; beat sends another within the hour
-    retry_backoff=True,
-    retry_backoff_max=MAX_RETRY_SECONDS,
-    soft_time_limit=TASK_SECONDS,
-)
+@app.task(name="mastery.refresh", ignore_result=True, soft_time_limit=TASK_SECONDS)
 def refresh() -> None:
     """Bring scores up to today and drop what has expired; beat sends this every hour.
 
