@@ -12,8 +12,8 @@ import redis
 from app.clock import Day
 from app.config.quotas import Quotas
 from app.errors import NotFound
-from app.mastery.evidence import Observation
-from app.mastery.facts import DayFacts, Window
+from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
+from app.mastery.facts import CONSISTENCY_DAYS, DayFacts, Window
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
@@ -58,7 +58,16 @@ class FactStore:
         self._keys = Keys(key_prefix)
         self.retention_days = retention_days
         self._quotas = quotas
-        self._merge = load_script(client, Path(__file__).with_name("merge_evidence.lua"))
+        self._merge = load_script(
+            client,
+            Path(__file__).with_name("merge_evidence.lua"),
+            COMPLETION=COMPLETION,
+            QUIZ=QUIZ,
+            QUALITY=QUALITY,
+            ACTIVITY=ACTIVITY,
+            MARK_BYTES=MARK_BYTES,
+            CONSISTENCY_DAYS=CONSISTENCY_DAYS,
+        )
 
     def merge(
         self,

@@ -24,6 +24,8 @@
 --   score       written by put_scores.lua, as are ranked, KEYS[2] and the rankings
 -- Every value stays within 64 bytes: longer ones make the server give up the compact encoding of the hash.
 --
+-- COMPLETION, QUIZ, QUALITY, ACTIVITY (kinds of evidence), MARK_BYTES and CONSISTENCY_DAYS are those of the Python modules.
+--
 -- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied, "0" for a duplicate and "x" for
 -- one that the window has passed already (a worker's clock may lag); and the two fields as stored. Or {outcomes} alone when no
 -- evidence is left and the student was removed. Or {false, error} where the student's record cannot be merged into: the others' can,
@@ -32,13 +34,11 @@
 -- Returns nothing at all where ARGV[6] forbids to. Fails with GONE when the chunk's KEYS[3] is not there: a crash of the server took
 -- the chunk back, it will be read again as another, and would be counted twice.
 
-local COMPLETION, QUIZ, QUALITY, ACTIVITY = 0, 1, 2, 3
-local CONSISTENCY_DAYS = 14
 -- Lists are read element by element, without a table where none is needed: half of the server's time went into making tables.
 -- A list's elements come after its header, which is one byte for up to 15 of them.
 local OBSERVATION_ELEMENTS, WINDOW_ELEMENTS, DAY_ELEMENTS = 8, 11, 9
 local EMPTY_LIST, LIST_16 = 0x90, 0xdc
-local MARK_BYTES, ENTRY_BYTES = 8, 10
+local ENTRY_BYTES = MARK_BYTES + 2
 local MICROSECONDS_A_DAY = 86400000000
 -- Of one student: 1,100 a day for 90 days. A merge looks through all of them, which takes 0.03 s for 500 new ones then; without
 -- an end, one student's events would stop the server for all.

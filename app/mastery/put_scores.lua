@@ -14,6 +14,7 @@
 -- Writes field score as it comes, and ranked = the cohort in whose ranking the student stands. A record that is
 -- gone (expired, erased) is not brought back, nor is one that began anew scored with the old one's revision. The ranking of the
 -- previous cohort is named by the record itself: it cannot be a declared key, but carries the same hash tag.
+-- MILLIONTHS is that of app/mastery/evidence.py.
 -- Returns the errors of students whose score cannot be kept; the others' are.
 
 local changes, errors = {}, {}
@@ -47,7 +48,7 @@ local function put(record, student, score)
   -- Most events change neither day nor mastery: the large sorted sets are left alone then.
   if day ~= previous_day then redis.call('ZADD', KEYS[1], day, student) end
   if cohort and (moves or millionths ~= previous_millionths) then
-    redis.call('ZADD', ARGV[1] .. cohort, millionths / 1000000, student)
+    redis.call('ZADD', ARGV[1] .. cohort, millionths / MILLIONTHS, student)
   end
   if millionths ~= previous_millionths then
     changes[#changes + 1] = {student, cohort or '', revision, day, millionths, previous_millionths}

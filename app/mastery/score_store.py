@@ -33,7 +33,7 @@ class ScoreStore:
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
-        self._put = load_script(client, Path(__file__).with_name("put_scores.lua"))
+        self._put = load_script(client, Path(__file__).with_name("put_scores.lua"), MILLIONTHS=MILLIONTHS)
 
     def put(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
         """Keep the scores for rankings and the next comparison, except where a newer revision was scored already.

@@ -18,20 +18,21 @@ STUDENTS_PER_CALL = 50
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 
 
-def load_script(client: redis.Redis, path: Path) -> Script:
-    """The Lua script in a file, to be run on the client's server.
+def load_script(client: redis.Redis, path: Path, **constants: int) -> Script:
+    """The Lua script in a file, to be run on the client's server. It knows the constants as local variables.
 
     It does nothing unless its user may run every command in it. A server refuses each by itself and takes nothing back: half of
     the writes would stay, and be repeated.
     """
     script = path.read_text()
+    values = "".join(f"local {name} = {value} " for name, value in constants.items())
     names = ", ".join(f"'{name}'" for name in sorted(set(_COMMAND.findall(script))))
     check = (
         f"for _, name in ipairs({{{names}}}) do if not redis.acl_check_cmd(name, KEYS[1]) then "
         "return redis.error_reply('NOPERM this user may not run ' .. name) end end "
     )
     shebang, body = script.split("\n", 1) if script.startswith("#!") else ("", script)
-    return client.register_script(f"{shebang}\n{check}{body}" if shebang else check + body)
+    return client.register_script(f"{shebang}\n{check}{values}{body}" if shebang else check + values + body)
 
 
 def run_script(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
