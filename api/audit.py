@@ -14,7 +14,8 @@ from api.request_audit import set_data_subjects
 from api.responses import SAFE_ID, envelope, success
 from app.audit.entry import OPERATOR, SYSTEM, AuditOutcome, Channel, Entry, SystemAction, timestamp
 from app.audit.read_trail import EntryFilter, read_trail
-from app.security.access import Action, Role
+from app.roles import Role
+from app.security.access import Action
 
 MAX_LIMIT = 500  # some 150 KB
 _ROLES = [*(role.value for role in Role), OPERATOR, SYSTEM]

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from msgspec import to_builtins
 
 from app.events.event_schema import EVENT_EXAMPLES
+from app.mastery.formula import DEFAULT_WEIGHTS
 
 Examples: TypeAlias = dict[str, dict[str, Any]]
 
@@ -27,7 +28,7 @@ CALCULATE: Examples = {
         "value": {
             "student_id": STUDENT,
             "components": {"completion": 0.8, "quiz": 0.75, "quality": 0.8, "consistency": 0.5},
-            "weights": {"completion": 0.4, "quiz": 0.3, "quality": 0.2, "consistency": 0.1},
+            "weights": DEFAULT_WEIGHTS._asdict(),
         },
     },
     "facts": {"summary": "Recomputed from the student's facts by a task, and stored", "value": {"student_id": STUDENT}},

@@ -14,7 +14,7 @@ from api.rate_limits import own_record
 from api.request_audit import signed_actor
 from api.responses import envelope, success
 from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
-from app.mastery.formula import DEFAULT_WEIGHTS, Components, Level, Weights, check_weights
+from app.mastery.formula import DEFAULT_WEIGHTS, FORMULA, Components, Level, Weights, check_weights
 from app.mastery.query_mastery import calculate, query_mastery
 from app.mastery.trend import Trend
 from app.security.access import Action
@@ -71,7 +71,7 @@ class BreakdownAnswer(Schema):
 
 class Calculation(Schema):
     student_id = fields.String(required=True)
-    score = Fraction(required=True, metadata={"description": "0.4·completion + 0.3·quiz + 0.2·quality + 0.1·consistency"})
+    score = Fraction(required=True, metadata={"description": FORMULA})
     level = fields.String(required=True, validate=validate.OneOf([level.value for level in Level]))
     coverage = Fraction(required=True, metadata={"description": "The share of the weights that has evidence"})
     components = fields.Nested(ComponentScores)

@@ -25,7 +25,8 @@ from api.authentication import caller, claims, engine
 from api.request_context import Counted, context
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.security.access import Action, Principal, Role
+from app.roles import Role
+from app.security.access import Action, Principal
 from app.security.rate_limits import PERIODS, Allowance, LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
 from app.security.revocations import revoked
 

@@ -12,7 +12,8 @@ from api.responses import correlation_id
 from app.audit.entry import Actor, AuditOutcome, Channel, entry
 from app.audit.signed_actor import SignedActor
 from app.errors import DependencyUnavailable
-from app.security.access import Principal, Role
+from app.roles import Role
+from app.security.access import Principal
 
 _REFUSED = {401: AuditOutcome.DENIED, 403: AuditOutcome.DENIED, 404: AuditOutcome.NOT_FOUND}
 

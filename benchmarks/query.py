@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 
 from app.events.record_events import record_events
-from app.security.access import Role
+from app.roles import Role
 from benchmarks.http_load import Load, Plan, run_load
 from benchmarks.percentile import percentile
 from benchmarks.stacks import PROJECT, fresh_stack

@@ -10,7 +10,7 @@ from rich.console import Console
 from app.clock import system_clock
 from app.config.settings import load_settings
 from app.errors import EngineError
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from cli.commands import doctor as doctor_command
 from cli.commands import down as down_command

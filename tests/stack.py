@@ -12,7 +12,7 @@ import requests
 
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from cli.stack.ports import claim_port
 from cli.stack.running_stack import RunningStack, find_running_stack

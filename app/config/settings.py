@@ -27,6 +27,7 @@ from app.config.tls_settings import Switch, Text, tls_contradictions, weak_tls
 from app.config.url_settings import are_brokers, is_host, is_http_url, is_redis_url
 from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier
+from app.roles import Role
 
 PREFIX = "MASTERY_"
 # Both kinds of keys: a shared secret (RFC 7518 section 3.2), and those of an identity provider (sections 3.3 and 3.4).
@@ -48,7 +49,7 @@ _RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
 RateLimits: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^{_RATE}(, *(student|teacher|admin|service)={_RATE})*\Z",
+        pattern=rf"^{_RATE}(, *({'|'.join(Role)})={_RATE})*\Z",
         description="must be as 50/minute, or 50/minute, admin=600/minute; there are second, minute, hour and day",
     ),
 ]

@@ -39,6 +39,7 @@ class Weights(NamedTuple):
 
 
 DEFAULT_WEIGHTS = Weights()
+FORMULA = " + ".join(f"{weight}·{name}" for name, weight in DEFAULT_WEIGHTS._asdict().items())  # for texts
 
 
 class Level(StrEnum):

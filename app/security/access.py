@@ -5,15 +5,7 @@ from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from app.errors import AccessDenied
-
-
-class Role(StrEnum):
-    """What a token's bearer is."""
-
-    STUDENT = "student"
-    TEACHER = "teacher"
-    ADMIN = "admin"
-    SERVICE = "service"
+from app.roles import Role
 
 
 class Action(StrEnum):

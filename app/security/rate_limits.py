@@ -16,7 +16,7 @@ import redis
 
 from app.config.settings import listed
 from app.errors import DependencyUnavailable
-from app.security.access import Role
+from app.roles import Role
 from app.storage.keys import Keys
 from app.storage.scripts import load_script
 

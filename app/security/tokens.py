@@ -30,7 +30,8 @@ from msgspec import Meta
 from app.config.settings import Settings
 from app.errors import EngineError, SettingsError
 from app.identifiers import Identifier, require_identifier
-from app.security.access import Principal, Role
+from app.roles import Role
+from app.security.access import Principal
 
 DEVELOPMENT_ALGORITHM = "HS256"
 

@@ -14,7 +14,7 @@ from app.config.secret_settings import DEVELOPMENT_FLOWER_PASSWORD
 from app.mastery.formula import Level
 from app.mastery.overview import cohort_levels, most_in_need
 from app.mastery.query_mastery import Standing
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from cli.commands.operator_audit import write_entry
 from cli.commands.replay import EventReplay

@@ -17,7 +17,7 @@ import psutil
 import requests
 
 from app.config.settings import load_settings
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from benchmarks.stacks import PROJECT
 from cli.stack.ports import claim_port

@@ -16,7 +16,7 @@ from api.application import create_app
 from app.bootstrap import Engine
 from app.events.event import decode_event
 from app.events.record_events import record_events
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port

@@ -16,7 +16,7 @@ import requests
 
 from api.connections import AHEAD_BYTES
 from app.bootstrap import bootstrap
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from tests.integration.api_process import (
     CONNECTIONS,

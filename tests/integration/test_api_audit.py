@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from app.audit.entry import Actor
 from app.audit.verify_trail import verify_trail
 from app.config.settings import Settings
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from tasks.delivery import INTERACTIVE
 from tests.integration.audit_calls import QUERY, trail

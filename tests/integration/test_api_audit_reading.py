@@ -10,7 +10,8 @@ import pytest
 from app.audit import read_trail
 from app.audit.entry import SystemAction
 from app.bootstrap import bootstrap
-from app.security.access import Action, Role
+from app.roles import Role
+from app.security.access import Action
 from tests.integration.audit_calls import QUERY, trail
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import quiz

@@ -16,7 +16,7 @@ from app.clock import day_number
 from app.events.event import decode_event
 from app.events.event_totals import Totals
 from app.events.observe import observe
-from app.security.access import Role
+from app.roles import Role
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import completion, quiz
 from tests.stack import Stack, wait_for

@@ -17,7 +17,7 @@ import schemathesis
 from schemathesis import AuthContext, Case
 
 from app.config.settings import load_settings
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from tests.integration.conftest import LiveApi
 from tests.integration.test_api_service import resolved

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from app.bootstrap import bootstrap
 from app.config.settings import Settings
-from app.security.access import Role
+from app.roles import Role
 from app.security.tokens import development_token
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi

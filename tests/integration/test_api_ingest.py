@@ -23,7 +23,7 @@ from app.errors import InvalidInput
 from app.events.event import EVENT_TYPES, decode_event
 from app.events.event_totals import Totals
 from app.idempotency.idempotency_keys import Claim, fingerprint
-from app.security.access import Role
+from app.roles import Role
 from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
 from cli.stack.embedded import embedded

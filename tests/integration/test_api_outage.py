@@ -14,7 +14,7 @@ import redis
 from api.application import create_app
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
-from app.security.access import Role
+from app.roles import Role
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.security.access import Role
+from app.roles import Role
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import activity, completion, quality, quiz
 

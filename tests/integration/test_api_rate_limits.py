@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings, load_settings
-from app.security.access import Role
+from app.roles import Role
 from app.security.rate_limits import PAUSE_SECONDS
 from app.security.tokens import development_token
 from cli.stack.embedded import embedded

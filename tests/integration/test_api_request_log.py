@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.security.access import Role
+from app.roles import Role
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import quiz
 from tests.stack import wait_for

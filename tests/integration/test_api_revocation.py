@@ -19,7 +19,8 @@ from api.request_context import context
 from app.bootstrap import bootstrap
 from app.config.secret_settings import DEVELOPMENT_SECRET
 from app.config.settings import Settings, load_settings
-from app.security.access import Action, Principal, Role
+from app.roles import Role
+from app.security.access import Action, Principal
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.integration.conftest import LiveApi

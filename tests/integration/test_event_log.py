@@ -23,7 +23,7 @@ from app.events.dead_letter import OFFSET, PARTITION, TOPIC, TRACE
 from app.events.event_log import LogRecord
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
-from app.security.access import Role
+from app.roles import Role
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from consumers.kafka.clients import headers_of

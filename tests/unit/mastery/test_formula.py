@@ -1,9 +1,12 @@
 """The mastery formula, level by level and weight by weight."""
 
+from pathlib import Path
+
 import pytest
 
 from app.errors import InvalidInput
 from app.mastery.formula import (
+    FORMULA,
     Components,
     Contribution,
     Level,
@@ -99,3 +102,9 @@ def test_weights_a_little_over_one_do_not_lift_mastery_above_one() -> None:
     components, weights = Components(1, 1, 1, 1), Weights(0.4, 0.3, 0.2, 0.101)
     assert mastery_score(components, weights) == 1.0
     assert coverage(components, weights) == 1.0
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_the_pages_tell_the_formula_that_is_computed(page: str) -> None:
+    text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
+    assert FORMULA in text.replace(" · ", "·")

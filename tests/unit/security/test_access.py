@@ -5,7 +5,8 @@ from itertools import product
 import pytest
 
 from app.errors import AccessDenied
-from app.security.access import Action, Principal, Role, Scope, require_owner, require_role, require_student_access
+from app.roles import Role
+from app.security.access import Action, Principal, Scope, require_owner, require_role, require_student_access
 
 COHORTS = frozenset({"c-1", "c-2"})
 

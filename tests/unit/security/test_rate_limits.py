@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
+from app.roles import Role
 from app.security import rate_limits as module
-from app.security.access import Role
 from app.security.rate_limits import LocalWindows, RateLimit, RateLimiter, SharedWindows, rate_limits
 from cli.stack.ports import claim_port
 

@@ -10,7 +10,8 @@ from jwt.exceptions import DecodeError, MissingRequiredClaimError
 from app.config.secret_settings import DEVELOPMENT_SECRET
 from app.config.settings import Settings, load_settings
 from app.errors import SettingsError
-from app.security.access import Principal, Role
+from app.roles import Role
+from app.security.access import Principal
 from app.security.tokens import InvalidToken, claims_of, development_token, refused
 from tests.production import PRODUCTION
 
