@@ -62,10 +62,13 @@ def get_task(task_id: Any) -> Response:
     require_students(asked.student_ids)  # who may have left the teacher's cohorts meanwhile
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
-    if state.status is TaskStatus.SUCCEEDED:
-        body["result"] = state.result
-    if state.status is TaskStatus.FAILED:
-        body["reason"] = _reason(state)
+    match state.status:
+        case TaskStatus.SUCCEEDED:
+            body["result"] = state.result
+        case TaskStatus.FAILED:
+            body["reason"] = _reason(state)
+        case TaskStatus.PENDING:
+            pass
     return success(body)
 
 
@@ -88,10 +91,13 @@ def answer_of(task: Any, *arguments: Any) -> Response:
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
         state = _state_in_time(task_id)
-        if state.status is TaskStatus.SUCCEEDED:
-            return success(state.result)
-        if state.status is TaskStatus.FAILED:
-            raise state.result
+        match state.status:
+            case TaskStatus.SUCCEEDED:
+                return success(state.result)
+            case TaskStatus.FAILED:
+                raise state.result
+            case TaskStatus.PENDING:
+                pass
     headers = {"Location": url_for("tasks.get_task", task_id=task_id), "Retry-After": POLL_AFTER_SECONDS}
     if prefers_async:
         headers["Preference-Applied"] = "respond-async"

@@ -137,6 +137,8 @@ def main(*arguments: str) -> int:
                 serve_apache_kafka(folder, int(port), jars, *properties)
             case (port,):
                 return _serve_in_the_foreground(int(port))
+            case _:
+                sys.exit("usage: python -m tests.apache_kafka PORT")
     except KeyboardInterrupt:  # which SIGTERM is here, too
         return 0
     except (DependencyUnavailable, OSError) as error:

@@ -46,7 +46,9 @@ class ActorSigner:
                 proofs = (self._proof(key, order, role, who, correlation_id).encode() for key in self._all)
                 if any(hmac.compare_digest(each, proof.encode(errors="replace")) for each in proofs):
                     return SignedActor(role, who, correlation_id, proof)
-        return None
+                return None
+            case _:
+                return None
 
     def _proof(self, key: bytes, order: Sequence[object], *said: str) -> str:
         return hmac.digest(key, json.dumps([order, said]).encode(), "sha256").hex()

@@ -189,6 +189,8 @@ local function merge(student, record, marks_key, packed)
       elseif kind == ACTIVITY then
         facts[5] = 1
         fold(window, day, 0, 0, 0, 0, 1)
+      else
+        error({err = 'evidence of an unknown kind: ' .. tostring(kind)})
       end
       if cohort_id ~= '' and is_later(stamp, event_id, cohort_stamp, cohort_event) then
         cohort, cohort_stamp, cohort_event, new_cohort = cohort_id, stamp, event_id, true

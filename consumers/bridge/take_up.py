@@ -157,26 +157,27 @@ class TakeUp:
             _log.info("Kafka reaches back over the whole retention: every student's mastery is rebuilt from it")
 
     def _tell_how_it_begins(self, found: Found) -> None:
-        topic, new, former = self._topic, found.topic_id, found.progress.topic_id
-        if found.begun is Beginning.ANEW:
-            _log.error(
-                "topic %s was deleted and created again (its id was %s, and is %s): it is read from its beginning. "
-                "What was in the former one and not taken yet is lost",
-                topic,
-                former,
-                new,
-            )
-        elif found.begun is Beginning.LOST:
-            _log.error(
-                "Redis has lost its state: topic %s was read before, and no position is stored. Events are read again from "
-                "the beginning of what Kafka has. Gone, and not to be rebuilt: %s",
-                topic,
-                ALSO_GONE,
-            )
-        elif found.progress.is_known:
-            _log.info("what was stored by the name of topic %s is now that of the topic with the id %s", topic, new)
-        else:
-            _log.info("topic %s is read for the first time (id %s)", topic, new or "none: this broker gives topics none")
+        topic, new = self._topic, found.topic_id
+        match found.begun:
+            case Beginning.ANEW:
+                _log.error(
+                    "topic %s was deleted and created again (its id was %s, and is %s): it is read from its beginning. "
+                    "What was in the previous one and not taken yet is lost",
+                    topic,
+                    found.progress.topic_id,
+                    new,
+                )
+            case Beginning.LOST:
+                _log.error(
+                    "Redis has lost its state: topic %s was read before, and no position is stored. Events are read again from "
+                    "the beginning of what Kafka has. Gone, and not to be rebuilt: %s",
+                    topic,
+                    ALSO_GONE,
+                )
+            case Beginning.FIRST if found.progress.is_known:
+                _log.info("what was stored by the name of topic %s is now that of the topic with the id %s", topic, new)
+            case Beginning.FIRST:
+                _log.info("topic %s is read for the first time (id %s)", topic, new or "none: this broker gives topics none")
 
     def _at(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._topic, partition)

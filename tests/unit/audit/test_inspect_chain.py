@@ -230,6 +230,8 @@ class Tampering:
             case "exchange":
                 mine, theirs = self.records[one], self.records[other]
                 mine[name], theirs[name] = theirs.get(name, b""), mine.get(name, b"")
+            case _:
+                raise AssertionError(kind)
 
     @staticmethod
     def _flip(record: Fields, name: bytes, place: int) -> None:
