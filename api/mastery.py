@@ -9,7 +9,8 @@ from msgspec import to_builtins
 from api.access import performs, require_student
 from api.authentication import engine, principal
 from api.examples import CALCULATE, QUERY
-from api.parsing import Day, Flag, Fraction, JsonBlueprint, StudentBody
+from api.fields import Day, Flag, Fraction
+from api.parsing import JsonBlueprint, StudentBody
 from api.rate_limits import own_record
 from api.request_audit import signed_actor
 from api.responses import envelope, success

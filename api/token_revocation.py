@@ -11,7 +11,8 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from api.access import also_performs, performs
 from api.authentication import claims, engine, principal
 from api.examples import REVOKE
-from api.parsing import IdentifierField, JsonBlueprint
+from api.fields import IdentifierField
+from api.parsing import JsonBlueprint
 from api.request_audit import details, set_data_subjects
 from api.responses import envelope, success
 from app.errors import InvalidInput

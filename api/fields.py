@@ -1,0 +1,102 @@
+"""Fields of requests: numbers, days, moments, ids, and what lists of answers are asked for by (limit and cursor)."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import fields, validate
+
+from api.examples import STUDENT
+from app.identifiers import IDENTIFIER_PATTERN
+
+# ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
+_OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
+_FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# RFC 3339, section 5.6: ISO 8601 knows many more forms.
+_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+# A stream's id; every one of this form is one that Redis takes for the end of a range.
+_STREAM_ID = "^[1-9][0-9]{0,18}-[0-9]{1,19}$"
+
+
+class Fraction(fields.Float):
+    """A number from 0 to 1; text that looks like one is refused."""
+
+    default_error_messages = {"invalid": "Must be a number from 0 to 1."}  # noqa: RUF012 - marshmallow's way
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=validate.Range(0, 1), **options)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **options)
+
+
+class Flag(fields.Boolean):
+    """true or false; nothing that merely could mean it."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_options: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Day(fields.Date):
+    """A day as in 2026-10-28 (RFC 3339, full-date); not the other forms that ISO 8601 has."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        if not (isinstance(value, str) and _FULL_DATE.fullmatch(value)):
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
+        return super()._deserialize(value, *args, **options)
+
+
+class IdentifierField(fields.String):
+    """An id, as design section 4 has it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": STUDENT}, **options)
+
+
+_is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error="Must be 1 to 50 letters, digits, _ or -.")
+
+
+class Moment(fields.AwareDateTime):
+    """A moment as in 2026-10-28T12:00:00Z (RFC 3339), made UTC; in a URL, the + of an offset is written %2B."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        if not _DATE_TIME.fullmatch(value):
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
+        moment: datetime = super()._deserialize(value, *args, **options)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:  # at the ends of the calendar an offset does not matter
+            return moment.replace(tzinfo=UTC)
+
+
+class Limit(fields.Integer):
+    """How many of a list are wanted, in plain digits of a URL."""
+
+    def __init__(self, *, default: int, most: int) -> None:
+        super().__init__(load_default=default, validate=validate.Range(1, most))
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        if not re.fullmatch("[0-9]{1,9}", value):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **options)
+
+
+class PatternField(fields.String):
+    """Text of a form, which is a regular expression of ECMA 262 from ``^`` to ``$``."""
+
+    def __init__(self, pattern: str, error: str, **metadata: Any) -> None:
+        form = validate.Regexp(pattern.replace("$", r"\Z"), error=error)
+        super().__init__(validate=form, metadata={"pattern": pattern, **metadata})
+
+
+class Cursor(PatternField):
+    """Where a list that is read from a Redis stream goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _STREAM_ID, "Must be what was given as next.", description="`next` of the answer before: what is older"
+        )
