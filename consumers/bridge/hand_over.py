@@ -6,9 +6,9 @@ API was given, which counted it and said that it is taken.
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
@@ -16,7 +16,7 @@ from app.bootstrap import Engine
 from app.events.chunk import SourceRecord
 from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
 from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
-from app.events.ledger import Accepted, OffsetAdvance, OverQuota
+from app.events.ledger import Accepted, ChunkId, OffsetAdvance, OverQuota
 from app.events.positions import Partition, TopicId
 from consumers.bridge.validation import Validated
 from consumers.kafka.clients import headers_of
@@ -26,6 +26,12 @@ AHEAD = timedelta(hours=1)  # Kafka's own bound on how far the clocks of produce
 Minute: TypeAlias = tuple[str, int]  # tenant, and number since 1970
 
 _log = logging.getLogger(__name__)
+
+
+class Enqueue(Protocol):
+    """Sends the tasks of chunks; see ``tasks.events.enqueue_chunks``."""
+
+    def __call__(self, chunk_ids: Sequence[ChunkId], *, in_bulk: bool) -> None: ...
 
 
 class Taken(NamedTuple):

@@ -32,7 +32,6 @@ class HeartbeatReporter:
         self._next = self._next_memory = 0.0
         self._memory = MemoryWatch(engine.redis, settings.redis_warning_share)
         self.state = BridgeState.JOINING
-        self.kafka_is_away = False
         self.is_full = False  # so much waits to be delivered to Kafka that no more should be made
 
     def count(self, records: int, rejected: int) -> None:
@@ -48,9 +47,8 @@ class HeartbeatReporter:
         """Say what the bridge does: its own state, or one of the moment."""
         self._next = time.monotonic() + HEARTBEAT_SECONDS
         self._touch()
-        told = BridgeState.WAITING if self.kafka_is_away else state or self.state
         try:
-            self._engine.bridges.report(self._name, Heartbeat(told, self._records, self._rejected))
+            self._engine.bridges.report(self._name, Heartbeat(state or self.state, self._records, self._rejected))
             entries = self._engine.outbox.entries(self._engine.mastery.tenants.all())
             waiting = sum(entries.values()) + self._engine.ledger.letters_waiting()
             if time.monotonic() >= self._next_memory:

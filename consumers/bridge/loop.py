@@ -19,21 +19,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event as Flag
-from typing import Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.bridges import BridgeState
 from app.events.chunk import split
 from app.events.fair_share import FairShare
-from app.events.ledger import ChunkId, Depths, PositionConflict
+from app.events.ledger import PositionConflict
 from app.events.poison_guard import PoisonGuard
 from app.events.positions import Offset, Partition
+from consumers.bridge.backpressure import Backpressure
 from consumers.bridge.commits import Commits
-from consumers.bridge.hand_over import HandOver, Taken
+from consumers.bridge.hand_over import Enqueue, HandOver, Taken
 from consumers.bridge.heartbeat import HeartbeatReporter
+from consumers.bridge.kafka_outage import KafkaOutage
 from consumers.bridge.partitions import Partitions
 from consumers.bridge.validation import Validated, validate_records
 from consumers.kafka.clients import place, size
@@ -41,16 +42,9 @@ from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, 
 
 RETRY_SECONDS = 1.0  # between attempts while a dependency is away; each attempt has its own timeouts
 BACKLOG_SECONDS = 0.05  # between looks at the backlog while it is worked off
-BRIDGE, KAFKA = "bridge", "consumer"  # who misses what: see app/outage.py
-CONNECTION_ERRORS = {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL, KafkaError._AUTHENTICATION}
+BRIDGE = "bridge"  # who misses what: see app/outage.py
 
 _log = logging.getLogger(__name__)
-
-
-class Enqueue(Protocol):
-    """Sends the tasks of chunks; see ``tasks.events.enqueue_chunks``."""
-
-    def __call__(self, chunk_ids: Sequence[ChunkId], *, in_bulk: bool) -> None: ...
 
 
 class Bridge:
@@ -69,13 +63,14 @@ class Bridge:
         self._topic = settings.events_topic
         self._enqueue = enqueue
         self._connect = connect
+        self._kafka = KafkaOutage(engine.outages, self._topic)
         self._open()
         self._hand_over = HandOver(engine)
         self._fair_share = FairShare(settings.tenant_events_per_second)
         self._guard = PoisonGuard(settings.poison_share, settings.poison_records)
         self._heartbeat = HeartbeatReporter(engine)
+        self._backpressure = Backpressure(settings, lambda: self._heartbeat.is_full)
         self._stopped = Flag()
-        self._kafka_said = "no broker answers"
 
     def run(self) -> None:
         """Bridge records until ``stop`` is called, then commit, leave the group and return."""
@@ -111,7 +106,7 @@ class Bridge:
         return len(messages)
 
     def _open(self) -> None:
-        self._consumer = self._connect(self.kafka_failed)
+        self._consumer = self._connect(self._kafka.record)
         self._partitions = Partitions(self._consumer, self._engine)
         self._commits = Commits(self._consumer, self._topic, self._partitions, self._engine.ledger)
 
@@ -178,15 +173,13 @@ class Bridge:
         REJECTED.inc(taken.letters)
         if not self._send(taken):
             return False
-        return self._hold() if self._is_full(taken.accepted.depths) or self._heartbeat.is_full else True
+        return self._hold() if self._backpressure.must_hold(taken.accepted.depths) else True
 
     def _send(self, taken: Taken) -> bool:
         """Send the tasks of the chunks. False if the bridge was stopped before; what was not sent is sent by a sweep."""
         accepted = taken.accepted
-        for chunk_id, events, in_bulk in (
-            (accepted.chunk_id, taken.events, False),
-            (accepted.bulk_id, taken.bulk_events, True),
-        ):
+        lanes = ((accepted.chunk_id, taken.events, False), (accepted.bulk_id, taken.bulk_events, True))
+        for chunk_id, events, in_bulk in lanes:
             if chunk_id is None:
                 continue
             CHUNK_RECORDS.observe(events)
@@ -194,14 +187,6 @@ class Bridge:
                 if not self._insist(partial(self._enqueue, [chunk_id], in_bulk=in_bulk)):
                     return False
         return True
-
-    def _is_full(self, depths: Depths) -> bool:
-        settings = self._settings
-        return depths.ordinary >= settings.chunks_high_mark or depths.bulk >= settings.bulk_chunks_high_mark
-
-    def _has_room(self, depths: Depths) -> bool:
-        settings = self._settings
-        return depths.ordinary <= settings.chunks_low_mark and depths.bulk <= settings.bulk_chunks_low_mark
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._heartbeat.state = BridgeState.RUNNING
@@ -218,24 +203,23 @@ class Bridge:
 
     def _insist(self, action: Callable[[], None]) -> bool:
         """Repeat an action until its dependency answers. False if the bridge was stopped before it did."""
-        try:
-            action()
-        except DependencyUnavailable as error:
-            self._engine.outages.gone(error, BRIDGE)
-        else:
-            self._engine.outages.back(BRIDGE)
+        if self._attempt(action):
             return True
         with self._paused("dependency"):
             while not self._stopped.is_set():
                 self._wait(RETRY_SECONDS, BridgeState.WAITING)
-                try:
-                    action()
-                except DependencyUnavailable as error:
-                    self._engine.outages.gone(error, BRIDGE)
-                else:
-                    self._engine.outages.back(BRIDGE)
+                if self._attempt(action):
                     return True
         return False
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except DependencyUnavailable as error:
+            self._engine.outages.gone(error, BRIDGE)
+            return False
+        self._engine.outages.back(BRIDGE)
+        return True
 
     def _hold(self) -> bool:
         """Read nothing until the workers and the relay have caught up. False if the bridge was stopped before."""
@@ -248,7 +232,7 @@ class Bridge:
                 except DependencyUnavailable as error:
                     self._engine.outages.gone(error, BRIDGE)
                     continue
-                if self._has_room(depths) and not self._heartbeat.is_full:
+                if self._backpressure.may_go_on(depths):
                     return True
         return False
 
@@ -310,28 +294,7 @@ class Bridge:
                 self._consumer.pause([TopicPartition(topic, partition)])
                 self._partitions.add([TopicPartition(topic, partition)])
 
-    def kafka_failed(self, error: KafkaError) -> None:
-        """What the consumer has to say of its brokers; called from within a read."""
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._heartbeat.kafka_is_away = True
-            self._engine.outages.gone(DependencyUnavailable("kafka", f"is unavailable: {self._kafka_said}"), KAFKA)
-        elif error.code() in CONNECTION_ERRORS:  # said again with each attempt to connect; all of them together are told above
-            self._kafka_said = error.str()
-            _log.debug("kafka: %s", error.str())
-        else:
-            _log.warning("kafka: %s", error.str())
-
     def _report(self, state: BridgeState | None = None) -> None:
-        if not self._heartbeat.is_due():
-            return
-        self._heartbeat.report(state)
-        if self._heartbeat.kafka_is_away:
-            self._look_for_kafka()
-
-    def _look_for_kafka(self) -> None:
-        try:
-            self._consumer.list_topics(self._topic, timeout=1.0)
-        except KafkaException:
-            return  # still away, as was said
-        self._heartbeat.kafka_is_away = False
-        self._engine.outages.back(KAFKA)
+        if self._heartbeat.is_due():
+            self._heartbeat.report(BridgeState.WAITING if self._kafka.is_away else state)
+            self._kafka.look(self._consumer)
