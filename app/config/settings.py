@@ -18,7 +18,6 @@ from app.config.quotas import Quota
 from app.config.secret_files import FILE_SUFFIX, with_secret_files
 from app.config.secret_settings import (
     FILE_VARIABLES,
-    SECRET_FIELDS,
     SecretSettings,
     exposed_secrets,
     weak_secrets,
@@ -311,26 +310,3 @@ def _is_on(value: str) -> bool:
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Variables that begin like a setting and are none: misspelt, or of another version. They are ignored."""
     return misspelt(environ, _KNOWN, PREFIX)
-
-
-def redacted(settings: Settings) -> dict[str, str]:
-    """Every variable and its value as text, secrets and passwords in URLs replaced by ``***``."""
-    return {
-        field.encode_name: _redact(field.name, str(getattr(settings, field.name))) for field in msgspec.structs.fields(Settings)
-    }
-
-
-def _redact(name: str, value: str) -> str:
-    if name in SECRET_FIELDS:
-        return "***" if value else ""
-    return without_credentials(value)
-
-
-def without_credentials(value: str) -> str:
-    """A URL without what would let somebody in; any other text as it is."""
-    scheme, separator, rest = value.partition("://")
-    if not separator:
-        return value
-    rest, query, _ = rest.partition("?")  # which may name a password too
-    credentials, at, place = rest.rpartition("@")
-    return f"{scheme}://{'***@' if credentials or at else ''}{place}{'?***' if query else ''}"

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bootstrap import bootstrap
-from app.config.settings import Settings, redacted, without_credentials
+from app.config.redacted import redacted, without_credentials
+from app.config.settings import Settings
 from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_redis, ping_state
 from app.logs import escaped
 from cli.stack.running_stack import RunningStack

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app.config.redacted import redacted
 from app.config.secret_settings import FILE_VARIABLES
-from app.config.settings import Settings, load_settings, redacted, unknown_settings
+from app.config.settings import Settings, load_settings, unknown_settings
 from app.errors import SettingsError
 from tests.production import PRODUCTION
 

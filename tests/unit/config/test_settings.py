@@ -3,7 +3,8 @@
 import pytest
 
 from app.config.misspelt import complaint, misspelt
-from app.config.settings import load_settings, redacted, unknown_settings
+from app.config.redacted import redacted
+from app.config.settings import load_settings, unknown_settings
 from app.config.url_settings import host_to_call, in_url
 from app.errors import SettingsError
 from tests.production import PRODUCTION

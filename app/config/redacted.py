@@ -1,0 +1,27 @@
+"""Settings as they may be shown: without secrets, and URLs without names and passwords."""
+
+from msgspec import structs
+
+from app.config.secret_settings import SECRET_FIELDS
+from app.config.settings import Settings
+
+
+def redacted(settings: Settings) -> dict[str, str]:
+    """Every variable and its value as text, secrets and passwords in URLs replaced by ``***``."""
+    return {field.encode_name: _redact(field.name, str(getattr(settings, field.name))) for field in structs.fields(Settings)}
+
+
+def _redact(name: str, value: str) -> str:
+    if name in SECRET_FIELDS:
+        return "***" if value else ""
+    return without_credentials(value)
+
+
+def without_credentials(value: str) -> str:
+    """A URL without what would let somebody in; any other text as it is."""
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return value
+    rest, query, _ = rest.partition("?")  # which may name a password too
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}://{'***@' if credentials or at else ''}{place}{'?***' if query else ''}"
