@@ -22,7 +22,7 @@ from api.request_audit import register_audit
 from api.request_log import register_request_log
 from api.responses import register_correlation
 from app.bootstrap import Engine
-from app.config.settings import listed
+from app.config.settings import Settings, listed
 from app.events.event_log import EventLog
 
 
@@ -72,6 +72,21 @@ def _is_utf_8(text: bytes) -> bool:
     return True
 
 
+def _configured(settings: Settings) -> Flask:
+    """An application without routes and hooks."""
+    app = Api("api", static_folder=None)
+    app.json = StrictJson(app)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
+        PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # so browsers ask on behalf of another origin's page
+    )
+    app.url_map.merge_slashes = False  # a route has one spelling; there are no redirects
+    app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
+    if proxies := settings.http_trusted_proxies:  # without any, callers could choose their address
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
+    return app
+
+
 def create_app(engine: Engine, event_log: EventLog) -> Flask:
     """The API over an engine, which appends the events that it is sent to a log.
 
@@ -81,18 +96,9 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
     before all others that see the answer, which it may replace.
     """
     settings = engine.settings
-    app = Api("api", static_folder=None)
-    app.json = StrictJson(app)
+    app = _configured(settings)
     app.extensions["engine"] = engine
     app.extensions["event_log"] = event_log
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
-        PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # so browsers ask on behalf of another origin's page
-    )
-    app.url_map.merge_slashes = False  # a route has one spelling; there are no redirects
-    app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
-    if proxies := settings.http_trusted_proxies:  # without any, callers could choose their address
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     register_request_log(app)
     register_correlation(app)
     register_one_spelling(app)

@@ -8,11 +8,12 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
+from app.config.field_types import Port, RateLimits, Seconds
 from app.config.misspelt import misspelt, tell_once
 from app.config.quotas import Quota
 from app.config.secret_files import FILE_SUFFIX, with_secret_files
@@ -26,7 +27,6 @@ from app.config.tls_settings import Switch, Text, tls_contradictions, weak_tls
 from app.config.url_settings import are_brokers, is_host, is_http_url, is_redis_url
 from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier
-from app.roles import Role
 
 PREFIX = "MASTERY_"
 # Both kinds of keys: a shared secret (RFC 7518 section 3.2), and those of an identity provider (sections 3.3 and 3.4).
@@ -40,18 +40,6 @@ _OPENS_FLOWER = (
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # RFC 6454 section 6.2: no path, no final slash
 
 _HOST = "must be a host's name, or an address as in 127.0.0.1 or ::1; the port has a setting of its own"
-
-Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
-Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
-# "50/minute", or "50/minute, admin=600/minute": how often each caller may ask, and how often those of a role.
-_RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
-RateLimits: TypeAlias = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_RATE}(, *({'|'.join(Role)})={_RATE})*\Z",
-        description="must be as 50/minute, or 50/minute, admin=600/minute; there are second, minute, hour and day",
-    ),
-]
 
 
 class Settings(SecretSettings, frozen=True, kw_only=True):

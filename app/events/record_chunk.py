@@ -56,32 +56,31 @@ def record_chunk(
     found, failed = _evidence(begun, stores.facts.retention_days)
     tenants = {each.tenant_id for each in found.values()}
     totals.begin_chunk(tenants, chunk_id)
-    if not ledger.is_in_flight(
-        chunk_id
-    ):  # asked in this order: whatever crash of Redis takes the chunk back now takes its beginning, too
+    # Asked in this order: whatever crash of Redis takes the chunk back now takes its beginning, too.
+    if not ledger.is_in_flight(chunk_id):
         return []
     outcome = record_evidence(found.values(), stores=stores, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
     for index, (tenant, student, observation) in found.items():
         if observation is not None and (tenant, student) in outcome.errors:
             failed[index] = outcome.errors[tenant, student]
-    over_quota = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
-    if failed and not over_quota and len(chunk.records) == 1:
+    no_room = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
+    retries = failures + deaths
+    if failed and not no_room and len(chunk.records) == 1:
         if failures < max_failures and deaths < MAX_DEATHS:
             raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {failed[0]}")
         _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, failed[0])
-        ledger.finish(chunk_id, letters=[_letter(chunk, 0, found, failed[0], now, failures + deaths)])
-        successors = []
+        apart, letters = [], [_letter(chunk, 0, found, failed[0], now, retries)]
     else:
-        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed.keys() - over_quota.keys())]
-        letters = _letters_beyond_quota(chunk, found, over_quota, now, failures + deaths)
-        successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
+        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed.keys() - no_room.keys())]
+        letters = _letters_without_room(chunk, found, no_room, now, retries)
+    successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
     if successors:
         _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
     totals.end_chunk(tenants, chunk_id)
     return successors
 
 
-def _letters_beyond_quota(
+def _letters_without_room(
     chunk: Chunk, found: Mapping[int, Evidence], reasons: Mapping[int, str], now: datetime, retries: int
 ) -> list[OutgoingDeadLetter]:
     if reasons:

@@ -85,30 +85,7 @@ class FactStore:
         counted once, however often it is merged after ``EventTotals.begin_chunk``, as long as it stays the same; with
         ``repeat_only`` just what was merged before is merged again.
         """
-        keys = self._keys
-        shared_keys = [keys.totals(tenant), keys.students(tenant), keys.counted_chunk(tenant, str(chunk_id))]
-        calls: list[tuple[list[str], list[Any]]] = []
-
-        def arguments(expired: int, *, repeat_only: bool) -> list[Any]:
-            call = -1 if chunk_id is None else len(calls)
-            return [
-                today,
-                self.retention_days,
-                expired,
-                keys.ranking(tenant, ""),
-                call,
-                int(repeat_only),
-                self._quotas.of(tenant),
-            ]
-
-        if expired:
-            calls.append((shared_keys, arguments(expired, repeat_only=False)))
-        for students in slices(observations, STUDENTS_PER_CALL):
-            call_keys, call_arguments = [*shared_keys], arguments(0, repeat_only=repeat_only)
-            for student in students:
-                call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
-                call_arguments += (student, msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False))
-            calls.append((call_keys, call_arguments))
+        calls = self._calls(tenant, observations, today, expired, chunk_id, repeat_only)
         if chunk_id is None:
             self._redis.sadd(self._keys.tenants(), tenant)
         replies = run_script(self._redis, self._merge, calls)[1 if expired else 0 :]
@@ -119,6 +96,32 @@ class FactStore:
         ]
         raise_if_transient(each.error for each in merged if each.error is not None)
         return merged
+
+    def _calls(
+        self,
+        tenant: str,
+        observations: Mapping[str, Sequence[Observation]],
+        today: Day,
+        expired: int,
+        chunk_id: str | None,
+        repeat_only: bool,
+    ) -> list[tuple[list[str], list[Any]]]:
+        """The keys and arguments of each call of the script. Only the first counts expired events, and has no students then."""
+        keys = self._keys
+        shared_keys = [keys.totals(tenant), keys.students(tenant), keys.counted_chunk(tenant, str(chunk_id))]
+        ranking, quota = keys.ranking(tenant, ""), self._quotas.of(tenant)
+        calls: list[tuple[list[str], list[Any]]] = []
+        if expired:
+            calls.append((shared_keys, [today, self.retention_days, expired, ranking, -1 if chunk_id is None else 0, 0, quota]))
+        for students in slices(observations, STUDENTS_PER_CALL):
+            number = -1 if chunk_id is None else len(calls)
+            call_keys = [*shared_keys]
+            arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), quota]
+            for student in students:
+                call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
+                arguments += (student, msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False))
+            calls.append((call_keys, arguments))
+        return calls
 
     def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
         """Which of these students are new, and one too many for the tenant. Those that come first have the room there is."""
