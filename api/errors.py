@@ -41,45 +41,50 @@ _log = logging.getLogger(__name__)
 def register_error_handlers(app: Flask) -> None:
     """Give every kind of failure its answer."""
     app.after_request(_answered)
+    app.register_error_handler(InvalidInput, _invalid)
+    app.register_error_handler(AuthenticationFailed, _unauthenticated)
+    app.register_error_handler(AccessDenied, _denied)
+    app.register_error_handler(NotFound, _missing)
+    app.register_error_handler(DependencyUnavailable, _unavailable)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
 
-    @app.errorhandler(InvalidInput)
-    def invalid(error: InvalidInput) -> Response:
-        return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", {error.field or "body": [error.reason]})
 
-    @app.errorhandler(AuthenticationFailed)
-    def unauthenticated(error: AuthenticationFailed) -> Response:
-        return failure(401, ErrorCode.AUTH_ERROR, str(error), headers={"WWW-Authenticate": "Bearer"})
+def _invalid(error: InvalidInput) -> Response:
+    return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", {error.field or "body": [error.reason]})
 
-    @app.errorhandler(AccessDenied)
-    def denied(error: AccessDenied) -> Response:
-        return failure(403, ErrorCode.FORBIDDEN, _sentence(error))
 
-    @app.errorhandler(NotFound)
-    def missing(error: NotFound) -> Response:
-        return failure(404, ErrorCode.NOT_FOUND, _sentence(error))
+def _unauthenticated(error: AuthenticationFailed) -> Response:
+    return failure(401, ErrorCode.AUTH_ERROR, str(error), headers={"WWW-Authenticate": "Bearer"})
 
-    @app.errorhandler(DependencyUnavailable)
-    def unavailable(error: DependencyUnavailable) -> Response:
-        context().unavailable = error.dependency
-        engine().outages.gone(error, request.endpoint or "")  # which requests met it, the log of requests says
-        return failure(
-            503,
-            ErrorCode.SERVICE_UNAVAILABLE,
-            "A part of the service does not answer; try again.",
-            headers={"Retry-After": RETRY_AFTER_SECONDS},
-        )
 
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        return _http_failure(error)
+def _denied(error: AccessDenied) -> Response:
+    return failure(403, ErrorCode.FORBIDDEN, _sentence(error))
 
-    @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> Response:  # the process's outermost edge
-        # Without its words, which may quote what somebody sent.
-        _log.error("unexpected error, correlation id %s: %s", correlation_id(), frames(error))
-        return failure(
-            500, ErrorCode.INTERNAL_ERROR, "The service failed; its operators can find the cause by the correlation id."
-        )
+
+def _missing(error: NotFound) -> Response:
+    return failure(404, ErrorCode.NOT_FOUND, _sentence(error))
+
+
+def _unavailable(error: DependencyUnavailable) -> Response:
+    context().unavailable = error.dependency
+    engine().outages.gone(error, request.endpoint or "")  # which requests met it, the log of requests says
+    return failure(
+        503,
+        ErrorCode.SERVICE_UNAVAILABLE,
+        "A part of the service does not answer; try again.",
+        headers={"Retry-After": RETRY_AFTER_SECONDS},
+    )
+
+
+def _http_error(error: HTTPException) -> Response:
+    return _http_failure(error)
+
+
+def _unexpected(error: Exception) -> Response:  # the process's outermost edge
+    # Without its words, which may quote what somebody sent.
+    _log.error("unexpected error, correlation id %s: %s", correlation_id(), frames(error))
+    return failure(500, ErrorCode.INTERNAL_ERROR, "The service failed; its operators can find the cause by the correlation id.")
 
 
 def _answered(response: Response) -> Response:

@@ -18,7 +18,7 @@ from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, faile
 from app.events.event import decode_event
 from app.events.event_totals import EventTotals
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
-from app.events.record_events import Evidence, evidence, record_evidence
+from app.events.record_events import Evidence, RecordedEvents, evidence, record_evidence
 from app.logs import frames
 from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA
 from app.mastery.stores import MasteryStores
@@ -60,24 +60,32 @@ def record_chunk(
     if not ledger.is_in_flight(chunk_id):
         return []
     outcome = record_evidence(found.values(), stores=stores, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
-    for index, (tenant, student, observation) in found.items():
-        if observation is not None and (tenant, student) in outcome.errors:
-            failed[index] = outcome.errors[tenant, student]
+    failed |= _not_recorded(found, outcome)
     no_room = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
-    retries = failures + deaths
-    if failed and not no_room and len(chunk.records) == 1:
-        if failures < max_failures and deaths < MAX_DEATHS:
-            raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {failed[0]}")
-        _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, failed[0])
-        apart, letters = [], [_letter(chunk, 0, found, failed[0], now, retries)]
-    else:
-        apart = [chunk._replace(records=[chunk.records[index]]) for index in sorted(failed.keys() - no_room.keys())]
-        letters = _letters_without_room(chunk, found, no_room, now, retries)
+    letters = _letters_without_room(chunk, found, no_room, now, failures + deaths)
+    again = sorted(failed.keys() - no_room.keys())
+    if again and len(chunk.records) == 1:
+        _give_up(chunk_id, failed[0], may_retry=failures < max_failures and deaths < MAX_DEATHS)
+        again, letters = [], [_letter(chunk, 0, found, failed[0], now, failures + deaths)]
+    apart = [chunk._replace(records=[chunk.records[index]]) for index in again]
     successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
     if successors:
         _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
     totals.end_chunk(tenants, chunk_id)
     return successors
+
+
+def _not_recorded(found: Mapping[int, Evidence], outcome: RecordedEvents) -> dict[int, str]:
+    """Why events were not recorded, by index."""
+    whose = {index: (tenant, student) for index, (tenant, student, observation) in found.items() if observation is not None}
+    return {index: outcome.errors[student] for index, student in whose.items() if student in outcome.errors}
+
+
+def _give_up(chunk_id: ChunkId, reason: str, *, may_retry: bool) -> None:
+    """Say that the chunk's single event becomes a dead letter. Raises UnexpectedFailure where it may be tried once more."""
+    if may_retry:
+        raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {reason}")
+    _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, reason)
 
 
 def _letters_without_room(

@@ -172,11 +172,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
         total = len(places) or len(session.topic)
         write_entry(session.engine, SystemAction.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
         try:
-            with ExitStack() as stopped_early:
-                stopped_early.callback(_say, console, "Stopped early; the same command goes on from here.")
-                with Progress(*PROGRESS, console=console) as progress:
-                    run.run(filter(meant.matches, progress.track(letters, total=total, description="dead letters read")))
-                stopped_early.pop_all()
+            _run(run, meant, letters, total, console)
         finally:
             if sent:
                 write_dead_letters_entry(session.engine, SystemAction.REPLAY_LETTERS, sent, {"state": "ended"})
@@ -186,6 +182,15 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
             _say(console, _summary(run.counts, dry_run=dry_run))
         _exit_if_unknown(session, None if places else which["tenant"])
     sys.exit(1 if run.counts[ReplayOutcome.REFUSED] else 0)
+
+
+def _run(run: Replay, meant: LetterFilter, letters: Iterable[StoredDeadLetter], total: int, console: Console) -> None:
+    """Replay what is meant, with a progress bar; say so if it ends early."""
+    with ExitStack() as stopped_early:
+        stopped_early.callback(_say, console, "Stopped early; the same command goes on from here.")
+        with Progress(*PROGRESS, console=console) as progress:
+            run.run(filter(meant.matches, progress.track(letters, total=total, description="dead letters read")))
+        stopped_early.pop_all()
 
 
 @dlq.command()

@@ -105,7 +105,7 @@ def _tasks(engine: Engine) -> dict[str, Call]:
 
 def _mastery(engine: Engine) -> dict[str, Call]:
     (facts, scores, tenants), totals, outbox = engine.mastery, engine.event_totals, engine.outbox
-    numbers = iter(range(1_000))
+    numbers, revisions = iter(range(1_000)), iter(range(1, 1_000))
     quota = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("1000"))
 
     def merge(chunk_id: str | None = None) -> object:
@@ -115,7 +115,6 @@ def _mastery(engine: Engine) -> dict[str, Call]:
 
     merge()
     totals.begin_chunk(["t"], "chunk")
-    revisions = iter(range(1, 1_000))
 
     def put() -> object:
         return scores.put("t", [Score(STUDENT, next(revisions), TODAY, 0.5)], NOW)
