@@ -110,7 +110,7 @@ beat_schedule = {
         "task": "audit.summarize",
         "schedule": SUMMARIZE_EVERY_SECONDS,
     },
-    # At an hour at which nobody waits; a day that was missed is made up for by the next.
+    # Off-peak; the next day makes up for a day that was missed.
     "trim-audit-trails": {
         "task": "audit.trim",
         "schedule": crontab(hour=3, minute=31),

@@ -19,7 +19,7 @@ from consumers.dead_letters.producer import DeadLetterQueue
 from consumers.kafka.clients import Content, deliver
 from consumers.metrics import DELIVERED
 
-# Kafka has this long to take a message, then it is sent again in another round. The lease is longer: what its former holder
+# Kafka has this long to take a message, then it is sent again in another round. The lease is longer: what its previous holder
 # sent has arrived, or never will, when another takes over.
 DELIVERY_SECONDS = 5.0
 LEASE_SECONDS = 8.0

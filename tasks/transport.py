@@ -158,7 +158,7 @@ class Channel(kombu_redis.Channel):
         try:
             super().close()
         except (*self.connection_errors, self.ResponseError) as error:
-            _log.debug("a channel is closed without a farewell: %s", error)
+            _log.debug("a channel is closed without telling Redis: %s", error)
             self.auto_delete_queues.clear()
             self.do_restore = False  # a worker takes up again what it had in hand: see tasks/consumer.py
             self.closed = False

@@ -3,7 +3,7 @@
 The seal is HMAC-SHA256 (RFC 2104) of the previous seal, the trail's name and the entry's bytes. Whoever can write to Redis but
 has not the key can neither alter an entry, nor put one in, nor take one out, nor move one, without breaking a seal or a link.
 The previous seal is stored beside each entry: so every entry is judged by itself, and after a gap the next one still is.
-While the key is replaced there are two: the current one seals, and what the former one sealed is recognised.
+While the key is replaced there are two: the current one seals, and what the previous one sealed is recognised.
 """
 
 import hmac
@@ -39,7 +39,7 @@ class Sealed(NamedTuple):
     text: bytes
     previous: bytes
     mac: bytes
-    by_former: bool = False  # whether it was sealed with the former key
+    by_previous: bool = False  # whether it was sealed with the previous key
 
     @property
     def head(self) -> Head:
@@ -67,18 +67,18 @@ def derive_keys(secret: str) -> DerivedKeys:
 
 
 class Anchor(NamedTuple):
-    """The last entry that was trimmed, and whether that was noted with the former key."""
+    """The last entry that was trimmed, and whether that was noted with the previous key."""
 
     removed: Head
-    by_former: bool = False
+    by_previous: bool = False
 
 
 class Chain:
-    """Seals and checks the entries of one trail. ``former`` is the key before, where there is one."""
+    """Seals and checks the entries of one trail. ``previous`` is the key before, where there is one."""
 
-    def __init__(self, keys: DerivedKeys, trail: str, former: DerivedKeys | None = None) -> None:
+    def __init__(self, keys: DerivedKeys, trail: str, previous: DerivedKeys | None = None) -> None:
         self._keys = keys
-        self._all = [each for each in (keys, former) if each is not None]
+        self._all = [each for each in (keys, previous) if each is not None]
         self._name = trail.encode() + b"\0"
 
     def seal(self, head: Head, *entries: Entry) -> list[Sealed]:

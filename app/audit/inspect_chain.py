@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from app.audit.chain import Anchor, Chain, Head, Sealed
 from app.audit.entry import timestamp
 
-# So long after the first entry that is sealed with the current key, some may still be sealed with the former one: processes are
-# restarted one after the other. Later ones are of somebody who should not have it any more.
+# So long after the first entry that is sealed with the current key, some may still be sealed with the previous one: processes
+# are restarted one after the other. Later ones are of somebody who should not have it any more.
 KEY_OVERLAP = timedelta(hours=1)
 
 
@@ -81,24 +81,24 @@ class Inspection:
 
 
 class _Handover:
-    """From one key to the next: what the former one seals afterwards is not believed."""
+    """From one key to the next: what the previous one seals afterwards is not believed."""
 
     def __init__(self, anchor: Anchor | None) -> None:
-        self._former_anchor = anchor is not None and anchor.by_former
+        self._previous_anchor = anchor is not None and anchor.by_previous
         self._ends: str | None = None  # when the first entry of the current key is old enough, as entries write it
         self._has_ended = False
 
     def findings(self, record_id: str, sealed: Sealed) -> Iterator[str]:
-        if self._former_anchor and not sealed.by_former:  # with the former key, only what that had sealed was trimmed
-            yield "the anchor is sealed with the former key, and what follows it is not: it was forged"
-        self._former_anchor = False
-        if self._ends is None and not sealed.by_former:
+        if self._previous_anchor and not sealed.by_previous:  # with the previous key, only what that had sealed was trimmed
+            yield "the anchor is sealed with the previous key, and what follows it is not: it was forged"
+        self._previous_anchor = False
+        if self._ends is None and not sealed.by_previous:
             self._ends = timestamp(datetime.fromisoformat(sealed.entry.at) + KEY_OVERLAP)
         is_late = self._ends is not None and sealed.entry.at >= self._ends
-        if sealed.by_former and (is_late or self._has_ended):
+        if sealed.by_previous and (is_late or self._has_ended):
             place = f"entry {sealed.entry.sequence} ({record_id})"
-            yield f"{place} is sealed with the former key, long after the current one came into use: it was forged"
-        self._has_ended |= is_late and not sealed.by_former
+            yield f"{place} is sealed with the previous key, long after the current one came into use: it was forged"
+        self._has_ended |= is_late and not sealed.by_previous
 
 
 def _span(first: int, last: int) -> str:

@@ -40,12 +40,12 @@ class AuditTrail:
     A trail is added to by ``append`` and shortened by ``trim``, and in no other way.
     """
 
-    def __init__(self, client: redis.Redis, key_prefix: str, secret: str, former: str = "") -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, secret: str, previous: str = "") -> None:
         self._redis = client
         self._names = Keys(key_prefix)
         self._keys = derive_keys(secret)
-        self._former = derive_keys(former) if former else None
-        all_keys = [each for each in (self._keys, self._former) if each is not None]
+        self._previous = derive_keys(previous) if previous else None
+        all_keys = [each for each in (self._keys, self._previous) if each is not None]
         self._writer = TrailWriter(client, key_prefix, self._keys)
         self._trim = load_script(client, Path(__file__).with_name("trim_entries.lua"))
         self._pseudonyms = [Pseudonyms(each.pseudonyms) for each in all_keys]
@@ -66,7 +66,7 @@ class AuditTrail:
 
     def chain(self, trail: str) -> Chain:
         """What judges the records of a trail."""
-        return Chain(self._keys, trail, self._former)
+        return Chain(self._keys, trail, self._previous)
 
     def trails(self) -> list[str]:
         """Every trail that there is or was, sorted: those that were noted, and those of which anything is left.

@@ -84,7 +84,7 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
     jwt_issuer: str = ""  # what `iss` must be; empty: not looked at
     jwt_audience: str = ""  # what `aud` must be or contain; empty: a token may not have any
     jwt_leeway_seconds: Annotated[int, Meta(ge=0, le=300)] = 10  # by how much the provider's clock may be off
-    # A token that lives longer is refused: so long a revocation must be kept, and a stolen token be feared.
+    # A token that lives longer is refused: it bounds how long a revocation is kept, and how long a stolen token is useful.
     jwt_max_seconds: Annotated[int, Meta(ge=60, le=366 * 86400)] = 30 * 86_400
     token_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400  # of development tokens
 

@@ -41,10 +41,10 @@ class HandledLetters:
         self._redis = client
         self._keys = Keys(key_prefix)
 
-    def adopt(self, former: str, log: str) -> None:
+    def adopt(self, previous: str, log: str) -> None:
         """Take the marks over that a version before kept under another name of the log, unless there are some already."""
-        if former != log and self._redis.exists(self._keys.handled_letters(former)):
-            self._redis.renamenx(self._keys.handled_letters(former), self._keys.handled_letters(log))
+        if previous != log and self._redis.exists(self._keys.handled_letters(previous)):
+            self._redis.renamenx(self._keys.handled_letters(previous), self._keys.handled_letters(log))
 
     def read(self, log: str, oldest: Mapping[int, int]) -> dict[Place, Handled]:
         """The marks of a log. Those before the oldest offset that its partition still has are dropped for good."""

@@ -174,7 +174,7 @@ class Ledger:
     def claim_overdue(
         self, seconds: float, limit: int, besides: Iterable[ChunkId] = (), *, in_bulk: bool = False
     ) -> list[ChunkId]:
-        """Up to ``limit`` chunks of a lane, besides some, that nobody has seen to for so long.
+        """Up to ``limit`` chunks of a lane, except some, without activity for so many seconds.
 
         Each is told once in that time.
         """

@@ -87,14 +87,14 @@ class Positions:
         )
 
     def begin(
-        self, source: str, topic_id: TopicId, begun: Beginning, starts: Sequence[Start], *, former: TopicId, is_loss: bool
+        self, source: str, topic_id: TopicId, begun: Beginning, starts: Sequence[Start], *, previous: TopicId, is_loss: bool
     ) -> bool:
         """Note which topic a source is and where its partitions are read from, and in the same step what is lost thereby.
 
-        ``former`` is the id that was noted before; what was noted of another topic than this is forgotten. With ``is_loss``
+        ``previous`` is the id that was noted before; what was noted of another topic than this is forgotten. With ``is_loss``
         the whole state was lost. False, and nothing is noted, where another bridge was faster: look again.
         """
-        arguments: list[str | int] = [topic_id, former, begun.value, int(is_loss)]
+        arguments: list[str | int] = [topic_id, previous, begun.value, int(is_loss)]
         for each in starts:
             arguments += [each.partition, "" if each.found is None else each.found, each.position, each.lost]
         keys = [self._keys.positions(source), self._keys.loss()]

@@ -67,7 +67,7 @@ def _session() -> Iterator[Session]:
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis), DeadLetterTopic(engine.settings) as topic:
         marks = HandledLetters(engine.redis, engine.settings.key_prefix)
-        marks.adopt(topic.former_log, topic.log)
+        marks.adopt(topic.previous_log, topic.log)
         yield Session(engine, topic, marks, marks.read(topic.log, topic.oldest()))
 
 

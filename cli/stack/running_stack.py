@@ -102,7 +102,7 @@ def find_running_stack(folder: Path) -> RunningStack | None:
     except OSError as error:
         raise SettingsError(f"MASTERY_DATA_DIR: {escaped(str(file))} cannot be read: {error.strerror}") from error
     try:
-        os.kill(stack.pid, 0)  # signals nothing, and fails for a process that is gone without a farewell
+        os.kill(stack.pid, 0)  # signals nothing, and fails for a process that crashed
     except ProcessLookupError:
         return None
     except PermissionError:  # it is there, and somebody else's

@@ -59,7 +59,7 @@ def place_of(found: Found, stored: Offset | None, bounds: Bounds, *, is_committe
         # Where the two part is not known. What is not there any more was taken.
         return Place(low, remark=f"Kafka lost records: it ends at {high}, and was read up to {stored}; all of it is read again")
     if not found.is_identified and (stored > high or (stored > low and not is_committed)):
-        # Without ids this is how a topic that was made anew shows: Kafka deletes its committed offsets with the former one.
+        # Without ids this is how a topic that was made anew shows: Kafka deletes its committed offsets with the previous one.
         return beginning._replace(remark=f"begins anew: its position {stored} is of a topic that is gone")
     if stored < low:
         return Place(low, stored)

@@ -116,7 +116,7 @@ class Bridge:
     def _reconnect(self) -> None:
         """Read the topic that was made anew with a new consumer.
 
-        librdkafka's keeps the leader epochs of the former one, which are above those of the new one, and would read nothing.
+        librdkafka's keeps the leader epochs of the previous one, which are above those of the new one, and would read nothing.
         """
         self._consumer.close()
         self._heartbeat.state = BridgeState.JOINING

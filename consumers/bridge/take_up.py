@@ -133,8 +133,8 @@ class TakeUp:
         if not starts and not found.is_news:
             return
         is_loss = found.begun is Beginning.LOST and not found.progress.is_known
-        former = found.progress.topic_id
-        if not self._engine.positions.begin(source, found.topic_id, found.begun, starts, former=former, is_loss=is_loss):
+        previous = found.progress.topic_id
+        if not self._engine.positions.begin(source, found.topic_id, found.begun, starts, previous=previous, is_loss=is_loss):
             raise DependencyUnavailable("redis", "was told of the topic by another bridge at this moment")
 
     def _tell(self, found: Found, located: Mapping[Partition, Located]) -> None:

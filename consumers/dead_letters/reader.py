@@ -21,8 +21,8 @@ from consumers.kafka.topic_ids import TopicIds, log_name
 class DeadLetterTopic:
     """The topic as it was when this was made. Raises DependencyUnavailable when Kafka does not answer.
 
-    ``log`` says which letters a place is about, as HandledLetters wants it, and ``former_log`` how it was called before topics
-    were known by their ids; ``bounds`` says what each partition holds.
+    ``log`` says which letters a place is about, as HandledLetters wants it, and ``previous_log`` how it was called before
+    topics were known by their ids; ``bounds`` says what each partition holds.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class DeadLetterTopic:
             self._reader = exits.enter_context(closing(RecordReader(settings)))
             cluster_id = self._reader.cluster_id()
             self.log = log_name(cluster_id, self.name, TopicIds(settings, READ_SECONDS).of(self.name))
-            self.former_log = log_name(cluster_id, self.name, NO_ID)
+            self.previous_log = log_name(cluster_id, self.name, NO_ID)
             self.bounds = self._reader.bounds(self.name)
             self._exits = exits.pop_all()
 

@@ -73,7 +73,7 @@ def _events(engine: Engine) -> dict[str, Call]:
         "ledger.depths": Call(READS, ledger.depths),
         "ledger.counts": Call(READS, ledger.counts),
         "positions.of": Call(READS, lambda: positions.of(SOURCE)),
-        "positions.begin": Call(GROWS, lambda: positions.begin(*topic, [Start(0, None, 0)], former=NO_ID, is_loss=False)),
+        "positions.begin": Call(GROWS, lambda: positions.begin(*topic, [Start(0, None, 0)], previous=NO_ID, is_loss=False)),
         "positions.admit": Call(GROWS, lambda: positions.admit("another", {0: 1})),
         "losses.known": Call(READS, losses.known),
         "losses.acknowledge": Call(GROWS, lambda: losses.acknowledge(Loss())),

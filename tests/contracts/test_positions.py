@@ -14,7 +14,7 @@ CHUNK = Chunk("mastery.events", NOW, [SourceRecord(0, 0, b"{}")])
 def begin(
     engine: Engine, topic_id: str, *starts: Start, begun: Beginning = Beginning.FIRST, former: str = "", is_loss: bool = False
 ) -> bool:
-    return engine.positions.begin(SOURCE, topic_id, begun, starts, former=former, is_loss=is_loss)
+    return engine.positions.begin(SOURCE, topic_id, begun, starts, previous=former, is_loss=is_loss)
 
 
 def accept(engine: Engine, topic_id: str, advance: OffsetAdvance) -> Accepted | None:
@@ -44,8 +44,8 @@ def test_a_topic_is_begun_with_its_id_and_where_its_partitions_are_read_from(eng
 def test_whoever_found_another_topic_noted_is_told_to_look_again(engine: Engine) -> None:
     """Two bridges notice at the same time; what the second believes is out of date."""
     begin(engine, "a", Start(0, None, 7))
-    assert begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, former="a")
-    assert not begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, former="a")
+    assert begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, previous="a")
+    assert not begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, previous="a")
     assert not begin(engine, "a", Start(0, None, 7))
     assert engine.positions.of(SOURCE) == Progress("b", Beginning.ANEW, {0: 0}, {})
 
@@ -54,7 +54,7 @@ def test_of_a_topic_that_was_made_anew_nothing_former_stays(engine: Engine) -> N
     """No position of a partition that nobody has looked at yet, no word of an operator."""
     begin(engine, "a", Start(0, None, 7), Start(3, None, 7))
     engine.positions.admit(SOURCE, {0: 100})
-    begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, former="a")
+    begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, previous="a")
     assert engine.positions.of(SOURCE) == Progress("b", Beginning.ANEW, {0: 0}, {})
 
 
@@ -62,7 +62,7 @@ def test_a_position_that_moved_meanwhile_is_left(engine: Engine) -> None:
     """Another bridge had the partition, and went on; what it took is not lost either."""
     begin(engine, "a", Start(0, None, 7))
     accept(engine, "a", OffsetAdvance(7, 8))
-    assert begin(engine, "a", Start(0, 7, 20, lost=13), former="a")
+    assert begin(engine, "a", Start(0, 7, 20, lost=13), previous="a")
     assert engine.positions.of(SOURCE).offsets == {0: 8}
     assert engine.losses.known().records == 0
 
@@ -87,14 +87,14 @@ def test_an_operator_s_word_is_kept_with_the_positions(engine: Engine) -> None:
 def test_losses_add_up_until_they_are_acknowledged(engine: Engine) -> None:
     """What comes after the acknowledgement counts anew; that the state was lost stays on record."""
     begin(engine, "a", Start(0, None, 7, lost=7), Start(1, None, 2, lost=2), begun=Beginning.LOST, is_loss=True)
-    begin(engine, "a", Start(2, None, 1, lost=1), former="a")
+    begin(engine, "a", Start(2, None, 1, lost=1), previous="a")
     loss = engine.losses.known()
     assert (loss.records, loss.is_acknowledged) == (10, False)
     assert str(loss).startswith("Redis lost its state (20")
     assert "up to 10 events that Kafka has no longer" in str(loss)
     engine.losses.acknowledge(loss)
     assert engine.losses.known() == loss._replace(records=0, is_acknowledged=True)
-    begin(engine, "a", Start(3, None, 4, lost=4), former="a")
+    begin(engine, "a", Start(3, None, 4, lost=4), previous="a")
     assert (engine.losses.known().records, engine.losses.known().is_acknowledged) == (4, False)
 
 

@@ -57,7 +57,7 @@ def mastery(settings: Settings, *arguments: str) -> Result:
 def lose(engine: Engine, records: int) -> None:
     """What a bridge notes that finds Redis empty, and so many records gone from Kafka."""
     start = Start(0, None, records, lost=records)
-    assert engine.positions.begin("c/g/t", "id", Beginning.LOST, [start], former="", is_loss=True)
+    assert engine.positions.begin("c/g/t", "id", Beginning.LOST, [start], previous="", is_loss=True)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_lost_events_degrade_the_engine_until_they_are_acknowledged(stack: Stack
     """/ready answers 200, so that nobody is cut off, and says what is amiss; doctor and status do as well."""
     engine = stack.engine
     start = Start(0, None, 7, lost=7)
-    assert engine.positions.begin("of/a/test", "id", Beginning.FIRST, [start], former="", is_loss=False)
+    assert engine.positions.begin("of/a/test", "id", Beginning.FIRST, [start], previous="", is_loss=False)
     try:
         ready = requests.get(f"{stack.running.http_url}/ready", timeout=10)
         assert (ready.status_code, ready.json()["data"]["status"]) == (200, "degraded")

@@ -88,10 +88,10 @@ def test_what_the_former_key_sealed_opens_too() -> None:
     current = derive_keys("the key that came after it")
     both = Chain(current, TRAIL, KEYS)
     (old,), noted = sealed(1), CHAIN.anchor_fields(sealed(3)[-1].head)
-    assert both.open(fields(old)) == old._replace(by_former=True)
-    assert both.open_anchor(noted) == Anchor(sealed(3)[-1].head, by_former=True)
+    assert both.open(fields(old)) == old._replace(by_previous=True)
+    assert both.open_anchor(noted) == Anchor(sealed(3)[-1].head, by_previous=True)
     (new,) = both.seal(old.head, query())
-    assert (both.open(fields(new)), CHAIN.open(fields(new)), new.by_former) == (new, None, False)
+    assert (both.open(fields(new)), CHAIN.open(fields(new)), new.by_previous) == (new, None, False)
     assert Chain(current, TRAIL).open_anchor(both.anchor_fields(new.head)) == Anchor(new.head)
     assert Chain(current, TRAIL, derive_keys("another")).open(fields(old)) is None
 

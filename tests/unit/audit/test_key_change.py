@@ -12,7 +12,7 @@ from tests.unit.audit.records import KEYS, NOON, TRAIL, fields, findings, query,
 
 CURRENT = derive_keys("the key that came after it")
 OLD, NEW, BOTH = Chain(KEYS, TRAIL), Chain(CURRENT, TRAIL), Chain(CURRENT, TRAIL, KEYS)
-FORGED = "is sealed with the former key, long after the current one came into use: it was forged"
+FORGED = "is sealed with the previous key, long after the current one came into use: it was forged"
 LATE = KEY_OVERLAP + timedelta(minutes=1)
 
 
@@ -26,7 +26,7 @@ def found(trail: list[Sealed], chain: Chain = BOTH) -> list[str]:
 
 
 def replaced(*more: tuple[Chain, timedelta]) -> list[Sealed]:
-    """Three entries of the former key, two of the current one, and more."""
+    """Three entries of the previous key, two of the current one, and more."""
     trail = sealed(3)
     trail += BOTH.seal(trail[-1].head, entry(), entry())
     for chain, after in more:
@@ -65,7 +65,7 @@ def test_what_the_former_key_seals_afterwards_is_forged(more: list[tuple[Chain, 
 
 
 def test_a_time_that_is_none_is_no_error() -> None:
-    """Who has the former key can write anything."""
+    """Who has the previous key can write anything."""
     trail = replaced((NEW, LATE))
     trail += OLD.seal(trail[-1].head, msgspec.structs.replace(query(), at="yesterday"))
     assert found(trail) == [f"entry {len(trail)} ({len(trail)}-0) {FORGED}"]
@@ -79,11 +79,11 @@ def test_the_former_key_cannot_trim_what_the_current_one_sealed() -> None:
         records = [(f"{each.entry.sequence}-0", fields(each)) for each in rest]
         return list(Inspection(BOTH, anchor).findings(records, trail[-1].head))
 
-    assert after(Anchor(trail[1].head, by_former=True), trail[2:]) == []
+    assert after(Anchor(trail[1].head, by_previous=True), trail[2:]) == []
     assert after(Anchor(trail[2].head), trail[3:]) == []
-    forged = "the anchor is sealed with the former key, and what follows it is not: it was forged"
-    assert after(Anchor(trail[3].head, by_former=True), trail[4:]) == [forged]
-    assert after(Anchor(trail[2].head, by_former=True), trail[3:]) == [forged]
+    forged = "the anchor is sealed with the previous key, and what follows it is not: it was forged"
+    assert after(Anchor(trail[3].head, by_previous=True), trail[4:]) == [forged]
+    assert after(Anchor(trail[2].head, by_previous=True), trail[3:]) == [forged]
 
 
 def test_each_of_many_expected_heads_must_be_there() -> None:
