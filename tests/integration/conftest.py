@@ -1,7 +1,7 @@
 """The API as its callers meet it: over HTTP on the whole stack, or in this process where a test chooses the time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from confluent_kafka import Message
 from werkzeug.test import TestResponse
 
 from api.application import create_app
@@ -22,6 +23,7 @@ from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.integration.api_process import ApiProcess, api_process
+from tests.integration.kafka_records import records_of
 from tests.stack import Stack
 
 
@@ -84,6 +86,46 @@ class FixedTimeApi:
         return self.call(path, body, **caller)
 
 
+Post = Callable[..., TestResponse]
+
+
+def poster(api: FixedTimeApi) -> Post:
+    def send(
+        body: Any,
+        key: str | None = None,
+        *,
+        role: Role = Role.SERVICE,
+        tenant: str = "t-1",
+        subject: str = "tutor",
+        **headers: str,
+    ) -> TestResponse:
+        token = development_token(api.engine.settings, role=role, tenant=tenant, subject=subject, now=datetime.now(UTC))
+        headers |= {"Authorization": f"Bearer {token}"} | ({} if key is None else {"Idempotency-Key": key})
+        if isinstance(body, bytes):
+            return api.client.post("/mastery/ingest", data=body, content_type="application/json", headers=headers)
+        return api.client.post("/mastery/ingest", json=body, headers=headers)
+
+    return send
+
+
+def fresh(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """An event of now that leaves the tenant to the token."""
+    event = event | {"timestamp": datetime.now(UTC).isoformat()} | changes
+    del event["tenant_id"]
+    return event
+
+
+def taken(api: FixedTimeApi) -> list[Message]:
+    """What is in the log."""
+    return records_of(api.engine.settings)
+
+
+def details(answer: TestResponse) -> dict[str, list[str]]:
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "VALIDATION_ERROR"), answer.text
+    told: dict[str, list[str]] = answer.get_json()["error"]["details"]
+    return told
+
+
 @pytest.fixture
 def tenant() -> str:
     """A tenant that nothing is known of."""
@@ -120,3 +162,9 @@ def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
     with ExitStack() as server:
         server.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
         yield server
+
+
+@pytest.fixture
+def post(api: FixedTimeApi) -> Post:
+    """POST to the API whose clock stands still; no bridge takes what it accepts. By a service of t-1 unless said otherwise."""
+    return poster(api)
