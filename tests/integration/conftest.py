@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import requests
 from confluent_kafka import Message
 from werkzeug.test import TestResponse
 
 from api.application import create_app
-from app.bootstrap import Engine
+from app.bootstrap import Engine, bootstrap
+from app.config.settings import Settings
 from app.events.event import decode_event
 from app.events.record_events import record_events
 from app.roles import Role
@@ -22,6 +24,7 @@ from app.security.tokens import development_token
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
+from tests.conftest import NOW
 from tests.integration.api_process import ApiProcess, api_process
 from tests.integration.kafka_records import records_of
 from tests.stack import Stack
@@ -124,6 +127,44 @@ def details(answer: TestResponse) -> dict[str, list[str]]:
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "VALIDATION_ERROR"), answer.text
     told: dict[str, list[str]] = answer.get_json()["error"]["details"]
     return told
+
+
+@contextmanager
+def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
+    """The API in this process with other settings."""
+    engine = bootstrap(msgspec.structs.replace(settings, **changes), clock=lambda: NOW)
+    yield FixedTimeApi(engine)
+    engine.redis.close()
+
+
+def left(answer: Any) -> int:
+    """How many more requests the caller may make, as the answer says."""
+    return int(answer.headers["X-RateLimit-Remaining"])
+
+
+def get(api: FixedTimeApi, path: str = "/", address: str = "127.0.0.1", **headers: str) -> TestResponse:
+    """GET without a token, from an address."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return api.client.get(path, headers=names, environ_base={"REMOTE_ADDR": address})
+
+
+def assert_refused(answer: Any, limit: str) -> None:
+    """429 in the envelope, with the limit, and when to try again in the message and the header."""
+    assert answer.status_code == 429
+    seconds = int(answer.headers["Retry-After"])
+    told = answer.get_json() if isinstance(answer, TestResponse) else answer.json()
+    assert told["success"] is False
+    assert told["error"] == {
+        "code": "RATE_LIMITED",
+        "message": f"Too many requests: at most {limit}; try again after {seconds} s.",
+        "details": {},
+    }
+    assert left(answer) == 0
+
+
+def token(settings: Settings, **caller: Any) -> str:
+    caller = {"role": Role.ADMIN, "tenant": "t-1", "subject": "tester", **caller}
+    return development_token(settings, **caller, now=datetime.now(UTC))
 
 
 @pytest.fixture

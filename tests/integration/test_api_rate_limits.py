@@ -1,73 +1,25 @@
-"""How often a caller may call: the limit, its headers, whom it counts for, across processes and without Redis."""
+"""The limit on how often a caller may call: its length, its headers and whom it counts for."""
 
 import logging
 import math
-import os
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import redis
-import requests
 from flask import request
-from werkzeug.test import TestResponse
 
-from app.bootstrap import Engine, bootstrap
-from app.config.settings import Settings, load_settings
+from app.bootstrap import Engine
+from app.config.settings import Settings
 from app.roles import Role
-from app.security.rate_limits import PAUSE_SECONDS
-from app.security.tokens import development_token
-from cli.stack.embedded import embedded
-from cli.stack.ports import claim_port
 from tests.conftest import NOW
-from tests.integration.conftest import FixedTimeApi
+from tests.integration.conftest import FixedTimeApi, api_with, assert_refused, get, left, token
 from tests.learning_events import quiz
 from tests.stack import wait_for
 
 QUERY = {"student_id": "s-1"}
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 NAMES = {"Retry-After", *HEADERS}
-
-
-@contextmanager
-def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
-    """The API in this process with other settings."""
-    engine = bootstrap(msgspec.structs.replace(settings, **changes), clock=lambda: NOW)
-    yield FixedTimeApi(engine)
-    engine.redis.close()
-
-
-def left(answer: Any) -> int:
-    """How many more requests the caller may make, as the answer says."""
-    return int(answer.headers["X-RateLimit-Remaining"])
-
-
-def get(api: FixedTimeApi, path: str = "/", address: str = "127.0.0.1", **headers: str) -> TestResponse:
-    """GET without a token, from an address."""
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return api.client.get(path, headers=names, environ_base={"REMOTE_ADDR": address})
-
-
-def assert_refused(answer: Any, limit: str) -> None:
-    """429 in the envelope, with the limit, and when to try again in the message and the header."""
-    assert answer.status_code == 429
-    seconds = int(answer.headers["Retry-After"])
-    told = answer.get_json() if isinstance(answer, TestResponse) else answer.json()
-    assert told["success"] is False
-    assert told["error"] == {
-        "code": "RATE_LIMITED",
-        "message": f"Too many requests: at most {limit}; try again after {seconds} s.",
-        "details": {},
-    }
-    assert left(answer) == 0
 
 
 def test_fifty_a_minute(api: FixedTimeApi) -> None:
@@ -143,11 +95,6 @@ def test_areas(settings: Settings) -> None:
         headers = {"Authorization": f"Bearer {token(settings)}"}
         task = api.client.get("/tasks/5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10", headers=headers)
         assert (task.status_code, left(task)) == (404, 38)
-
-
-def token(settings: Settings, **caller: Any) -> str:
-    caller = {"role": Role.ADMIN, "tenant": "t-1", "subject": "tester", **caller}
-    return development_token(settings, **caller, now=datetime.now(UTC))
 
 
 def test_a_refused_request_does_nothing(settings: Settings) -> None:
@@ -310,109 +257,6 @@ def test_off(settings: Settings) -> None:
         assert [answer.status_code for answer in answers] == [404] * 3
         assert not any(NAMES & set(answer.headers.keys()) for answer in answers)
         assert windows(api.engine) == []
-
-
-@contextmanager
-def served(settings: Settings, folder: Path, **variables: str) -> Iterator[str]:
-    """The API as it is deployed, in a process of its own; gives its URL."""
-    port = claim_port()
-    environment = {
-        **os.environ,
-        "MASTERY_REDIS_URL": settings.redis_url,
-        "MASTERY_KEY_PREFIX": settings.key_prefix,
-        "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:1",  # where nothing listens: no event is sent
-        "MASTERY_HTTP_PORT": str(port),
-        **variables,
-    }
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server"]
-    with (folder / f"api-{port}.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(lambda: _lives(url), 30)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        finally:
-            process.kill()
-
-
-def _lives(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/health", timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def test_processes_count_together(settings: Settings, tmp_path: Path) -> None:
-    """Two API processes grant a caller as much as one would."""
-    headers = {"Authorization": f"Bearer {token(settings)}"}
-    with served(settings, tmp_path) as one, served(settings, tmp_path) as other:
-        answers = [
-            requests.post(f"{url}/mastery/query", json=QUERY, headers=headers, timeout=10)
-            for _ in range(26)
-            for url in (one, other)
-        ]
-    assert [answer.status_code for answer in answers] == [404] * 50 + [429] * 2
-    assert [left(answer) for answer in answers] == [*reversed(range(50)), 0, 0]
-    assert_refused(answers[-1], "50 per minute")
-
-
-def test_a_deployed_process_behind_a_proxy(settings: Settings, tmp_path: Path) -> None:
-    """What the settings say of proxies and limits is what gunicorn's process does."""
-    variables = {"MASTERY_HTTP_TRUSTED_PROXIES": "1", "MASTERY_RATELIMIT_ANONYMOUS": "1/minute"}
-    with served(settings, tmp_path, **variables) as url:
-        codes = [
-            requests.get(url, headers={"X-Forwarded-For": address}, timeout=10).status_code
-            for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")
-        ]
-    assert codes == [200, 429, 200]
-
-
-def test_without_redis_and_with_it_again(
-    state: ExitStack, state_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """While Redis is away each process counts alone by the same limits; soon after it is back, together as before."""
-    settings = load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0"})
-    caplog.set_level(logging.INFO, "app.security.rate_limits")
-    with (
-        api_with(settings, ratelimit_anonymous="4/hour", ratelimit_mastery="3/minute") as one,
-        api_with(settings, ratelimit_anonymous="4/hour") as other,
-    ):
-        assert [left(get(one)), left(get(other))] == [3, 2]
-        state.close()
-        for api in (one, other):
-            answers = [get(api) for _ in range(5)]
-            assert [(answer.status_code, left(answer)) for answer in answers] == [*((200, n) for n in (3, 2, 1, 0)), (429, 0)]
-            assert_refused(answers[-1], "4 per hour")
-        assert [one.post("/mastery/query", QUERY).status_code for _ in range(4)] == [503] * 3 + [429]
-        state.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
-        back = time.monotonic()
-        wait_for(lambda: get(one).status_code == 200, PAUSE_SECONDS + 5)  # the third one of four
-        assert time.monotonic() - back < PAUSE_SECONDS + 1
-        wait_for(lambda: get(other).status_code == 200, PAUSE_SECONDS + 5)
-        assert [get(api).status_code for api in (one, other)] == [429, 429]
-    alone, together = "redis is unavailable: this process counts requests alone", "requests are counted for all processes again"
-    ours = [record.message for record in caplog.records if record.name == "app.security.rate_limits"]
-    assert ours == [alone, alone, together, together]
-
-
-def test_a_redis_that_hangs() -> None:
-    """The request that finds Redis silent waits for as long as the client does; those after it are answered at once."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        settings = load_settings({"MASTERY_REDIS_URL": url, "MASTERY_REDIS_TIMEOUT_SECONDS": "0.2"})
-        with api_with(settings) as api:
-            assert 0.2 <= seconds(lambda: get(api)) < 10
-            assert sum(seconds(lambda: get(api)) for _ in range(10)) < 0.2
-
-
-def seconds(call: Callable[[], object]) -> float:
-    began = time.monotonic()
-    call()
-    return time.monotonic() - began
 
 
 def test_every_route_documents_it(api: FixedTimeApi) -> None:
