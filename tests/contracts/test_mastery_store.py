@@ -1,4 +1,4 @@
-"""What the store of facts and scores promises, on every server it may run on."""
+"""What the store of facts promises, on every server it may run on."""
 
 from datetime import datetime, timedelta
 from typing import cast
@@ -10,39 +10,13 @@ from app.clock import day_number
 from app.config.quotas import Quotas
 from app.errors import DependencyUnavailable, NotFound
 from app.events.event_totals import DONE_SECONDS, Totals
-from app.mastery.calculate_mastery import calculate_mastery
-from app.mastery.derive_scores import derive_scores, refresh_scores
-from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
+from app.mastery.derive_scores import derive_scores
+from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ
 from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA, FactStore
 from app.mastery.facts import DayFacts, Window
-from app.mastery.formula import Weights
-from app.mastery.score_store import Score
 from app.storage.scripts import STUDENTS_PER_CALL
 from tests.conftest import NOW
-
-TODAY = day_number(NOW)
-
-
-def observation(
-    number: int, day: int, kind: int, first: int = 0, second: int = 0, cohort: str = "c-1", stamp: int = 0
-) -> Observation:
-    mark = number.to_bytes(8)
-    return mark, day, kind, first, second, stamp or day * 86_400_000_000 + number, number.to_bytes(16), cohort
-
-
-def merge(engine: Engine, *observations: Observation, student: str = "s-1", today: int = TODAY) -> str:
-    merged = engine.mastery.facts.merge("t", {student: list(observations)}, today)
-    derive_scores("t", merged, stores=engine.mastery, now=NOW)
-    return merged[0].outcomes
-
-
-def window(engine: Engine, today: int = TODAY, student: str = "s-1") -> Window | None:
-    return engine.mastery.facts.merge("t", {student: []}, today)[0].window
-
-
-def keys(engine: Engine) -> set[str]:
-    prefix = f"{engine.settings.key_prefix}:"
-    return {key.decode().removeprefix(prefix) for key in engine.redis.scan_iter(f"{prefix}*")}
+from tests.contracts.conftest import TODAY, keys, merge, observation, window
 
 
 def test_evidence_of_each_kind_is_kept_by_day(engine: Engine) -> None:
@@ -139,13 +113,6 @@ def test_a_cohort_expires_with_the_event_that_named_it(engine: Engine) -> None:
     assert engine.mastery.scores.ranking("t", "c-old") == []
 
 
-def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
-    """A worker died between facts and score, and nothing more is heard of the student: the refresh finds them."""
-    engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
-    assert refresh_scores(stores=engine.mastery, now=NOW, batch=10, limit=10) == 1
-    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
-
-
 def test_the_window_moves_with_the_days(engine: Engine) -> None:
     """Evidence leaves after ninety days, activity leaves the fortnight after fourteen; each move is a new revision."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2), observation(3, TODAY, ACTIVITY))
@@ -189,39 +156,6 @@ def test_reading_sees_only_the_retained_days(engine: Engine) -> None:
         engine.mastery.facts.read("t", "s-1", TODAY + 90)
 
 
-def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
-    """The latest event's cohort holds, in whatever order the events come."""
-    merge(engine, observation(2, TODAY, QUIZ, 1, 1, cohort="c-2"))
-    merge(engine, observation(1, TODAY - 1, QUIZ, 1, 1, cohort="c-1"))
-    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-2"
-    merge(engine, observation(3, TODAY, QUIZ, 0, 2, cohort="c-3"))
-    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-3"
-    assert engine.mastery.scores.ranking("t", "c-2") == []
-    assert engine.mastery.scores.ranking("t", "c-3") == [("s-1", 0.15)]
-    assert engine.mastery.scores.cohorts("t") == ["c-3"]  # one that is empty would stay for ever
-
-
-def test_a_student_without_a_cohort_is_in_no_ranking(engine: Engine) -> None:
-    """But is scored and found all the same."""
-    merge(engine, observation(1, TODAY, QUIZ, 1, 1, cohort=""))
-    assert engine.mastery.scores.cohorts("t") == []
-    assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == ["s-1"]
-
-
-def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) -> None:
-    """Two workers may score the same student; the one that saw less comes too late."""
-    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
-    merge(engine, observation(2, TODAY, QUIZ, 0, 1))
-    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
-    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.15)]
-
-
-def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> None:
-    """A late score of an erased or expired student is dropped."""
-    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
-    assert keys(engine) == set()
-
-
 def test_more_students_than_one_call_takes(engine: Engine) -> None:
     """Slices are invisible from outside."""
     students = [f"s-{number}" for number in range(2 * STUDENTS_PER_CALL + 1)]
@@ -236,13 +170,6 @@ def test_only_expired_events_are_counted_too(engine: Engine) -> None:
     """A call without observations still counts."""
     assert engine.mastery.facts.merge("t", {}, TODAY, expired=7) == []
     assert engine.event_totals.of("t") == Totals(expired=7)
-
-
-def test_the_lowest_of_a_ranking(engine: Engine) -> None:
-    """Lowest mastery first, as many as asked for."""
-    for number in range(1, 4):
-        merge(engine, observation(1, TODAY, QUIZ, number, 3), student=f"s-{number}")
-    assert engine.mastery.scores.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
 
 
 def test_scripts_are_loaded_again_after_the_server_forgot_them(engine: Engine) -> None:
@@ -263,37 +190,6 @@ def test_records_keep_the_compact_encoding(engine: Engine) -> None:
     ]
     merge(engine, *observations)
     assert engine.redis.object("ENCODING", f"{engine.settings.key_prefix}:{{t}}:student:s-1") == b"listpack"
-
-
-def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
-    """Mastery falls when activity leaves the fortnight, though nothing happens; who has no evidence left is removed."""
-    for number in range(5):
-        merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
-    merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
-    later = NOW + timedelta(days=14)
-    assert refresh_scores(stores=engine.mastery, now=later, batch=2, limit=100) == 6
-    assert engine.mastery.scores.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
-    assert refresh_scores(stores=engine.mastery, now=later, batch=2, limit=100) == 0
-
-
-def test_refresh_stops_at_its_limit(engine: Engine) -> None:
-    """What is left is left to the next run."""
-    for number in range(5):
-        merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
-    assert refresh_scores(stores=engine.mastery, now=NOW + timedelta(days=1), batch=2, limit=3) == 3
-    assert len(engine.mastery.scores.stale_students("t", TODAY + 1, 10)) == 2
-
-
-def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) -> None:
-    """Whatever weights the answer has: ranks must compare. Activity has left the fortnight since it was scored."""
-    merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY, QUIZ, 1, 2))
-    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.157143)]
-    later = NOW + timedelta(days=20)
-    standing = calculate_mastery("t", "s-1", stores=engine.mastery, now=later, weights=Weights(0, 1, 0, 0))
-    assert standing.score == 0.5
-    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.15)]
-    with pytest.raises(NotFound):
-        calculate_mastery("t", "nobody", stores=engine.mastery, now=later)
 
 
 def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: Engine) -> None:
@@ -346,30 +242,6 @@ def test_a_record_that_cannot_be_merged_into_does_not_stop_the_others(engine: En
     assert [each.outcomes for each in merged] == ["1", "", "1"]
     assert "WRONGTYPE" in str(merged[1].error)
     assert engine.event_totals.of("t") == Totals(applied=2)
-
-
-def test_a_score_that_cannot_be_kept_does_not_stop_the_others(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, without the student."""
-    merged = engine.mastery.facts.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in ("s-1", "s-2")}, TODAY)
-    engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
-    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
-    derive_scores("t", merged, stores=engine.mastery, now=NOW)
-    assert engine.mastery.scores.ranking("t", "c-1") == [("s-2", 0.3)]
-    assert "scores that cannot be kept: 1" in caplog.text
-    assert "s-1" not in caplog.text
-
-
-def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Who is left for tomorrow, or it would be tried for ever."""
-    for student in ("s-1", "s-2"):
-        merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=student)
-    engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
-    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
-    tomorrow = NOW + timedelta(days=1)
-    assert refresh_scores(stores=engine.mastery, now=tomorrow, batch=1, limit=10) == 2
-    assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == []
-    assert engine.mastery.scores.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
-    assert "cannot be brought up to date: 1" in caplog.text
 
 
 def test_tenants_are_listed_in_order(engine: Engine) -> None:

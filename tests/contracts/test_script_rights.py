@@ -17,8 +17,8 @@ from app.events.ledger import Ledger, OffsetAdvance
 from app.mastery.evidence import QUIZ
 from app.mastery.fact_store import FactStore
 from app.storage.redis_client import TranslatingRedis
+from tests.contracts.conftest import TODAY, merge, observation, window
 from tests.contracts.test_ledger import CHUNK, SOURCE, letter
-from tests.contracts.test_mastery_store import TODAY, merge, observation, window
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""What the store of scores and rankings promises, on every server it may run on."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.bootstrap import Engine
+from app.errors import NotFound
+from app.mastery.calculate_mastery import calculate_mastery
+from app.mastery.derive_scores import derive_scores, refresh_scores
+from app.mastery.evidence import ACTIVITY, QUIZ
+from app.mastery.formula import Weights
+from app.mastery.score_store import Score
+from tests.conftest import NOW
+from tests.contracts.conftest import TODAY, keys, merge, observation
+
+
+def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
+    """A worker died between facts and score, and nothing more is heard of the student: the refresh finds them."""
+    engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
+    assert refresh_scores(stores=engine.mastery, now=NOW, batch=10, limit=10) == 1
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
+
+
+def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
+    """The latest event's cohort holds, in whatever order the events come."""
+    merge(engine, observation(2, TODAY, QUIZ, 1, 1, cohort="c-2"))
+    merge(engine, observation(1, TODAY - 1, QUIZ, 1, 1, cohort="c-1"))
+    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-2"
+    merge(engine, observation(3, TODAY, QUIZ, 0, 2, cohort="c-3"))
+    assert engine.mastery.facts.cohort_of("t", "s-1") == "c-3"
+    assert engine.mastery.scores.ranking("t", "c-2") == []
+    assert engine.mastery.scores.ranking("t", "c-3") == [("s-1", 0.15)]
+    assert engine.mastery.scores.cohorts("t") == ["c-3"]  # one that is empty would stay for ever
+
+
+def test_a_student_without_a_cohort_is_in_no_ranking(engine: Engine) -> None:
+    """But is scored and found all the same."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1, cohort=""))
+    assert engine.mastery.scores.cohorts("t") == []
+    assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == ["s-1"]
+
+
+def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) -> None:
+    """Two workers may score the same student; the one that saw less comes too late."""
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
+    merge(engine, observation(2, TODAY, QUIZ, 0, 1))
+    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.15)]
+
+
+def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> None:
+    """A late score of an erased or expired student is dropped."""
+    engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
+    assert keys(engine) == set()
+
+
+def test_the_lowest_of_a_ranking(engine: Engine) -> None:
+    """Lowest mastery first, as many as asked for."""
+    for number in range(1, 4):
+        merge(engine, observation(1, TODAY, QUIZ, number, 3), student=f"s-{number}")
+    assert engine.mastery.scores.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
+
+
+def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
+    """Mastery falls when activity leaves the fortnight, though nothing happens; who has no evidence left is removed."""
+    for number in range(5):
+        merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
+    merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
+    later = NOW + timedelta(days=14)
+    assert refresh_scores(stores=engine.mastery, now=later, batch=2, limit=100) == 6
+    assert engine.mastery.scores.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
+    assert refresh_scores(stores=engine.mastery, now=later, batch=2, limit=100) == 0
+
+
+def test_refresh_stops_at_its_limit(engine: Engine) -> None:
+    """What is left is left to the next run."""
+    for number in range(5):
+        merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
+    assert refresh_scores(stores=engine.mastery, now=NOW + timedelta(days=1), batch=2, limit=3) == 3
+    assert len(engine.mastery.scores.stale_students("t", TODAY + 1, 10)) == 2
+
+
+def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) -> None:
+    """Whatever weights the answer has: ranks must compare. Activity has left the fortnight since it was scored."""
+    merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY, QUIZ, 1, 2))
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.157143)]
+    later = NOW + timedelta(days=20)
+    standing = calculate_mastery("t", "s-1", stores=engine.mastery, now=later, weights=Weights(0, 1, 0, 0))
+    assert standing.score == 0.5
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.15)]
+    with pytest.raises(NotFound):
+        calculate_mastery("t", "nobody", stores=engine.mastery, now=later)
+
+
+def test_a_score_that_cannot_be_kept_does_not_stop_the_others(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, without the student."""
+    merged = engine.mastery.facts.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in ("s-1", "s-2")}, TODAY)
+    engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
+    derive_scores("t", merged, stores=engine.mastery, now=NOW)
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-2", 0.3)]
+    assert "scores that cannot be kept: 1" in caplog.text
+    assert "s-1" not in caplog.text
+
+
+def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """Who is left for tomorrow, or it would be tried for ever."""
+    for student in ("s-1", "s-2"):
+        merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=student)
+    engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
+    tomorrow = NOW + timedelta(days=1)
+    assert refresh_scores(stores=engine.mastery, now=tomorrow, batch=1, limit=10) == 2
+    assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == []
+    assert engine.mastery.scores.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
+    assert "cannot be brought up to date: 1" in caplog.text
