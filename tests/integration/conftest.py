@@ -26,6 +26,7 @@ from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.conftest import NOW
 from tests.integration.api_process import ApiProcess, api_process
+from tests.integration.dead_letter_desk import Dlq, new_dlq
 from tests.integration.kafka_records import records_of
 from tests.stack import Stack
 
@@ -209,3 +210,18 @@ def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
 def post(api: FixedTimeApi) -> Post:
     """POST to the API whose clock stands still; no bridge takes what it accepts. By a service of t-1 unless said otherwise."""
     return poster(api)
+
+
+@pytest.fixture
+def desk(settings: Settings, any_kafka: str) -> Iterator[Dlq]:
+    made = new_dlq(settings, any_kafka)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
+    """For what no broker has a say in."""
+    made = new_dlq(settings, kafka_bootstrap)
+    yield made
+    made.close()
