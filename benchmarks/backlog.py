@@ -23,7 +23,8 @@ from benchmarks.workload import classroom_records
 from cli.stack.embedded import embedded
 from consumers.kafka.clients import deliver, producer
 from consumers.kafka.lag import Lag
-from tests.apache_kafka import apache_kafka, fetch_jars
+from tests.apache_kafka import apache_kafka
+from tests.kafka_jars import fetch_jars
 
 SMALL, LARGE, QUICK = 50_000, 5_000_000, 200_000
 BATCH = 50_000  # records produced at a time

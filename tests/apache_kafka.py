@@ -1,4 +1,4 @@
-"""A real Apache Kafka of one node, for tests and development: its jars through Maven, the broker in a JVM child process.
+"""A real Apache Kafka of one node, for tests and development: the broker in a JVM child process.
 
 ``make kafka`` runs one in the foreground, ``apache_kafka`` one for as long as a context lasts. Everything it keeps is in
 the folder: started again there, on any port, it has its topics, records and offsets.
@@ -10,10 +10,7 @@ end is to be awaited before another is started on the same port.
 """
 
 import fcntl
-import hashlib
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,14 +28,8 @@ from app.storage.private_files import PRIVATE, make_private
 from cli.stack.embedded import started
 from cli.stack.lifetime import dies_with_this_process, wait_until_told
 from cli.stack.ports import LOOPBACK, claim_port
+from tests.kafka_jars import HOME, KAFKA, environment, fetch_jars, java, run
 
-ROOT = Path(__file__).resolve().parents[1]
-POM = ROOT / "deploy" / "kafka" / "pom.xml"
-HOME = ROOT / ".kafka"
-JARS = HOME / "jars"
-KAFKA = "Apache Kafka"
-JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
-FETCH_SECONDS = 300.0  # 45 MB, once
 READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
 STOP_SECONDS = 25.0  # it takes one; below what ``started`` waits before it kills
 PROBE_SECONDS = 1.0
@@ -78,26 +69,6 @@ JVM = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 )
-
-
-def fetch_jars(folder: Path = JARS) -> Path:
-    """The folder with the jars that the pom names; Maven fetches them unless they are there for this very pom.
-
-    Raises DependencyUnavailable without Java 17 or Maven, or when Maven cannot fetch them.
-    """
-    _java()
-    wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
-    complete = folder / "pom.sha256"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test runs one fetches, and the others wait
-        if not (complete.exists() and complete.read_text() == wanted):
-            complete.unlink(missing_ok=True)
-            for old in folder.glob("*.jar"):
-                old.unlink()
-            _copy_dependencies(folder)
-            complete.write_text(wanted)
-    return folder
 
 
 @contextmanager
@@ -176,13 +147,13 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A broker that serves, and ends with the context: its address and its JVM."""
     address = f"{LOOPBACK}:{_port(port)}"
-    command = [_java(), *JVM, "-cp", str(jars.resolve() / "*")]
+    command = [java(), *JVM, "-cp", str(jars.resolve() / "*")]
     properties = _write_properties(folder, address, more)
     cluster = _cluster_id(folder, command, properties)
     jvm = subprocess.Popen(
         [*command, "kafka.Kafka", properties],
         cwd=folder,
-        env=_environment(),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,  # standard output is for the address
         start_new_session=True,  # Ctrl-C is for this process, which stops the JVM
@@ -201,11 +172,6 @@ def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Ite
             jvm.kill()
             jvm.wait()
         pid_file.unlink(missing_ok=True)
-
-
-def _environment() -> dict[str, str]:
-    """For a JVM: it reads the names of files as the locale says, and in the one named C it finds no other than English ones."""
-    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> str:
@@ -231,7 +197,7 @@ def _cluster_id(folder: Path, command: Sequence[str], properties: str) -> str:
     meta = folder / "data" / "meta.properties"  # what formatting writes last
     if not meta.exists():
         tool = [*command, "kafka.tools.StorageTool", "format", "-t", "random", "-c", properties]
-        _run(tool, "cannot format its folder", folder)
+        run(tool, "cannot format its folder", folder)
     return _read_properties(meta)["cluster.id"]
 
 
@@ -251,49 +217,6 @@ def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[byte
                 return
         time.sleep(0.05)
     raise DependencyUnavailable(KAFKA, f"did not serve on {address} within {READY_SECONDS:.0f} s")
-
-
-def _copy_dependencies(folder: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise DependencyUnavailable("Maven", f"is not installed: `mvn` fetches the jars of {KAFKA}")
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder.resolve()}"]
-    _run([maven, "--batch-mode", "--quiet", "--file", str(POM), *goal], "cannot be fetched")
-
-
-def _java() -> str:
-    """The Java that runs Kafka. Raises DependencyUnavailable where there is none, or one that is too old."""
-    if sys.platform != "linux":
-        raise DependencyUnavailable(KAFKA, "is run from here on Linux only: elsewhere its JVM might outlive this process")
-    java = shutil.which("java")
-    if java is None:
-        raise DependencyUnavailable("Java", f"is not installed: {KAFKA} needs version {JAVA_VERSION} or newer")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "((\d+)[^"]*)"', said)
-    if found is None or int(found[2]) < JAVA_VERSION:
-        version = f"is version {found[1]}" if found else "does not say its version"
-        raise DependencyUnavailable("Java", f"{version}: {KAFKA} needs {JAVA_VERSION} or newer")
-    return java
-
-
-def _run(command: Sequence[str], failure: str, folder: Path | None = None) -> None:
-    """Run a command to its end, in a folder. Raises DependencyUnavailable with its last words when it fails."""
-    try:
-        subprocess.run(
-            command,
-            cwd=folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=FETCH_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DependencyUnavailable(KAFKA, f"{failure}: no end within {FETCH_SECONDS:.0f} s") from error
-    except subprocess.CalledProcessError as error:
-        words = (error.stdout + error.stderr).strip()[:1000]
-        raise DependencyUnavailable(KAFKA, f"{failure}: {words}") from error
 
 
 def _port(wanted: int) -> int:

@@ -20,7 +20,7 @@ from app.config.settings import Settings, load_settings
 from app.errors import DependencyUnavailable
 from cli.stack.embedded import embedded
 from tests.apache_kafka import apache_kafka as serve_apache_kafka
-from tests.apache_kafka import fetch_jars
+from tests.kafka_jars import fetch_jars
 from tests.stack import Stack, wait_for
 
 # A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that a test interrupts.

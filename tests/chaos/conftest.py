@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import DependencyUnavailable
-from tests.apache_kafka import fetch_jars
 from tests.chaos.broker import ApacheKafka, LastingBroker
 from tests.chaos.records import RealEvents, read_events
+from tests.kafka_jars import fetch_jars
 
 
 @pytest.fixture(scope="session")

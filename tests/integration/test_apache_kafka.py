@@ -14,8 +14,9 @@ from confluent_kafka.admin import AdminClient
 
 from app.errors import DependencyUnavailable
 from cli.stack.ports import claim_port
-from tests.apache_kafka import fetch_jars, serve_command
+from tests.apache_kafka import serve_command
 from tests.conftest import make_topics
+from tests.kafka_jars import fetch_jars
 from tests.stack import wait_for
 
 SECONDS = 60.0
