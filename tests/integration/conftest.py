@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from werkzeug.test import TestResponse
 
 from api.application import create_app
 from app.bootstrap import Engine, bootstrap
-from app.config.settings import Settings
+from app.config.settings import Settings, load_settings
 from app.events.event import decode_event
 from app.events.record_events import record_events
 from app.roles import Role
+from app.security.signing_keys import SigningKeys
 from app.security.tokens import development_token
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.conftest import NOW
+from tests.identity_provider import EC, RSA, IdentityProvider, jwk
 from tests.integration.api_process import ApiProcess, api_process
 from tests.integration.dead_letter_desk import Dlq, new_dlq
 from tests.integration.kafka_records import records_of
@@ -168,6 +171,28 @@ def token(settings: Settings, **caller: Any) -> str:
     return development_token(settings, **caller, now=datetime.now(UTC))
 
 
+class TokenApi:
+    """The API in this process, with settings for tokens of its own, and time for its keys."""
+
+    def __init__(self, redis_url: str, provider: IdentityProvider, **variables: str) -> None:
+        names = {"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}
+        settings = load_settings({"MASTERY_JWT_JWKS_URL": provider.url} | names | variables)
+        self.now = 1000.0
+        self.engine = replace(bootstrap(settings), signing_keys=SigningKeys(provider.url, lambda: self.now))
+        self.app = create_app(self.engine, KafkaEventLog(self.engine.settings))
+
+    def call(self, token: str, student_id: str = "s-1") -> TestResponse:
+        body, headers = {"student_id": student_id, "components": {}}, {"Authorization": f"Bearer {token}"}
+        return self.app.test_client().post("/mastery/calculate", json=body, headers=headers)
+
+    def refusal(self, token: str) -> str:
+        """The message of the 401 that the token gets."""
+        answer = self.call(token)
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (401, "AUTH_ERROR"), answer.text
+        message: str = answer.get_json()["error"]["message"]
+        return message
+
+
 @pytest.fixture
 def tenant() -> str:
     """A tenant that nothing is known of."""
@@ -225,3 +250,23 @@ def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
     made = new_dlq(settings, kafka_bootstrap)
     yield made
     made.close()
+
+
+@pytest.fixture
+def provider() -> Iterator[IdentityProvider]:
+    running = IdentityProvider()
+    running.keys = [jwk(RSA, "rsa-1"), jwk(EC, "ec-1")]
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def make(redis_url: str, provider: IdentityProvider) -> Iterator[Callable[..., TokenApi]]:
+    with ExitStack() as made:
+
+        def make(**variables: str) -> TokenApi:
+            api = TokenApi(redis_url, provider, **variables)
+            made.callback(api.engine.redis.close)
+            return api
+
+        yield make
