@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,6 +31,7 @@ from tests.identity_provider import EC, RSA, IdentityProvider, jwk
 from tests.integration.api_process import ApiProcess, api_process
 from tests.integration.dead_letter_desk import Dlq, new_dlq
 from tests.integration.kafka_records import records_of
+from tests.learning_events import activity, quiz
 from tests.stack import Stack
 
 
@@ -250,6 +251,18 @@ def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
     made = new_dlq(settings, kafka_bootstrap)
     yield made
     made.close()
+
+
+@pytest.fixture
+def events_file(tmp_path: Path) -> Path:
+    """Five events of one tenant: two valid ones, one of them twice, one expired, one invalid, one that is no JSON."""
+    tenant, yesterday = uuid4().hex, (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    once, twice = activity(tenant_id=tenant, timestamp=yesterday), quiz(tenant_id=tenant, timestamp=yesterday)
+    old = activity(tenant_id=tenant, timestamp="2020-01-01T00:00:00Z")
+    lines = [json.dumps(each) for each in (once, twice, twice, old, quiz(tenant_id=tenant, total_questions=0))]
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join([*lines, "", "{broken"]) + "\n")
+    return path
 
 
 @pytest.fixture

@@ -11,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import psutil
 import pytest
 import requests
 
 from app.clock import day_number
-from app.events.event_totals import Totals
-from tests.learning_events import activity, quiz
+from tests.learning_events import activity
 from tests.production import PRODUCTION
 from tests.stack import Stack, wait_for
 
@@ -40,18 +38,6 @@ def assert_refused(finished: subprocess.CompletedProcess[str], message: str) -> 
     assert finished.returncode not in {0, -signal.SIGTERM}
     assert message in said.replace("\n", " ")
     assert "Traceback" not in said
-
-
-@pytest.fixture
-def events_file(tmp_path: Path) -> Path:
-    """Five events of one tenant: two valid ones, one of them twice, one expired, one invalid, one that is no JSON."""
-    tenant = uuid4().hex
-    once, twice = activity(tenant_id=tenant, timestamp=YESTERDAY), quiz(tenant_id=tenant, timestamp=YESTERDAY)
-    old = activity(tenant_id=tenant, timestamp="2020-01-01T00:00:00Z")
-    lines = [json.dumps(each) for each in (once, twice, twice, old, quiz(tenant_id=tenant, total_questions=0))]
-    path = tmp_path / "events.ndjson"
-    path.write_text("\n".join([*lines, "", "{broken"]) + "\n")
-    return path
 
 
 def test_help_names_every_command() -> None:
@@ -209,41 +195,6 @@ def test_a_folder_has_one_stack(stack: Stack) -> None:
     """A second one on the same data would destroy it."""
     refused = stack.mastery("up", check=False)
     assert_refused(refused, "a stack already runs on")
-
-
-class TestLifeOfAStack:
-    """Start, stop, start again."""
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        return tmp_path / "data"
-
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_a_signal_stops_everything_and_the_data_stays(
-        self, folder: Path, events_file: Path, number: signal.Signals
-    ) -> None:
-        """Exit code 0, no process left, and the next start on the folder continues where this one ended."""
-        with Stack(folder) as first:
-            first.mastery("replay", str(events_file))
-            (tenant,) = first.engine.mastery.tenants.all()
-            everything = [psutil.Process(first.process.pid), *psutil.Process(first.process.pid).children(recursive=True)]
-            assert len(everything) > 8
-            first.process.send_signal(number)
-            assert first.process.wait(SECONDS) == 0
-            _gone, alive = psutil.wait_procs(everything, timeout=5)
-            assert alive == []
-            assert not (folder / "stack.json").exists()
-        with Stack(folder) as second:
-            assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=1, expired=1)
-            second.mastery("replay", str(events_file))
-            assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=4, expired=2)
-
-    def test_two_stacks_side_by_side(self, stack: Stack, folder: Path, events_file: Path) -> None:
-        """Each with its own data and ports."""
-        with Stack(folder) as other:
-            other.mastery("replay", str(events_file))
-            (tenant,) = other.engine.mastery.tenants.all()
-            assert tenant not in stack.engine.mastery.tenants.all()
 
 
 class TestDemo:

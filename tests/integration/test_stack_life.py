@@ -192,3 +192,38 @@ def test_modules_of_the_users_folder_are_not_the_engines(tmp_path: Path, monkeyp
         assert "✓ worker" in stack.mastery("doctor").stdout
         assert "started again" not in stack.log()
     assert not (tmp_path / "ran").exists()
+
+
+class TestLifeOfAStack:
+    """Start, stop, start again."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return tmp_path / "data"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_stops_everything_and_the_data_stays(
+        self, folder: Path, events_file: Path, number: signal.Signals
+    ) -> None:
+        """Exit code 0, no process left, and the next start on the folder continues where this one ended."""
+        with Stack(folder) as first:
+            first.mastery("replay", str(events_file))
+            (tenant,) = first.engine.mastery.tenants.all()
+            everything = [psutil.Process(first.process.pid), *psutil.Process(first.process.pid).children(recursive=True)]
+            assert len(everything) > 8
+            first.process.send_signal(number)
+            assert first.process.wait(SECONDS) == 0
+            _gone, alive = psutil.wait_procs(everything, timeout=5)
+            assert alive == []
+            assert not (folder / "stack.json").exists()
+        with Stack(folder) as second:
+            assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=1, expired=1)
+            second.mastery("replay", str(events_file))
+            assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=4, expired=2)
+
+    def test_two_stacks_side_by_side(self, stack: Stack, folder: Path, events_file: Path) -> None:
+        """Each with its own data and ports."""
+        with Stack(folder) as other:
+            other.mastery("replay", str(events_file))
+            (tenant,) = other.engine.mastery.tenants.all()
+            assert tenant not in stack.engine.mastery.tenants.all()
