@@ -12,9 +12,9 @@ CHUNK = Chunk("mastery.events", NOW, [SourceRecord(0, 0, b"{}")])
 
 
 def begin(
-    engine: Engine, topic_id: str, *starts: Start, begun: Beginning = Beginning.FIRST, former: str = "", is_loss: bool = False
+    engine: Engine, topic_id: str, *starts: Start, begun: Beginning = Beginning.FIRST, previous: str = "", is_loss: bool = False
 ) -> bool:
-    return engine.positions.begin(SOURCE, topic_id, begun, starts, previous=former, is_loss=is_loss)
+    return engine.positions.begin(SOURCE, topic_id, begun, starts, previous=previous, is_loss=is_loss)
 
 
 def accept(engine: Engine, topic_id: str, advance: OffsetAdvance) -> Accepted | None:
