@@ -1,13 +1,41 @@
-"""The audit entries that requests leave."""
+"""The audit entries that requests and commands leave, and how a test gives a command."""
 
 import json
 from typing import Any
 
+from click.testing import CliRunner, Result
+
+from app.audit.entry import OPERATORS
+from app.bootstrap import Engine
+from app.config.settings import Settings
+from cli.main import main
 from tests.integration.conftest import FixedTimeApi
 
 QUERY = {"student_id": "s-1"}
 
 
+def engine_trail(engine: Engine, name: str = OPERATORS) -> list[dict[str, Any]]:
+    """The entries as they are stored, the oldest first."""
+    return [json.loads(fields[b"entry"]) for _, fields in engine.audit.oldest_first(name)]
+
+
 def trail(api: FixedTimeApi, tenant: str = "t-1") -> list[dict[str, Any]]:
     """The entries as they are stored, the oldest first."""
-    return [json.loads(fields[b"entry"]) for _, fields in api.engine.audit.oldest_first(tenant)]
+    return engine_trail(api.engine, tenant)
+
+
+def deeds(engine: Engine, name: str = OPERATORS) -> list[tuple[str, dict[str, Any]]]:
+    """What was done, with the details."""
+    return [(each["action"], each.get("details", {})) for each in engine_trail(engine, name)]
+
+
+def mastery(settings: Settings, *arguments: str) -> Result:
+    """A command in this process."""
+    environment = {
+        "MASTERY_REDIS_URL": settings.redis_url,
+        "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap or "127.0.0.1:9",
+        "MASTERY_KEY_PREFIX": settings.key_prefix,
+    }
+    done = CliRunner().invoke(main, arguments, env=environment)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
