@@ -1,13 +1,16 @@
-"""A whole stack as tests use it: a process of its own, in a folder of its own, on ports of its own."""
+"""A whole stack, or its supervisor alone, as tests use it: in a process, a folder and on ports of its own."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
+import psutil
 import requests
 
 from app.bootstrap import bootstrap
@@ -124,3 +127,88 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
+
+
+SCRIPT = """
+import os
+import sys
+from pathlib import Path
+from cli.stack.program import Program
+from cli.stack.supervisor import Stopped, Supervisor
+
+SETUP
+folder, *commands = sys.argv[1:]
+with Supervisor(Path(folder, "stack.json")) as supervisor:
+    try:
+        for number, command in enumerate(commands):
+            supervisor.start(Program(f"p{number}", ["/bin/sh", "-c", command]))
+        supervisor.run()
+    except Stopped as told:
+        supervisor.say(f"{told}: stopping")
+"""
+# Leaves its process id, and has a child of its own, as a worker does; both are quiet.
+QUIET = "echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000' & wait"
+
+
+class Supervised:
+    """A supervisor in a folder of its own, where its programs leave their process ids in a file."""
+
+    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        self._pids = folder / "pids"
+        self._family: set[psutil.Process] = set()
+
+    def wait_until_it_runs(self, count: int) -> None:
+        """Return when so many programs and children have begun; they are known from then on."""
+        wait_for(lambda: self._pids.exists() and len(self._pids.read_text().split()) >= count, READY_SECONDS)
+        self._family.update(psutil.Process(self.process.pid).children(recursive=True))
+
+    def guard(self) -> psutil.Process:
+        """Its guard."""
+        return next(each for each in psutil.Process(self.process.pid).children() if "cli.stack.guard" in each.cmdline())
+
+    def assert_nothing_is_left(self) -> None:
+        """All that was started has ended, or does soon."""
+        assert self._family
+        assert psutil.wait_procs(self._family, timeout=READY_SECONDS)[1] == []
+
+    def put_away(self) -> None:
+        """End what a failing test leaves."""
+        self.process.kill()
+        self.process.wait()
+        for each in self._family:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+
+
+@contextmanager
+def supervise(
+    folder: Path,
+    *commands: str,
+    stdout: int | IO[bytes],
+    before: str = "",
+    setup: str = "",
+    terminal: int | None = None,
+) -> Iterator[Supervised]:
+    """A supervisor that runs the commands of a shell; ``before`` it a shell's commands, and ``setup`` in its own Python."""
+    script = SCRIPT.replace("SETUP", setup)
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", script, str(folder), *commands],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdin=terminal if terminal is not None else subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stdout if stdout != subprocess.PIPE else subprocess.STDOUT,
+        start_new_session=True,
+    )
+    supervised = Supervised(folder, process)
+    try:
+        yield supervised
+    finally:
+        supervised.put_away()
+        if process.stdout:
+            process.stdout.close()
+
+
+def said(folder: Path) -> str:
+    return (folder / "log").read_text()

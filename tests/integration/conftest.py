@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import msgspec
@@ -283,3 +283,10 @@ def make(redis_url: str, provider: IdentityProvider) -> Iterator[Callable[..., T
             return api
 
         yield make
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[IO[bytes]]:
+    """Where it prints."""
+    with (tmp_path / "log").open("wb") as file:
+        yield file

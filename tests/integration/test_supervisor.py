@@ -1,111 +1,19 @@
-"""The supervisor of `mastery up`, on small programs: whatever happens to it or to its output, nothing it started is left."""
+"""The supervisor of `mastery up` ends everything it started, whatever happens to it or to its output."""
 
 import os
 import pty
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import psutil
 import pytest
 
-from tests.stack import wait_for
+from tests.stack import QUIET, said, supervise, wait_for
 
 SECONDS = 60.0
-SCRIPT = """
-import os
-import sys
-from pathlib import Path
-from cli.stack.program import Program
-from cli.stack.supervisor import Stopped, Supervisor
-
-SETUP
-folder, *commands = sys.argv[1:]
-with Supervisor(Path(folder, "stack.json")) as supervisor:
-    try:
-        for number, command in enumerate(commands):
-            supervisor.start(Program(f"p{number}", ["/bin/sh", "-c", command]))
-        supervisor.run()
-    except Stopped as told:
-        supervisor.say(f"{told}: stopping")
-"""
-# Leaves its process id, and has a child of its own, as a worker does; both are quiet.
-QUIET = "echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000' & wait"
-
-
-class Supervised:
-    """A supervisor in a folder of its own, where its programs leave their process ids in a file."""
-
-    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
-        self.process = process
-        self._pids = folder / "pids"
-        self._family: set[psutil.Process] = set()
-
-    def wait_until_it_runs(self, count: int) -> None:
-        """Return when so many programs and children have begun; they are known from then on."""
-        wait_for(lambda: self._pids.exists() and len(self._pids.read_text().split()) >= count, SECONDS)
-        self._family.update(psutil.Process(self.process.pid).children(recursive=True))
-
-    def guard(self) -> psutil.Process:
-        """Its guard."""
-        return next(each for each in psutil.Process(self.process.pid).children() if "cli.stack.guard" in each.cmdline())
-
-    def assert_nothing_is_left(self) -> None:
-        """All that was started has ended, or does soon."""
-        assert self._family
-        assert psutil.wait_procs(self._family, timeout=SECONDS)[1] == []
-
-    def put_away(self) -> None:
-        """End what a failing test leaves."""
-        self.process.kill()
-        self.process.wait()
-        for each in self._family:
-            with suppress(psutil.NoSuchProcess):
-                each.kill()
-
-
-@contextmanager
-def supervise(
-    folder: Path,
-    *commands: str,
-    stdout: int | IO[bytes],
-    before: str = "",
-    setup: str = "",
-    terminal: int | None = None,
-) -> Iterator[Supervised]:
-    """A supervisor that runs the commands of a shell; ``before`` it a shell's commands, and ``setup`` in its own Python."""
-    script = SCRIPT.replace("SETUP", setup)
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", script, str(folder), *commands],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=terminal if terminal is not None else subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stdout if stdout != subprocess.PIPE else subprocess.STDOUT,
-        start_new_session=True,
-    )
-    supervised = Supervised(folder, process)
-    try:
-        yield supervised
-    finally:
-        supervised.put_away()
-        if process.stdout:
-            process.stdout.close()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[IO[bytes]]:
-    """Where it prints."""
-    with (tmp_path / "log").open("wb") as file:
-        yield file
-
-
-def said(folder: Path) -> str:
-    return (folder / "log").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -127,113 +35,6 @@ def test_a_signal_that_waited_is_heeded(tmp_path: Path, log: IO[bytes]) -> None:
             supervised.process.send_signal(number)
         assert supervised.process.wait(SECONDS) == 0
         supervised.assert_nothing_is_left()
-
-
-@pytest.mark.parametrize("first", [signal.SIGKILL, signal.SIGSTOP, signal.SIGQUIT])
-def test_killed_it_leaves_nothing(tmp_path: Path, log: IO[bytes], first: signal.Signals) -> None:
-    """Also when it was suspended before, or ends by a signal that nobody expects. What it told others is taken back."""
-    (tmp_path / "stack.json").touch()
-    with supervise(tmp_path, QUIET, QUIET, stdout=log) as supervised:
-        supervised.wait_until_it_runs(4)
-        supervised.process.send_signal(first)
-        supervised.process.kill()
-        supervised.process.wait(SECONDS)
-        supervised.assert_nothing_is_left()
-        wait_for(lambda: not (tmp_path / "stack.json").exists(), SECONDS)
-
-
-def test_killed_it_leaves_nothing_that_does_not_heed(tmp_path: Path, log: IO[bytes]) -> None:
-    """Programs that ignore SIGTERM, and children whose parent is gone, are killed after their grace."""
-    deaf = "trap '' TERM; echo $$ >> pids; sh -c 'echo $$ >> pids; while :; do sleep 1; done'"
-    orphan = "(trap '' TERM; sh -c 'echo $$ >> pids; while :; do sleep 1; done') & echo $$ >> pids; wait"
-    with supervise(tmp_path, deaf, orphan, stdout=log) as supervised:
-        supervised.wait_until_it_runs(4)
-        supervised.process.kill()
-        supervised.assert_nothing_is_left()
-
-
-def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path, log: IO[bytes]) -> None:
-    """A process is known to the guard before it becomes the program: there is no moment in between."""
-    with supervise(tmp_path, *[QUIET] * 30, stdout=log) as supervised:
-        supervised.wait_until_it_runs(1)
-        supervised.process.kill()
-        supervised.process.wait(SECONDS)
-        wait_for(lambda: not any(psutil.pid_exists(int(pid)) for pid in (tmp_path / "pids").read_text().split()), SECONDS)
-
-
-def test_a_guard_that_was_ended_is_replaced(tmp_path: Path, log: IO[bytes]) -> None:
-    """And the new one knows of what runs already."""
-    with supervise(tmp_path, QUIET, stdout=log) as supervised:
-        supervised.wait_until_it_runs(2)
-        first = supervised.guard()
-        first.kill()
-
-        def is_replaced() -> bool:
-            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the other
-                return supervised.guard() != first
-            return False
-
-        wait_for(is_replaced, SECONDS)
-        supervised.process.kill()
-        supervised.assert_nothing_is_left()
-
-
-@pytest.mark.parametrize(
-    ("setup", "reason"),
-    [
-        ("os.environ['PYTHONHOME'] = '/missing'", "the guard ended with exit code 1, the 5th time in a row"),
-        ("sys.executable = '/missing'", "the guard cannot be started: No such file or directory"),
-    ],
-)
-def test_without_a_guard_nothing_runs(tmp_path: Path, log: IO[bytes], setup: str, reason: str) -> None:
-    """One that ends at once, and one that cannot be started at all: after five attempts at most, with a clear word."""
-    with supervise(tmp_path, QUIET, stdout=log, setup=setup) as supervised:
-        assert supervised.process.wait(SECONDS) == 1
-        assert f"ProcessFailed: {reason}" in said(tmp_path)
-    assert said(tmp_path).count("another one is started") == (4 if "5th" in reason else 0)
-
-
-def test_guards_that_are_ended_again_and_again_end_everything(tmp_path: Path, log: IO[bytes]) -> None:
-    """In order, while it is still possible."""
-    with supervise(tmp_path, QUIET, stdout=log) as supervised:
-        supervised.wait_until_it_runs(2)
-
-        def end_a_guard() -> bool:
-            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the other
-                supervised.guard().kill()
-            return supervised.process.poll() is not None
-
-        wait_for(end_a_guard, SECONDS)
-        assert supervised.process.returncode == 1
-        supervised.assert_nothing_is_left()
-        assert "ProcessFailed: the guard was ended by SIGKILL, the 5th time in a row" in said(tmp_path)
-
-
-def test_a_guard_that_cannot_be_replaced_ends_everything(tmp_path: Path, log: IO[bytes]) -> None:
-    """In order, with a clear word."""
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o700)
-    with supervise(tmp_path, QUIET, stdout=log, setup=f"sys.executable = {str(python)!r}") as supervised:
-        supervised.wait_until_it_runs(2)
-        guard = supervised.guard()
-        python.unlink()
-        guard.kill()
-        assert supervised.process.wait(SECONDS) == 1
-        supervised.assert_nothing_is_left()
-        assert said(tmp_path).endswith("ProcessFailed: the guard cannot be started: No such file or directory\n")
-
-
-def test_a_guard_that_is_suspended_is_not_waited_for(tmp_path: Path, log: IO[bytes]) -> None:
-    """At the end it has nothing to do; what it would have removed is removed."""
-    (tmp_path / "stack.json").touch()
-    with supervise(tmp_path, QUIET, stdout=log) as supervised:
-        supervised.wait_until_it_runs(2)
-        supervised.guard().suspend()
-        supervised.process.terminate()
-        assert supervised.process.wait(SECONDS) == 0
-        supervised.assert_nothing_is_left()
-    assert not (tmp_path / "stack.json").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "waitid"), reason="macOS before Python 3.13 cannot look at what has ended and leave it")
