@@ -1,0 +1,49 @@
+"""The schemas of answers, which the OpenAPI document shows, say of each field what the engine's own types say."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from marshmallow import Schema, fields, validate
+
+from api.audit import AuditEntry
+from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
+from app.audit.entry import Entry
+from app.mastery.formula import Components, Contribution, Weights
+from app.mastery.query_mastery import Standing
+
+FIELDS: dict[type, type[fields.Field[Any]]] = {float: fields.Float, str: fields.String, date: fields.Date, dict: fields.Nested}
+
+
+def parts(hint: Any) -> tuple[Any, bool]:
+    """The type without None, and whether None is allowed."""
+    allowed = get_args(hint) if type(None) in get_args(hint) else ()
+    (kind,) = [each for each in allowed if each is not type(None)] or [hint]
+    return kind, bool(allowed)
+
+
+@pytest.mark.parametrize(("schema", "type_"), [(Calculation, Standing), (ContributionAnswer, Contribution)])
+def test_each_field_has_the_type_it_has_in_the_engine(schema: type[Schema], type_: type) -> None:
+    shown, hints = schema().fields, get_type_hints(type_)
+    assert shown.keys() == hints.keys()
+    for name, hint in hints.items():
+        kind, may_be_null = parts(hint)
+        assert shown[name].allow_none == may_be_null, name
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            choices = [each.choices for each in shown[name].validators if isinstance(each, validate.OneOf)]
+            assert choices == [list(kind)], name
+        else:
+            assert isinstance(shown[name], FIELDS[get_origin(kind) or kind]), name
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"), [(ComponentScores, Components), (ComponentWeights, Weights), (BreakdownAnswer, Components)]
+)
+def test_what_is_told_of_each_component(schema: type[Schema], names: Any) -> None:
+    assert tuple(schema().fields) == names._fields
+
+
+def test_an_entry_of_the_trail_is_shown_whole() -> None:
+    """But for the beginnings of pseudonyms, in place of which their number is told."""
+    assert set(AuditEntry().fields) == {*Entry.__struct_fields__} - {"whose_others"} | {"students"}
