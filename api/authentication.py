@@ -47,14 +47,15 @@ def register_authentication(app: Flask) -> None:
     def identify() -> None:
         if request.method == "OPTIONS":
             return  # a browser asks without a token whether it may ask; Flask answers
-        asked = context()
         try:
             environ = request.environ
             header = environ["HTTP_AUTHORIZATION"] = f"Bearer {_bearer_token(environ)}"
             token = verified.claims(header) or verified.remember(header, _claims())
-            asked.claims, asked.caller = token, token.principal
+            context().claims, context().caller = token, token.principal
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the request is counted before this is raised
-            asked.authentication_error = error
+            # Kept in no local variable: the error's traceback has this frame, and a cycle would keep the request and its answer
+            # until the garbage collector comes.
+            context().authentication_error = error
 
 
 def caller() -> Principal | None:

@@ -208,14 +208,17 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         response, environ = wsgi.create(message, sent, connection.peer, connection.server, self.cfg)
         response.version = SERVER
         environ["wsgi.multithread"] = True
-        body = self.wsgi(environ, response.start_response)
-        goes_on = _is_used_up(parser, pieces) and not is_last and not self._stopped.is_set()
-        if not goes_on:
-            response.force_close()
-        with closing(body) if hasattr(body, "close") else nullcontext():
-            for part in body:
-                response.write(part)
-            response.close()
+        try:
+            body = self.wsgi(environ, response.start_response)
+            goes_on = _is_used_up(parser, pieces) and not is_last and not self._stopped.is_set()
+            if not goes_on:
+                response.force_close()
+            with closing(body) if hasattr(body, "close") else nullcontext():
+                for part in body:
+                    response.write(part)
+                response.close()
+        finally:
+            environ.clear()  # Werkzeug's request and it refer to each other: its body would wait for the garbage collector
         return sent.joined(), goes_on and not response.should_close()
 
 

@@ -11,7 +11,6 @@ from api import application
 from api.request_log import log_in_batches
 from app.bootstrap import bootstrap
 from app.errors import SettingsError
-from app.garbage_collection import collect_rarely
 from consumers.event_log import KafkaEventLog
 
 
@@ -21,7 +20,6 @@ def create_app() -> Flask:
     if not engine.settings.kafka_bootstrap:
         raise SettingsError("MASTERY_KAFKA_BOOTSTRAP is not set; `mastery up` starts a stack with an embedded one")
     log_in_batches()
-    collect_rarely()
     event_log = KafkaEventLog(engine.settings)
     atexit.register(event_log.close)
     return application.create_app(engine, event_log)
