@@ -195,6 +195,7 @@ class LagLimiter:
 
     def __init__(self, engine: Engine) -> None:
         self._lag = Lag(engine)
+        self._require_not_halted = engine.bridges.require_not_halted
         self._letters = self._bytes = self._unchecked_bytes = 0
 
     def __call__(self, letters: int, size: int) -> None:
@@ -205,7 +206,13 @@ class LagLimiter:
         if self._unchecked_bytes >= CHECK_EVERY_BYTES:
             self._unchecked_bytes = 0
             allowed = MAX_UNREAD_BYTES * self._letters // self._bytes
-            wait_for_progress(lambda: self._lag.records() <= allowed, self._lag.records, "the bridge", "takes no events")
+            wait_for_progress(
+                lambda: self._lag.records() <= allowed,
+                self._lag.records,
+                "the bridge",
+                "takes no events",
+                self._require_not_halted,
+            )
 
     def close(self) -> None:
         """Let the connection go."""

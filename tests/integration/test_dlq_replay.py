@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from app.errors import InvalidInput, NotFound
+from app.events.bridges import BridgeState, Heartbeat
 from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Place
 from consumers.dead_letters.reader import DeadLetterTopic
@@ -46,6 +47,16 @@ class TestReplay:
         assert len(desk.events()) == 2
         assert len(desk.places()) == 5
         assert {each["handled"] for each in desk.listed("--all")} == {"replayed", None}
+
+    def test_behind_a_halted_bridge_it_ends_at_once(self, desk: Dlq, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And says how the bridge goes on; it does not wait two minutes for what will not come."""
+        monkeypatch.setattr("consumers.dead_letters.replay.CHECK_EVERY_BYTES", 1)
+        monkeypatch.setattr("consumers.dead_letters.replay.MAX_UNREAD_BYTES", 0)
+        desk.letter(quiz())
+        desk.engine.bridges.report("halted", Heartbeat(BridgeState.HALTED, 200, 150))
+        said = desk.run("replay")
+        assert said.exit_code != 0
+        assert "mastery bridge resume" in said.output
 
     def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(self, desk: Dlq) -> None:
         """Nor does it remember anything."""
