@@ -169,3 +169,21 @@ def test_openapi_tells_of_the_key(live_api: LiveApi) -> None:
     assert "Idempotent-Replayed" in operation["responses"]["202"]["headers"]
     events = document["components"]["schemas"]["IngestBody"]["properties"]["events"]
     assert (events["minItems"], events["maxItems"], events["items"]["type"]) == (1, 500, "object")
+
+
+class TestQuotaOfKeys:
+    """What is kept for a tenant's keys has an end."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, quota_idempotency_bytes="600")
+
+    def test_beyond_it_a_key_is_refused_and_a_request_without_one_is_not(self, post: Post) -> None:
+        """The refusal says until when; a key that is kept still gets its answer."""
+        answers = [post({"event": quiz()}, f"k-{number}") for number in range(5)]
+        assert answers[0].status_code == 202
+        refused = answers[-1]
+        told = refused.get_json()["error"]
+        assert (refused.status_code, told["code"], list(told["details"])) == (429, "RATE_LIMITED", ["Idempotency-Key"])
+        assert int(refused.headers["Retry-After"]) > 0
+        assert post({"event": quiz()}).status_code == 202

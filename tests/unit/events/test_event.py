@@ -46,6 +46,12 @@ def test_a_moment_may_be_written_in_many_ways(timestamp: str | int) -> None:
     assert decode(activity(timestamp=timestamp)) == datetime(2026, 10, 27, 22, 54, 26, tzinfo=UTC)
 
 
+def test_epoch_seconds_are_refused_and_why_is_said() -> None:
+    """They were taken for a day in 1970, and expired without a word."""
+    with pytest.raises(InvalidInput, match="must be epoch milliseconds; this is before 1973, or in seconds"):
+        decode(activity(timestamp=1793141666))
+
+
 def test_a_leap_second_stays_on_its_day() -> None:
     """RFC 3339 has 23:59:60, in whatever zone; it counts as the second before."""
     expected = datetime(2026, 10, 27, 23, 59, 59, 500_000, tzinfo=UTC)
