@@ -25,8 +25,9 @@ from cli.stack.running_stack import settings_of_running_stack
 from consumers.dead_letters.purge import delete_beginnings, plan_purge
 from consumers.dead_letters.reader import DeadLetterTopic
 from consumers.dead_letters.record import LetterFilter, StoredDeadLetter, parse_moment, parse_place
-from consumers.dead_letters.replay import LagLimiter, Replay, ReplayOutcome, Sources
+from consumers.dead_letters.replay import Replay, ReplayOutcome, Sources
 from consumers.kafka.clients import producer
+from consumers.kafka.paced_producer import LagLimiter
 from consumers.kafka.record_reader import RecordReader
 
 SHOWN = 50  # letters: about a screen
@@ -154,7 +155,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
     with (
         _session() as session,
         closing(RecordReader(session.settings)) as reader,
-        closing(LagLimiter(session.engine)) as restraint,
+        closing(LagLimiter(session.engine)) as limiter,
     ):
         run = Replay(
             session.settings.events_topic,
@@ -165,7 +166,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
             refused=partial(_say_refused, console),
             max_replays=max_replays,
             rate=rate,
-            hold_back=restraint,
+            hold_back=limiter.hold_back,
         )
         meant = _meant(session, **which)
         letters = [session.topic.letter(each) for each in _parsed(places)] if places else session.letters()

@@ -18,14 +18,11 @@ from typing import NamedTuple
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from app.bootstrap import Engine
 from app.errors import DependencyUnavailable, EngineError, InvalidInput
 from app.events.dead_letter import REPLAYS, TRACE, invalid_event
 from app.events.handled_letters import Place
 from consumers.dead_letters.record import DeadLetterBody, StoredDeadLetter
 from consumers.kafka.clients import FLUSH_SECONDS
-from consumers.kafka.lag import Lag
-from consumers.kafka.paced_producer import CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, wait_for_progress
 from consumers.kafka.record_reader import RecordReader
 
 BATCH = 500  # letters between two confirmations: what an interrupted run may repeat
@@ -188,35 +185,6 @@ class Replay:
         if self._rate:
             time.sleep(max(0.0, self._began + self._sent / self._rate - time.monotonic()))
         self._sent += 1
-
-
-class LagLimiter:
-    """Holds a replay back: an embedded broker keeps only the newest 5 MB of a partition, read or unread."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._lag = Lag(engine)
-        self._require_not_halted = engine.bridges.require_not_halted
-        self._letters = self._bytes = self._unchecked_bytes = 0
-
-    def __call__(self, letters: int, size: int) -> None:
-        """Count what was sent, and return when the bridge is close enough behind. Raises DependencyUnavailable."""
-        self._letters += letters
-        self._bytes += size
-        self._unchecked_bytes += size
-        if self._unchecked_bytes >= CHECK_EVERY_BYTES:
-            self._unchecked_bytes = 0
-            allowed = MAX_UNREAD_BYTES * self._letters // self._bytes
-            wait_for_progress(
-                lambda: self._lag.records() <= allowed,
-                self._lag.records,
-                "the bridge",
-                "takes no events",
-                self._require_not_halted,
-            )
-
-    def close(self) -> None:
-        """Let the connection go."""
-        self._lag.close()
 
 
 def _headers(letter: StoredDeadLetter) -> list[tuple[str, str | bytes | None]]:

@@ -62,30 +62,29 @@ def produce_paced(
     return count
 
 
-class _Pace:
-    """Holds a producer back to the rate, and to what the bridge takes."""
+class LagLimiter:
+    """Holds a producer back while the bridge is far behind. Raises DependencyUnavailable when it takes nothing or is halted."""
 
-    def __init__(self, engine: Engine, rate: int | None) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._lag = Lag(engine)
         self._require_not_halted = engine.bridges.require_not_halted
-        self._rate = rate
-        self._check_every = max(1, rate // CHECKS_A_SECOND) if rate else CHECK_EVERY_EVENTS
-        self._began = time.monotonic()
-        self._events = self._bytes = self._unchecked_bytes = 0
+        self._bytes = self._unchecked_bytes = 0
+        self.events = 0
 
-    def is_due(self, size: int) -> bool:
-        """Count an event of so many bytes; true when it is time to look."""
-        self._events += 1
+    def count(self, events: int, size: int) -> None:
+        """So many events of so many bytes together were sent."""
+        self.events += events
         self._bytes += size
         self._unchecked_bytes += size
-        return self._events % self._check_every == 0 or self._unchecked_bytes >= CHECK_EVERY_BYTES
+
+    def is_due(self) -> bool:
+        """Whether so much was sent since the last look that it is time for another."""
+        return self._unchecked_bytes >= CHECK_EVERY_BYTES
 
     def wait(self) -> None:
         """Return when more may be sent."""
-        if self._rate:
-            time.sleep(max(0.0, self._began + self._events / self._rate - time.monotonic()))
         self._unchecked_bytes = 0
-        allowed = MAX_UNREAD_BYTES * self._events // self._bytes
+        allowed = MAX_UNREAD_BYTES * self.events // self._bytes
         wait_for_progress(
             lambda: self._lag.records() <= allowed,
             self._lag.records,
@@ -94,9 +93,40 @@ class _Pace:
             self._require_not_halted,
         )
 
+    def hold_back(self, events: int, size: int) -> None:
+        """Count what was sent, and wait if it is time to look."""
+        self.count(events, size)
+        if self.is_due():
+            self.wait()
+
     def close(self) -> None:
         """Let the connection go."""
         self._lag.close()
+
+
+class _Pace:
+    """Holds a producer back to the rate, and to what the bridge takes."""
+
+    def __init__(self, engine: Engine, rate: int | None) -> None:
+        self._limiter = LagLimiter(engine)
+        self._rate = rate
+        self._check_every = max(1, rate // CHECKS_A_SECOND) if rate else CHECK_EVERY_EVENTS
+        self._began = time.monotonic()
+
+    def is_due(self, size: int) -> bool:
+        """Count an event of so many bytes; true when it is time to look."""
+        self._limiter.count(1, size)
+        return self._limiter.events % self._check_every == 0 or self._limiter.is_due()
+
+    def wait(self) -> None:
+        """Return when more may be sent."""
+        if self._rate:
+            time.sleep(max(0.0, self._began + self._limiter.events / self._rate - time.monotonic()))
+        self._limiter.wait()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._limiter.close()
 
 
 def count_recorded(engine: Engine) -> int:

@@ -50,8 +50,8 @@ class TestReplay:
 
     def test_behind_a_halted_bridge_it_ends_at_once(self, desk: Dlq, monkeypatch: pytest.MonkeyPatch) -> None:
         """And says how the bridge goes on; it does not wait two minutes for what will not come."""
-        monkeypatch.setattr("consumers.dead_letters.replay.CHECK_EVERY_BYTES", 1)
-        monkeypatch.setattr("consumers.dead_letters.replay.MAX_UNREAD_BYTES", 0)
+        monkeypatch.setattr("consumers.kafka.paced_producer.CHECK_EVERY_BYTES", 1)
+        monkeypatch.setattr("consumers.kafka.paced_producer.MAX_UNREAD_BYTES", 0)
         desk.letter(quiz())
         desk.engine.bridges.report("halted", Heartbeat(BridgeState.HALTED, 200, 150))
         said = desk.run("replay")
