@@ -38,7 +38,7 @@ class Consumer(celery_consumer.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._in_hand: dict[str, Any] = {}  # messages of connections that were lost, by tag
         self._is_ready = True
-        self._sends_events = False  # whether it will, within EVENTS_SECONDS
+        self._is_flush_due = False  # whether task events are sent within EVENTS_SECONDS
         self._queues = Outage("broker", _log)  # which may answer and take no messages; see also tasks/connection.py
         self._unsaved: set[str] = set()  # tags of those that are in hand here only
         self._done: set[str] = set()  # tags of those that are done, which Redis is to be told
@@ -68,18 +68,18 @@ class Consumer(celery_consumer.Consumer):
         """Called when messages of a new connection are about to be taken."""
         super().on_ready()
         self._take_up()
-        self._sends_events = False  # timers end with their connection
+        self._is_flush_due = False  # timers end with their connection
         self._is_ready = True
         self._queues.back()
 
     def on_send_event_buffered(self) -> None:  # type: ignore[override]  # what it returns is never looked at
         """Called when a task event is to be sent. Celery would send it at once."""
-        if self.hub and not self._sends_events:
-            self._sends_events = True
+        if self.hub and not self._is_flush_due:
+            self._is_flush_due = True
             self.hub.call_later(EVENTS_SECONDS, self._send_events)
 
     def _send_events(self) -> None:
-        self._sends_events = False
+        self._is_flush_due = False
         self._flush_events()
 
     def _pause_unless_ready(self, exc: Exception) -> None:
