@@ -85,7 +85,7 @@ class FactStore:
         counted once, however often it is merged after ``EventTotals.begin_chunk``, as long as it stays the same; with
         ``repeat_only`` just what was merged before is merged again.
         """
-        calls = self._calls(tenant, observations, today, expired, chunk_id, repeat_only)
+        calls = self._calls(tenant, observations, today, expired=expired, chunk_id=chunk_id, repeat_only=repeat_only)
         if chunk_id is None:
             self._redis.sadd(self._keys.tenants(), tenant)
         replies = run_script(self._redis, self._merge, calls)[1 if expired else 0 :]
@@ -102,6 +102,7 @@ class FactStore:
         tenant: str,
         observations: Mapping[str, Sequence[Observation]],
         today: Day,
+        *,
         expired: int,
         chunk_id: str | None,
         repeat_only: bool,
