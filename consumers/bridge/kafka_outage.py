@@ -1,10 +1,14 @@
-"""Whether Kafka answers the bridge's consumer: librdkafka tells when it is away, and is asked whether it is back."""
+"""Whether Kafka answers the bridge's consumer, and gives it each partition.
+
+librdkafka tells when Kafka is away, and is asked whether it is back.
+"""
 
 import logging
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from app.errors import DependencyUnavailable
+from app.events.positions import Partition
 from app.outage import Outages
 
 CONNECTION_ERRORS = {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL, KafkaError._AUTHENTICATION}
@@ -44,3 +48,19 @@ class KafkaOutage:
             return  # still away, as was said
         self.is_away = False
         self._outages.back(_CONSUMER)
+
+
+def partition_gone(outages: Outages, partition: Partition, error: KafkaException) -> None:
+    """Say that a partition cannot be read: once, however many cannot, and however often they are asked for."""
+    reason: KafkaError = error.args[0]
+    said = DependencyUnavailable("kafka", f"does not give partition {partition}: {reason.str()}")
+    outages.gone(said, _reader_of(partition))
+
+
+def partition_back(outages: Outages, partition: Partition) -> None:
+    """The partition is read again, or is another's to read."""
+    outages.back(_reader_of(partition))
+
+
+def _reader_of(partition: Partition) -> str:
+    return f"reader of partition {partition}"

@@ -10,7 +10,8 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.ledger import OffsetAdvance
 from app.events.positions import NO_ID, Offset, Partition, TopicId
-from consumers.bridge.take_up import TakeUp, missed, part
+from consumers.bridge.kafka_outage import partition_back, partition_gone
+from consumers.bridge.take_up import TakeUp
 from consumers.kafka.clients import place
 from consumers.kafka.topic_ids import TopicIds
 
@@ -51,7 +52,7 @@ class Partitions:
         for each in partitions:
             self.positions.pop(each.partition, None)
             self.unknown.discard(each.partition)
-            self._outages.back(part(each.partition))
+            partition_back(self._outages, each.partition)
 
     def is_next(self, message: Message) -> bool:
         """Whether the record is of a partition that is ours, and was not taken before."""
@@ -99,9 +100,9 @@ class Partitions:
             try:
                 self._begin(partition, position, is_committed=partition not in found.uncommitted)
             except KafkaException as error:
-                missed(self._outages, partition, error)
+                partition_gone(self._outages, partition, error)
             else:
-                self._outages.back(part(partition))
+                partition_back(self._outages, partition)
         if self.unknown:
             self._next_find = time.monotonic() + FIND_SECONDS
         self.look_again()

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.losses import ALSO_GONE
 from app.events.positions import NO_ID, Beginning, Offset, Partition, Start, TopicId
-from app.outage import Outages
 from consumers.bridge.beginnings import Found, Place, place_of
+from consumers.bridge.kafka_outage import partition_gone
 from consumers.kafka.clients import source_name
 from consumers.kafka.record_reader import Bounds
 from consumers.kafka.topic_ids import TopicIds
@@ -39,17 +39,6 @@ class Located(NamedTuple):
 
     place: Place
     lost: int
-
-
-def missed(outages: Outages, partition: Partition, error: KafkaException) -> None:
-    """Say that a partition cannot be read, once for all of them, as long as one cannot."""
-    reason: KafkaError = error.args[0]
-    outages.gone(DependencyUnavailable("kafka", f"does not give partition {partition}: {reason.str()}"), part(partition))
-
-
-def part(partition: Partition) -> str:
-    """Who misses Kafka when a partition cannot be read."""
-    return f"partition {partition}"
 
 
 class TakeUp:
@@ -91,7 +80,7 @@ class TakeUp:
                 where = place_of(found, found.stored(partition), bounds, is_committed=committed.get(partition) is not None)
                 yield partition, Located(where, self._lost(partition, where, bounds, found.topic_id))
             except KafkaException as error:
-                missed(self._engine.outages, partition, error)
+                partition_gone(self._engine.outages, partition, error)
 
     def _committed(self) -> tuple[str, dict[Partition, Offset | None]]:
         """The source, and what the group has committed of each partition of the topic: nothing of those that are None."""

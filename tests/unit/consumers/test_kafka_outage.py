@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from app.outage import Outages
-from consumers.bridge.take_up import missed, part
+from consumers.bridge.kafka_outage import partition_back, partition_gone
 
 NO_LEADER = KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
 
@@ -14,11 +14,11 @@ NO_LEADER = KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
 def test_partitions_that_cannot_be_read_make_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     outages = Outages(logging.getLogger("test"))
     for _ in range(3):
-        missed(outages, 4, NO_LEADER)
-        missed(outages, 5, NO_LEADER)
-    outages.back(part(4))
+        partition_gone(outages, 4, NO_LEADER)
+        partition_gone(outages, 5, NO_LEADER)
+    partition_back(outages, 4)
     assert len(caplog.records) == 1
-    outages.back(part(5))
+    partition_back(outages, 5)
     gone, back = (record.getMessage() for record in caplog.records)
     assert "partition 4" in gone
     assert back.startswith("kafka is available again")
