@@ -1,1 +1,1 @@
-"""The bridge from Kafka to Celery, and the topics it reads and writes."""
+"""The bridge from Kafka to Celery, and the Kafka topics it reads and writes."""

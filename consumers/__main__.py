@@ -1,4 +1,4 @@
-"""Run the bridge: ``python -m consumers``. SIGTERM and SIGINT stop it after the chunk in hand."""
+"""Run the bridge: ``python -m consumers``. SIGTERM and SIGINT stop it after the current chunk."""
 
 import logging
 import signal
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Bridge events, and relay what waits to be told, until told to stop. Returns the exit code."""
+    """Run the bridge and the relay until SIGTERM or SIGINT. Returns the exit code."""
     try:
         engine = bootstrap()
     except SettingsError as error:
@@ -39,13 +39,13 @@ def main() -> int:
     failures: list[threading.ExceptHookArgs] = []
 
     def failed(failure: threading.ExceptHookArgs) -> None:
-        """One part alone is of no use: the process ends, and whoever supervises it starts it again."""
-        _log.critical("a part of the bridge failed", exc_info=failure.exc_value)
+        """Stop the process when a thread fails: one without the other is useless. The supervisor restarts the process."""
+        _log.critical("a thread of the bridge failed", exc_info=failure.exc_value)
         failures.append(failure)
         bridge.stop()
 
     threading.excepthook = failed
-    # A daemon: should the bridge end by an error, the process ends with it.
+    # A daemon thread: it must not keep the process alive if the bridge raises.
     relaying = Thread(target=relay.run, daemon=True)
     relaying.start()
     bridge.run()

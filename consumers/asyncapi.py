@@ -1,6 +1,6 @@
 """The AsyncAPI document of the three topics. ``python -m consumers.asyncapi`` prints it; `make asyncapi` keeps it in docs/.
 
-Schemas, topics and the examples of what the engine sends come from the code; descriptions say what JSON Schema cannot.
+Schemas, topics and examples are generated from the code; the descriptions here add what JSON Schema cannot express.
 """
 
 import sys
@@ -22,7 +22,7 @@ from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
 from app.mastery.result_messages import VERSION, Change, updates
 
-HOST = "localhost:9092"  # Kafka's own default: where an installation has its brokers is in its settings
+HOST = "localhost:9092"  # Kafka's default; the real address is in each installation's settings
 BINDING = {"bindingVersion": "0.5.0"}
 MILLISECONDS_A_DAY = 86_400_000
 
@@ -30,18 +30,18 @@ _IDENTIFIER = IDENTIFIER_PATTERN.removeprefix("^").removesuffix(r"\Z")
 STUDENT_KEY = {
     "type": "string",
     "pattern": f"^{_IDENTIFIER}/{_IDENTIFIER}$",
-    "description": "`tenant_id/student_id`: what is about one student is in one partition, and so in order",
+    "description": "`tenant_id/student_id`: all messages about one student are in one partition, so they stay in order",
     "examples": ["socsci/s-604916"],
 }
 RECORD_KEY = {
     "type": ["string", "null"],
-    "description": "The record's, cut at 200 bytes; of a valid event `tenant_id/student_id`; null if there was none",
+    "description": "The failed record's key, cut at 200 bytes (`tenant_id/student_id` for a valid event); null if it had none",
     "examples": STUDENT_KEY["examples"],
 }
 
 
 class Header(NamedTuple):
-    """A Kafka header: what it says, and an example of its text."""
+    """A Kafka header: its meaning and an example value."""
 
     description: str
     example: str
@@ -52,46 +52,45 @@ HEADERS: Mapping[str, Header] = {
     PARTITION: Header("Its partition", "3"),
     OFFSET: Header("Its offset", "10452"),
     ERROR_TYPE: Header("`error_type` of the value", "validation_error"),
-    REPLAYS: Header("How often it was sent again from the dead letters", "0"),
-    LETTER_ID: Header("Identifies the letter: the same for the same source record", "6c1f6b0c2f0f4d6f9d1b7a3e5c8d9e0f"),
+    REPLAYS: Header("How often the event was replayed from the dead letters", "0"),
+    LETTER_ID: Header("ID of the dead letter: the same for the same source record", "6c1f6b0c2f0f4d6f9d1b7a3e5c8d9e0f"),
     TRACE: Header("W3C trace context of the record, if it had one", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 }
-ALWAYS = tuple(name for name in HEADERS if name != TRACE)  # what every dead letter has
+REQUIRED = tuple(name for name in HEADERS if name != TRACE)
 EVENT_HEADERS = {
-    **{name: HEADERS[name] for name in (REPLAYS, TRACE)},  # which go on to the dead letter
-    COUNTED: Header("Of what came over HTTP: that it is counted for its tenant's quota", "http"),
+    **{name: HEADERS[name] for name in (REPLAYS, TRACE)},  # the bridge copies these to the dead letter
+    COUNTED: Header("Set on events from the HTTP API, which has already counted them towards the tenant's quota", "http"),
 }
 
-# Beside what events say of themselves: of a struct, of a field of one, or of a field of all.
+# Keys: a struct, a field of one struct ("Struct.field"), or a field of every struct.
 DESCRIPTIONS: Mapping[str, str] = {
     **EVENT_DESCRIPTIONS,
-    "DeadLetter.event_id": "What the event gives as its id, if that is text; at most 200 characters",
-    "original_event_type": "What the event gives as its type, if that is text; at most 200 characters",
-    "original_payload": "The value as it came: as JSON if it is JSON, else as text; null if the record had none",
-    "error_message": "For an invalid event every wrong field and what it must be; at most 1,000 characters",
-    "failed_at": "When it was given up, UTC, ISO 8601",
-    "retry_count": "How often it was tried again before",
+    "DeadLetter.event_id": "The event's id, if it is a string; at most 200 characters",
+    "original_event_type": "The event's type, if it is a string; at most 200 characters",
+    "original_payload": "The record's value: as JSON if it is JSON, else as text; null if the record had none",
+    "error_message": "For an invalid event, every wrong field and what it must be; at most 1,000 characters",
+    "failed_at": "When processing was given up, UTC, ISO 8601",
+    "retry_count": "Number of retries before that",
 }
-
 
 _AT = datetime(2026, 10, 28, 22, 54, 26, tzinfo=UTC)
 
 
 def results() -> tuple[Struct, ...]:
-    """An example of every message about a score: what a change into another level makes."""
+    """One example of every message about a score; a change to another level produces them all."""
     change = Change("s-604916", "BBB-2013J", revision=17, day=day_number(_AT), millionths=612_500, previous=574_524)
     return tuple(updates("socsci", change, _AT + timedelta(seconds=1)))
 
 
 def dead_letters() -> tuple[Struct, ...]:
-    """An example of a dead letter: a quiz without a question."""
+    """An example of a dead letter: a quiz without questions."""
     wrong = msgspec.to_builtins(EVENT_EXAMPLES[1]) | {"data": {"quiz_id": "q1", "total_questions": 0, "correct_answers": 0}}
     error = InvalidInput("data.total_questions", "Expected `int` >= 1")
     return (invalid_event(msgspec.json.encode(wrong), error, _AT + timedelta(seconds=1)),)
 
 
 class Topic(NamedTuple):
-    """A channel of the document: its Kafka topic, and an example of every message on it."""
+    """A channel of the document: its Kafka topic, and one example of every message on it."""
 
     title: str
     address: str
@@ -100,7 +99,7 @@ class Topic(NamedTuple):
 
 
 def asyncapi() -> dict[str, Any]:
-    """The document, with the topics as they are by default."""
+    """The document, for the default settings."""
     settings = Settings()
     topics = {
         "events": Topic("Learning events", settings.events_topic, settings.events_retention_days, EVENT_EXAMPLES),
@@ -109,13 +108,13 @@ def asyncapi() -> dict[str, Any]:
     }
     group = {"kafka": {"groupId": {"type": "string", "enum": [settings.kafka_group]}, **BINDING}}
     schemas = json_schemas([type(example) for topic in topics.values() for example in topic.examples], DESCRIPTIONS)
-    schemas["Level"]["enum"] = list(Level)  # in their order, which msgspec does not keep
+    schemas["Level"]["enum"] = list(Level)  # in ascending order; msgspec sorts alphabetically
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Mastery Engine",
             "version": VERSION,
-            "description": "Learning events in, changes of mastery out. docs/events.md says how to produce and read them.",
+            "description": "Learning events in, changes of mastery out. docs/events.md explains how to use the topics.",
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
@@ -123,8 +122,8 @@ def asyncapi() -> dict[str, Any]:
         "channels": {name: _channel(topic, settings) for name, topic in topics.items()},
         "operations": {
             "recordEvents": _operation("receive", "events", topics, "Records every event once") | {"bindings": group},
-            "tellResults": _operation("send", "results", topics, "Tells that a student's score changed"),
-            "sendDeadLetters": _operation("send", "deadLetters", topics, "Sets aside what can never be recorded"),
+            "tellResults": _operation("send", "results", topics, "Publishes changes of students' scores"),
+            "sendDeadLetters": _operation("send", "deadLetters", topics, "Publishes events that can never be recorded"),
         },
         "components": {
             "messages": {_name(each): _message(each, schemas) for topic in topics.values() for each in topic.examples},
@@ -170,7 +169,7 @@ def _message(example: Struct, schemas: Mapping[str, Any]) -> dict[str, Any]:
     payload = {"payload": msgspec.to_builtins(example)}
     if is_letter:
         values = {name: header.example for name, header in HEADERS.items()}
-        return message | {"headers": _headers(HEADERS, ALWAYS), "examples": [{"headers": values, **payload}]}
+        return message | {"headers": _headers(HEADERS, REQUIRED), "examples": [{"headers": values, **payload}]}
     if is_event:
         return message | {"headers": _headers(EVENT_HEADERS), "examples": [payload]}
     return message | {"examples": [payload]}
@@ -186,7 +185,7 @@ def _headers(headers: Mapping[str, Header], required: Iterable[str] = ()) -> dic
 
 
 def document() -> bytes:
-    """The document as JSON text, as docs/asyncapi.json has it."""
+    """The document as formatted JSON, the content of docs/asyncapi.json."""
     return msgspec.json.format(msgspec.json.encode(asyncapi()), indent=2) + b"\n"
 
 

@@ -1,7 +1,7 @@
-"""The events topic as the API writes to it: a request returns when Kafka has confirmed each of its events, or that one is not.
+"""The API's producer for the events topic: a request returns when each of its events is confirmed or failed.
 
-One producer for all threads of a process, made when the first of them needs it, so never before a fork. A thread of its own
-hears its reports: a caller waits for those on what it sent, and not, as with ``flush``, for those of everybody else.
+All threads of a process share one producer. It is created on first use, so never before a fork. A background thread polls it
+for delivery reports, so a caller waits only for its own messages; ``flush`` would wait for those of all threads.
 """
 
 import logging
@@ -18,51 +18,51 @@ from app.events.event_log import LogRecord
 from app.events.event_quota import COUNTED
 from consumers.kafka.clients import LastError, producer
 
-POLL_SECONDS = 0.1  # how long the reports' thread takes to notice that it is to end
-REPORT_SECONDS = 2.0  # above the delivery timeout, of which the client takes notice once a second
-PING_SECONDS = 1.0  # as long as the other dependencies have, of which /ready asks
-# So long a caller waits for others before it is told to come again. They take milliseconds each while all is well, and half a
-# second where the producer is new.
-TURN_SECONDS = 1.0
+POLL_SECONDS = 0.1  # how long the polling thread takes to notice that it must end
+REPORT_SECONDS = 2.0  # beyond the delivery timeout, which librdkafka checks once a second
+PING_SECONDS = 1.0  # the timeout that /ready also gives the other dependencies
+# How long a caller waits for a slot before it is rejected. A delivery takes milliseconds normally, and half a second with a new
+# producer.
+SLOT_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class KafkaEventLog:
-    """An EventLog in Kafka.
+    """An EventLog in Kafka, with a circuit breaker.
 
-    While Kafka is away callers are told at once, and one of them at a time finds out whether it still is; until that is known,
-    at most half of the threads wait for it. So its silence does not take the threads that need no Kafka.
+    While Kafka is known to be unavailable, callers fail at once, except one at a time, which probes Kafka. Before the outage is
+    detected, at most half of the HTTP threads wait for Kafka. The others stay free for requests that do not need it.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._making = Lock()
+        self._sender_lock = Lock()
         self._sender: _Sender | None = None
-        self._turns = BoundedSemaphore(max(1, settings.http_threads // 2))
+        self._slots = BoundedSemaphore(max(1, settings.http_threads // 2))
         self._is_away = False
-        self._trying = Lock()
+        self._probing = Lock()
 
     def append(self, records: Sequence[LogRecord]) -> None:
-        """Return when Kafka has all records. Raises DependencyUnavailable."""
-        with self._unless_away(), self._a_turn():
+        """Send records and return when Kafka has confirmed all of them. Raises DependencyUnavailable."""
+        with self._circuit_breaker(), self._slot():
             self._ready_sender().deliver(records, self._settings.ingest_wait_seconds + REPORT_SECONDS)
 
     def ping(self) -> None:
-        """Raise DependencyUnavailable, with the reason, unless Kafka knows the topic."""
+        """Raise DependencyUnavailable, with the reason, unless Kafka answers and has the topic."""
         self._ready_sender().ping()
 
     def close(self) -> None:
-        """Let the connection go, once what is on its way has arrived or was given up."""
-        with self._making:
+        """Close the producer after its outstanding messages were delivered or timed out."""
+        with self._sender_lock:
             if self._sender is not None:
                 self._sender.close(self._settings.ingest_wait_seconds)
             self._sender = None
 
     @contextmanager
-    def _unless_away(self) -> Iterator[None]:
-        is_trial = self._is_away
-        if is_trial and not self._trying.acquire(blocking=False):
+    def _circuit_breaker(self) -> Iterator[None]:
+        is_probe = self._is_away
+        if is_probe and not self._probing.acquire(blocking=False):
             raise DependencyUnavailable("kafka")
         try:
             yield
@@ -72,20 +72,20 @@ class KafkaEventLog:
         else:
             self._is_away = False
         finally:
-            if is_trial:
-                self._trying.release()
+            if is_probe:
+                self._probing.release()
 
     @contextmanager
-    def _a_turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=TURN_SECONDS):
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=SLOT_SECONDS):
             raise DependencyUnavailable("kafka", "does not keep up with those who wait for it")
         try:
             yield
         finally:
-            self._turns.release()
+            self._slots.release()
 
     def _ready_sender(self) -> "_Sender":
-        with self._making:
+        with self._sender_lock:
             if self._sender is not None and self._sender.is_broken:
                 self._sender.close(0)
                 self._sender = None
@@ -95,22 +95,24 @@ class KafkaEventLog:
 
 
 class _Sender:
-    """A producer, and the thread that hears its reports."""
+    """A producer, and the thread that polls it for delivery reports."""
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.events_topic
-        self._said = LastError()
-        self._producer: Producer = producer(settings, delivery_seconds=settings.ingest_wait_seconds, on_error=self._said.record)
-        self.is_broken = False  # by an error after which a producer never sends again
+        self._last_error = LastError()
+        self._producer: Producer = producer(
+            settings, delivery_seconds=settings.ingest_wait_seconds, on_error=self._last_error.record
+        )
+        self.is_broken = False  # after a fatal error, a producer never sends again
         self._ended = Event()
-        # A daemon: should the process end without closing, nobody waits for reports any more.
-        self._hearing = Thread(target=self._hear, name="kafka-reports", daemon=True)
-        self._hearing.start()
+        # A daemon thread: it must not keep alive a process that ends without calling close.
+        self._polling = Thread(target=self._poll, name="kafka-reports", daemon=True)
+        self._polling.start()
 
     def deliver(self, records: Sequence[LogRecord], seconds: float) -> None:
-        """Return when all records have arrived. Raises DependencyUnavailable when in so many seconds one has not."""
+        """Return when all records are confirmed. Raises DependencyUnavailable when one is not within ``seconds``."""
         delivery = _Delivery(len(records))
-        with self._said.raised_from(self._producer):
+        with self._last_error.raised_from(self._producer):
             try:
                 for record in records:
                     self._send(record, delivery)
@@ -130,28 +132,28 @@ class _Sender:
             self._producer.produce(
                 self._topic, record.value, record.key, on_delivery=delivery.report, timestamp=milliseconds, headers=headers
             )
-        except BufferError as error:  # not to be expected: those who wait are few, and so is what they sent
+        except BufferError as error:  # unlikely: the slots bound how much is in flight
             raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from error
 
     def ping(self) -> None:
-        with self._said.raised_from(self._producer):
+        with self._last_error.raised_from(self._producer):
             found = self._producer.list_topics(self._topic, timeout=PING_SECONDS).topics[self._topic]
             if found.error is not None:
                 raise KafkaException(found.error)
 
     def close(self, seconds: float) -> None:
         self._ended.set()
-        self._hearing.join()
+        self._polling.join()
         if left := self._producer.flush(seconds):
-            _log.warning("%d events were not confirmed; whoever sent them was told so", left)
+            _log.warning("%d events were not confirmed; their requests were answered with an error", left)
 
-    def _hear(self) -> None:
+    def _poll(self) -> None:
         while not self._ended.is_set():
             self._producer.poll(POLL_SECONDS)
 
 
 class _Delivery:
-    """The reports on what one caller sent. They may be heard by any thread."""
+    """The delivery reports of one caller's messages. Thread-safe: any thread may receive them."""
 
     def __init__(self, records: int) -> None:
         self._lock = Lock()
@@ -160,7 +162,7 @@ class _Delivery:
         self._is_done = Event()
 
     def report(self, error: KafkaError | None, _message: Message) -> None:
-        """What became of a record."""
+        """Take the delivery report of one record."""
         with self._lock:
             self._failure = error or self._failure
             self._missing -= 1
@@ -168,7 +170,7 @@ class _Delivery:
                 self._is_done.set()
 
     def wait(self, seconds: float) -> None:
-        """Return when all have arrived. Raises KafkaException when one did not, or in so many seconds is not known to have."""
+        """Return when all are confirmed. Raises KafkaException when one failed or is not confirmed within ``seconds``."""
         if not self._is_done.wait(seconds):
             raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
         if self._failure is not None:

@@ -1,4 +1,4 @@
-"""What the bridge tells Prometheus: every metric by name. Labels have few values: stages, reasons, partitions; never ids."""
+"""The bridge's Prometheus metrics. Labels have low cardinality: stages, reasons, partitions; never ids."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ DELIVERED = Counter("mastery_bridge_delivered", "Messages delivered to Kafka", [
 
 @contextmanager
 def timed(stage: str) -> Iterator[None]:
-    """Add the time spent here to a stage."""
+    """Observe the time spent in the context as one run of a stage."""
     began = monotonic()
     try:
         yield
@@ -40,9 +40,9 @@ def timed(stage: str) -> Iterator[None]:
 
 
 class EngineCollector(Collector):
-    """What is known of all bridges and workers together, exactly, looked up when Prometheus asks.
+    """Exact totals over all bridges and workers, read from Redis and Kafka at each scrape.
 
-    Every bridge tells the same: add nothing up over them.
+    Every bridge reports the same values: do not sum them over bridges.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -50,7 +50,7 @@ class EngineCollector(Collector):
         self._lag = Lag(engine)
 
     def collect(self) -> Iterable[Metric]:
-        """The counters, and the lag; neither while Redis is away, and no lag while Kafka is."""
+        """The counters and the lag; none of them while Redis is unavailable, no lag while Kafka is."""
         yield from self._counters()
         yield from self._memory()
         try:
@@ -72,7 +72,7 @@ class EngineCollector(Collector):
         is_nearly_full = memory.share >= self._engine.settings.redis_warning_share
         yield GaugeMetricFamily("mastery_redis_used_bytes", "Memory that Redis uses", value=memory.used)
         yield GaugeMetricFamily("mastery_redis_limit_bytes", "Memory that Redis may use", value=memory.limit)
-        yield GaugeMetricFamily("mastery_redis_nearly_full", "1 where that is soon used up", value=is_nearly_full)
+        yield GaugeMetricFamily("mastery_redis_nearly_full", "1 while Redis is close to that limit", value=is_nearly_full)
 
     def _counters(self) -> Iterator[Metric]:
         try:
@@ -92,7 +92,7 @@ class EngineCollector(Collector):
             letters.add_metric([error_type.value], count)
         yield letters
         messages = CounterMetricFamily(
-            "mastery_malformed_messages", "What came out of a queue and is no message", labels=["queue"]
+            "mastery_malformed_messages", "Malformed messages that were taken from a queue", labels=["queue"]
         )
         for queue, count in malformed.items():
             messages.add_metric([queue], count)
@@ -105,6 +105,6 @@ class EngineCollector(Collector):
 
 
 def serve_metrics(engine: Engine, port: int) -> None:
-    """Serve ``/metrics`` on a port, in a thread of its own, until the process ends."""
+    """Serve ``/metrics`` on a port, in a background thread, until the process ends."""
     REGISTRY.register(EngineCollector(engine))
     start_http_server(port, addr=engine.settings.http_host)

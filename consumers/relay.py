@@ -1,7 +1,8 @@
-"""The relay: what waits in Redis to be told goes to Kafka, dead letters to ``mastery.dlq`` and changes to ``mastery.results``.
+"""The relay: sends what waits in Redis to Kafka, dead letters to ``mastery.dlq`` and score changes to ``mastery.results``.
 
-One bridge of all relays at a time; the others stand by. What was sent is struck off when it has arrived. So changes are told at
-least once, in order within a student; and dead letters once, since the relay looks up which of them arrived before.
+A lease in Redis allows one relay at a time; those of the other bridges stand by. Entries are removed from Redis after their
+delivery. So changes are delivered at least once, in order per student. Dead letters are delivered exactly once, because the
+relay first looks up which of them the topic already has.
 """
 
 import logging
@@ -19,20 +20,20 @@ from consumers.dead_letters.producer import DeadLetterQueue
 from consumers.kafka.clients import Content, deliver
 from consumers.metrics import DELIVERED
 
-# Kafka has this long to take a message, then it is sent again in another round. The lease is longer: what its previous holder
-# sent has arrived, or never will, when another takes over.
+# Delivery timeout; a message that times out is sent again in the next round. The lease is longer, so that every message of the
+# previous holder has been delivered or has timed out when another relay takes over.
 DELIVERY_SECONDS = 5.0
 LEASE_SECONDS = 8.0
-PAUSE_SECONDS = 0.1  # between looks when nothing waits; while a dependency is away each is twice as long as the one before
+PAUSE_SECONDS = 0.1  # between polls when nothing waits; doubled at each failure while a dependency is unavailable
 LONGEST_PAUSE_SECONDS = 2.0
-LETTERS = 500  # in one round
-ENTRIES = 400  # of one tenant in one round: up to 20,000 changes, some 5 MB
+LETTERS = 500  # per round
+ENTRIES = 400  # per tenant and round: up to 20,000 changes, about 5 MB
 
 _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Relays until it is stopped. Not thread-safe, but for ``stop``."""
+    """Relays until it is stopped. Not thread-safe, except ``stop``."""
 
     def __init__(self, engine: Engine, producer: Producer) -> None:
         settings = engine.settings
@@ -53,30 +54,30 @@ class Relay:
         try:
             self._lease.release()
         except DependencyUnavailable as error:
-            _log.info("%s; the relay's lease runs out by itself", error)
+            _log.info("%s; the relay's lease will expire", error)
         self._dead_letters.close()
 
     def stop(self) -> None:
-        """Finish the round in hand, then stop."""
+        """Finish the current round, then stop."""
         self._stopped.set()
 
     def step(self) -> bool:
-        """Relay some of what waits. Returns whether there was any that went."""
+        """Relay one batch of dead letters and of changes. Returns whether anything was sent."""
         self._failed = False
-        went = any([self._try(self._send_letters), self._try(self._tell_changes)])  # one's trouble is not the other's
+        sent = any([self._try(self._send_letters), self._try(self._send_changes)])  # a list: one must not block the other
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS) if self._failed else PAUSE_SECONDS
-        return went
+        return sent
 
-    def _try(self, half: Callable[[], int]) -> bool:
-        who = f"relay: {half.__name__}"
+    def _try(self, send: Callable[[], int]) -> bool:
+        who = f"relay: {send.__name__}"
         try:
-            went = self._lease.hold(DELIVERY_SECONDS) and half() > 0
+            has_sent = self._lease.hold(DELIVERY_SECONDS) and send() > 0
         except DependencyUnavailable as error:
             self._engine.outages.gone(error, who)
             self._failed = True
             return False
         self._engine.outages.back(who)
-        return went
+        return has_sent
 
     def _send_letters(self) -> int:
         ledger = self._engine.ledger
@@ -86,24 +87,24 @@ class Relay:
         log = self._dead_letters.log()
         arrived = self._dead_letters.arrived(ledger.letters_end(log), lambda: self._lease.prolong(DELIVERY_SECONDS))
         if arrived is None:
-            return 0  # another has taken over while this one looked
+            return 0  # the lease was lost meanwhile
         ends = self._dead_letters.send([each for each in waiting if dict(each.letter.headers)[LETTER_ID] not in arrived])
         ledger.letters_delivered(waiting[-1].entry_id, log, ends)
         DELIVERED.labels("dlq").inc(len(waiting))
         return len(waiting)
 
-    def _tell_changes(self) -> int:
+    def _send_changes(self) -> int:
         outbox = self._engine.outbox
-        noted = outbox.read(list(outbox.entries(self._engine.mastery.tenants.all())), ENTRIES)
+        waiting = outbox.read(list(outbox.entries(self._engine.mastery.tenants.all())), ENTRIES)
         messages: list[Content] = [
             (f"{tenant}/{change.student_id}".encode(), encode_update(update), [])
-            for tenant, entries in noted.items()
+            for tenant, entries in waiting.items()
             for entry in entries
             for change in entry.changes
             for update in updates(tenant, change, entry.at)
         ]
         deliver(self._producer, self._topic, messages)
-        for tenant, entries in noted.items():
+        for tenant, entries in waiting.items():
             outbox.acknowledge(tenant, entries[-1].entry_id)
         DELIVERED.labels("results").inc(len(messages))
         return len(messages)

@@ -1,1 +1,1 @@
-"""The bridge: records of the events topic become chunks and dead letters."""
+"""The bridge: turns records of the events topic into chunks and dead letters."""

@@ -1,4 +1,4 @@
-"""Commit to Kafka what was taken: for operators to see, and for the bridge to know that the topic was read before."""
+"""Commits offsets to Kafka. Operators see them, and the bridge knows from them that the topic was read before."""
 
 import logging
 import time
@@ -11,15 +11,15 @@ from app.events.positions import Offset, Partition, TopicId
 from consumers.bridge.partitions import Partitions
 from consumers.metrics import timed
 
-COMMIT_SECONDS = 0.2  # between commits: what is committed decides nothing, as long as Redis has its state
-DELIVERY_SECONDS = 2.0  # for the relay to deliver what waits, before partitions are given up
+COMMIT_SECONDS = 0.2  # between commits; the offsets are not used while Redis has its state
+DELIVERY_SECONDS = 2.0  # for the relay to deliver dead letters before partitions are revoked
 POLL_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
 
 
 class Commits:
-    """Of one consumer. Not thread-safe."""
+    """The commits of one consumer. Not thread-safe."""
 
     def __init__(self, consumer: Consumer, topic: str, partitions: Partitions, ledger: Ledger) -> None:
         self._consumer = consumer
@@ -27,32 +27,29 @@ class Commits:
         self._partitions = partitions
         self._ledger = ledger
         self._committed: dict[Partition, Offset] = {}
-        # Positions that are to be committed, once the dead letter with this id is delivered.
+        # Positions to commit once the dead letter with this entry id is delivered.
         self._due: tuple[TopicId, dict[Partition, Offset], str | None] | None = None
         self._next = 0.0
 
     def forget(self, partitions: set[Partition]) -> None:
-        """These are another's now."""
+        """Forget partitions that were revoked or lost."""
         for partition in partitions:
             self._committed.pop(partition, None)
 
     def commit(self) -> None:
-        """Commit what was taken, once the dead letters of it are delivered.
-
-        What the broker does not take now, during a rebalance, is tried again, and so is everything when Redis is away.
-        """
+        """Commit the taken positions once their dead letters are delivered. Errors are retried at the next call."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + COMMIT_SECONDS
         try:
             self._commit_delivered()
         except (KafkaException, DependencyUnavailable) as error:
-            _log.debug("offsets not committed yet: %s", error)  # every time: what is away, others say
+            _log.debug("offsets not committed yet: %s", error)  # a rebalance, or an outage that is logged elsewhere
 
     def commit_now(self) -> None:
-        """Commit everything that was taken, if its dead letters are delivered within a moment; else it is looked at again."""
+        """Commit all taken positions, waiting up to ``DELIVERY_SECONDS`` for their dead letters."""
         deadline = time.monotonic() + DELIVERY_SECONDS
-        for _ in range(2):  # what is due already, then the rest
+        for _ in range(2):  # the positions already due, then the rest
             self._next = 0.0
             self.commit()
             while self._due is not None and time.monotonic() < deadline:
@@ -73,7 +70,7 @@ class Commits:
         offsets = [
             TopicPartition(self._topic, partition, offset)
             for partition, offset in due.items()
-            if topic_id == self._partitions.topic_id  # which may have been made anew meanwhile
+            if topic_id == self._partitions.topic_id  # the topic may have been recreated meanwhile
             and partition in positions
             and partition not in unknown
             and self._committed.get(partition) != offset

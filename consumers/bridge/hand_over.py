@@ -1,7 +1,7 @@
-"""Hand records over to the ledger: events beyond their tenant's quota as dead letters, the other valid ones as a chunk.
+"""Hands records over to the ledger: events over their tenant's quota as dead letters, the other valid ones as a chunk.
 
-What an operator replays from the dead letters is in no quota, so it does not come back there for this reason; nor is what the
-API was given, which counted it and said that it is taken.
+Replayed dead letters are exempt from quotas, or a replay would reject them again. So are events from the API, which has already
+counted and accepted them.
 """
 
 import logging
@@ -22,8 +22,8 @@ from consumers.bridge.validation import Validated
 from consumers.kafka.clients import headers_of
 
 MINUTE_MILLISECONDS = 1000 * MINUTE_SECONDS
-AHEAD = timedelta(hours=1)  # Kafka's own bound on how far the clocks of producers may be off
-Minute: TypeAlias = tuple[str, int]  # tenant, and number since 1970
+AHEAD = timedelta(hours=1)  # the default of message.timestamp.after.max.ms since Kafka 4.0
+Minute: TypeAlias = tuple[str, int]  # tenant, and minutes since the Unix epoch
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Enqueue(Protocol):
 
 
 class Taken(NamedTuple):
-    """The chunks that were made, how many events they have in each lane, and how many records became letters."""
+    """The accepted chunks, their numbers of events in the ordinary and bulk lanes, and the number of dead letters."""
 
     accepted: Accepted
     events: int
@@ -44,7 +44,7 @@ class Taken(NamedTuple):
 
 
 class _Share:
-    """Of one tenant and minute: which of the chunk's records are new, and how many were counted at the door."""
+    """Of one tenant and minute: indices of the records still to be counted, and how many the API has counted."""
 
     def __init__(self) -> None:
         self.new: list[int] = []
@@ -52,13 +52,13 @@ class _Share:
 
 
 class HandOver:
-    """Of one bridge. Raises what ``Ledger.accept`` raises, but for OverQuota."""
+    """Of one bridge. Raises the exceptions of ``Ledger.accept``, except OverQuota."""
 
     def __init__(self, engine: Engine) -> None:
         self._ledger = engine.ledger
         self._quotas = engine.event_quota.quotas
         self._kept = timedelta(days=engine.settings.events_retention_days)
-        self._told: dict[str, int] = {}  # the last minute of each tenant that was told of in the log
+        self._logged: dict[str, int] = {}  # by tenant, the last minute over quota that was logged
 
     def take(
         self,
@@ -68,37 +68,37 @@ class HandOver:
         advances: Mapping[Partition, OffsetAdvance],
         bulk_tenants: Container[str] = (),
     ) -> Taken:
-        """Hand over what was found, the events of some tenants in the bulk lane.
-
-        How much is beyond quotas is for the ledger to say, in the step in which it counts.
-        """
+        """Hand validated records over, the events of ``bulk_tenants`` in the bulk lane. Returns what the ledger accepted."""
         shares = self._shares(found) if self._quotas.limit_any else {}
-        beyond: dict[int, str] = {}  # records, and the letter's reason
+        over_quota: dict[int, str] = {}  # index of the record: reason in the dead letter
         while True:
             uses = [Use(*whose, self._quotas.of(whose[0]), len(each.new), each.counted) for whose, each in shares.items()]
             lanes: tuple[list[SourceRecord], list[SourceRecord]] = ([], [])
             for index, (record, tenant) in enumerate(zip(found.chunk.records, found.tenants, strict=True)):
-                if index not in beyond:
+                if index not in over_quota:
                     lanes[tenant in bulk_tenants].append(record)
             chunk, bulk = (found.chunk._replace(records=records) for records in lanes)
-            letters = found.letters + [_letter(found, index, reason) for index, reason in sorted(beyond.items())]
+            letters = found.letters + [_letter(found, index, reason) for index, reason in sorted(over_quota.items())]
             try:
                 accepted = self._ledger.accept(
                     chunk, letters, bulk=bulk, source=source, topic_id=topic_id, advances=advances, uses=uses
                 )
-            except OverQuota as error:  # again, if meanwhile others took what was left: each time fewer are new
+            except OverQuota as error:  # checked atomically with counting; `new` shrinks with every try, so this ends
                 for use, share, excess in zip(uses, shares.values(), error.too_many, strict=True):
-                    beyond |= dict.fromkeys(share.new[len(share.new) - excess :], self._reason(use))
+                    over_quota |= dict.fromkeys(share.new[len(share.new) - excess :], self._reason(use))
                     del share.new[len(share.new) - excess :]
             else:
-                self._tell(found, beyond, shares)
+                self._log_over_quota(found, over_quota, shares)
                 return Taken(accepted, len(chunk.records), len(bulk.records), len(letters))
 
     def _shares(self, found: Validated) -> dict[Minute, _Share]:
-        """What the records use of the quotas there are.
+        """What the records use of their tenants' quotas.
 
-        Times at which no record can have been produced that Kafka still has count as the next at which one can: a producer
-        may claim any, and each takes memory.
+        Producers choose the timestamps, and each minute takes memory in Redis. So minutes are clamped to those in which a
+        record that Kafka still retains can have been produced.
+
+        Returns:
+            The share of each tenant with a quota and each minute.
         """
         now = found.chunk.accepted_at
         first, last = _minute(now - self._kept), _minute(now + AHEAD)
@@ -120,13 +120,13 @@ class HandOver:
             f"the tenant may send {use.quota:,} events a minute, and had sent them in that of {minute}; replay this when it may"
         )
 
-    def _tell(self, found: Validated, beyond: Collection[int], shares: Mapping[Minute, _Share]) -> None:
-        """Say once for each minute of a tenant that it has too many."""
-        tenants = {found.tenants[index] for index in beyond}
+    def _log_over_quota(self, found: Validated, over_quota: Collection[int], shares: Mapping[Minute, _Share]) -> None:
+        """Log once per tenant and minute that the quota is exceeded."""
+        tenants = {found.tenants[index] for index in over_quota}
         for tenant, minute in shares:
-            if tenant in tenants and self._told.get(tenant) != minute:
-                self._told[tenant] = minute
-                _log.warning("to the dead letters: events beyond the quota of %s in the minute of %s", tenant, _moment(minute))
+            if tenant in tenants and self._logged.get(tenant) != minute:
+                self._logged[tenant] = minute
+                _log.warning("to the dead letters: events over the quota of %s in the minute of %s", tenant, _moment(minute))
 
 
 def _minute(moment: datetime) -> int:

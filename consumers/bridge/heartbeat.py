@@ -1,4 +1,4 @@
-"""How the bridge shows that it lives and what it does: its heartbeat, in Redis and as a file."""
+"""The bridge's heartbeat, in Redis and as a file: that it is alive, and its state."""
 
 import logging
 import socket
@@ -13,15 +13,15 @@ from app.health.memory import MemoryWatch
 from app.storage.private_files import touch
 
 HEARTBEAT_SECONDS = 1.0
-# Entries (of up to 50 changes each) and dead letters that wait for Kafka: some 15 MB of Redis. Making more can wait.
+# Outbox entries (up to 50 changes each) and dead letters that wait for Kafka, about 15 MB in Redis. Above it, reading pauses.
 WAITING_MARK = 5_000
-MEMORY_SECONDS = 10.0  # between looks at how full Redis is: at full speed that is some 100 MB
+MEMORY_SECONDS = 10.0  # between checks of Redis' memory; about 100 MB of growth at full speed
 
 _log = logging.getLogger(__name__)
 
 
 class HeartbeatReporter:
-    """Of one bridge."""
+    """Reports the heartbeat of one bridge."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -32,10 +32,10 @@ class HeartbeatReporter:
         self._next = self._next_memory = 0.0
         self._memory = MemoryWatch(engine.redis, settings.redis_warning_share)
         self.state = BridgeState.JOINING
-        self.is_full = False  # so much waits to be delivered to Kafka that no more should be made
+        self.is_full = False  # too much waits for delivery to Kafka: reading should pause
 
     def count(self, records: int, rejected: int) -> None:
-        """So many records were taken, so many of them rejected."""
+        """Add to the numbers of records taken and rejected."""
         self._records += records
         self._rejected += rejected
 
@@ -44,7 +44,7 @@ class HeartbeatReporter:
         return time.monotonic() >= self._next
 
     def report(self, state: BridgeState | None = None) -> None:
-        """Say what the bridge does: its own state, or one of the moment."""
+        """Write the heartbeat, with the given temporary state or else ``self.state``."""
         self._next = time.monotonic() + HEARTBEAT_SECONDS
         self._touch()
         try:
@@ -61,11 +61,11 @@ class HeartbeatReporter:
             self.is_full = waiting > WAITING_MARK
 
     def stop(self) -> None:
-        """Say that the bridge has ended in order."""
+        """Remove the heartbeat, as the bridge ends regularly."""
         try:
             self._engine.bridges.leave(self._name)
         except DependencyUnavailable as error:
-            _log.info("%s; the heartbeat runs out by itself", error)
+            _log.info("%s; the heartbeat will expire", error)
         self._file.unlink(missing_ok=True)
 
     def _touch(self) -> None:

@@ -1,15 +1,15 @@
-"""The bridge: records from Kafka become chunks, each recorded by a Celery task; what can be no event becomes a dead letter.
+"""The bridge: turns Kafka records into chunks, each recorded by a Celery task, and invalid records into dead letters.
 
-One step of it, in the order that makes a crash at any point harmless:
+One step, in an order that makes a crash at any point harmless:
 
-1. read some records, and decode and validate every one of them;
-2. hand them over to the ledger, all at once: the valid ones as a chunk, the others as dead letters, with the new positions;
-3. send the task of the chunk; a lost one is sent again by a sweep;
-4. commit the offsets, once the dead letters are delivered.
+1. read some records, decode and validate them;
+2. hand them over to the ledger, atomically: the valid ones as a chunk, the others as dead letters, with the new positions;
+3. send the chunk's task (a sweep sends lost ones again);
+4. commit the offsets once the dead letters are delivered.
 
-The positions in the ledger say what was taken, not the committed offsets. So each record is taken once, whichever bridge reads
-it; and when Redis loses what it was told last, the bridge reads that again. While Redis or Kafka is away the step in hand is
-repeated until it succeeds; partitions are paused meanwhile, and the membership in the group is kept. See docs/decisions/0008.
+The positions in the ledger, not the committed offsets, determine what was taken. So each record is taken once, whichever bridge
+reads it, and the bridge reads again what Redis loses in a crash. While Redis or Kafka is unavailable, the current step is
+retried; partitions are paused and the bridge stays in its consumer group. See docs/decisions/0008.
 """
 
 import logging
@@ -40,15 +40,15 @@ from consumers.bridge.validation import Validated, validate_records
 from consumers.kafka.clients import place, size
 from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
 
-RETRY_SECONDS = 1.0  # between attempts while a dependency is away; each attempt has its own timeouts
-BACKLOG_SECONDS = 0.05  # between looks at the backlog while it is worked off
-BRIDGE = "bridge"  # who misses what: see app/outage.py
+RETRY_SECONDS = 1.0  # between attempts while a dependency is unavailable; each attempt has its own timeouts
+BACKLOG_SECONDS = 0.05  # between checks of the backlog while reading is paused
+BRIDGE = "bridge"  # the part that reports an outage: see app/outage.py
 
 _log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """Reads the events topic until it is stopped. Not thread-safe, but for ``stop``: one bridge, one thread."""
+    """Reads the events topic until it is stopped. Not thread-safe, except ``stop``."""
 
     def __init__(
         self,
@@ -84,20 +84,20 @@ class Bridge:
             self._heartbeat.stop()
 
     def stop(self) -> None:
-        """Finish the step in hand, then stop. May be called from a signal handler."""
+        """Finish the current step, then stop. May be called from a signal handler."""
         self._stopped.set()
 
     def step(self) -> int:
-        """Read, validate and hand over one read. Returns the number of records read."""
+        """Read one batch, validate it and hand it over. Returns the number of records read."""
         self._report()
-        if self._partitions.unknown and not self._insist(self._partitions.find):
+        if self._partitions.unknown and not self._retry(self._partitions.find):
             return 0
         if self._partitions.is_obsolete:
             self._reconnect()
             return 0
         with timed("read"):
             messages, ends = self._read()
-        if not self._insist(self._partitions.verify):  # afterwards: what it finds holds for all that was read
+        if not self._retry(self._partitions.verify):  # after reading, so that it covers all records read
             return 0
         *groups, last = list(split(messages, size)) or [[]]
         if all(self._take(some, {}) for some in groups):
@@ -114,9 +114,9 @@ class Bridge:
         self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def _reconnect(self) -> None:
-        """Read the topic that was made anew with a new consumer.
+        """Read a recreated topic with a new consumer.
 
-        librdkafka's keeps the leader epochs of the previous one, which are above those of the new one, and would read nothing.
+        The old consumer would read nothing: librdkafka caches the old topic's leader epochs, which are above the new topic's.
         """
         self._consumer.close()
         self._heartbeat.state = BridgeState.JOINING
@@ -124,7 +124,7 @@ class Bridge:
         self._subscribe()
 
     def _read(self) -> tuple[list[Message], dict[Partition, Offset]]:
-        """Some records, and where the partitions end that were read to their end."""
+        """Read some records, and the end offsets of the partitions that were read to their end."""
         messages: list[Message] = []
         ends: dict[Partition, Offset] = {}
         for message in self._consumer.consume(self._settings.chunk_events, self._settings.chunk_wait_seconds):
@@ -134,14 +134,14 @@ class Bridge:
             elif error.code() == KafkaError._PARTITION_EOF:
                 _, partition, offset = place(message)
                 ends[partition] = offset
-            else:  # what librdkafka reports here it also retries; nothing is lost
+            else:  # librdkafka retries by itself
                 _log.warning("kafka: %s", error.str())
                 self._partitions.look_again()
         RECORDS.inc(len(messages))
         return messages, ends
 
     def _take(self, read: Sequence[Message], ends: Mapping[Partition, Offset]) -> bool:
-        """Hand records over to the ledger and send the task. False if they are to be read again, or the bridge was stopped."""
+        """Hand records over and send their tasks. False if they must be read again, or the bridge was stopped."""
         messages = [each for each in read if self._partitions.is_next(each)]
         source, advances = self._partitions.source, self._partitions.advances(messages, ends)
         if not advances:
@@ -150,7 +150,7 @@ class Bridge:
             found = validate_records(messages, self._topic, self._engine.clock())
         if self._guard.trips(*found.counts(self._partitions.admitted)):
             self._halt(found)
-            self._partitions.rewind()  # meanwhile partitions may have come and gone: the records are read again
+            self._partitions.rewind()  # partitions may have been rebalanced meanwhile: read the records again
             return False
         bulk_tenants = self._fair_share.exceeded_by(Counter(found.tenants), time.monotonic())
         taken: Taken | None = None
@@ -161,10 +161,10 @@ class Bridge:
                 taken = self._hand_over.take(found, source, self._partitions.topic_id, advances, bulk_tenants)
 
         try:
-            if not self._insist(accept) or taken is None:
+            if not self._retry(accept) or taken is None:
                 return False
         except PositionConflict as error:
-            _log.warning("%s; reading on from where the ledger says", error)
+            _log.warning("%s; reading on from the ledger's position", error)
             self._partitions.rewind()
             return False
         self._partitions.advanced(advances)
@@ -176,7 +176,7 @@ class Bridge:
         return self._hold() if self._backpressure.must_hold(taken.accepted.depths) else True
 
     def _send(self, taken: Taken) -> bool:
-        """Send the tasks of the chunks. False if the bridge was stopped before; what was not sent is sent by a sweep."""
+        """Send the chunks' tasks. False if the bridge was stopped before; a sweep then sends the rest."""
         accepted = taken.accepted
         lanes = ((accepted.chunk_id, taken.events, False), (accepted.bulk_id, taken.bulk_events, True))
         for chunk_id, events, in_bulk in lanes:
@@ -184,7 +184,7 @@ class Bridge:
                 continue
             CHUNK_RECORDS.observe(events)
             with timed("enqueue"):
-                if not self._insist(partial(self._enqueue, [chunk_id], in_bulk=in_bulk)):
+                if not self._retry(partial(self._enqueue, [chunk_id], in_bulk=in_bulk)):
                     return False
         return True
 
@@ -193,7 +193,7 @@ class Bridge:
         self._partitions.add(partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Partitions go to another bridge: commit what was taken of them while they are still ours."""
+        """Commit the taken positions while the partitions are still assigned, then give them up."""
         self._commits.commit_now()
         self._lost(consumer, partitions)
 
@@ -201,8 +201,8 @@ class Bridge:
         self._partitions.remove(partitions)
         self._commits.forget({each.partition for each in partitions})
 
-    def _insist(self, action: Callable[[], None]) -> bool:
-        """Repeat an action until its dependency answers. False if the bridge was stopped before it did."""
+    def _retry(self, action: Callable[[], None]) -> bool:
+        """Repeat an action until its dependency is available. False if the bridge was stopped before."""
         if self._attempt(action):
             return True
         with self._paused("dependency"):
@@ -222,7 +222,7 @@ class Bridge:
         return True
 
     def _hold(self) -> bool:
-        """Read nothing until the workers and the relay have caught up. False if the bridge was stopped before."""
+        """Pause reading until the workers and the relay have caught up. False if the bridge was stopped before."""
         with self._paused("backlog"):
             while not self._stopped.is_set():
                 self._wait(BACKLOG_SECONDS, BridgeState.RUNNING)
@@ -237,10 +237,10 @@ class Bridge:
         return False
 
     def _halt(self, found: Validated) -> None:
-        """Take nothing more until an operator lets these records pass, or they are gone, or the bridge is stopped."""
+        """Pause until an operator admits these records, their topic is recreated, or the bridge is stopped."""
         read, invalid = found.counts(self._partitions.admitted)
         _log.error(
-            "halted: too many of the latest records are invalid, as are %d of the last %d, none of which was taken. "
+            "halted: too many of the latest records are invalid, among them %d of the last %d; none of these was taken. "
             "To dead-letter them: mastery bridge resume",
             invalid,
             read,
@@ -257,7 +257,7 @@ class Bridge:
             HALTED.set(0)
 
     def _may_go_on(self, found: Validated) -> bool:
-        """Whether an operator has admitted the invalid records to the dead letters, or their topic was made anew."""
+        """Whether an operator has admitted the invalid records to the dead letters, or their topic was recreated."""
         try:
             self._partitions.look_again()
             self._partitions.verify()
@@ -273,7 +273,7 @@ class Bridge:
 
     @contextmanager
     def _paused(self, reason: str) -> Iterator[None]:
-        """Read nothing, and keep the membership in the group, while the context lasts."""
+        """Pause reading within the context, without leaving the consumer group."""
         PAUSES.labels(reason).inc()
         self._consumer.pause(self._consumer.assignment())
         try:
@@ -283,13 +283,13 @@ class Bridge:
             self._partitions.look_again()
 
     def _wait(self, seconds: float, state: BridgeState) -> None:
-        """Keep the membership in the group for a while, without taking anything."""
+        """Wait while polling, to stay in the consumer group; takes no records."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not self._stopped.is_set():
             self._report(state)
             message = self._consumer.poll(min(left, RETRY_SECONDS))
             if message is not None and message.error() is None:
-                # Of a partition assigned meanwhile, which is not paused yet: it is read on from its position later.
+                # The partition was assigned meanwhile and is not paused yet. It is read later, from its stored position.
                 topic, partition, _ = place(message)
                 self._consumer.pause([TopicPartition(topic, partition)])
                 self._partitions.add([TopicPartition(topic, partition)])

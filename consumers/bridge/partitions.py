@@ -1,4 +1,4 @@
-"""The partitions that are ours, and where the ledger says that each is."""
+"""The partitions assigned to this bridge, and their positions in the ledger."""
 
 import logging
 import time
@@ -15,16 +15,16 @@ from consumers.bridge.take_up import TakeUp
 from consumers.kafka.clients import place
 from consumers.kafka.topic_ids import TopicIds
 
-# Between looks whether topic and ledger still are what and where we left them: so soon a topic that was made anew, and what
-# Redis lost, are read again.
+# Between checks of the topic's id and the ledger's positions; bounds how soon the bridge reads a recreated topic, or again what
+# Redis lost.
 VERIFY_SECONDS = 1.0
-FIND_SECONDS = 5.0  # until a broker is asked again that did not answer
+FIND_SECONDS = 5.0  # between retries when a broker does not answer
 
 _log = logging.getLogger(__name__)
 
 
 class Partitions:
-    """Of one consumer and its topic. Not thread-safe."""
+    """The partitions of one consumer and its topic. Not thread-safe."""
 
     def __init__(self, consumer: Consumer, engine: Engine) -> None:
         self._consumer = consumer
@@ -34,39 +34,45 @@ class Partitions:
         self._ids = TopicIds(engine.settings)
         self._take_up = TakeUp(consumer, engine, self._ids)
         self._next_find = self._next_verify = self._next_ask = 0.0
-        self.is_obsolete = False  # the topic was made anew since the consumer began: another consumer has to read it
+        self.is_obsolete = False  # the topic was recreated: only a new consumer can read it
         self.source = ""
         self.topic_id: TopicId = NO_ID
         self.positions: dict[Partition, Offset | None] = {}  # None: not found yet
-        self.unknown: set[Partition] = set()  # those whose position is to be found before they are read on
+        self.unknown: set[Partition] = set()  # their position must be looked up before they are read
         self.admitted: Mapping[Partition, Offset] = {}  # below these, invalid records are admitted to the dead letters
 
     def add(self, partitions: Iterable[TopicPartition]) -> None:
-        """These are ours now."""
+        """Add assigned partitions."""
         self.positions |= {each.partition: None for each in partitions}
         self.unknown |= {each.partition for each in partitions}
         self._next_find = 0.0
 
     def remove(self, partitions: Iterable[TopicPartition]) -> None:
-        """These are another's now: it learns from the ledger what was taken."""
+        """Remove revoked or lost partitions. Their next bridge finds their positions in the ledger."""
         for each in partitions:
             self.positions.pop(each.partition, None)
             self.unknown.discard(each.partition)
             partition_back(self._outages, each.partition)
 
     def is_next(self, message: Message) -> bool:
-        """Whether the record is of a partition that is ours, and was not taken before."""
+        """Whether the record is from an assigned partition with a known position, and was not taken before."""
         _, partition, offset = place(message)
         if partition not in self.positions:
             return False
-        if offset < (self.positions[partition] or 0):  # the topic is shorter than it was
+        if offset < (self.positions[partition] or 0):  # the log was truncated
             self.unknown.add(partition)
         return partition not in self.unknown
 
     def advances(self, messages: Sequence[Message], ends: Mapping[Partition, Offset]) -> dict[Partition, OffsetAdvance]:
-        """How taking these records moves the positions. ``ends`` are of partitions that were read to their end.
+        """How taking these records advances the positions.
 
-        Before it may be what is no record: markers of transactions, those that were aborted, or what was compacted away.
+        Args:
+            messages: records in the order read.
+            ends: end offsets of the partitions that were read to their end. An end may be beyond the last record, after
+                transaction markers and aborted or compacted records.
+
+        Returns:
+            The advance of each partition that moves.
         """
         reached = {partition: offset + 1 for _, partition, offset in map(place, messages)}
         for partition, end in ends.items():
@@ -76,14 +82,15 @@ class Partitions:
         return {partition: OffsetAdvance(self.positions[partition], end) for partition, end in reached.items()}
 
     def advanced(self, advances: Mapping[Partition, OffsetAdvance]) -> None:
-        """The ledger took the records."""
-        for partition in advances.keys() & self.positions.keys():  # some may have gone to another bridge meanwhile
+        """Move the positions after the ledger has taken the records."""
+        for partition in advances.keys() & self.positions.keys():  # some may have been revoked meanwhile
             self.positions[partition] = advances[partition].after
 
     def find(self) -> None:
-        """Learn from the ledger where the unknown ones are, and read on from there.
+        """Look up the unknown positions in the ledger and seek to them.
 
-        One whose broker is away stays unknown for a while; the others go on. Raises DependencyUnavailable when none can.
+        A partition whose broker does not answer stays unknown and is retried later; the others are read. Propagates
+        DependencyUnavailable when the topic's metadata or Redis is unavailable.
         """
         if not self.unknown or time.monotonic() < self._next_find:
             return
@@ -92,7 +99,7 @@ class Partitions:
             return
         was_read = any(position is not None for position in self.positions.values())
         found = self._take_up.take_up(self.unknown, was_read=was_read)
-        if self.source and self.topic_id != found.topic_id:  # it was made anew at this very moment
+        if self.source and self.topic_id != found.topic_id:  # it was recreated meanwhile
             self.is_obsolete = True
             return
         self.source, self.topic_id = found.source, found.topic_id
@@ -109,18 +116,18 @@ class Partitions:
 
     def _begin(self, partition: Partition, position: Offset, *, is_committed: bool) -> None:
         here = TopicPartition(self._topic, partition, position)
-        if not is_committed:  # from now on Kafka knows that the topic is read
+        if not is_committed:  # a committed offset shows from now on that the topic was read
             self._consumer.commit(offsets=[here], asynchronous=False)
         self._consumer.seek(here)
-        self._consumer.resume([here])  # one that was given away while it was paused comes back paused
+        self._consumer.resume([here])  # a partition revoked while paused is still paused when it is assigned again
         self.positions[partition] = position
         self.unknown.discard(partition)
 
     def verify(self) -> None:
-        """Find out anew where those are that the ledger has elsewhere: a crash of Redis may have taken them back.
+        """Look positions up again that differ from the ledger's, as after a crash of Redis, or all if the topic was recreated.
 
-        The next record of a partition would show it too; but there may be none for a long time. What no record shows is that
-        the topic is another one of the same name. Raises DependencyUnavailable.
+        Without this check, a difference would show only at the partition's next record, and a recreated topic not at all.
+        Propagates DependencyUnavailable.
         """
         if not self.source or time.monotonic() < self._next_verify:
             return
@@ -130,31 +137,31 @@ class Partitions:
         if self.is_another_topic():
             self.rewind()
             return
-        is_noted = progress.topic_id == self.topic_id
-        elsewhere = {
-            number for number, position in self.positions.items() if not is_noted or progress.offsets.get(number) != position
+        is_same = progress.topic_id == self.topic_id
+        moved = {
+            number for number, position in self.positions.items() if not is_same or progress.offsets.get(number) != position
         } - self.unknown
-        if elsewhere:
-            _log.warning("partitions %s are not where they were left; reading on from where the ledger says", sorted(elsewhere))
-            self.unknown |= elsewhere
+        if moved:
+            _log.warning("the ledger's positions of partitions %s have changed; reading on from there", sorted(moved))
+            self.unknown |= moved
 
     def is_another_topic(self) -> bool:
-        """Whether the topic was made anew since. False while the brokers cannot say; they are asked again."""
+        """Whether the topic was recreated. False while the brokers do not answer; the check is then retried."""
         if time.monotonic() < self._next_ask:
             return False
         try:
             found = self._ids.of(self._topic)
         except DependencyUnavailable as error:
-            _log.info("%s; whether the topic is still the same is asked again", error)
+            _log.info("%s; retrying the check whether the topic was recreated", error)
             self._next_ask = time.monotonic() + FIND_SECONDS
             return False
         return found not in {None, self.topic_id}
 
     def look_again(self) -> None:
-        """Verify at the next occasion: while nothing was fetched, the topic may have been made anew and have grown."""
+        """Verify at the next step: during a pause the topic may have been recreated and have grown past the old position."""
         self._next_verify = 0.0
 
     def rewind(self) -> None:
-        """Find out anew where all of them are."""
+        """Look up the positions of all partitions again."""
         self.unknown |= set(self.positions)
         self._next_find = 0.0

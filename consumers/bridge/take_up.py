@@ -1,4 +1,4 @@
-"""Take partitions up: find out which topic it is and where each is read from, and note in Redis what is new or lost."""
+"""Takes up assigned partitions: determines the topic's id and each start position, and stores in Redis what is new or lost."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,32 +17,29 @@ from consumers.kafka.clients import source_name
 from consumers.kafka.record_reader import Bounds
 from consumers.kafka.topic_ids import TopicIds
 
-METADATA_SECONDS = 2.0  # of a broker that is asked
+METADATA_SECONDS = 2.0  # timeout of each request to a broker
 
 _log = logging.getLogger(__name__)
 
 
 class TakenUp(NamedTuple):
-    """The topic, and where its partitions are read on from: without those whose broker does not answer.
-
-    ``uncommitted`` are those for which the group has no offset yet.
-    """
+    """The topic, and the start positions of its partitions, without those whose broker does not answer."""
 
     source: str
     topic_id: TopicId
     positions: dict[Partition, Offset]
-    uncommitted: set[Partition]
+    uncommitted: set[Partition]  # those for which the group has no committed offset
 
 
 class Located(NamedTuple):
-    """Where a partition is read from, and how many records are lost thereby."""
+    """Where a partition is read from, and how many records are lost by starting there."""
 
     place: Place
     lost: int
 
 
 class TakeUp:
-    """For one consumer and its topic. Raises DependencyUnavailable when Kafka or Redis does not answer."""
+    """Takes up partitions of one consumer and its topic. Raises DependencyUnavailable when Kafka or Redis does not answer."""
 
     def __init__(self, consumer: Consumer, engine: Engine, ids: TopicIds) -> None:
         self._consumer = consumer
@@ -51,7 +48,7 @@ class TakeUp:
         self._topic = engine.settings.events_topic
 
     def take_up(self, partitions: Iterable[Partition], *, was_read: bool) -> TakenUp:
-        """Find out about these partitions. ``was_read``: this bridge has read the topic before."""
+        """Take up these partitions. ``was_read``: this bridge has read the topic before."""
         topic_id = self._ids.existing(self._topic)
         try:
             source, committed = self._committed()
@@ -59,8 +56,8 @@ class TakeUp:
             raise DependencyUnavailable("kafka") from error
         found = self._found(source, topic_id, was_read=was_read or any(committed.values()))
         located = dict(self._locate(found, partitions, committed))
-        self._note(source, found, located)
-        self._tell(found, located)
+        self._store(source, found, located)
+        self._log_start(found, located)
         uncommitted = {partition for partition in located if committed.get(partition) is None}
         if found.is_identified and any(found.stored(partition) is not None for partition in uncommitted):
             _log.info("the group's committed offsets have expired; read on from the positions in Redis")
@@ -83,7 +80,7 @@ class TakeUp:
                 partition_gone(self._engine.outages, partition, error)
 
     def _committed(self) -> tuple[str, dict[Partition, Offset | None]]:
-        """The source, and what the group has committed of each partition of the topic: nothing of those that are None."""
+        """The source, and the group's committed offset of each partition of the topic (None: no offset)."""
         metadata = self._consumer.list_topics(self._topic, timeout=METADATA_SECONDS)
         every = [self._at(partition) for partition in metadata.topics[self._topic].partitions]
         committed: dict[Partition, Offset | None] = {}
@@ -95,25 +92,25 @@ class TakeUp:
         return source, committed
 
     def _lost(self, partition: Partition, where: Place, bounds: Bounds, topic_id: TopicId) -> int:
-        """How many records are missing that may have told of a day that is still retained."""
+        """How many records are missing that may contain evidence of a day within the retention."""
         if where.missing is None or self._reaches_back(partition, bounds, topic_id):
             return 0
         return where.position - where.missing
 
     def _reaches_back(self, partition: Partition, bounds: Bounds, topic_id: TopicId) -> bool:
-        """Whether there is a record older than the retention, so that whatever was before it has expired."""
+        """Whether the partition has a record older than the retention, so that all missing records have expired."""
         if topic_id == NO_ID:
-            return False  # the embedded broker does not know when a record came
+            return False  # the embedded broker cannot look up offsets by timestamp
         retained_since = self._engine.clock() - timedelta(days=self._engine.settings.retention_days)
         wanted = TopicPartition(self._topic, partition, round(retained_since.timestamp() * 1000))
         (first_retained,) = self._consumer.offsets_for_times([wanted], timeout=METADATA_SECONDS)
         if first_retained.error is not None:
             raise KafkaException(first_retained.error)
-        if first_retained.offset == OFFSET_END:  # none is so young
+        if first_retained.offset == OFFSET_END:  # every record is older
             return bounds.low < bounds.high
         return first_retained.offset > bounds.low
 
-    def _note(self, source: str, found: Found, located: Mapping[Partition, Located]) -> None:
+    def _store(self, source: str, found: Found, located: Mapping[Partition, Located]) -> None:
         starts = [
             Start(partition, found.stored(partition), each.place.position, each.lost)
             for partition, each in located.items()
@@ -124,34 +121,34 @@ class TakeUp:
         is_loss = found.begun is Beginning.LOST and not found.progress.is_known
         previous = found.progress.topic_id
         if not self._engine.positions.begin(source, found.topic_id, found.begun, starts, previous=previous, is_loss=is_loss):
-            raise DependencyUnavailable("redis", "was told of the topic by another bridge at this moment")
+            raise DependencyUnavailable("redis", "was changed by another bridge, which took up the topic at the same time")
 
-    def _tell(self, found: Found, located: Mapping[Partition, Located]) -> None:
+    def _log_start(self, found: Found, located: Mapping[Partition, Located]) -> None:
         for partition, (where, lost) in located.items():
             if where.remark:
                 _log.error("partition %d: %s", partition, where.remark)
             elif where.missing is not None and found.stored(partition) is not None:
-                say, why = (_log.error, "") if lost else (_log.info, "; all of them were older than the retention")
+                level, suffix = (logging.ERROR, "") if lost else (logging.INFO, "; all of them were older than the retention")
                 gone = "partition %d: records %d to %d are gone from Kafka, and were never taken%s"
-                say(gone, partition, where.missing, where.position - 1, why)
+                _log.log(level, gone, partition, where.missing, where.position - 1, suffix)
         if found.is_news:
-            self._tell_how_it_begins(found)
+            self._log_beginning(found)
         if missing := sum(each.lost for each in located.values()):
             _log.error(
-                "%d events may be missing from the students' mastery: Kafka does not have them any more. "
+                "%d events may be missing from the students' mastery: Kafka no longer has them. "
                 "Send them again if you have them elsewhere (mastery replay), then: mastery bridge acknowledge-loss",
                 missing,
             )
         elif found.begun is Beginning.LOST and found.is_news:
             _log.info("Kafka reaches back over the whole retention: every student's mastery is rebuilt from it")
 
-    def _tell_how_it_begins(self, found: Found) -> None:
+    def _log_beginning(self, found: Found) -> None:
         topic, new = self._topic, found.topic_id
         match found.begun:
             case Beginning.ANEW:
                 _log.error(
-                    "topic %s was deleted and created again (its id was %s, and is %s): it is read from its beginning. "
-                    "What was in the previous one and not taken yet is lost",
+                    "topic %s was deleted and created again (its id was %s and is now %s): it is read from its beginning. "
+                    "Records of the previous topic that were not taken yet are lost",
                     topic,
                     found.progress.topic_id,
                     new,
@@ -159,14 +156,14 @@ class TakeUp:
             case Beginning.LOST:
                 _log.error(
                     "Redis has lost its state: topic %s was read before, and no position is stored. Events are read again from "
-                    "the beginning of what Kafka has. Gone, and not to be rebuilt: %s",
+                    "the earliest that Kafka has. Lost for good: %s",
                     topic,
                     ALSO_GONE,
                 )
             case Beginning.FIRST if found.progress.is_known:
-                _log.info("what was stored by the name of topic %s is now that of the topic with the id %s", topic, new)
+                _log.info("the positions stored for topic %s by its name now belong to its id %s", topic, new)
             case Beginning.FIRST:
-                _log.info("topic %s is read for the first time (id %s)", topic, new or "none: this broker gives topics none")
+                _log.info("topic %s is read for the first time (id %s)", topic, new or "none: this broker has no topic ids")
 
     def _at(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._topic, partition)

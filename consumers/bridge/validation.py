@@ -1,4 +1,4 @@
-"""Records from Kafka, validated: valid ones make a chunk, the others become dead letters."""
+"""Validates records from Kafka: the valid ones become a chunk, the others dead letters."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ from app.events.positions import Offset, Partition
 from app.logs import frames
 from consumers.kafka.clients import headers_of, place
 
-LOGGED_REASONS = 5  # of each read; all of them are in the dead letters
-MAX_REPLAYS_DIGITS = 9  # of what a header claims
+LOGGED_REASONS = 5  # per batch; the dead letters have them all
+MAX_REPLAYS_DIGITS = 9  # longer header values are ignored
 
 _log = logging.getLogger(__name__)
 
 
 class Validated(NamedTuple):
-    """The chunk of the valid records, which may be empty; the others, and their letters.
+    """The chunk of the valid records (may be empty), the rejected records and their dead letters.
 
-    ``tenants`` and ``messages`` are those of the chunk's records, in their order.
+    ``tenants`` and ``messages`` have the same order as the chunk's records.
     """
 
     chunk: Chunk
@@ -34,9 +34,12 @@ class Validated(NamedTuple):
     messages: list[Message]
 
     def counts(self, admitted: Mapping[Partition, Offset]) -> tuple[int, int]:
-        """How many records tell of their producers, and how many of those are invalid.
+        """Numbers of records, total and invalid, by which the poison guard judges producers.
 
-        Not those that an operator sent again from the dead letters, nor invalid ones below ``admitted``, which are to be there.
+        Replayed dead letters do not count, nor do invalid records below ``admitted``, which an operator has let pass.
+
+        Returns:
+            The total and the invalid number.
         """
         valid = sum(not record.replays for record in self.chunk.records)
         invalid = sum(not record.replays and record.offset >= admitted.get(record.partition, 0) for record in self.rejected)
@@ -44,7 +47,7 @@ class Validated(NamedTuple):
 
 
 def validate_records(messages: Sequence[Message], topic: str, now: datetime) -> Validated:
-    """Validate the records, each as of now."""
+    """Validate the records; ``now`` bounds their timestamps."""
     records: list[SourceRecord] = []
     rejected: list[SourceRecord] = []
     letters: list[OutgoingDeadLetter] = []
@@ -55,12 +58,12 @@ def validate_records(messages: Sequence[Message], topic: str, now: datetime) -> 
         try:
             event, _ = decode_event(value, now)
         except InvalidInput as error:
-            if len(letters) < LOGGED_REASONS:  # and not what was found there, which may be anything
+            if len(letters) < LOGGED_REASONS:  # fields only: values may be confidential
                 fields = ", ".join(each.field or "all" for each in error.errors)
-                _log.warning("partition %d offset %d is no valid event: %s", record.partition, record.offset, fields)
+                _log.warning("partition %d offset %d is not a valid event: %s", record.partition, record.offset, fields)
             letters.append(address(invalid_event(value, error, now), topic, record, message.key()))
-        except Exception as error:  # noqa: BLE001 - one record must not stop its partition for ever
-            _log.error("partition %d offset %d cannot be judged: %s", record.partition, record.offset, frames(error))
+        except Exception as error:  # noqa: BLE001 - one record must not block its partition forever
+            _log.error("partition %d offset %d cannot be validated: %s", record.partition, record.offset, frames(error))
             reason = f"{type(error).__name__}; the bridge's log has the cause"
             letter = failed_event(value or b"", ErrorType.PROCESSING, reason, now, retry_count=0)
             letters.append(address(letter, topic, record, message.key()))

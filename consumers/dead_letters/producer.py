@@ -1,4 +1,4 @@
-"""Dead letters to ``mastery.dlq``, each delivered once: what arrived already is looked up there first."""
+"""Delivers dead letters to ``mastery.dlq``, each once; ``arrived`` finds those that the topic already has."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,12 +12,11 @@ from consumers.kafka.clients import Content, deliver, headers_of
 from consumers.kafka.record_reader import Bounds, RecordReader
 from consumers.kafka.topic_ids import TopicIds, log_name
 
-# Letters that are read in a tenth of a second or less.
-ASK_EVERY = 5_000
+CHECK_EVERY = 5_000  # dead letters, read in a tenth of a second or less
 
 
 class DeadLetterQueue:
-    """The dead letter topic, written to by one process at a time. Raises DependencyUnavailable when Kafka does not answer."""
+    """Writes the dead letter topic, in one process at a time. Raises DependencyUnavailable when Kafka does not answer."""
 
     def __init__(self, producer: Producer, settings: Settings) -> None:
         self._producer = producer
@@ -26,29 +25,37 @@ class DeadLetterQueue:
         self._topic = settings.dlq_topic
 
     def log(self) -> str:
-        """Which topic it is now: what is known of its offsets holds for no other of the same name."""
+        """The key for the topic's offsets; a recreated topic has another one."""
         return log_name(self._reader.cluster_id(), self._topic, self._ids.of(self._topic))
 
     def send(self, waiting: Sequence[WaitingLetter]) -> dict[Partition, Offset]:
-        """Deliver the letters; all of them have arrived when this returns. Returns where their partitions end now.
+        """Deliver dead letters.
 
-        When one did not arrive, or is not known to have, this fails: see ``arrived``.
+        Propagates DependencyUnavailable when the delivery of one is not confirmed; ``arrived`` then tells which were delivered.
+
+        Returns:
+            The new end offset of each partition written to.
         """
         ends: dict[Partition, Offset] = {}
 
-        def has_arrived(message: Message) -> None:
+        def advance(message: Message) -> None:
             partition, offset = message.partition(), message.offset()
             if partition is not None and offset is not None:
                 ends[partition] = max(offset + 1, ends.get(partition, 0))
 
         messages: list[Content] = [(each.letter.key, each.letter.value, [*each.letter.headers]) for each in waiting]
-        deliver(self._producer, self._topic, messages, has_arrived)
+        deliver(self._producer, self._topic, messages, advance)
         return ends
 
     def arrived(self, since: Mapping[Partition, Offset], still: Callable[[], bool]) -> set[str] | None:
-        """The ids of the letters in the topic, from the given offsets on, or from the beginning where none is given.
+        """The ids of the dead letters in the topic.
 
-        That may take long: ``still`` is asked again and again whether to go on. None if not.
+        Args:
+            since: the offset to read each partition from; its beginning by default.
+            still: whether to go on; called repeatedly, as reading may take long.
+
+        Returns:
+            The ids, or None if ``still`` returned false.
         """
         unread = {}
         for partition, (low, high) in self._reader.bounds(self._topic).items():
@@ -56,11 +63,11 @@ class DeadLetterQueue:
             unread[partition] = Bounds(begin if low <= begin <= high else low, high)
         found: set[str] = set()
         for number, message in enumerate(self._reader.records(self._topic, unread)):
-            if number % ASK_EVERY == 0 and not still():
+            if number % CHECK_EVERY == 0 and not still():
                 return None
             found.add(headers_of(message).get(LETTER_ID, ""))
         return found if still() else None
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._reader.close()

@@ -1,7 +1,7 @@
-"""Dead letters out of sight, and out of Kafka where it can be.
+"""Purges dead letters: hides them, and deletes them from Kafka where possible.
 
-Kafka deletes from a partition's beginning on, and nothing else. So purged letters are marked, which hides them, and of each
-partition the longest beginning is deleted in which every letter was replayed or purged. The rest goes by the topic's retention.
+Kafka can only delete the beginning of a partition. So purged dead letters are marked, which hides them, and each partition is
+deleted up to its first dead letter that was neither replayed nor purged. The topic's retention deletes the rest.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -17,24 +17,24 @@ from consumers.dead_letters.record import LetterFilter, StoredDeadLetter
 from consumers.kafka.clients import connection
 from consumers.kafka.record_reader import Bounds
 
-DELETE_SECONDS = 30.0  # a partition's leader waits for its replicas
+DELETE_SECONDS = 30.0  # timeout; a partition's leader waits for its replicas
 
 
 class PurgePlan(NamedTuple):
-    """The letters to mark, and how far each partition that can be shortened may be deleted: up to this offset, without it."""
+    """The dead letters to mark, and by partition the offset before which all records may be deleted."""
 
     places: list[Place]
     ends: dict[int, int]
 
     def deleted(self) -> int:
-        """How many of the letters Kafka deletes, if it can; the others are only hidden."""
+        """How many of the dead letters Kafka can delete; the others are only hidden."""
         return sum(place.offset < self.ends.get(place.partition, 0) for place in self.places)
 
 
 def plan_purge(
     letters: Iterable[StoredDeadLetter], bounds: Mapping[int, Bounds], handled: Container[Place], meant: LetterFilter
 ) -> PurgePlan:
-    """What purging the letters that are meant comes to. ``letters`` are all that are within the bounds."""
+    """Plan the purge of the dead letters that match ``meant``. ``letters`` are all within the bounds."""
     places: list[Place] = []
     ends = {partition: bound.high for partition, bound in bounds.items()}
     for letter in letters:
@@ -49,9 +49,13 @@ def plan_purge(
 
 
 def delete_beginnings(settings: Settings, ends: Mapping[int, int]) -> bool:
-    """Delete the records before these offsets. False if the broker cannot delete any, as the embedded one.
+    """Delete the records before these offsets.
 
-    Raises DependencyUnavailable, with Kafka's words, when it can and did not; some may be deleted then.
+    Returns:
+        Whether the broker supports this; the embedded one does not.
+
+    Raises:
+        DependencyUnavailable: Kafka did not delete all of them; it may have deleted some.
     """
     admin = AdminClient(connection(settings))
     partitions = [TopicPartition(settings.dlq_topic, partition, end) for partition, end in ends.items()]

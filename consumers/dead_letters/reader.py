@@ -1,6 +1,6 @@
-"""The dead letters that are on ``mastery.dlq`` at one moment.
+"""Reads a snapshot of the dead letters on ``mastery.dlq``.
 
-What arrives later is left for the next time, so nothing that a replay brings back is read, and replayed again, by the same run.
+Later dead letters are excluded. Otherwise a replay run could read the dead letters that it causes, and replay them again.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,12 @@ from consumers.kafka.topic_ids import TopicIds, log_name
 
 
 class DeadLetterTopic:
-    """The topic as it was when this was made. Raises DependencyUnavailable when Kafka does not answer.
+    """A snapshot of the topic when this was created. Raises DependencyUnavailable when Kafka does not answer.
 
-    ``log`` says which letters a place is about, as HandledLetters wants it, and ``previous_log`` how it was called before
-    topics were known by their ids; ``bounds`` says what each partition holds.
+    Attributes:
+        log: the key of the topic's entries in HandledLetters.
+        previous_log: the key that versions without topic ids used.
+        bounds: the offsets of each partition.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,22 +44,22 @@ class DeadLetterTopic:
         self._exits.close()
 
     def __len__(self) -> int:
-        """How many records there are, at most: a broker that removes some from the middle keeps counting them."""
+        """The maximum number of records; offsets without a record count too."""
         return sum(bound.high - bound.low for bound in self.bounds.values())
 
     def oldest(self) -> dict[int, int]:
-        """The first offset that each partition still has."""
+        """The first offset of each partition."""
         return {partition: bound.low for partition, bound in self.bounds.items()}
 
     def letters(self) -> Iterator[StoredDeadLetter]:
-        """All of them, readable or not."""
+        """All dead letters, including unreadable ones."""
         return map(_stored, self._reader.records(self.name, self.bounds))
 
     def letter(self, wanted: Place) -> StoredDeadLetter:
-        """The letter at a place. Raises NotFound."""
+        """The dead letter at a place. Raises NotFound."""
         message = self._reader.record(self.name, *wanted)
         if message is None:
-            raise NotFound(f"no dead letter at {wanted}: it never was there, or is not kept any more")
+            raise NotFound(f"no dead letter at {wanted}: it never existed, or was deleted")
         return _stored(message)
 
 
@@ -68,5 +70,5 @@ def _stored(message: Message) -> StoredDeadLetter:
 
 
 def _bytes(text: str | bytes | None) -> bytes | None:
-    """What the client hands over is bytes, though its types allow for text."""
+    """Narrow the type: confluent_kafka declares ``str | bytes`` but returns bytes."""
     return text.encode() if isinstance(text, str) else text

@@ -1,6 +1,6 @@
-"""A dead letter as it is found on its topic, and which of them an operator means. Computes from values only.
+"""Parses and filters the records of the dead letter topic. No I/O.
 
-Anybody may write to the topic, so nothing about a record is taken for granted: what is no letter is kept, with the reason.
+Any producer may write to the topic, so a record can be malformed. It is then kept with the reason why it is unreadable.
 """
 
 import re
@@ -22,14 +22,14 @@ MOMENT_RULE = "must be ISO 8601, such as 2026-10-28T12:00Z, or a time ago, such 
 
 
 class DeadLetterBody(DeadLetter, frozen=True):
-    """The value of a letter. Its payload stays the JSON text that it is: nothing is lost between a letter and its replay."""
+    """The value of a dead letter. Its payload stays raw JSON, so that a replay sends it unchanged."""
 
     original_payload: msgspec.Raw
     failed_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Source(NamedTuple):
-    """The record that failed; written ``mastery.events/3/17``."""
+    """The record that failed; formatted as ``mastery.events/3/17``."""
 
     topic: str
     partition: int
@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 
 class StoredDeadLetter(NamedTuple):
-    """A record of the dead letter topic. Without ``body`` it is no letter, and ``unreadable`` says why."""
+    """A record of the dead letter topic. If it is not a valid dead letter, ``body`` is None and ``unreadable`` the reason."""
 
     place: Place
     key: bytes | None
@@ -55,16 +55,16 @@ class StoredDeadLetter(NamedTuple):
 
 
 class LetterFilter(NamedTuple):
-    """Which letters are meant: those to which everything given applies. What a letter does not have does not apply."""
+    """Selects dead letters that match every given criterion. A dead letter without a value for a criterion does not match."""
 
     reason: ErrorType | None = None
     tenant: str | None = None
     since: datetime | None = None
-    until: datetime | None = None  # not included
+    until: datetime | None = None  # exclusive
     places: frozenset[Place] = frozenset()
 
     def matches(self, letter: StoredDeadLetter) -> bool:
-        """Whether this letter is meant."""
+        """Whether the dead letter matches."""
         if self.places and letter.place not in self.places:
             return False
         if self.tenant is not None and letter.tenant != self.tenant:
@@ -90,7 +90,7 @@ _event = msgspec.json.Decoder(_Event)
 
 
 def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: Headers) -> StoredDeadLetter:
-    """The letter in a record, whatever is in it."""
+    """Parse a record, valid or not."""
     body, unreadable = _read_body(value)
     return StoredDeadLetter(
         place=place,
@@ -107,9 +107,18 @@ def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: H
 
 
 def parse_moment(option: str, text: str, now: datetime) -> datetime:
-    """The moment that ``2026-10-28``, ``2026-10-28T12:00+02:00`` (UTC unless said) or ``3d`` (ago) means.
+    """Parse ``2026-10-28``, ``2026-10-28T12:00+02:00`` or ``3d`` (ago).
 
-    Raises InvalidInput, naming the option.
+    Args:
+        option: the command's option, for the error.
+        text: the moment; in UTC if it has no time zone.
+        now: the moment that ``3d`` is relative to.
+
+    Returns:
+        The moment, in UTC.
+
+    Raises:
+        InvalidInput: the text has another format.
     """
     try:
         if ago := re.fullmatch(r"(\d+)([smhdw])", text):
@@ -121,8 +130,8 @@ def parse_moment(option: str, text: str, now: datetime) -> datetime:
 
 
 def parse_place(text: str) -> Place:
-    """The place that ``3:17`` means. Raises InvalidInput."""
-    # Kafka's partitions are 32-bit and its offsets 64-bit numbers; no more digits, then, than those have.
+    """Parse a place such as ``3:17``. Raises InvalidInput."""
+    # As many digits as a 32-bit partition and a 64-bit offset may have.
     if not (found := re.fullmatch(r"(\d{1,10}):(\d{1,19})", text, re.ASCII)):
         raise InvalidInput("PLACE", f"must be partition:offset, such as 3:17, not {text!r}")
     return Place(int(found[1]), int(found[2]))
@@ -132,12 +141,12 @@ def _read_body(value: bytes | None) -> tuple[DeadLetterBody | None, str]:
     if value is None:
         return None, "it has no value"
     try:
-        value.decode()  # a payload that stays JSON text is otherwise not looked into
+        value.decode()  # msgspec does not validate the UTF-8 of raw JSON
         return _body.decode(value), ""
     except msgspec.ValidationError as error:
-        # Of what is wrong with a field only its name: its value may be anybody's.
+        # Only the field's name: its value may be confidential.
         reason, _, path = str(error).partition(" - at `$.")
-        return None, f"its {path.rstrip('`')} is not what the contract says" if path else reason
+        return None, f"its {path.rstrip('`')} does not match the schema" if path else reason
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, "it is not JSON in UTF-8"
 
@@ -147,7 +156,7 @@ def _tenant_of(body: DeadLetterBody | None, key: bytes | None) -> str | None:
         try:
             return _event.decode(body.original_payload).tenant_id
         except (msgspec.DecodeError, RecursionError):
-            pass  # no event, or one without a tenant
+            pass  # not an event, or without a tenant
     tenant, slash, _student = (key or b"").partition(b"/")
     try:
         return msgspec.convert(tenant.decode(), Identifier) if slash else None

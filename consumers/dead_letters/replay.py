@@ -1,11 +1,10 @@
-"""Dead letters back to the events topic, as what their source sent.
+"""Replays dead letters: sends their source records to the events topic again.
 
-A payload that is a JSON object is in its letter, as a JSON value equal to the source's, and goes from there. Of anything else a
-letter may have kept only an excerpt, or bytes written out as text, which cannot be told from text that looks like them: that
-is read from the source record, which the letter names, and refused when that record is not there any more.
+If the payload is a JSON object, the dead letter has it complete, equal to the source's as a JSON value. Other payloads may be
+cut or escaped, which cannot be detected. They are read from the source record, and refused if Kafka no longer has it.
 
-A letter is marked as replayed after its delivery was confirmed, a batch at a time. A run that is interrupted repeats at most
-its last batch when it is started again, which is harmless: an event counts once, however often it comes.
+Dead letters are marked as replayed in batches, after their delivery is confirmed. When an interrupted run is started again, it
+repeats at most its last batch. This is harmless: events are deduplicated.
 """
 
 import time
@@ -25,28 +24,28 @@ from consumers.dead_letters.record import DeadLetterBody, StoredDeadLetter
 from consumers.kafka.clients import FLUSH_SECONDS
 from consumers.kafka.record_reader import RecordReader
 
-BATCH = 500  # letters between two confirmations: what an interrupted run may repeat
-BATCHES_A_SECOND = 10  # with a rate, so that progress shows, and is remembered, as it is made
+BATCH = 500  # dead letters between two confirmations: what an interrupted run may repeat
+BATCHES_A_SECOND = 10  # with a rate limit: how often progress is shown and stored
 INTERRUPT_SECONDS = 0.5  # the longest that Ctrl-C waits for the producer
 
 
 class ReplayOutcome(StrEnum):
-    """What became of a letter in a run."""
+    """The outcome for a dead letter."""
 
     REPLAYED = "replayed"
     HANDLED = "handled before"
     OVER_LIMIT = "over the limit"
     UNREADABLE = "unreadable"
-    REFUSED = "refused"  # for the reason that was told
+    REFUSED = "refused"  # the reason goes to the `refused` callback
     UNDELIVERED = "not delivered"
 
 
 class Refused(EngineError):
-    """This letter cannot be replayed, for the reason that is the message; others can."""
+    """This dead letter cannot be replayed; the message is the reason."""
 
 
 class Outgoing(NamedTuple):
-    """A letter and what its source sent."""
+    """A dead letter with its source's key and value."""
 
     letter: StoredDeadLetter
     key: bytes | None
@@ -54,14 +53,14 @@ class Outgoing(NamedTuple):
 
 
 class Sources:
-    """What the sources of letters sent."""
+    """Restores the source records of dead letters."""
 
     def __init__(self, reader: RecordReader, topic: str) -> None:
         self._reader = reader
         self._topic = topic
 
     def outgoing(self, letter: StoredDeadLetter, body: DeadLetterBody) -> Outgoing:
-        """A letter with the key and value of its source. Raises Refused when they are not to be had exactly."""
+        """The dead letter with its source's key and value. Raises Refused when these cannot be restored exactly."""
         payload = bytes(body.original_payload).strip()
         if payload.startswith(b"{"):
             return Outgoing(letter, letter.key, payload)
@@ -78,11 +77,18 @@ class Sources:
 
 
 class Replay:
-    """One run. ``counts`` says what became of the letters so far.
+    """One replay run. ``counts`` has the number of dead letters by outcome.
 
-    ``arrived`` is told which letters were delivered, ``refused`` which cannot be replayed and why; ``hold_back`` is called
-    after each batch with its number of letters and bytes, and returns when more may be sent. Without a producer nothing is
-    sent, and ``arrived`` is told which letters would be.
+    Args:
+        topic: the events topic.
+        producer: None for a dry run, which sends nothing and calls ``arrived`` with what would be sent.
+        sources: restores the source records.
+        handled: places of the dead letters that were replayed or purged before.
+        arrived: called with the delivered dead letters of each batch.
+        refused: called with each dead letter that cannot be replayed, and the reason.
+        max_replays: dead letters replayed this often are skipped.
+        rate: maximum events per second; None for no limit.
+        hold_back: called after each batch with its number of dead letters and bytes; blocks until more may be sent.
     """
 
     def __init__(
@@ -113,17 +119,17 @@ class Replay:
         self._sent = 0
 
     def run(self, letters: Iterable[StoredDeadLetter]) -> None:
-        """Replay those that can be. Raises DependencyUnavailable when Kafka or Redis does not take the next batch."""
+        """Replay those that can be. Raises DependencyUnavailable when Kafka or Redis fails to take a batch."""
         batch: list[Outgoing] = []
         for letter in letters:
-            if outgoing := self._judge(letter):
+            if outgoing := self._outgoing(letter):
                 batch.append(outgoing)
             if len(batch) >= self._batch:
                 self._deliver(batch)
                 batch = []
         self._deliver(batch)
 
-    def _judge(self, letter: StoredDeadLetter) -> Outgoing | None:
+    def _outgoing(self, letter: StoredDeadLetter) -> Outgoing | None:
         if letter.place in self._handled:
             self.counts[ReplayOutcome.HANDLED] += 1
         elif letter.body is None:
@@ -157,7 +163,7 @@ class Replay:
         self._hold_back(len(arrived), sum(len(each.value) for each in batch))
 
     def _produce(self, producer: Producer, batch: Sequence[Outgoing]) -> dict[Place, KafkaError]:
-        """Send letters and wait for the reports. Returns what is wrong with those that did not arrive."""
+        """Send a batch and wait for its delivery reports. Returns the errors of what was not delivered."""
         errors = {each.letter.place: KafkaError(KafkaError._MSG_TIMED_OUT) for each in batch}  # until a report says otherwise
 
         def report(place: Place, error: KafkaError | None, _message: Message) -> None:
@@ -167,7 +173,7 @@ class Replay:
                 errors[place] = error
 
         for each in batch:
-            self._keep_to_the_rate()
+            self._limit_rate()
             place, headers = each.letter.place, _headers(each.letter)
             try:
                 producer.produce(
@@ -181,7 +187,7 @@ class Replay:
             pass
         return errors
 
-    def _keep_to_the_rate(self) -> None:
+    def _limit_rate(self) -> None:
         if self._rate:
             time.sleep(max(0.0, self._began + self._sent / self._rate - time.monotonic()))
         self._sent += 1
@@ -195,6 +201,6 @@ def _headers(letter: StoredDeadLetter) -> list[tuple[str, str | bytes | None]]:
 
 
 def _agree(value: bytes, body: DeadLetterBody) -> bool:
-    """Whether a letter of this value would have this payload. It would not where a topic was made anew with other records."""
+    """Whether the value produces this dead letter's payload. It does not if the topic was recreated with other records."""
     payload = invalid_event(value, InvalidInput("", ""), body.failed_at).original_payload
     return bool(payload == msgspec.json.decode(body.original_payload))

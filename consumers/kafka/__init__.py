@@ -1,1 +1,1 @@
-"""Kafka itself: clients, topics and their ids, readers, lag, paced producing. Knows nothing of the bridge."""
+"""Kafka access: clients, topics and their ids, readers, lag, paced producing. Independent of the bridge."""

@@ -1,4 +1,4 @@
-"""How the engine's Kafka clients are configured, each number with its reason."""
+"""The configuration of the engine's Kafka clients, with the reason for each number."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -11,18 +11,17 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 
-# The bridge polls at least every second, even while it waits for a dependency; far less than this is no sign of death.
+# Kafka's default. The bridge polls at least every second, even while it waits for a dependency.
 MAX_POLL_INTERVAL_MS = 300_000
-# How long the broker may hold back a fetch that finds nothing: it bounds the latency of the first event after a pause.
+# How long the broker may hold back an empty fetch; bounds the latency of the first event after a pause.
 FETCH_WAIT_MS = 20
-# What is read ahead is memory: 16 MB is a second of events at full speed.
+# Memory for read-ahead: 16 MB is one second of events at full speed.
 QUEUED_KILOBYTES = 16_384
-DELIVERY_SECONDS = 10.0  # then whoever sent it hears, and sends it again
-FLUSH_SECONDS = 12.0  # above that: every message has its report by then
+DELIVERY_SECONDS = 10.0  # then the delivery report is an error, and the sender retries
+FLUSH_SECONDS = 12.0  # above DELIVERY_SECONDS, so that every message has its report
 LINGER_MS = 5
-# librdkafka has no setting for the oldest version of TLS, and its OpenSSL obeys the machine's settings. None of these cipher
-# suites exists before TLS 1.2 (they are those of RFC 9325 section 4.2), so no older version can be agreed on. The suites of TLS
-# 1.3 are not in question here.
+# librdkafka has no setting for the minimum TLS version, and its OpenSSL uses the machine's. These cipher suites (RFC 9325,
+# section 4.2) do not exist before TLS 1.2, so no older version can be negotiated. The setting does not affect TLS 1.3.
 CIPHER_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 
 # Key, value and headers of a message.
@@ -30,46 +29,52 @@ Content: TypeAlias = tuple[bytes | None, bytes | None, list[tuple[str, str | byt
 OnError: TypeAlias = Callable[[KafkaError], None]
 
 _log = logging.getLogger(__name__)
-# A line for each attempt to connect, of each client. Whoever uses a client hears of it as well, and says it once.
+# Each client logs every failed attempt to connect. The error callbacks report the same, and their users log an outage once.
 _log.addFilter(lambda record: not record.getMessage().startswith("FAIL "))
 
 
 class Client(Protocol):
-    """Any of Kafka's clients."""
+    """Any Kafka client."""
 
     def poll(self, timeout: float, /) -> object:
-        """Have the client say what it has to say."""
+        """Run the pending callbacks."""
 
 
 class LastError:
-    """What a client said last of its brokers, which is why they do not answer: give ``record`` to it as ``error_cb``."""
+    """The last error that a client reported about its brokers. Pass ``record`` to it as ``error_cb``."""
 
     def __init__(self) -> None:
         self._error: KafkaError | None = None
 
     def record(self, error: KafkaError) -> None:
-        """Remember it."""
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # which does not say why
+        """Remember the error."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # has no reason
             self._error = error
 
     @contextmanager
     def raised_from(self, client: Client) -> Iterator[None]:
-        """Raise DependencyUnavailable in place of the client's errors, with the reason: what it said last, or the error's."""
+        """Raise DependencyUnavailable in place of KafkaException, with the last reported error as reason, else its own."""
         try:
             yield
         except KafkaException as error:
-            client.poll(0)  # its callbacks run then
+            client.poll(0)  # runs error_cb
             reason: KafkaError = self._error or error.args[0]
             raise DependencyUnavailable("kafka", f"is unavailable: {reason.str()}") from error
         else:
-            self._error = None  # what was wrong before is not any more
+            self._error = None  # the outage is over
 
 
 def connection(settings: Settings, on_error: OnError | None = None) -> dict[str, Any]:
-    """What every client of Kafka needs to find the brokers, to trust them and to be trusted.
+    """Connection settings for every Kafka client: bootstrap servers, TLS, SASL.
 
-    Over TLS a broker has to show a certificate for its host's name, from an authority of the file or else of the system.
-    ``on_error`` hears what is wrong with the brokers.
+    With TLS, a broker's certificate must match its host name, and its CA must be in the CA file, if set, or the system's.
+
+    Args:
+        settings: the engine's settings.
+        on_error: called with errors of the brokers.
+
+    Returns:
+        Settings for librdkafka.
     """
     wanted = {
         "bootstrap.servers": settings.kafka_bootstrap,
@@ -97,15 +102,15 @@ def connection(settings: Settings, on_error: OnError | None = None) -> dict[str,
 
 
 def ping(settings: Settings, seconds: float) -> None:
-    """Raise DependencyUnavailable, with the reason, unless a broker answers in time."""
-    said = LastError()
-    client = Producer(connection(settings, said.record), logger=_log)
-    with said.raised_from(client):
+    """Raise DependencyUnavailable, with the reason, unless a broker answers within ``seconds``."""
+    last_error = LastError()
+    client = Producer(connection(settings, last_error.record), logger=_log)
+    with last_error.raised_from(client):
         client.list_topics(timeout=seconds)
 
 
 def consumer(settings: Settings, on_error: OnError | None = None) -> Consumer:
-    """The bridge's consumer. It commits only what it is told to. ``on_error`` hears what is wrong with the brokers."""
+    """The bridge's consumer, without automatic commits. ``on_error`` is called with errors of the brokers."""
     return Consumer(
         {
             **_common(settings, on_error),
@@ -118,7 +123,7 @@ def consumer(settings: Settings, on_error: OnError | None = None) -> Consumer:
             "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.max.messages.kbytes": QUEUED_KILOBYTES,
-            # How far a partition is read is known also where its end is no record: markers of transactions, aborted ones.
+            # The end of a partition may be after its last record, if transaction markers or aborted records follow.
             "enable.partition.eof": True,
         },
         logger=_log,
@@ -126,10 +131,17 @@ def consumer(settings: Settings, on_error: OnError | None = None) -> Consumer:
 
 
 def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS, on_error: OnError | None = None) -> Producer:
-    """A producer whose messages arrive once and in order, or whose delivery report says that they did not.
+    """An idempotent producer: a message is delivered once and in order, or its delivery report has an error.
 
-    A message has arrived when all replicas in sync have it (``acks=all``, which idempotence implies).
-    ``on_error`` hears what is wrong with the brokers.
+    Delivered means that all in-sync replicas have it (``acks=all``, implied by idempotence).
+
+    Args:
+        settings: the engine's settings.
+        delivery_seconds: the delivery timeout.
+        on_error: called with errors of the brokers.
+
+    Returns:
+        The producer.
     """
     return Producer(
         {
@@ -143,19 +155,16 @@ def producer(settings: Settings, *, delivery_seconds: float = DELIVERY_SECONDS, 
 
 
 def reader(settings: Settings, on_error: OnError | None = None) -> Consumer:
-    """A consumer of partitions that it is given, in no group; a message with an error tells when one is read to its end.
-
-    ``on_error`` hears what is wrong with the brokers.
-    """
+    """A consumer for manual assignment, without a group. ``on_error`` is called with errors of the brokers."""
     return Consumer(
         {
             **_common(settings, on_error),
-            "group.id": f"{settings.kafka_group}-reader-{uuid4()}",  # required, though it is never used
+            "group.id": f"{settings.kafka_group}-reader-{uuid4()}",  # required by librdkafka, never used
             "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",  # where the retention overtakes a slow reader, it goes on with what is left
+            "auto.offset.reset": "earliest",  # if retention deletes records before a slow reader gets them
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "enable.partition.eof": True,
-            "allow.auto.create.topics": False,  # to ask about a topic must not make it
+            "allow.auto.create.topics": False,  # a metadata request must not create the topic
         },
         logger=_log,
     )
@@ -164,9 +173,17 @@ def reader(settings: Settings, on_error: OnError | None = None) -> Consumer:
 def deliver(
     producer: Producer, topic: str, messages: Iterable[Content], arrived: Callable[[Message], None] = lambda _message: None
 ) -> None:
-    """Send messages, in order; all of them have arrived when this returns, and ``arrived`` has heard of each.
+    """Send messages in order and return when all are delivered.
 
-    Raises DependencyUnavailable when one did not: some may have arrived.
+    Args:
+        producer: sends the messages.
+        topic: where to.
+        messages: their keys, values and headers.
+        arrived: called with each delivered message.
+
+    Raises:
+        DependencyUnavailable: a message was not delivered; others may have been.
+        KafkaException: a fatal error, after which this producer never sends again.
     """
     errors: list[KafkaError] = []
 
@@ -183,7 +200,7 @@ def deliver(
             raise DependencyUnavailable("kafka", "does not confirm what it was sent")
     except KafkaException as error:
         if error.args[0].fatal():
-            raise  # this producer will never send again; the next process's will
+            raise  # only a restart of the process helps
         raise DependencyUnavailable("kafka") from error
     if errors:
         raise DependencyUnavailable("kafka") from KafkaException(errors[0])
@@ -193,35 +210,35 @@ def _produce(producer: Producer, topic: str, key: bytes | None, value: bytes | N
     while True:
         try:
             producer.produce(topic, value=value, key=key, headers=headers, on_delivery=report)
-        except BufferError:  # the producer's queue is full: each message has its report within the delivery timeout
+        except BufferError:  # the queue is full, but drains within the delivery timeout
             producer.poll(1)
         else:
             return
 
 
 def source_name(cluster_id: str | None, group: str, topic: str) -> str:
-    """What the ledger calls a topic: positions of another cluster, or of another group, are not this one's."""
+    """The key of a topic's positions in the ledger, which are specific to a cluster and a consumer group."""
     return f"{cluster_id}/{group}/{topic}"
 
 
 def place(message: Message) -> tuple[str, int, int]:
-    """Topic, partition and offset of a record."""
+    """Topic, partition and offset of a record or end-of-partition message."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if topic is None or partition is None or offset is None:
-        raise AssertionError("a record without an error has a place")
+        raise AssertionError("a consumed message has a topic, a partition and an offset")
     return topic, partition, offset
 
 
 def size(message: Message) -> int:
-    """Bytes of a record's value."""
+    """Size of a record's value in bytes."""
     return len(message.value() or b"")
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """A record's headers that have a value, as text; of those with the same name the last. None where a name is not UTF-8."""
+    """A record's headers with values, as text; the last of each name. Empty if a name is not UTF-8."""
     try:
         headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
-    except (SystemError, UnicodeDecodeError):  # what the client makes of such a name
+    except (SystemError, UnicodeDecodeError):  # confluent_kafka's errors for such a name
         return {}
     return {name: str(value, "utf-8", "replace") for name, value in headers or () if value is not None}
 
@@ -230,9 +247,9 @@ def _common(settings: Settings, on_error: OnError | None = None) -> dict[str, An
     return {
         **connection(settings, on_error),
         "allow.auto.create.topics": True,
-        # A broker that comes back is found within a second.
+        # Reconnect within a second after a broker is back.
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,
-        # A topic that is created, or grows partitions, while the bridge runs is noticed within ten seconds.
+        # Notice new topics and partitions within ten seconds.
         "topic.metadata.refresh.interval.ms": 10_000,
     }

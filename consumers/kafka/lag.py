@@ -1,4 +1,4 @@
-"""How far the bridges are behind the end of the events topic, as the broker and the ledger say."""
+"""The lag of the bridges: the distance between the ledger's positions and the end of the events topic."""
 
 from app.bootstrap import Engine
 from app.events.positions import Offset, Partition
@@ -8,7 +8,7 @@ from consumers.kafka.topic_ids import TopicIds
 
 
 class Lag:
-    """Of all bridges together. Raises DependencyUnavailable when Kafka or Redis does not answer."""
+    """The lag of all bridges together. Raises DependencyUnavailable when Kafka or Redis does not answer."""
 
     def __init__(self, engine: Engine) -> None:
         settings = engine.settings
@@ -19,14 +19,11 @@ class Lag:
         self._reader = RecordReader(settings)
 
     def ends(self) -> tuple[str, dict[Partition, Offset]]:
-        """The source, as the positions name it, and the offset after the last record of each partition."""
+        """The source's name in the ledger, and the end offset of each partition."""
         return self._source(), {partition: bound.high for partition, bound in self._reader.bounds(self._topic).items()}
 
     def by_partition(self) -> dict[Partition, int]:
-        """How far each partition is from its end: the records that were produced and not yet taken over.
-
-        What is no record counts too, until the bridge has gone past it: markers of transactions, and what was aborted.
-        """
+        """The number of offsets not taken over yet, by partition; includes transaction markers and aborted records."""
         bounds = self._reader.bounds(self._topic)
         progress = self._positions.of(self._source())
         topic_id = self._ids.of(self._topic)
@@ -39,9 +36,9 @@ class Lag:
         return source_name(self._reader.cluster_id(), self._group, self._topic)
 
     def records(self) -> int:
-        """All of them."""
+        """The lag summed over all partitions."""
         return sum(self.by_partition().values())
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._reader.close()

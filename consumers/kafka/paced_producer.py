@@ -1,6 +1,6 @@
-"""Feed events to the topic no faster than the bridge takes them, and wait until they are recorded.
+"""Produces events no faster than the bridge takes them, and waits until they are recorded.
 
-The embedded broker keeps only the newest 5 MB of a partition, so whoever produces to it in bulk paces itself by the lag.
+The embedded broker keeps only the newest 5 MB of a partition, so bulk producers must limit the lag.
 """
 
 import time
@@ -13,13 +13,13 @@ from app.errors import DependencyUnavailable
 from consumers.kafka.clients import producer
 from consumers.kafka.lag import Lag
 
-# Half of what the embedded broker keeps of one partition, in case all events share one.
+# Half of what the embedded broker keeps of one partition, in case all events go to the same one.
 MAX_UNREAD_BYTES = 2_500_000
 CHECK_EVERY_EVENTS, CHECK_EVERY_BYTES = 500, 1_000_000
-CHECKS_A_SECOND = 10  # with a rate: so evenly are its events spread over each second
+CHECKS_A_SECOND = 10  # with a rate limit: how evenly events are spread over a second
 POLL_SECONDS = 0.02
 FLUSH_SECONDS = 10.0
-STALLED_SECONDS = 120.0  # no progress for so long: something is broken, and waiting on would hide it
+STALLED_SECONDS = 120.0  # without progress; then fail, as something is broken
 
 
 def produce_paced(
@@ -27,12 +27,9 @@ def produce_paced(
     records: Iterable[tuple[bytes | None, bytes]],
     *,
     rate: int | None = None,
-    sent: Callable[[int], None] = lambda _count: None,
+    sent: Callable[[int], None] = lambda _newly_sent: None,
 ) -> int:
-    """Produce records (key, value) to the events topic. Returns how many; ``sent`` hears of progress.
-
-    Raises DependencyUnavailable when the broker does not take one, or the bridge stops taking them.
-    """
+    """Produce records (key, value), paced by the bridge. Returns how many. Raises DependencyUnavailable if it takes no more."""
     settings = engine.settings
     pace = _Pace(engine, rate)
     errors: list[KafkaError] = []
@@ -42,17 +39,17 @@ def produce_paced(
             errors.append(error)
 
     out = producer(settings)
-    count = told = 0
+    count = reported = 0
     try:
         for count, (key, value) in enumerate(records, start=1):
             out.produce(settings.events_topic, value=value, key=key, on_delivery=report)
             out.poll(0)
             if pace.is_due(len(value)):
                 out.flush(FLUSH_SECONDS)
-                sent(count - told)
-                told = count
+                sent(count - reported)
+                reported = count
                 pace.wait()
-        sent(count - told)
+        sent(count - reported)
         if out.flush(FLUSH_SECONDS) or errors:
             raise DependencyUnavailable("kafka") from (KafkaException(errors[0]) if errors else None)
     except (BufferError, KafkaException) as error:
@@ -63,7 +60,7 @@ def produce_paced(
 
 
 class LagLimiter:
-    """Holds a producer back while the bridge is far behind. Raises DependencyUnavailable when it takes nothing or is halted."""
+    """Blocks a producer while the lag is too large. Raises DependencyUnavailable when the bridge takes nothing or is halted."""
 
     def __init__(self, engine: Engine) -> None:
         self._lag = Lag(engine)
@@ -72,17 +69,17 @@ class LagLimiter:
         self.events = 0
 
     def count(self, events: int, size: int) -> None:
-        """So many events of so many bytes together were sent."""
+        """Count sent events and their total bytes."""
         self.events += events
         self._bytes += size
         self._unchecked_bytes += size
 
     def is_due(self) -> bool:
-        """Whether so much was sent since the last look that it is time for another."""
+        """Whether enough bytes were sent since the last check of the lag."""
         return self._unchecked_bytes >= CHECK_EVERY_BYTES
 
     def wait(self) -> None:
-        """Return when more may be sent."""
+        """Block until more may be sent."""
         self._unchecked_bytes = 0
         allowed = MAX_UNREAD_BYTES * self.events // self._bytes
         wait_for_progress(
@@ -94,18 +91,18 @@ class LagLimiter:
         )
 
     def hold_back(self, events: int, size: int) -> None:
-        """Count what was sent, and wait if it is time to look."""
+        """Count sent events, and wait if a check of the lag is due."""
         self.count(events, size)
         if self.is_due():
             self.wait()
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._lag.close()
 
 
 class _Pace:
-    """Holds a producer back to the rate, and to what the bridge takes."""
+    """Limits a producer to the rate and to the bridge's throughput."""
 
     def __init__(self, engine: Engine, rate: int | None) -> None:
         self._limiter = LagLimiter(engine)
@@ -114,25 +111,25 @@ class _Pace:
         self._began = time.monotonic()
 
     def is_due(self, size: int) -> bool:
-        """Count an event of so many bytes; true when it is time to look."""
+        """Count an event of ``size`` bytes. Returns whether a check is due."""
         self._limiter.count(1, size)
         return self._limiter.events % self._check_every == 0 or self._limiter.is_due()
 
     def wait(self) -> None:
-        """Return when more may be sent."""
+        """Block until more may be sent."""
         if self._rate:
             time.sleep(max(0.0, self._began + self._limiter.events / self._rate - time.monotonic()))
         self._limiter.wait()
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._limiter.close()
 
 
 def count_recorded(engine: Engine) -> int:
-    """How many events have come to their end so far: applied, duplicate, expired or dead-lettered."""
-    ended = sum(sum(engine.event_totals.of(tenant)) for tenant in engine.mastery.tenants.all())
-    return ended + sum(engine.ledger.counts().dead_letters.values())
+    """The number of events processed so far: applied, duplicate, expired or dead-lettered."""
+    recorded = sum(sum(engine.event_totals.of(tenant)) for tenant in engine.mastery.tenants.all())
+    return recorded + sum(engine.ledger.counts().dead_letters.values())
 
 
 def wait_for_progress(
@@ -142,9 +139,17 @@ def wait_for_progress(
     what: str,
     require_possible: Callable[[], None] = lambda: None,
 ) -> None:
-    """Wait until something is reached.
+    """Wait until a condition holds.
 
-    Raises DependencyUnavailable(who, what) when nothing progresses for two minutes, and what ``require_possible`` raises.
+    Args:
+        reached: the condition.
+        progress: a number that changes while there is progress.
+        who: what is waited for, the subject of the error message.
+        what: the rest of the error message.
+        require_possible: raises if waiting is pointless.
+
+    Raises:
+        DependencyUnavailable: no progress for ``STALLED_SECONDS``.
     """
     last, since = progress(), time.monotonic()
     while not reached():

@@ -1,4 +1,4 @@
-"""Reading records of a topic by their place: without a consumer group, so that nothing is committed and nobody disturbed."""
+"""Reads records of a topic by partition and offset, without a consumer group: no commits, no rebalances."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -15,27 +15,27 @@ POLL_SECONDS = 0.1
 
 
 class Bounds(NamedTuple):
-    """What a partition holds: records from ``low`` on, and none at ``high`` or after it."""
+    """The offsets of a partition's records: from ``low`` to below ``high``."""
 
     low: int
     high: int
 
 
 class RecordReader:
-    """A consumer that is told what to read. Raises DependencyUnavailable when Kafka does not answer."""
+    """Reads given offsets. Raises DependencyUnavailable when Kafka does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self._said = LastError()
-        self._consumer = reader(settings, self._said.record)
+        self._last_error = LastError()
+        self._consumer = reader(settings, self._last_error.record)
 
     def cluster_id(self) -> str:
-        """The id of the Kafka cluster; an embedded broker has a new one at each start."""
-        with self._said.raised_from(self._consumer):
+        """The id of the Kafka cluster; the embedded broker has a new one at each start."""
+        with self._last_error.raised_from(self._consumer):
             return str(self._consumer.list_topics(timeout=READ_SECONDS).cluster_id)
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
-        """What each partition of a topic holds now; nothing of a topic that does not exist."""
-        with self._said.raised_from(self._consumer):
+        """The current bounds of each partition of a topic; empty if the topic does not exist."""
+        with self._last_error.raised_from(self._consumer):
             found = self._consumer.list_topics(topic, timeout=READ_SECONDS).topics[topic]
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(found.error)
@@ -45,9 +45,10 @@ class RecordReader:
             }
 
     def records(self, topic: str, bounds: Mapping[int, Bounds]) -> Iterator[Message]:
-        """Every record within the bounds: a partition's in their order, the partitions' as they come.
+        """Read every record within the bounds; only one such iteration at a time.
 
-        Only one such reading at a time. It ends, however many records are written meanwhile.
+        Yields:
+            The records, ordered within each partition.
         """
         ends = {partition: bound.high for partition, bound in bounds.items() if bound.low < bound.high}
         self._consumer.assign([TopicPartition(topic, partition, bounds[partition].low) for partition in ends])
@@ -64,7 +65,7 @@ class RecordReader:
         self._consumer.unassign()
 
     def record(self, topic: str, partition: int, offset: int) -> Message | None:
-        """One record, or None if it is not there (any more)."""
+        """One record, or None if it does not exist (any more)."""
         bounds = self.bounds(topic).get(partition)
         if bounds is None or not bounds.low <= offset < bounds.high:
             return None
@@ -72,20 +73,20 @@ class RecordReader:
         return found[0] if found and found[0].offset() == offset else None
 
     def _consume(self) -> list[Message]:
-        """The next records and ends of partitions, at least one."""
+        """The next records and end-of-partition messages, at least one."""
         deadline = time.monotonic() + READ_SECONDS
-        with self._said.raised_from(self._consumer):
+        with self._last_error.raised_from(self._consumer):
             while time.monotonic() < deadline:
                 messages = self._consumer.consume(READ_AT_ONCE, POLL_SECONDS)
                 failures = [error for each in messages if (error := _failure(each))]
                 if len(failures) < len(messages):
                     return [each for each in messages if not _failure(each)]
-                for failure in failures:  # the client tries again by itself
-                    self._said.record(failure)
+                for failure in failures:  # librdkafka retries by itself
+                    self._last_error.record(failure)
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._consumer.close()
 
 

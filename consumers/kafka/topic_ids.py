@@ -1,6 +1,6 @@
-"""Which topic bears a name. One that is deleted and created again has another id (KIP-516), and offsets of its own.
+"""Topic ids (KIP-516). A topic that is deleted and created again has a new id, and its offsets start again.
 
-Kafka's consumers do not tell: they go on at the old offset in the new topic. So whatever keeps offsets asks here.
+Kafka consumers do not report this; they continue at the old offset in the new topic. So code that stores offsets checks the id.
 """
 
 import logging
@@ -13,39 +13,39 @@ from app.errors import DependencyUnavailable
 from app.events.positions import NO_ID, TopicId
 from consumers.kafka.clients import LastError, connection
 
-METADATA_SECONDS = 2.0  # of a broker that is asked; it takes a millisecond
-# What the embedded broker of librdkafka calls itself, with a number that is another at each start. It answers no administrative
-# requests and deletes no topic: there the cluster's id tells topics apart.
+METADATA_SECONDS = 2.0  # timeout; an answer normally takes a millisecond
+# Prefix of the cluster id of librdkafka's embedded broker, which is new at each start. It supports no admin requests and never
+# deletes topics, so the cluster id is enough to tell topics apart.
 EMBEDDED_CLUSTER = "mockCluster"
 
 _log = logging.getLogger(__name__)
 
 
 class TopicIds:
-    """The ids of topics as the brokers know them now. Raises DependencyUnavailable when they do not answer."""
+    """The current ids of topics. Raises DependencyUnavailable when the brokers do not answer."""
 
     def __init__(self, settings: Settings, seconds: float = METADATA_SECONDS) -> None:
-        self._said = LastError()
-        self._admin = AdminClient(connection(settings, self._said.record), logger=_log)
+        self._last_error = LastError()
+        self._admin = AdminClient(connection(settings, self._last_error.record), logger=_log)
         self._seconds = seconds
         self._has_ids: bool | None = None  # not known yet
 
     def of(self, topic: str) -> TopicId | None:
-        """The topic's id; ``NO_ID`` where the broker gives topics none; None where there is no such topic."""
-        with self._said.raised_from(self._admin):
+        """The topic's id; ``NO_ID`` if the broker has no topic ids; None if the topic does not exist."""
+        with self._last_error.raised_from(self._admin):
             if self._has_ids is None:
                 self._has_ids = not self._cluster_id().startswith(EMBEDDED_CLUSTER)
             return self._ask(topic) if self._has_ids else NO_ID
 
     def existing(self, topic: str) -> TopicId:
-        """The same, of a topic that must be there. Raises DependencyUnavailable where it is not."""
+        """The id of a topic that must exist. Raises DependencyUnavailable if it does not."""
         found = self.of(topic)
         if found is None:
             raise DependencyUnavailable("kafka", f"has no topic {topic}")
         return found
 
     def _cluster_id(self) -> str:
-        self._admin.list_topics(timeout=self._seconds)  # after which the cluster's id is known, also of the embedded broker
+        self._admin.list_topics(timeout=self._seconds)  # without it, the embedded broker's cluster id is unknown
         return self._admin.cluster_id(timeout=self._seconds)
 
     def _ask(self, topic: str) -> TopicId | None:
@@ -62,5 +62,5 @@ class TopicIds:
 
 
 def log_name(cluster_id: str, topic: str, topic_id: TopicId | None) -> str:
-    """What is remembered about records of a topic is filed under this: it holds for no other topic of the same name."""
+    """The key for state about a topic's records; a recreated topic has another one."""
     return "/".join(filter(None, (cluster_id, topic, topic_id)))

@@ -1,4 +1,4 @@
-"""Create the engine's topics with the partitions, replication and retention of the settings; never change one that exists."""
+"""Creates the engine's topics with the settings' partitions, replication and retention. Never changes existing topics."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ from consumers.kafka.topic_ids import EMBEDDED_CLUSTER
 ADMIN_SECONDS = 10.0
 POLL_SECONDS = 0.05
 DAY_MS = 86_400_000
-# Clients send batches of at most 1,000,000 bytes and a header. It is Kafka's own default, so no cluster has to allow for more.
+# Kafka's default. Clients send batches of at most 1,000,000 bytes plus a header.
 MAX_MESSAGE_BYTES = 1_048_588
 UNAVAILABLE = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """What became of a topic."""
+    """The outcome for a topic."""
 
     CREATED = "created"
     EXISTS = "exists"
@@ -39,7 +39,7 @@ class State(StrEnum):
 
 
 class TopicSpec(NamedTuple):
-    """A topic as the settings want it."""
+    """A topic as configured by the settings."""
 
     name: str
     partitions: int
@@ -52,7 +52,7 @@ class TopicSpec(NamedTuple):
 
 
 class TopicOutcome(NamedTuple):
-    """What became of a topic: with the broker's reason if it refused, or with what differs from the settings if it exists."""
+    """The outcome for a topic; ``remarks`` are the broker's reason if it refused, or the differences if the topic exists."""
 
     topic: TopicSpec
     state: State
@@ -60,17 +60,19 @@ class TopicOutcome(NamedTuple):
 
 
 def create_topics(settings: Settings) -> list[TopicOutcome]:
-    """Create the topics of events, dead letters and results where they are missing, and compare those that exist.
+    """Create the missing topics of events, dead letters and results, and compare the existing ones with the settings.
 
-    Those that it created can be used when it returns. Raises DependencyUnavailable when the broker does not answer.
+    New topics are usable on return. Propagates DependencyUnavailable when the broker does not answer.
+
+    Returns:
+        An outcome for each topic.
     """
-    said = LastError()
-    admin = AdminClient(connection(settings, said.record), logger=_log)
-    with said.raised_from(admin):
+    last_error = LastError()
+    admin = AdminClient(connection(settings, last_error.record), logger=_log)
+    with last_error.raised_from(admin):
         admin.list_topics(timeout=ADMIN_SECONDS)
-        # The embedded one makes a topic when it is first asked about it.
         if admin.cluster_id(timeout=ADMIN_SECONDS).startswith(EMBEDDED_CLUSTER):
-            return [_ask_embedded(settings, topic) for topic in _wanted(settings)]
+            return [_touch_embedded(settings, topic) for topic in _wanted(settings)]
         outcomes = list(_create(admin, _wanted(settings)))
         _wait_until_known(admin, {each.topic.name for each in outcomes if each.state == State.CREATED})
         return [_compare(admin, each.topic) if each.state == State.EXISTS else each for each in outcomes]
@@ -115,7 +117,7 @@ def _not_created(topic: TopicSpec, failure: KafkaException) -> TopicOutcome:
 
 
 def _wait_until_known(admin: AdminClient, topics: set[str]) -> None:
-    """A broker hears of what the controller created a moment later, and until then says that there is no such topic."""
+    """Wait until the broker knows the new topics; the controller's changes reach it with a delay."""
     deadline = time.monotonic() + ADMIN_SECONDS
     while not topics <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys():
         if time.monotonic() > deadline:
@@ -124,7 +126,7 @@ def _wait_until_known(admin: AdminClient, topics: set[str]) -> None:
 
 
 def _compare(admin: AdminClient, topic: TopicSpec) -> TopicOutcome:
-    """The outcome for a topic that exists, with every difference from what is wanted."""
+    """The outcome for an existing topic, with its differences from the settings."""
     found = admin.list_topics(topic.name, timeout=ADMIN_SECONDS).topics[topic.name]
     wanted = {"partitions": str(topic.partitions), "replication": str(topic.replication), **topic.config}
     actual = {"partitions": str(len(found.partitions)), "replication": str(_replication(found))}
@@ -144,11 +146,12 @@ def _compare(admin: AdminClient, topic: TopicSpec) -> TopicOutcome:
 
 
 def _replication(topic: TopicMetadata) -> int:
-    """Of the partition that has the fewest replicas."""
+    """The smallest number of replicas of any partition."""
     return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
 
 
-def _ask_embedded(settings: Settings, topic: TopicSpec) -> TopicOutcome:
+def _touch_embedded(settings: Settings, topic: TopicSpec) -> TopicOutcome:
+    """Create a topic on the embedded broker, by requesting its metadata."""
     partitions = producer(settings).list_topics(topic.name, timeout=ADMIN_SECONDS).topics[topic.name].partitions
-    remark = f"the embedded broker makes topics by itself, with {len(partitions)} partitions, and keeps nothing when it ends"
+    remark = f"the embedded broker creates topics by itself, with {len(partitions)} partitions, and keeps nothing when it stops"
     return TopicOutcome(topic, State.EXISTS, (remark,))

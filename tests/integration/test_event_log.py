@@ -230,7 +230,7 @@ def test_silence_takes_half_of_the_threads(settings: Settings, kafka: KafkaProce
             each: outcomes.count(each) for each in outcomes
         }
         trial = callers.submit(outcome, log)
-        wait_for(log._trying.locked, SECONDS)
+        wait_for(log._probing.locked, SECONDS)
         assert [outcome(log) for _ in range(5)] == ["is unavailable"] * 5
         assert not trial.done()
         kafka.speak()

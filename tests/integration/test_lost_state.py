@@ -123,7 +123,7 @@ def test_what_kafka_has_back_to_the_retention_is_rebuilt_and_no_alarm(engine: En
         wait_for(lambda: len(bridge.recorded) == 40, SECONDS)
     assert set(bridge.recorded) > set(sent)
     assert "every student's mastery is rebuilt" in caplog.text
-    assert "Gone, and not to be rebuilt: revocations of tokens" in caplog.text
+    assert "Lost for good: revocations of tokens" in caplog.text
     loss = engine.losses.known()
     assert (loss.records, loss.state_lost_at is not None) == (0, True)
     assert status(engine) == "ready"

@@ -73,7 +73,7 @@ def test_a_topic_made_anew_while_the_bridge_was_stopped_is_read_from_its_beginni
             wait_for(lambda: lag.records() == 0, SECONDS)
     assert sorted(bridge.recorded) == sorted(sent)
     known = engine.positions.of(source(engine))
-    assert f"(its id was {former.topic_id}, and is {known.topic_id}): it is read from its beginning" in caplog.text
+    assert f"(its id was {former.topic_id} and is now {known.topic_id}): it is read from its beginning" in caplog.text
     assert sum(known.offsets.values()) == 200
     assert engine.losses.known().records == 0
 
@@ -155,7 +155,7 @@ def test_positions_stored_by_the_topic_s_name_are_taken_over(engine: Engine, cap
         wait_until_committed(engine)
     assert sorted(bridge.recorded) == sorted(second)
     assert engine.positions.of(source(engine)).topic_id == TopicIds(engine.settings).of(engine.settings.events_topic)
-    assert "stored by the name of topic" in caplog.text
+    assert "positions stored for topic" in caplog.text
 
 
 def test_where_the_dead_letters_ended_holds_for_their_topic_only(engine: Engine) -> None:

@@ -121,7 +121,7 @@ def test_the_embedded_broker_makes_topics_in_its_own_way(kafka_bootstrap: str) -
     cluster = Cluster(kafka_bootstrap)
     result = cluster.create()
     assert result.exit_code == 0, result.output
-    assert result.output.count("the embedded broker makes topics by itself, with 4 partitions") == 3
+    assert result.output.count("the embedded broker creates topics by itself, with 4 partitions") == 3
     assert [cluster.shape(topic)[0] for topic in cluster.topics] == [4] * 3
 
 

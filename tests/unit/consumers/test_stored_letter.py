@@ -66,8 +66,8 @@ class TestReading:
             ),
             (b"[]", "Expected `object`, got `array`"),
             (b"{}", "Object missing required field `event_id`"),
-            (value(b"{}").replace(b"processing_error", b"s-1234"), "its error_type is not what the contract says"),
-            (value(b"{}").replace(b"12:00:00Z", b"12:00:00"), "its failed_at is not what the contract says"),
+            (value(b"{}").replace(b"processing_error", b"s-1234"), "its error_type does not match the schema"),
+            (value(b"{}").replace(b"12:00:00Z", b"12:00:00"), "its failed_at does not match the schema"),
         ],
     )
     def test_what_is_no_letter_is_kept_with_the_reason(self, broken: bytes | None, why: str) -> None:
