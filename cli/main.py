@@ -1,4 +1,4 @@
-"""``mastery``: run the engine, feed it, look after it."""
+"""``mastery``: runs, feeds and operates the engine."""
 
 import sys
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=
 
 
 class EngineErrorsAreMessages(click.Group):
-    """The outermost edge of the command: an engine's error is a message for the one who typed it, not a traceback."""
+    """Shows an EngineError as a message instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--until-input-ends", is_flag=True, help="Stop when standard input ends, as it does with whoever started this.")
+@click.option("--until-input-ends", is_flag=True, help="Stop when standard input ends, so also with the parent process.")
 def up(*, until_input_ends: bool) -> None:
     """Run the whole stack in this terminal until Ctrl-C."""
     sys.exit(run_stack(load_settings(), until_input_ends=until_input_ends))
@@ -53,7 +53,7 @@ def up(*, until_input_ends: bool) -> None:
 
 @main.command()
 def down() -> None:
-    """Stop the stack that runs on the data folder, and wait until it has ended."""
+    """Stop the stack that runs on the data folder, and wait until it has stopped."""
     down_command.run(load_settings().data_path)
 
 
@@ -62,13 +62,13 @@ def down() -> None:
 @click.option("--shift-to-now", is_flag=True, help="Move all events by whole days so that the newest falls on yesterday.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the summary instead of waiting for Ctrl-C.")
 def demo(events: Path | None, *, shift_to_now: bool, leave: bool) -> None:
-    """Run the whole stack, stream EVENTS (or a simulated classroom) through it, and show what a teacher would want to see."""
+    """Run the whole stack, stream EVENTS (or a simulated classroom) through it, and show a teacher's summary."""
     sys.exit(demo_command.run(load_settings(), events, shift_to_now=shift_to_now, leave=leave, console=Console()))
 
 
 @main.command()
 @click.argument("events", type=EVENTS_FILE)
-@click.option("--rate", type=click.IntRange(min=1), help="At most this many events a second.")
+@click.option("--rate", type=click.IntRange(min=1), help="Maximum events per second.")
 @click.option("--shift-to-now", is_flag=True, help="Move all events by whole days so that the newest falls on yesterday.")
 def replay(events: Path, *, rate: int | None, shift_to_now: bool) -> None:
     """Feed EVENTS (NDJSON, gzipped or not; - is standard input) to the running stack, and wait until they are applied."""
@@ -79,7 +79,7 @@ def replay(events: Path, *, rate: int | None, shift_to_now: bool) -> None:
 @main.command()
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--tenant", required=True)
-@click.option("--subject", help="Who it is; for a student, the student's id. [default: the role]")
+@click.option("--subject", help="The user's id; for a student, the student's id. [default: the role]")
 @click.option("--cohorts", default="", help="A teacher's cohorts, separated by commas.")
 def token(role: str, tenant: str, subject: str | None, cohorts: str) -> None:
     """Print a development token, and nothing else."""

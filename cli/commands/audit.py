@@ -1,4 +1,4 @@
-"""``mastery audit``: whether anybody changed the audit trail."""
+"""``mastery audit``: verifies that the audit trail was not tampered with."""
 
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from cli.stack.running_stack import settings_of_running_stack
 
 
 class Expectation(click.ParamType[dict[str, set[Head]]]):
-    """A head as `verify` prints it, or a file of exported ones. Becomes heads by trail, "" being that of --tenant."""
+    """A head as `verify` prints it, or a file of exported heads. Converted to heads by trail; "" is the trail of --tenant."""
 
     name = "HEAD|FILE"
 
@@ -48,13 +48,13 @@ def audit() -> None:
     "--expect",
     "expected",
     type=Expectation(),
-    help="Heads that were noted earlier must still be there: a file of exported ones, or one head with one --tenant.",
+    help="Heads noted earlier, which must still be in the trail: a file of exported heads, or one head with one --tenant.",
 )
 def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> None:
-    """Find entries that were altered, removed, moved or put in.
+    """Find entries that were altered, removed, moved or inserted.
 
-    Exit code 1 if there is any, 3 if there is no such trail. Keep the heads somewhere else: with `--expect`, a trail that was
-    set back as a whole is found.
+    Exit code 1 if there are any, 3 if there is no such trail. Keep the heads elsewhere: `--expect` then also finds a trail that
+    was reset as a whole.
     """
     noted = _by_trail(expected or {}, tenants)
     engine = bootstrap(settings_of_running_stack(load_settings()))
@@ -65,14 +65,14 @@ def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> N
         names = [name for name in tenants or sorted({*known, *noted}) if name not in unknown]
         verdicts = [verify_trail(name, trails=engine.audit, expected=noted.get(name, ())) for name in names]
         failures = sum(len(verdict.findings) for verdict in verdicts)
-        try:  # afterwards, since an entry would make a trail that is gone begin anew
+        try:  # after the verification, since the entry would start a deleted trail again
             write_entry(engine, SystemAction.VERIFY_AUDIT, details={"trails": len(verdicts), "findings": failures})
         except DependencyUnavailable as error:
-            click.echo(f"This run leaves no entry: {error}.", err=True)
+            click.echo(f"This run has no audit entry: {error}.", err=True)
             failures += 1
     for verdict in verdicts:
-        _tell(verdict)
-    failures += _tell_loss(loss)
+        _print(verdict)
+    failures += _print_loss(loss)
     for name in unknown:
         click.echo(f"{printable(name)}: there is no such trail", err=True)
     if not (verdicts or unknown):
@@ -81,7 +81,7 @@ def verify(tenants: tuple[str, ...], expected: dict[str, set[Head]] | None) -> N
 
 
 def _by_trail(expected: dict[str, set[Head]], tenants: Sequence[str]) -> dict[str, set[Head]]:
-    """The heads that each trail must have had. Raises UsageError for a single one without a single tenant."""
+    """The expected heads by trail. Raises UsageError for a single head without a single --tenant."""
     if "" not in expected:
         return expected
     if len(tenants) != 1:
@@ -89,20 +89,20 @@ def _by_trail(expected: dict[str, set[Head]], tenants: Sequence[str]) -> dict[st
     return {tenants[0]: expected[""]}
 
 
-def _tell_loss(loss: Loss) -> int:
-    """Say that trails began anew, which none of them shows. Returns 1 until an operator has acknowledged it."""
+def _print_loss(loss: Loss) -> int:
+    """Print that Redis lost the trails, which the new ones do not show. Returns 1 until an operator has acknowledged it."""
     if loss.state_lost_at is None:
         return 0
     click.echo(
-        f"Redis lost its state, as was noticed at {loss.state_lost_at:%Y-%m-%d %H:%M:%S} UTC: every trail began anew then. "
-        "What was in it before is gone; compare with heads that you keep elsewhere (--expect)."
+        f"Redis lost its state, detected at {loss.state_lost_at:%Y-%m-%d %H:%M:%S} UTC: every trail started again then. "
+        "Earlier entries are gone; compare with heads that you keep elsewhere (--expect)."
     )
     if not loss.is_acknowledged:
-        click.echo("Known? Then: mastery bridge acknowledge-loss")
+        click.echo("To acknowledge this: mastery bridge acknowledge-loss")
     return int(not loss.is_acknowledged)
 
 
-def _tell(verdict: TrailVerdict) -> None:
+def _print(verdict: TrailVerdict) -> None:
     name = printable(verdict.trail)
     if not verdict.findings:
         click.echo(f"{name}: {verdict.entries:,} entries, intact; head {verdict.head}")

@@ -1,4 +1,4 @@
-"""``mastery bridge``: what the bridges are doing, telling halted ones to go on, and acknowledging what they found lost."""
+"""``mastery bridge``: shows the bridges' state, resumes halted bridges, and acknowledges losses."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ def bridge() -> None:
 
 @bridge.command()
 def status() -> None:
-    """Show every bridge that is alive, and what is in flight."""
+    """Show every live bridge, and the chunks in flight."""
     engine = bootstrap(settings_of_running_stack(load_settings()))
     heartbeats, counts = engine.bridges.heartbeats(), engine.ledger.counts()
     if not heartbeats:
-        raise DependencyUnavailable("no bridge", "gives a sign of life")
-    table = Table("bridge", "state", "records", "rejected", "last heard of")
+        raise DependencyUnavailable("no bridge", "has sent a heartbeat")
+    table = Table("bridge", "state", "records", "rejected", "last heartbeat")
     for name, heartbeat in sorted(heartbeats.items()):
         at = datetime.fromtimestamp(heartbeat.at, UTC).isoformat(timespec="seconds")
         table.add_row(name, heartbeat.state, f"{heartbeat.records:,}", f"{heartbeat.rejected:,}", at)
@@ -43,9 +43,9 @@ def status() -> None:
 
 @bridge.command()
 def resume() -> None:
-    """Let bridges go on that too many invalid records halted: those records go to the dead letters.
+    """Resume bridges halted by too many invalid records: those records go to the dead letters.
 
-    All that are in the topic now, on every partition. What is produced afterwards is judged anew.
+    This applies to all invalid records now in the topic, on every partition. Later invalid records can halt the bridges again.
     """
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
@@ -54,20 +54,20 @@ def resume() -> None:
         if halted:
             with closing(Lag(engine)) as lag:
                 engine.positions.admit(*lag.ends())
-    print(f"halted bridges told to go on: {len(halted)}" if halted else "no bridge is halted")
+    print(f"halted bridges told to resume: {len(halted)}" if halted else "no bridge is halted")
 
 
 @bridge.command("acknowledge-loss")
 def acknowledge_loss() -> None:
-    """Say that you know of the events that the engine has lost, and have done about it what can be done.
+    """Confirm that you know of the events that the engine has lost, and have restored what you can.
 
-    Until then /ready, `mastery doctor` and the metrics tell of the loss.
+    Until then, /ready, `mastery doctor` and the metrics report the loss.
     """
     engine = bootstrap(settings_of_running_stack(load_settings()))
     with closing(engine.redis):
         loss = engine.losses.known()
         if loss.is_acknowledged:
-            print("nothing is lost that was not acknowledged")
+            print("there is no unacknowledged loss")
             return
         write_entry(engine, SystemAction.ACKNOWLEDGE_LOSS, details={"records": loss.records})
         engine.losses.acknowledge(loss)

@@ -1,4 +1,4 @@
-"""``mastery dlq``: look into the dead letters, replay those whose cause is gone, and purge the rest."""
+"""``mastery dlq``: lists, replays and purges dead letters."""
 
 import sys
 from collections import Counter
@@ -30,8 +30,8 @@ from consumers.kafka.clients import producer
 from consumers.kafka.paced_producer import LagLimiter
 from consumers.kafka.record_reader import RecordReader
 
-SHOWN = 50  # letters: about a screen
-PIPE_WIDTH = 200  # columns, where no terminal says how many there are
+SHOWN = 50  # dead letters: about a screen
+PIPE_WIDTH = 200  # columns, if the output is not a terminal
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -39,27 +39,27 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Session:
-    """What every command works with: the letters there are now, and what was done with which."""
+    """The state of a command: a snapshot of the dead letters, and which of them are handled."""
 
     engine: Engine
     topic: DeadLetterTopic
     marks: HandledLetters
     handled: Mapping[Place, Handled]
-    tenants: set[str | None] = field(default_factory=set)  # those of the letters that were read
+    tenants: set[str | None] = field(default_factory=set)  # of the dead letters read so far
 
     def letters(self) -> Iterator[StoredDeadLetter]:
-        """All that there are now."""
+        """All dead letters of the snapshot."""
         for letter in self.topic.letters():
             self.tenants.add(letter.tenant)
             yield letter
 
     @property
     def settings(self) -> Settings:
-        """What the environment and the running stack say."""
+        """The settings, completed by the running stack."""
         return self.engine.settings
 
     def mark(self, places: Sequence[Place], how: Handled) -> None:
-        """Remember what is done now."""
+        """Mark dead letters as handled."""
         self.marks.mark(self.topic.log, places, how)
 
 
@@ -73,10 +73,10 @@ def _session() -> Iterator[Session]:
 
 
 def _filters(command: Command) -> Command:
-    """The options that say which letters are meant."""
+    """Add the options that select dead letters."""
     for option in (
-        click.option("--until", metavar="WHEN", help="Only what failed before then."),
-        click.option("--since", metavar="WHEN", help="Only what failed then or later: 2h or 3d ago, or ISO 8601 (UTC)."),
+        click.option("--until", metavar="WHEN", help="Only events that failed before then."),
+        click.option("--since", metavar="WHEN", help="Only events that failed then or later: 2h or 3d ago, or ISO 8601 (UTC)."),
         click.option("--tenant", help="Only events of this tenant."),
         click.option("--reason", type=click.Choice([each.value for each in ErrorType]), help="Only this type of error."),
     ):
@@ -86,29 +86,29 @@ def _filters(command: Command) -> Command:
 
 @click.group()
 def dlq() -> None:
-    """Look into the dead letters, replay or purge them. A letter's place is PARTITION:OFFSET, as `list` shows it."""
+    """List, replay or purge dead letters. A dead letter's place is PARTITION:OFFSET, as `list` shows it."""
 
 
 @dlq.command("list")
 @_filters
-@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="At most so many, newest first.")
-@click.option("--all", "with_handled", is_flag=True, help="Also those that were replayed or purged.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line, to pipe into other tools.")
-def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str | None) -> None:
+@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="Show at most this many, newest first.")
+@click.option("--all", "with_handled", is_flag=True, help="Include replayed and purged dead letters.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def list_letters(*, limit: int, with_handled: bool, as_json: bool, **filters: str | None) -> None:
     """List dead letters, the newest first.
 
     Students are not named; `show` names them.
     """
     newest = Newest(limit)
     with _session() as session:
-        meant = _meant(session, **which)
-        for letter in filter(meant.matches, session.letters()):
+        selected = _filter(session, **filters)
+        for letter in filter(selected.matches, session.letters()):
             handled = session.handled.get(letter.place)
             if with_handled or handled is None:
                 newest.add(letter, handled)
         rows = newest.rows()
         write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in rows))
-        _exit_if_unknown(session, which["tenant"])
+        _exit_if_unknown(session, filters["tenant"])
     if as_json:
         for each in rows:
             click.echo(msgspec.json.encode(each))
@@ -121,10 +121,7 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **which: str 
 @dlq.command()
 @click.argument("place")
 def show(place: str) -> None:
-    """Show everything about one letter.
-
-    The one at PLACE; personal data is included.
-    """
+    """Show everything about the dead letter at PLACE, including personal data."""
     wanted = parse_place(place)
     with _session() as session:
         letter = session.topic.letter(wanted)
@@ -135,23 +132,23 @@ def show(place: str) -> None:
 @dlq.command()
 @click.argument("places", nargs=-1)
 @_filters
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
-@click.option("--rate", type=click.IntRange(min=1), help="At most so many letters a second.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
+@click.option("--rate", type=click.IntRange(min=1), help="Maximum dead letters per second.")
 @click.option(
     "--max-replays",
     type=click.IntRange(min=1),
-    default=3,  # what came back three times has a reason that did not go away
+    default=3,  # an event that failed again three times will fail once more
     show_default=True,
-    help="Skip what was replayed so often and came back.",
+    help="Skip events that were replayed this often and failed again.",
 )
-def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_replays: int, **which: str | None) -> None:
+def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_replays: int, **filters: str | None) -> None:
     """Send the events of dead letters again.
 
-    Of those at PLACES, or else of all; the options choose among them. A letter is replayed once, so the same command goes on
-    after an interruption. What fails again becomes a new letter.
+    Replays the dead letters at PLACES, by default all; the options select among them. A dead letter is replayed only once, so
+    the same command continues after an interruption. An event that fails again becomes a new dead letter.
     """
-    console, would_go = _console(), Newest(SHOWN)
-    sent: list[str | None] = []  # the tenants of the letters that were
+    console, would_send = _console(), Newest(SHOWN)
+    sent: list[str | None] = []  # the tenants of the dead letters sent
     with (
         _session() as session,
         closing(RecordReader(session.settings)) as reader,
@@ -162,57 +159,57 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
             producer=None if dry_run else producer(session.settings),
             sources=Sources(reader, session.settings.events_topic),
             handled=session.handled,
-            arrived=partial(_add_all, would_go) if dry_run else partial(_mark_replayed, session, sent),
-            refused=partial(_say_refused, console),
+            arrived=partial(_add_all, would_send) if dry_run else partial(_mark_replayed, session, sent),
+            refused=partial(_print_refused, console),
             max_replays=max_replays,
             rate=rate,
             hold_back=limiter.hold_back,
         )
-        meant = _meant(session, **which)
+        selected = _filter(session, **filters)
         letters = [session.topic.letter(each) for each in _parsed(places)] if places else session.letters()
         total = len(places) or len(session.topic)
         write_entry(session.engine, SystemAction.REPLAY_LETTERS, details={"state": "begun", "dry_run": dry_run})
         try:
-            _run(run, meant, letters, total, console)
+            _run(run, selected, letters, total, console)
         finally:
             if sent:
                 write_dead_letters_entry(session.engine, SystemAction.REPLAY_LETTERS, sent, {"state": "ended"})
-            if would_go.count:
-                write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in would_go.rows()))
-                console.print(table(would_go.rows(), handled=False))
-            _say(console, _summary(run.counts, dry_run=dry_run))
-        _exit_if_unknown(session, None if places else which["tenant"])
+            if would_send.count:
+                write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in would_send.rows()))
+                console.print(table(would_send.rows(), handled=False))
+            _print(console, _summary(run.counts, dry_run=dry_run))
+        _exit_if_unknown(session, None if places else filters["tenant"])
     sys.exit(1 if run.counts[ReplayOutcome.REFUSED] else 0)
 
 
-def _run(run: Replay, meant: LetterFilter, letters: Iterable[StoredDeadLetter], total: int, console: Console) -> None:
-    """Replay what is meant, with a progress bar; say so if it ends early."""
+def _run(run: Replay, selected: LetterFilter, letters: Iterable[StoredDeadLetter], total: int, console: Console) -> None:
+    """Replay the selected dead letters with a progress bar. Prints a note if it stops early."""
     with ExitStack() as stopped_early:
-        stopped_early.callback(_say, console, "Stopped early; the same command goes on from here.")
+        stopped_early.callback(_print, console, "Stopped early; the same command goes on from here.")
         with Progress(*PROGRESS, console=console) as progress:
-            run.run(filter(meant.matches, progress.track(letters, total=total, description="dead letters read")))
+            run.run(filter(selected.matches, progress.track(letters, total=total, description="dead letters read")))
         stopped_early.pop_all()
 
 
 @dlq.command()
 @click.argument("places", nargs=-1)
 @_filters
-@click.option("--dry-run", is_flag=True, help="Only say what would be purged.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | None) -> None:
-    """Give dead letters up for good.
+@click.option("--dry-run", is_flag=True, help="Only show what would be purged.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **filters: str | None) -> None:
+    """Remove dead letters permanently.
 
-    Those at PLACES, or else all; the options choose among them. They are not listed or replayed any more. Kafka deletes only
-    from a partition's beginning on: letters behind one that stays are hidden until it goes too.
+    Purges the dead letters at PLACES, by default all; the options select among them. They are no longer listed or replayed.
+    Kafka can only delete the beginning of a partition: dead letters after one that stays are hidden until it is purged too.
     """
     wanted = _parsed(places)
     with _session() as session:
         for place in wanted:
-            session.topic.letter(place)  # which raises NotFound before anything is purged
-        meant = _meant(session, **which)._replace(places=frozenset(wanted))
+            session.topic.letter(place)  # raises NotFound before anything is purged
+        selected = _filter(session, **filters)._replace(places=frozenset(wanted))
         tenants: dict[Place, str | None] = {}
-        plan = plan_purge(_noting(tenants, session.letters()), session.topic.bounds, session.handled, meant)
-        _exit_if_unknown(session, which["tenant"])
+        plan = plan_purge(_noting(tenants, session.letters()), session.topic.bounds, session.handled, selected)
+        _exit_if_unknown(session, filters["tenant"])
         split = f"{plan.deleted():,} deleted from Kafka, {len(plan.places) - plan.deleted():,} hidden"
         if dry_run:
             click.echo(f"{_letters(len(plan.places))} would be purged: {split} (all hidden where the broker cannot delete)")
@@ -227,13 +224,13 @@ def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **which: str | N
 
 
 def _exit_if_unknown(session: Session, tenant: str | None) -> None:
-    """Say so if nothing is known of the tenant that was asked for, and none of the letters that were read is its."""
+    """Exit if the tenant of ``--tenant`` has neither data nor dead letters."""
     if tenant is not None and tenant not in session.tenants and tenant not in session.engine.mastery.tenants.all():
         click.echo(f"{printable(tenant)}: there is no such tenant", err=True)
         sys.exit(NO_SUCH_TENANT)
 
 
-def _meant(session: Session, *, reason: str | None, tenant: str | None, since: str | None, until: str | None) -> LetterFilter:
+def _filter(session: Session, *, reason: str | None, tenant: str | None, since: str | None, until: str | None) -> LetterFilter:
     now = session.engine.clock()
     return LetterFilter(
         reason=ErrorType(reason) if reason else None,
@@ -244,7 +241,7 @@ def _meant(session: Session, *, reason: str | None, tenant: str | None, since: s
 
 
 def _parsed(places: Sequence[str]) -> list[Place]:
-    """Each place once."""
+    """The places without duplicates."""
     return list(dict.fromkeys(map(parse_place, places)))
 
 
@@ -264,8 +261,8 @@ def _mark_replayed(session: Session, tenants: list[str | None], letters: Sequenc
     session.mark([letter.place for letter in letters], Handled.REPLAYED)
 
 
-def _say_refused(console: Console, letter: StoredDeadLetter, reason: str) -> None:
-    _say(console, f"{letter.place} cannot be replayed: {printable(reason)}")
+def _print_refused(console: Console, letter: StoredDeadLetter, reason: str) -> None:
+    _print(console, f"{letter.place} cannot be replayed: {printable(reason)}")
 
 
 def _summary(counts: Counter[ReplayOutcome], *, dry_run: bool) -> str:
@@ -279,8 +276,8 @@ def _letters(count: int) -> str:
     return f"{count:,} dead letter{'' if count == 1 else 's'}"
 
 
-def _say(console: Console, words: str) -> None:
-    console.print(words, soft_wrap=True, markup=False, highlight=False)
+def _print(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _console() -> Console:

@@ -1,7 +1,7 @@
-"""How dead letters look to an operator: a row each, or everything about one.
+"""Formats dead letters for operators: one row each, or everything about one.
 
-In rows there are no ids of students, neither in the key nor in the payload: those are for whoever asks for one letter. Anybody
-may write to the topic, so what could steer a terminal is written out.
+Rows omit the key and the payload, which contain students' ids; `mastery dlq show` prints them. Any producer may write to the
+topic, so terminal control characters are escaped.
 """
 
 import heapq
@@ -18,12 +18,12 @@ from rich.text import Text
 from app.events.handled_letters import Handled, Place
 from consumers.dead_letters.record import StoredDeadLetter
 
-MAX_MESSAGE = 200  # characters: the engine's own messages are no longer
+MAX_MESSAGE = 200  # characters; the engine's own messages are not longer
 UNREADABLE = "unreadable"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What is listed of a letter. ``failed_at`` is ISO 8601 in UTC."""
+    """A dead letter in the list. ``failed_at`` is ISO 8601 in UTC."""
 
     place: str
     failed_at: str | None
@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Newest:
-    """The newest rows of some letters, so many at most, and the ``count`` of all. What has no time is older than the rest."""
+    """Collects the newest rows, at most ``limit``, and the ``count`` of all. Rows without a time count as oldest."""
 
     def __init__(self, limit: int) -> None:
         self.count = 0
@@ -44,7 +44,7 @@ class Newest:
         self._heap: list[tuple[str, Place, Row]] = []
 
     def add(self, letter: StoredDeadLetter, handled: Handled | None = None) -> None:
-        """Take a letter into account."""
+        """Add a dead letter."""
         self.count += 1
         made = row(letter, handled)
         heapq.heappush(self._heap, (made.failed_at or "", letter.place, made))
@@ -52,12 +52,12 @@ class Newest:
             heapq.heappop(self._heap)
 
     def rows(self) -> list[Row]:
-        """The newest first."""
+        """The rows, newest first."""
         return [made for *_, made in sorted(self._heap, reverse=True)]
 
 
 def row(letter: StoredDeadLetter, handled: Handled | None) -> Row:
-    """The row of a letter."""
+    """The row of a dead letter."""
     body = letter.body
     return Row(
         place=str(letter.place),
@@ -72,7 +72,7 @@ def row(letter: StoredDeadLetter, handled: Handled | None) -> Row:
 
 
 def table(rows: Iterable[Row], *, handled: bool) -> Table:
-    """Rows for a terminal, with or without the column that says what was done with them."""
+    """Rows for a terminal, with or without the column "handled"."""
     made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     made.add_column("place", no_wrap=True)
     made.add_column("failed at (UTC)", no_wrap=True)
@@ -91,7 +91,7 @@ def table(rows: Iterable[Row], *, handled: bool) -> Table:
 
 
 def everything(letter: StoredDeadLetter, handled: Handled | None) -> str:
-    """One letter as indented JSON: where it is, what Kafka carries beside it, and its value as it is."""
+    """One dead letter as indented JSON: place, key, headers and value."""
     shown: dict[str, object] = {
         "place": str(letter.place),
         "key": _text(letter.key),
@@ -106,15 +106,13 @@ def everything(letter: StoredDeadLetter, handled: Handled | None) -> str:
     else:
         shown["letter"] = msgspec.Raw(letter.value or b"")
     whole = msgspec.json.encode(shown)
-    with suppress(
-        RecursionError
-    ):  # by what is around it, a payload that is nested very deeply may be too deep: it stays as it is
+    with suppress(RecursionError):  # a very deeply nested payload stays unformatted
         whole = msgspec.json.format(whole, indent=2)
     return "\n".join(map(printable, whole.decode().split("\n")))
 
 
 def printable(text: str) -> str:
-    """The text, with what has no shape, or steers a terminal, written as JSON writes it: ``\\u001b``."""
+    """The text with unprintable and control characters escaped as in JSON, such as ``\\u001b``."""
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 

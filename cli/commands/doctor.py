@@ -1,4 +1,4 @@
-"""``mastery doctor``: what the settings are, and whether everything they name answers."""
+"""``mastery doctor``: shows the settings and pings every dependency."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from tasks.celery import app as celery
 from tasks.health import ping_beat, ping_broker, ping_worker
 
 CHECK_SECONDS = 5.0
-# What an empty value means, where it is more than that nothing is set.
+# The meaning of an empty value, where it is not just "not set".
 UNSET = {
     "MASTERY_REDIS_URL": "embedded by `mastery up`",
     "MASTERY_BROKER_URL": "as MASTERY_REDIS_URL",
@@ -30,7 +30,7 @@ UNSET = {
 
 
 def run(settings: Settings, stack: RunningStack | None, *, console: Console) -> int:
-    """Print settings, where the parts of the running stack are, and pings. Returns 0 when everything answers, else 1."""
+    """Print the settings, the addresses of the running stack and the pings. Returns 0 when every dependency is fine, else 1."""
     console.print(_settings_table(settings))
     if stack is not None:
         console.print(_places_table(stack))
@@ -38,7 +38,7 @@ def run(settings: Settings, stack: RunningStack | None, *, console: Console) -> 
         place = escaped(str(settings.data_path))
         console.print(f"No stack runs on {place}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True, markup=False)
         return 1
-    logging.disable()  # what is wrong is told below, in a line each
+    logging.disable()  # the failures are printed below, one line each
     readiness = check_readiness(_pings(settings))
     for name, state in readiness.dependencies.items():
         line = Text(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
@@ -57,7 +57,7 @@ def _settings_table(settings: Settings) -> Table:
 
 
 def _places_table(stack: RunningStack) -> Table:
-    table = Table(title="The stack that runs", box=SIMPLE_HEAD)
+    table = Table(title="The running stack", box=SIMPLE_HEAD)
     table.add_column("part", no_wrap=True)
     table.add_column("where", overflow="fold")
     places = {

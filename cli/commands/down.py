@@ -1,4 +1,4 @@
-"""``mastery down``: end the stack that runs on the data folder."""
+"""``mastery down``: stops the stack that runs on the data folder."""
 
 import os
 import signal
@@ -14,19 +14,21 @@ from cli.stack.data_folder import user_of
 from cli.stack.guard import GRACE_SECONDS
 from cli.stack.process_identity import ProcessIdentity
 
-# What a stack takes at most to end in order, and its guard at most to end what a killed one left.
+# The longest that a stack takes to stop regularly, or that its guard takes after the stack was killed.
 WAIT_SECONDS = sum(GRACE_SECONDS.values()) + 5.0
 POLL_SECONDS = 0.1
 
 
 class DoesNotEnd(EngineError):
-    """The stack was told to end, and did not."""
+    """The stack does not stop."""
 
 
 def run(folder: Path) -> None:
-    """End the stack of a folder, and return when it has ended; where none runs, all is as it was to be.
+    """Stop the stack of a folder and wait until it has stopped. It is no error if none runs.
 
-    Raises SettingsError when the stack is another user's, or runs elsewhere; DoesNotEnd when it does not end even when killed.
+    Raises:
+        SettingsError: the stack is another user's, or runs in another container or on another machine.
+        DoesNotEnd: the stack does not end although it was killed.
     """
     process = user_of(folder)
     if process is None:
@@ -38,9 +40,9 @@ def run(folder: Path) -> None:
             "that has the folder as well; `mastery down` ends it there"
         )
     _signal(process, signal.SIGTERM)
-    _signal(process, signal.SIGCONT)  # for one that was suspended, by Ctrl-Z say
+    _signal(process, signal.SIGCONT)  # in case it is suspended, for example by Ctrl-Z
     if not _has_ended(folder, process):
-        click.echo("It does not end in order, and is killed.", err=True)
+        click.echo("It does not stop in time and is killed.", err=True)
         _signal(process, signal.SIGKILL)
         if not _has_ended(folder, process):
             raise DoesNotEnd(f"the stack on {escaped(str(folder))} does not end")
@@ -48,7 +50,7 @@ def run(folder: Path) -> None:
 
 
 def _signal(process: ProcessIdentity, number: signal.Signals) -> None:
-    if not process.runs():  # its guard is ending what it left, and its id may be somebody else's by now
+    if not process.runs():  # its pid may belong to another process by now
         return
     try:
         with suppress(ProcessLookupError):
@@ -59,7 +61,7 @@ def _signal(process: ProcessIdentity, number: signal.Signals) -> None:
 
 def _has_ended(folder: Path, process: ProcessIdentity) -> bool:
     deadline = time.monotonic() + WAIT_SECONDS
-    while user_of(folder) == process:  # another one may have been started since
+    while user_of(folder) == process:  # another stack may have been started meanwhile
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Event files: NDJSON, gzipped or not, read line by line; and the shift that brings old events up to now."""
+"""Reads event files (NDJSON, gzipped or not) line by line, and shifts old events to now."""
 
 import gzip
 import shutil
@@ -20,25 +20,28 @@ STANDARD_INPUT = Path("-")
 GZIP_MAGIC = b"\x1f\x8b"
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-MAX_LINE_BYTES = 900_000  # Kafka's own limit for a message is 1 MB, headers and key included
+MAX_LINE_BYTES = 900_000  # Kafka's limit for a message is 1 MB by default, including headers and key
 DATE_LENGTH = len("2026-10-28")
 MILLISECONDS_A_DAY = 86_400_000
-TOLD_REASONS = 5
+SHOWN_REASONS = 5
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class EventFile(NamedTuple):
-    """A file that can be read as often as needed, and what it is called in messages."""
+    """A file that can be read repeatedly, and its name in messages."""
 
     path: Path
     name: str
 
 
 class Survey(NamedTuple):
-    """What a first pass over a file finds.
+    """The result of a first pass over a file.
 
-    ``events`` are its lines that are not blank, ``invalid`` those that are no valid events, with the ``reasons`` of the first
-    few; ``newest`` is the date (UTC) of the newest event that does not lie in the future, unless all do.
+    Attributes:
+        events: number of lines that are not blank.
+        invalid: number of lines that are not valid events.
+        newest: date (UTC) of the newest event that is not in the future, or of the newest of all if all are.
+        reasons: why the first invalid lines are invalid.
     """
 
     events: int
@@ -49,7 +52,7 @@ class Survey(NamedTuple):
 
 @contextmanager
 def event_file(path: Path) -> Iterator[EventFile]:
-    """The file, or a private copy of what comes through a pipe or standard input (``-``), which is removed at the end."""
+    """The file, or a temporary private copy of a pipe or standard input (``-``)."""
     if path.is_file():
         yield EventFile(path, str(path))
         return
@@ -65,9 +68,13 @@ def event_file(path: Path) -> Iterator[EventFile]:
 
 
 def read_lines(file: EventFile) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, as they are, with their numbers from 1.
+    """Read the lines that are not blank.
 
-    Raises InvalidInput for a file that cannot be read to its end, or has a line that Kafka would not take.
+    Yields:
+        Line number, from 1, and stripped line.
+
+    Raises:
+        InvalidInput: the file cannot be read to its end, or has a line that is too long for Kafka.
     """
     try:
         with _opened(file) as lines:
@@ -83,21 +90,29 @@ def read_lines(file: EventFile) -> Iterator[tuple[int, bytes]]:
 
 
 def survey(file: EventFile, now: datetime) -> Survey:
-    """Read a file once, and judge each line but for its moment, which a shift may change.
+    """Read a file once and validate each line, except its timestamp, which a shift may change.
 
-    Raises InvalidInput for a file that cannot be read or sent, has no lines, or not one that is a valid event.
+    Args:
+        file: the file.
+        now: bounds ``newest``, see Survey.
+
+    Returns:
+        What was found.
+
+    Raises:
+        InvalidInput: the file cannot be read, has a line that is too long, or has no valid event.
     """
     events = invalid = 0
     reasons: list[str] = []
     newest: datetime | None = None
-    latest = datetime.min.replace(tzinfo=UTC)  # of all; the newest does not lie in the future, unless all do
+    latest = datetime.min.replace(tzinfo=UTC)  # of all events, including those in the future
     for number, line in read_lines(file):
         events += 1
         try:
             _, moment = decode_event(line, END_OF_TIME)
         except InvalidInput as error:
             invalid += 1
-            if len(reasons) < TOLD_REASONS:
+            if len(reasons) < SHOWN_REASONS:
                 reasons.append(f"line {number}: {error}")
             continue
         latest = max(latest, moment)
@@ -106,20 +121,20 @@ def survey(file: EventFile, now: datetime) -> Survey:
     if not events:
         raise InvalidInput(file.name, "has no events")
     if invalid == events:
-        hint = "An event file has an event a line, as docs/events.md describes them."
+        hint = "An event file has an event a line, see docs/events.md."
         raise InvalidInput(file.name, "\n  ".join(("has no valid event.", *reasons, hint)))
     return Survey(events, invalid, (newest or latest).date(), tuple(reasons))
 
 
 def records(file: EventFile, shift: timedelta) -> Iterator[tuple[bytes | None, bytes]]:
-    """Each line as a Kafka key and value, its timestamp shifted. What is no event goes as it is, for the bridge to judge."""
+    """Each line as a Kafka key and value, with shifted timestamp. Invalid lines stay as they are; the bridge rejects them."""
     for _, line in read_lines(file):
         event = _event(line)
         yield event_key(event), _shifted(event, line, shift) if shift else line
 
 
 def event_key(event: dict[str, Any]) -> bytes | None:
-    """The key of an event's record, ``tenant_id/student_id``, if it names both."""
+    """The key of an event's record, ``tenant_id/student_id``, or None if one is missing."""
     tenant, student = event.get("tenant_id"), event.get("student_id")
     return f"{tenant}/{student}".encode() if isinstance(tenant, str) and isinstance(student, str) else None
 
@@ -150,5 +165,5 @@ def _shifted(event: dict[str, Any], line: bytes, shift: timedelta) -> bytes:
         elif isinstance(timestamp, int):
             event["timestamp"] = timestamp + shift.days * MILLISECONDS_A_DAY
         return msgspec.json.encode(event)
-    except (ValueError, OverflowError):  # no date, or one at an end of the calendar
+    except (ValueError, OverflowError):  # not a date, or the shifted date is out of range
         return line

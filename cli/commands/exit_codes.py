@@ -1,4 +1,4 @@
-"""What a command's exit code says, beside 0 for success; click's own is 2, for a command that is typed wrong."""
+"""Exit codes of the commands, besides 0 for success and click's 2 for wrong usage."""
 
-FAILED = 1  # what was asked for was not done, or something is wrong
-NO_SUCH_TENANT = 3  # nothing is known of it: misspelt, perhaps
+FAILED = 1  # the command failed, or found something wrong
+NO_SUCH_TENANT = 3  # the engine has no data of this tenant

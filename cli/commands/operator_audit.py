@@ -1,4 +1,4 @@
-"""What operators do leaves an entry in the audit trail, before anything is shown or changed."""
+"""Writes audit entries for operators' commands, before anything is shown or changed."""
 
 import os
 import pwd
@@ -30,9 +30,9 @@ def write_entry(
     students: Iterable[str] = (),
     details: Details | None = None,
 ) -> None:
-    """Write an entry about what is done next, into a tenant's trail or else the operators'.
+    """Write an entry about an action before it is done, to a tenant's trail or by default the operators'.
 
-    Raises DependencyUnavailable when it cannot be written: then it must not be done.
+    Propagates DependencyUnavailable when the entry cannot be written. The caller must not do the action then.
     """
     whose = [engine.audit.pseudonym(trail, student_id) for student_id in students]
     actor = Actor(OPERATOR, operator())
@@ -43,7 +43,7 @@ def write_entry(
 def write_dead_letters_entry(
     engine: Engine, action: SystemAction, tenants: Iterable[str | None], details: Details | None = None
 ) -> None:
-    """An entry for each tenant with the number of its letters; those of no tenant that the engine knows count for nobody's."""
+    """Write an entry per tenant with its number of dead letters; those of unknown tenants go to the operators' trail."""
     known = set(engine.mastery.tenants.all())
     counts = Counter(tenant if tenant in known else None for tenant in tenants) or {None: 0}
     for tenant, letters in counts.items():
@@ -51,23 +51,23 @@ def write_dead_letters_entry(
 
 
 def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: StoredDeadLetter) -> None:
-    """An entry about one letter, with the student that it names."""
+    """Write an entry about one dead letter, with the student that it names."""
     tenant = letter.tenant if letter.tenant in engine.mastery.tenants.all() else None
     students = _students(letter) if tenant else ()
     write_entry(engine, action, trail=tenant or OPERATORS, students=students, details={"place": str(letter.place)})
 
 
 def operator() -> str:
-    """Who runs this process, as the operating system knows it: a variable of the environment can be set by anybody."""
+    """The operating system's user of this process. Environment variables such as USER could be forged."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may have numbers without names
+    except KeyError:  # in a container, a uid may have no name
         return str(os.getuid())
 
 
 @cache
 def _run_id() -> str:
-    """Ties the entries of one command together."""
+    """The correlation id of this command's entries."""
     return str(uuid4())
 
 
@@ -76,5 +76,5 @@ def _students(letter: StoredDeadLetter) -> list[str]:
         return []
     try:
         return [_event.decode(letter.body.original_payload).student_id]
-    except (msgspec.DecodeError, RecursionError):  # no event, or one without a student
+    except (msgspec.DecodeError, RecursionError):  # not an event, or without a student
         return []

@@ -1,4 +1,4 @@
-"""Feed events to a running stack with a progress bar, and say what became of them."""
+"""``mastery replay``: feeds events to a running stack with a progress bar, and prints the outcome."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_f
 
 
 class EventReplay(NamedTuple):
-    """What became of the events of a run, and how long it took, from the first produced to the last recorded."""
+    """The outcome of a run; ``seconds`` is from the first event produced to the last recorded."""
 
     events: int
     applied: int
@@ -31,13 +31,16 @@ class EventReplay(NamedTuple):
 
 
 def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool, console: Console) -> int:
-    """Feed a file and print what became of it. Returns the exit code: 1 if no event of it counts, or did before.
+    """Feed a file and print the outcome.
 
-    Raises InvalidInput for a file that cannot be read, or would halt the bridge.
+    Propagates InvalidInput for a file that cannot be read, or would halt the bridge.
+
+    Returns:
+        The exit code: 0 if an event was applied or is a duplicate, else 1.
     """
     engine = bootstrap(settings)
     with event_file(path) as file:
-        found = look_at(file, settings, engine.clock(), console)
+        found = check(file, settings, engine.clock(), console)
         shift = shift_to_yesterday(found, engine.clock()) if shift_to_now else timedelta()
         outcome = stream(engine, records(file, shift), total=found.events, rate=rate, console=console)
     console.print(
@@ -48,38 +51,38 @@ def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool,
     if outcome.applied or outcome.duplicates:
         return 0
     console.print(
-        f"Nothing was applied. Evidence counts for {settings.retention_days} days, and may lie 5 minutes ahead: "
-        "`--shift-to-now` brings old events up to now; `mastery dlq list` has the reasons of dead letters.",
+        f"No event was applied. Events count for {settings.retention_days} days and may be at most 5 minutes in the future: "
+        "`--shift-to-now` moves old events to now; `mastery dlq list` shows the reasons of dead letters.",
         soft_wrap=True,
     )
     return 1
 
 
-def look_at(file: EventFile, settings: Settings, now: datetime, console: Console) -> Survey:
-    """Read the file once, and say what is wrong with it. Raises InvalidInput for one that had better not be sent."""
+def check(file: EventFile, settings: Settings, now: datetime, console: Console) -> Survey:
+    """Read the file once, and print what is wrong. Raises InvalidInput if it cannot be read or would halt the bridge."""
     found = survey(file, now)
     if not found.invalid:
         return found
     share = found.invalid / found.events
-    told = "\n  ".join((f"{found.invalid:,} of {found.events:,} lines are no valid events.", *found.reasons))
+    problems = "\n  ".join((f"{found.invalid:,} of {found.events:,} lines are not valid events.", *found.reasons))
     if share > settings.poison_share and found.events >= settings.poison_records:
         limit = f"At more than {settings.poison_share:.0%} (MASTERY_POISON_SHARE) the bridge would halt for every tenant."
-        raise InvalidInput(file.name, f"{told}\n  {limit}")
-    console.print(escape(f"{told}\nThey go to the dead letters."), soft_wrap=True)
+        raise InvalidInput(file.name, f"{problems}\n  {limit}")
+    console.print(escape(f"{problems}\nThey go to the dead letters."), soft_wrap=True)
     return found
 
 
 def shift_to_yesterday(found: Survey, now: datetime) -> timedelta:
-    """By how much the file's newest day lies before yesterday."""
+    """The shift, in whole days, that moves the file's newest day to yesterday."""
     return now.date() - timedelta(days=1) - found.newest
 
 
 def stream(
     engine: Engine, events: Iterable[tuple[bytes | None, bytes]], *, total: int, rate: int | None, console: Console
 ) -> EventReplay:
-    """Feed records and wait until every one of them is recorded. Raises DependencyUnavailable as soon as that cannot be."""
+    """Feed records and wait until all are recorded. Raises DependencyUnavailable when there is no more progress."""
     write_entry(engine, SystemAction.REPLAY_EVENTS, details={"events": total})
-    before, ended, began = _counts(engine), count_recorded(engine), monotonic()
+    before, recorded_before, began = _counts(engine), count_recorded(engine), monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         produced = progress.add_task("events produced", total=total)
@@ -87,14 +90,14 @@ def stream(
 
         def show(count: int) -> None:
             progress.advance(produced, count)
-            progress.update(done, completed=min(count_recorded(engine) - ended, total))
+            progress.update(done, completed=min(count_recorded(engine) - recorded_before, total))
 
         count = produce_paced(engine, events, rate=rate, sent=show)
         wait_for_progress(
-            lambda: count_recorded(engine) - ended >= count,
+            lambda: count_recorded(engine) - recorded_before >= count,
             lambda: count_recorded(engine),
             "the worker or the bridge",
-            "stopped before every event was recorded; their logs say why",
+            "stopped before every event was recorded; see their logs",
             engine.bridges.require_not_halted,
         )
         progress.update(done, completed=count)

@@ -24,17 +24,17 @@ def create() -> None:
     """
     outcomes = create_topics(_settings())
     for outcome in outcomes:
-        _tell(outcome)
+        _print(outcome)
     sys.exit(any(outcome.state == State.REFUSED for outcome in outcomes))
 
 
 def _settings() -> Settings:
-    """Only Kafka is needed: where it is named, no stack has to run."""
+    """The settings; a running stack is required only if they do not name a Kafka."""
     settings = load_settings()
     return settings if settings.kafka_bootstrap else settings_of_running_stack(settings)
 
 
-def _tell(outcome: TopicOutcome) -> None:
+def _print(outcome: TopicOutcome) -> None:
     subject = outcome.topic.name if outcome.state == State.EXISTS else str(outcome.topic)
     click.secho(f"{outcome.state.value}: {subject}", fg=COLOURS[outcome.state])
     for remark in outcome.remarks:

@@ -43,7 +43,7 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
         signal.signal(number, _as_interrupt)
     with event_file(events) if events else nullcontext() as file:
         # A broken file is refused before anything is started.
-        found = replay.look_at(file, settings, system_clock(), console) if file else None
+        found = replay.check(file, settings, system_clock(), console) if file else None
         try:
             with _stack(settings, console) as (process, stack):
                 engine = bootstrap(settings_of_running_stack(settings))

@@ -150,10 +150,10 @@ class TestOtherCommands:
         engine.audit.append("t-1", entry(NOW, Channel.API, Actor("admin", "a"), "x"))
         lose(engine, 0)
         said = mastery(engine.settings, "audit", "verify")
-        assert (said.exit_code, "every trail began anew" in said.output) == (1, True)
+        assert (said.exit_code, "every trail started again" in said.output) == (1, True)
         assert mastery(engine.settings, "bridge", "acknowledge-loss").exit_code == 0
         said = mastery(engine.settings, "audit", "verify")
-        assert (said.exit_code, "every trail began anew" in said.output) == (0, True)
+        assert (said.exit_code, "every trail started again" in said.output) == (0, True)
 
     def test_feeding_a_file(self, stack: Stack, tmp_path: Path) -> None:
         """With how many events are in it."""

@@ -166,7 +166,7 @@ class TestVerify:
         said = verify(filled)
         assert said.exit_code == 1
         assert "t-1: 1,200 entries, intact" in said.stdout
-        assert "This run leaves no entry: audit trail cannot be written." in said.stderr
+        assert "This run has no audit entry: audit trail cannot be written." in said.stderr
 
     def test_names_cannot_steer_the_terminal(self, engine: Engine) -> None:
         """Somebody who can write to Redis may call a trail anything."""

@@ -96,6 +96,6 @@ def test_resume_says_whether_there_was_anything_to_resume(stack: Stack) -> None:
         ready = requests.get(f"{stack.running.http_url}/ready", timeout=10)
         assert ready.status_code == 503
         assert "mastery bridge resume" in ready.json()["error"]["details"]["bridge"][0]
-        assert stack.mastery("bridge", "resume").stdout == "halted bridges told to go on: 1\n"
+        assert stack.mastery("bridge", "resume").stdout == "halted bridges told to resume: 1\n"
     finally:
         bridges.leave("elsewhere-1")

@@ -56,7 +56,7 @@ def test_replay_counts_what_became_of_every_line(stack: Stack, events_file: Path
 def test_replay_tells_the_first_reasons_with_their_lines(stack: Stack, events_file: Path) -> None:
     """Before anything is sent, so that it can be mended."""
     said = stack.mastery("replay", str(events_file)).stdout
-    assert "2 of 6 lines are no valid events.\n  line 5: data.total_questions: Expected `int` >= 1" in said
+    assert "2 of 6 lines are not valid events.\n  line 5: data.total_questions: Expected `int` >= 1" in said
     assert "line 7: not JSON in UTF-8" in said
 
 
