@@ -26,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from app.errors import DependencyUnavailable
 from app.storage.private_files import PRIVATE, make_private
 from cli.stack.embedded import started
-from cli.stack.lifetime import dies_with_this_process, wait_until_told
+from cli.stack.lifetime import dies_with_this_process, wait_until_stopped
 from cli.stack.ports import LOOPBACK, claim_port
 from tests.kafka_jars import HOME, KAFKA, environment, fetch_jars, java, run
 
@@ -93,7 +93,7 @@ def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None
     more = _read_properties(Path(properties)) if properties else {}
     with _sole_user_of(Path(folder)), _broker(Path(folder), port, Path(jars), more) as (address, jvm):
         print(address, flush=True)
-        wait_until_told(jvm)
+        wait_until_stopped(jvm)
         if jvm.poll() is not None:
             raise DependencyUnavailable(KAFKA, f"ended by itself, with exit code {jvm.returncode}")
 

@@ -91,7 +91,7 @@ def dlq() -> None:
 
 @dlq.command("list")
 @_filters
-@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="Show at most this many, newest first.")
+@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="Show at most this many.")
 @click.option("--all", "with_handled", is_flag=True, help="Include replayed and purged dead letters.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_letters(*, limit: int, with_handled: bool, as_json: bool, **filters: str | None) -> None:

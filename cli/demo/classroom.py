@@ -1,14 +1,13 @@
-"""A simulated classroom with the habits of real students; the same seed and last day give the same events.
+"""Simulates a classroom with realistic student behaviour. The same seed and last day give the same events.
 
-- *Weekly rhythm*: students are active most on Tuesday and Wednesday and least on Saturday; evenings more than mornings.
-- *Deadlines*: an assignment is due every second Sunday; those who hand it in do so on that day or the two before. Everybody is
-  more active as a deadline comes near. A quiz is asked every Friday.
-- *Differences*: each student has an ability (how good the work is) and a diligence (how often there is any). They go together,
-  loosely.
-- *Drop-outs*: everybody is there on the first day; one student in six stops for good, on a day that is more likely early.
+- *Weekly rhythm*: students are most active on Tuesday and Wednesday, least on Saturday, and more in the evening.
+- *Deadlines*: an assignment is due every second Sunday; students submit it on that day or the two before. They are more active
+  shortly before a deadline. There is a quiz every Friday.
+- *Differences*: each student has an ability (quality of the work) and a diligence (frequency of work), loosely correlated.
+- *Drop-outs*: all students are active on the first day; one in six stops for good, more likely early than late.
 
-The shapes follow what is known of distance learning (activity halves at weekends, submissions crowd before deadlines); the
-numbers are ours.
+The shapes follow patterns known from distance learning (less activity at weekends, submissions shortly before deadlines); the
+numbers are made up.
 """
 
 import json
@@ -27,7 +26,7 @@ SOURCE = "classroom-simulator"
 
 
 class Student(NamedTuple):
-    """Who a simulated student is; ability and diligence are 0..1, the last day is None for who stays."""
+    """A simulated student; ability and diligence are 0..1, ``last_day`` is None unless the student drops out."""
 
     tenant_id: str
     cohort_id: str
@@ -38,9 +37,9 @@ class Student(NamedTuple):
 
 
 class Classroom(NamedTuple):
-    """What is simulated. The cohorts of each tenant share its students evenly."""
+    """The parameters of a simulation. Students are distributed evenly over all cohorts."""
 
-    cohorts: dict[str, tuple[str, ...]]
+    cohorts: dict[str, tuple[str, ...]]  # by tenant
     students: int = 200
     days: int = 60
     seed: int = 7
@@ -50,7 +49,7 @@ DEMO_CLASSROOM = Classroom({"riverside": ("algebra-1", "algebra-2"), "hilltop": 
 
 
 def simulate(classroom: Classroom, last_day: date) -> list[dict[str, Any]]:
-    """The events of the days up to ``last_day``, in the order of time."""
+    """The events of the days up to ``last_day``, ordered by time."""
     first_day = last_day - timedelta(days=classroom.days - 1)
     events: list[dict[str, Any]] = []
     for student in _students(classroom):
@@ -71,7 +70,7 @@ def _students(classroom: Classroom) -> Iterator[Student]:
         tenant, cohort = places[number % len(places)]
         ability = chance.betavariate(5, 2.5)
         diligence = min(1.0, max(0.05, 0.5 * ability + 0.6 * chance.betavariate(3, 2)))
-        # The minimum of two draws: leaving is more likely early.
+        # The minimum of two draws makes an early day more likely.
         leaves = min(chance.randrange(classroom.days), chance.randrange(classroom.days))
         last_day = leaves if chance.random() < DROP_OUT_SHARE else None
         yield Student(tenant, cohort, f"student-{number + 1:03}", ability, diligence, last_day)

@@ -1,4 +1,4 @@
-"""``mastery demo``: the whole stack, events streamed through it, and what a teacher would want to see."""
+"""``mastery demo``: runs the whole stack, streams events through it, and prints a teacher's summary."""
 
 import signal
 import subprocess
@@ -31,18 +31,24 @@ POLL_SECONDS = 0.5
 
 
 class StackFailed(EngineError):
-    """The stack did not start or did not stay up; the message is its own last word."""
+    """The stack did not start or did not stay up; the message is its error or its last log line."""
 
 
 def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: bool, console: Console) -> int:
-    """Run the demo until Ctrl-C, or until the summary with ``leave``. Returns the exit code.
+    """Run the demo until Ctrl-C; with ``leave``, until the summary.
 
-    Raises InvalidInput for a file that cannot be read, StackFailed when the stack cannot run.
+    Propagates InvalidInput for a file that cannot be read.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StackFailed: the stack does not start, or stops unexpectedly.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_interrupt)
     with event_file(events) if events else nullcontext() as file:
-        # A broken file is refused before anything is started.
+        # Reject an invalid file before the stack is started.
         found = replay.check(file, settings, system_clock(), console) if file else None
         try:
             with _stack(settings, console) as (process, stack):
@@ -55,9 +61,9 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
                 print_summary(engine, outcome, console)
                 if not leave:
                     print_how_to_call(engine, stack, console)
-                    console.print("\nThe engine goes on running. [bold]Ctrl-C[/bold] stops it; the data stays.")
+                    console.print("\nThe engine keeps running. [bold]Ctrl-C[/bold] stops it; the data stays.")
                     process.wait()
-                    raise _failure(settings)
+                    raise StackFailed(_failure(settings))
         except KeyboardInterrupt:
             console.print("Stopped.")
     return 0
@@ -74,10 +80,10 @@ def _stream_classroom(engine: Engine, console: Console) -> replay.EventReplay:
 
 @contextmanager
 def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Popen[bytes], RunningStack]]:
-    """A stack in the background, ready for use; it ends with this process, whatever happens to it."""
+    """Run a stack in the background and wait until it is ready. It ends with this process, even after a crash."""
     with _log_path(settings).open("ab") as log:
         beginning = log.tell()
-        # A session of its own: Ctrl-C is for this process, which stops the stack itself.
+        # In its own session, so that Ctrl-C reaches only this process, which stops the stack.
         process = subprocess.Popen(  # noqa: S603 - our own command
             python_command("cli.main", "up", "--until-input-ends"),
             stdin=subprocess.PIPE,
@@ -95,7 +101,7 @@ def _stack(settings: Settings, console: Console) -> Iterator[tuple[subprocess.Po
         )
         yield process, stack
     finally:
-        process.terminate()  # before anything is printed, which may fail
+        process.terminate()  # first, since printing may fail
         with console.status("Stopping …"):
             process.wait(STOP_SECONDS)
 
@@ -104,7 +110,7 @@ def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], begi
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise _failure(settings, beginning)
+            raise StackFailed(_failure(settings, beginning))
         stack = find_running_stack(settings.data_path)
         if stack is not None and stack.pid == process.pid and stack.is_ready():
             return stack
@@ -114,12 +120,12 @@ def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], begi
     )
 
 
-def _failure(settings: Settings, beginning: int = 0) -> StackFailed:
-    """Its own last word, of what it logged from the given byte on."""
+def _failure(settings: Settings, beginning: int = 0) -> str:
+    """The error in the stack's log, or else its last line, from the given byte on."""
     path = _log_path(settings)
-    lines = path.read_bytes()[beginning:].decode(errors="replace").splitlines() or ["it said nothing"]
-    word = next((line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")), None)
-    return StackFailed(word or f"the stack stopped: {lines[-1]}; see {_shown(path)}")
+    lines = path.read_bytes()[beginning:].decode(errors="replace").splitlines() or ["it logged nothing"]
+    error = next((line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")), None)
+    return error or f"the stack stopped: {lines[-1]}; see {_shown(path)}"
 
 
 def _log_path(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""What the demo prints at its end: counts, levels per cohort, who most needs help, and how to ask for more."""
+"""The demo's output: counts, levels per cohort, the students who most need help, and a sample query."""
 
 import shlex
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ IN_NEED = 10
 
 
 def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> None:
-    """The counts of a run and the state it left, which names students: each tenant's trail says so."""
+    """Print the counts of a run and the resulting state. It names students, so it is noted in each tenant's audit trail."""
     in_need = most_in_need(stores=engine.mastery, now=engine.clock(), count=IN_NEED)
     for tenant in engine.mastery.tenants.all():
         write_entry(
@@ -32,20 +32,20 @@ def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> Non
         )
     console.print(_counts(outcome))
     if outcome.duplicates:
-        console.print("Duplicates were here already, from an earlier run for instance: each event counts once.")
+        console.print("Duplicates were here already, for example from an earlier run: each event counts once.")
     console.print(_levels(engine))
     console.print(_in_need(in_need))
 
 
 def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> None:
-    """A query that can be pasted into a shell, with a token in it."""
+    """Print a query with a token, to paste into a shell."""
     someone = _any_student(engine)
     if engine.settings.env == "production" or someone is None:
         return
     tenant, student_id = someone
     token = development_token(engine.settings, role=Role.ADMIN, tenant=tenant, subject="demo", now=engine.clock())
     hours = engine.settings.token_ttl_seconds // 3600
-    console.print(f"\nAsk the engine yourself (the token is an admin's of {tenant}, good for {hours} h):\n", style="bold")
+    console.print(f"\nAsk the engine yourself (the token is an admin's of {tenant}, valid for {hours} h):\n", style="bold")
     lines = (
         f"TOKEN={token}",
         f'{_curl(stack)} {stack.http_url}/mastery/query -H "Authorization: Bearer $TOKEN" \\',
@@ -59,7 +59,7 @@ def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> 
 
 
 def _curl(stack: RunningStack) -> str:
-    """For a shell; a certificate of one's own has no authority that the system knows."""
+    """The curl command; the system does not trust a self-signed certificate, so curl gets it as CA."""
     return f"curl -s --cacert {shlex.quote(stack.http_cert_file)}" if stack.http_cert_file else "curl -s"
 
 
@@ -112,6 +112,6 @@ def _in_need(students: Sequence[tuple[str, Standing]]) -> Table:
 
 
 def _weakest(standing: Standing) -> str:
-    """The component to work on first: one without evidence, or else the lowest."""
+    """The component to work on first: one without evidence, else the lowest."""
     name, score = min(standing.components.items(), key=lambda item: -1.0 if item[1] is None else item[1])
     return f"{name}: none" if score is None else f"{name}: {score:.0%}"

@@ -1,1 +1,1 @@
-"""`mastery up`: the supervisor, and the servers and processes that it runs."""
+"""`mastery up`: the supervisor, and the servers and programs that it runs."""

@@ -1,4 +1,4 @@
-"""The data folder of a stack: one stack at a time, and nobody else reads it."""
+"""The data folder of a stack: private, and locked by one stack at a time."""
 
 import fcntl
 import os
@@ -17,22 +17,21 @@ from app.storage.private_files import make_private, tighten
 from cli.stack.process_identity import ProcessIdentity, identity_of_this_process
 
 LOCK = "lock"
-# What the engine keeps there. A folder that holds anything else is somebody's home, say: it is not closed to others, what is
-# the engine's own is.
+# The engine's files. If a folder has any others (it may be a home folder), only these are made private, not the folder.
 OWN = ("lock", "stack.json*", "logs", "valkey", "beat-schedule*", "bridge.heartbeat")
-LOCK_SECONDS = 1.0  # others look at the lock for moments, and it is held for moments without a name in it
+LOCK_SECONDS = 1.0  # other commands hold the lock for moments, and it is held for a moment before the pid is written
 LOCK_POLL_SECONDS = 0.05
 
 
 def data_folder(settings: Settings) -> Path:
-    """The data folder, made if it was missing. Raises SettingsError when it cannot be written, or be kept from others."""
+    """The data folder, created if missing. Raises SettingsError when it is not writable or cannot be made private."""
     folder = settings.data_path
     name = escaped(str(folder))
     try:
         if not folder.exists():
             make_private(folder)
         make_private(folder / "logs")
-        _keep_from_others(folder)
+        _make_private(folder)
     except OSError as error:
         raise SettingsError(f"MASTERY_DATA_DIR: {name} cannot be used: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
@@ -40,7 +39,7 @@ def data_folder(settings: Settings) -> Path:
     return folder
 
 
-def _keep_from_others(folder: Path) -> None:
+def _make_private(folder: Path) -> None:
     everything = set(folder.iterdir())
     own = {found for pattern in OWN for found in folder.glob(pattern)}
     for path in own:
@@ -51,10 +50,15 @@ def _keep_from_others(folder: Path) -> None:
 
 @contextmanager
 def sole_user_of(folder: Path) -> Iterator[IO[str]]:
-    """Hold the folder's lock, which the system lets go when every process that has the file open is gone.
+    """Hold the folder's lock within the context. The file contains the identity of this process.
 
-    The file says which process runs the stack; nothing once that ended in order. Raises SettingsError when another one runs on
-    it, or has not quite ended.
+    The system releases the lock when every process with the open file has ended, so also after a crash.
+
+    Yields:
+        The locked file.
+
+    Raises:
+        SettingsError: another stack runs on the folder, or has not completely ended.
     """
     with _open(folder, os.O_RDWR | os.O_CREAT) as lock:
         deadline = time.monotonic() + LOCK_SECONDS
@@ -70,21 +74,25 @@ def sole_user_of(folder: Path) -> Iterator[IO[str]]:
 
 
 def user_of(folder: Path) -> ProcessIdentity | None:
-    """The process that runs a stack on a folder, or None. While a stack is ending, it may be gone already.
+    """Find the process that runs a stack on a folder.
 
-    Raises SettingsError when that cannot be known.
+    Returns:
+        The process, or None if no stack runs. While a stack is ending, the process may have ended already.
+
+    Raises:
+        SettingsError: the lock cannot be read, or is held without the identity of a process.
     """
     path = escaped(str(folder / LOCK))
     try:
         with _open(folder, os.O_RDONLY) as lock:
             deadline = time.monotonic() + LOCK_SECONDS
-            # Shared: two who look at the same moment do not take each other for a stack.
+            # Shared, so that two commands that check at the same time do not take each other for a stack.
             while not _take(lock, fcntl.LOCK_SH):
                 lock.seek(0)
-                with suppress(msgspec.MsgspecError):  # nothing is written yet, or any more
+                with suppress(msgspec.MsgspecError):  # nothing is written yet, or it was removed
                     return msgspec.json.decode(lock.read(), type=ProcessIdentity)
                 if time.monotonic() > deadline:
-                    raise SettingsError(f"MASTERY_DATA_DIR: {path} is held by a process that it does not name")
+                    raise SettingsError(f"MASTERY_DATA_DIR: {path} is locked by a process that it does not name")
                 time.sleep(LOCK_POLL_SECONDS)
             return None
     except (FileNotFoundError, NotADirectoryError):

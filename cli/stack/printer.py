@@ -1,4 +1,4 @@
-"""What several processes say, line by line on one output, without ever waiting for whoever reads it."""
+"""Prints the lines of several processes on one output, without blocking when it is not read."""
 
 import errno
 import os
@@ -10,18 +10,18 @@ from threading import Thread
 
 import click
 
-LINES = 2_000  # that wait to be read: more than a screen keeps, and at most a few MB
-QUIET_SECONDS = 1.0  # how often it is looked whether anybody still reads, while nothing is said
-FLUSH_SECONDS = 1.0  # at the end; of what is not read until then, nobody wants to know
-# The reader closed its end, the terminal is gone, or there never was an output. A full disk, say, is none of these.
+LINES = 2_000  # in the queue: more than a screen shows, at most a few MB
+QUIET_SECONDS = 1.0  # how often a closed output is checked for while there are no lines
+FLUSH_SECONDS = 1.0  # at the end, for lines that are not read yet
+# The reader closed its end, the terminal is gone, or there never was an output. Unlike a full disk, these are permanent.
 GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO})
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 
 
 class Printer:
-    """Writes from a thread of its own: a pipe that is full, or closed, holds up neither the supervisor nor what it supervises.
+    """Writes in a background thread: a full or closed pipe blocks neither the supervisor nor its processes.
 
-    What finds no room is dropped, and said so once there is room again. ``lost`` is called when nobody can read any more.
+    Lines that do not fit in the queue are dropped; their number is printed later. ``lost`` is called when the output is closed.
     """
 
     def __init__(self, lost: Callable[[], None], output: int | None = None) -> None:
@@ -31,15 +31,15 @@ class Printer:
         self._dropped = 0
         self._colours: dict[str, str] = {}
         self._coloured = os.isatty(self._output) and "NO_COLOR" not in os.environ  # noqa: TID251 - no setting: no-color.org
-        self._thread = Thread(target=self._write, daemon=True)  # a daemon: it may be waiting for a reader for ever
+        self._thread = Thread(target=self._write, daemon=True)  # a daemon: a write may block forever
         self._thread.start()
 
     def say(self, name: str, line: str) -> None:
-        """Print a line of the one that is named, soon."""
+        """Queue a line of the named process for printing."""
         self._put(f"{self._label(name)} | {line}\n")
 
     def close(self) -> None:
-        """Print what waits, unless nobody reads it."""
+        """Print the queued lines, unless the output blocks."""
         try:
             self._lines.put(None, timeout=FLUSH_SECONDS)
         except Full:
@@ -65,13 +65,13 @@ class Printer:
                     self._write_line(f"… {dropped} lines were not read in time, and are not shown\n".encode())
         except OSError:
             self._lost()
-            while self._lines.get() is not None:  # those who speak need not know
+            while self._lines.get() is not None:  # discard the rest
                 pass
 
     def _next_line(self) -> bytes | None:
-        """The next line to be written, or None at the end. Raises BrokenPipeError when nobody can read it any more."""
+        """The next line to write, or None at the end. Raises BrokenPipeError when the output is closed."""
         watch = select.poll()
-        watch.register(self._output, 0)  # the state of an output that nobody reads any more is told unasked
+        watch.register(self._output, 0)  # POLLERR and POLLHUP are always reported
         while True:
             try:
                 return self._lines.get(timeout=QUIET_SECONDS)
@@ -80,7 +80,7 @@ class Printer:
                     raise BrokenPipeError from None
 
     def _write_line(self, line: bytes) -> None:
-        """Raises OSError when nobody can read it, now or ever; what cannot be kept for another reason is counted as dropped."""
+        """Write a line. Raises OSError if the output is closed; after other errors, the line counts as dropped."""
         try:
             while line:
                 line = line[os.write(self._output, line) :]
@@ -91,5 +91,5 @@ class Printer:
 
 
 def _standard_output() -> int:
-    """Not number 1 where that was closed: it may be another file by now."""
+    """The descriptor of standard output; if it was closed, /dev/null, as another file may have number 1 by now."""
     return sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Which process a process id means: it is given anew when its process has ended, and in each pid namespace once more."""
+"""Identifies a process beyond its pid, which is reused after its end and exists once in each pid namespace."""
 
 import os
 from contextlib import suppress
@@ -12,26 +12,26 @@ START_AFTER_NAME = 22 - 3
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
-    """A process, as others can tell it from one that has its id later, or elsewhere.
+    """A process, distinguishable from others with the same pid at another time or in another namespace.
 
-    ``started`` and ``place`` are empty where the system does not say so in /proc, as on macOS. Only the id is compared there.
+    ``started`` and ``place`` are empty on systems without /proc, such as macOS. Only the pid is compared there.
     """
 
     pid: int
     started: str
-    place: str  # the start of the machine and the pid namespace
+    place: str  # boot id and pid namespace
 
     def is_from_here(self) -> bool:
-        """Whether its id means something to this process."""
+        """Whether its pid is valid for this process: same boot and pid namespace."""
         return self.place == _place()
 
     def runs(self) -> bool:
-        """Whether the process that has this id, if any, is this one."""
+        """Whether the process still runs, and its pid was not reused."""
         return self.is_from_here() and self.started == _start_of(self.pid)
 
 
 def identity_of_this_process() -> ProcessIdentity:
-    """The identity of the process that asks."""
+    """The identity of the current process."""
     return ProcessIdentity(os.getpid(), _start_of(os.getpid()), _place())
 
 

@@ -1,4 +1,4 @@
-"""Says when a stack becomes ready, when it no longer is, and when it is again: a line each."""
+"""Prints a line when a stack becomes ready, when it is no longer ready, and when it is ready again."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,14 +8,14 @@ from threading import Event, Thread
 from cli.stack.running_stack import RunningStack
 
 STARTING_POLL_SECONDS = 0.5
-POLL_SECONDS = 2.0  # each asks every dependency, as a probe of Kubernetes does
-LONG_SECONDS = 20.0  # a start that takes longer has a reason, which is told
-FAILURES = 2  # in a row, before it is told: a machine under load may miss one
+POLL_SECONDS = 2.0  # each poll pings every dependency, like a Kubernetes probe
+LONG_SECONDS = 20.0  # after this, the reason why it is not ready yet is printed
+FAILURES = 2  # in a row before a line is printed: a loaded machine may fail a single poll
 
 
 @contextmanager
 def watch_readiness(stack: RunningStack, say: Callable[[str], None]) -> Iterator[None]:
-    """While the context lasts, watch a stack that is starting, and say what changes."""
+    """Watch a starting stack within the context, and print changes."""
     ended = Event()
     Thread(target=_watch, args=(stack, say, ended), daemon=True).start()
     try:
@@ -26,20 +26,20 @@ def watch_readiness(stack: RunningStack, say: Callable[[str], None]) -> Iterator
 
 def _watch(stack: RunningStack, say: Callable[[str], None], ended: Event) -> None:
     began = time.monotonic()
-    was_ready, told_why, failures, pause = False, False, 0, STARTING_POLL_SECONDS
+    was_ready, has_said_why, failures, pause = False, False, 0, STARTING_POLL_SECONDS
     while not ended.wait(pause):
-        lacking = stack.lacking()
+        reason = stack.why_not_ready()
         if ended.is_set():
-            return  # it is being stopped: of course it is not ready
-        if lacking is None:
+            return  # it is not ready because it is being stopped
+        if reason is None:
             if not was_ready:
                 say(f"ready: {stack.places()}")
-            elif told_why:
+            elif has_said_why:
                 say("ready again")
-            was_ready, told_why, failures, pause = True, False, 0, POLL_SECONDS
+            was_ready, has_said_why, failures, pause = True, False, 0, POLL_SECONDS
             continue
         failures += 1
         is_late = failures >= FAILURES if was_ready else time.monotonic() - began > LONG_SECONDS
-        if is_late and not told_why:
-            say(f"not ready{'' if was_ready else ' yet'}: {lacking}")
-            told_why = True
+        if is_late and not has_said_why:
+            say(f"not ready{'' if was_ready else ' yet'}: {reason}")
+            has_said_why = True

@@ -1,6 +1,6 @@
-"""The whole stack under one supervisor: API, worker, beat, bridge and Flower, on embedded servers or the named ones.
+"""Runs the whole stack under one supervisor: API, worker, beat, bridge and Flower, with embedded or configured servers.
 
-The servers are started first and stopped last, so that the others can finish what they have in hand.
+The servers start first and stop last, so that the programs can finish their work.
 """
 
 import os
@@ -26,15 +26,18 @@ from cli.stack.running_stack import FILE_NAME, RunningStack
 from cli.stack.supervisor import Stopped, Supervisor
 from tasks.delivery import QUEUES
 
-STARTED_SECONDS = READY_SECONDS + 10.0  # how long a server takes at most to say where it is
+STARTED_SECONDS = READY_SECONDS + 10.0  # the longest that a server takes to print its address
 LOST_WITH_KAFKA = "the embedded broker keeps nothing beyond its process, so the stack ends; what was recorded stays"
 
 
 def run_stack(settings: Settings, *, until_input_ends: bool = False) -> int:
-    """Run the stack until it is told to stop; returns the exit code, 0.
+    """Run the stack until it is stopped.
 
-    Raises SettingsError when a port is taken, or the data folder cannot be used or is in use; ProcessFailed when a process
-    does not start, or ends again and again.
+    Propagates SettingsError when a port is taken, or the data folder is unusable or in use; ProcessFailed when a process does
+    not start, or ends repeatedly.
+
+    Returns:
+        The exit code, 0.
     """
     os.umask(PRIVATE)
     folder = data_folder(settings)
@@ -59,8 +62,8 @@ def run_stack(settings: Settings, *, until_input_ends: bool = False) -> int:
             stack.write(folder)
             exits.enter_context(watch_readiness(stack, supervisor.say))
             supervisor.run()
-        except Stopped as told:
-            supervisor.say(f"{told}: stopping")
+        except Stopped as reason:
+            supervisor.say(f"{reason}: stopping")
     return 0
 
 
@@ -74,9 +77,9 @@ def _ports(settings: Settings) -> dict[str, int]:
 
 
 def _servers(settings: Settings, folder: Path) -> Iterator[Program]:
-    """The servers that the settings do not name."""
+    """The embedded servers, in place of those that the settings do not configure."""
     if not settings.redis_url:
-        # On a port that stays: started again, it is found where it was.
+        # On a fixed port, so that its clients find it after a restart.
         yield Program("valkey", command(SUPERVISED, "valkey", str(folder / "valkey"), str(claim_port())), kind=SERVER)
     if not settings.kafka_bootstrap:
         topics = (settings.events_topic, settings.dlq_topic, settings.results_topic)
@@ -84,7 +87,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[Program]:
 
 
 def _describe(settings: Settings, ports: dict[str, int], *, valkey: str = "", kafka: str = "") -> RunningStack:
-    """Where everything is, given where the embedded servers are."""
+    """The addresses of all parts, given those of the embedded servers."""
     http_host, flower_host = (in_url(host_to_call(host)) for host in (settings.http_host, settings.flower_host))
     redis_url = settings.redis_url or valkey
     return RunningStack(
@@ -115,16 +118,20 @@ def _programs(settings: Settings, stack: RunningStack) -> Iterator[Program]:
 
 
 def _flower_settings() -> str:
-    """Where ``flowerconfig.py`` is: without it Flower would ask nobody for a password."""
+    """The path of ``flowerconfig.py``. Without it, Flower would not require a password."""
     spec = find_spec("flowerconfig")
     if spec is None or spec.origin is None:
-        raise AssertionError("flowerconfig.py is a part of the engine")
+        raise AssertionError("flowerconfig.py is part of the engine")
     return spec.origin
 
 
 def _environment(stack: RunningStack, settings: Settings) -> dict[str, str]:
-    """What the processes are to know besides: ports, and the places of embedded servers; those that settings name stay where
-    they stand. They hear of no misspelt setting, of which each would complain once more.
+    """The environment of the processes: this one's, with the ports and the addresses of embedded servers.
+
+    Misspelt settings are removed; each process would report them again.
+
+    Returns:
+        Values by variable.
     """
     inherited = dict(os.environ)  # noqa: TID251 - passed on
     for name in unknown_settings(inherited):
@@ -144,7 +151,7 @@ def _environment(stack: RunningStack, settings: Settings) -> dict[str, str]:
 
 
 def _await_end_of_input(supervisor: Supervisor) -> None:
-    """A thread: stop the stack when whoever started it closes its standard input, or is gone."""
+    """Stop the stack when standard input ends, as when the parent process ends. Runs in a thread."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
     supervisor.stop("the end of standard input")

@@ -1,4 +1,4 @@
-"""What a running stack says of itself in its data folder, so that other commands find it."""
+"""The description of a running stack in its data folder, by which other commands find it."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ PING_SECONDS = 5.0
 
 
 class RunningStack(msgspec.Struct, frozen=True):
-    """Where a stack's parts are."""
+    """The addresses of a stack's parts."""
 
     pid: int
     http_url: str
@@ -28,16 +28,16 @@ class RunningStack(msgspec.Struct, frozen=True):
     broker_url: str
     kafka_bootstrap: str
     bridge_metrics_url: str
-    http_cert_file: str = ""  # what the API shows, where it speaks HTTPS
+    http_cert_file: str = ""  # the API's certificate, if it uses HTTPS
 
     def write(self, folder: Path) -> None:
-        """Say so in the data folder, at once for whoever reads meanwhile."""
+        """Write this to the data folder, atomically for concurrent readers."""
         draft = folder / f"{FILE_NAME}.draft"
         draft.write_bytes(msgspec.json.encode(self))
         draft.replace(folder / FILE_NAME)
 
     def places(self) -> str:
-        """Where a person finds its parts."""
+        """The addresses for users, on one line."""
         named = {
             "API": self.http_url,
             "docs": f"{self.http_url}/docs",
@@ -47,16 +47,16 @@ class RunningStack(msgspec.Struct, frozen=True):
         return "  ".join(f"{name} {url}" for name, url in named.items())
 
     def is_ready(self) -> bool:
-        """Whether the API answers that everything does; over HTTPS, whether it is this stack's that answers."""
-        return self.lacking() is None
+        """Whether the API reports ready, over HTTPS only with this stack's certificate."""
+        return self.why_not_ready() is None
 
-    def lacking(self) -> str | None:
-        """What is not ready, in words; None when the API answers that everything is."""
+    def why_not_ready(self) -> str | None:
+        """What is not ready, in words; None when the API reports ready."""
         with requests.Session() as session:
             if self.http_cert_file:
                 session.mount("https://", _OnlyWithThis(Path(self.http_cert_file)))
             try:
-                # Whoever issued the certificate, and for whatever name: that it is this one says more.
+                # No verification of issuer and name: the fingerprint identifies the certificate.
                 answer = session.get(f"{self.http_url}/ready", timeout=PING_SECONDS, verify=False)
             except requests.RequestException:  # not listening yet
                 return "the API does not answer"
@@ -82,7 +82,7 @@ class _NotReady(msgspec.Struct):
 
 
 class _OnlyWithThis(HTTPAdapter):
-    """Talks to a server that has this very certificate, the first one in the file, and to no other."""
+    """Accepts only servers with the first certificate in this file."""
 
     def __init__(self, certificate: Path) -> None:
         self._fingerprint = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(SHA256()).hex()
@@ -93,27 +93,31 @@ class _OnlyWithThis(HTTPAdapter):
 
 
 def find_running_stack(folder: Path) -> RunningStack | None:
-    """The stack that runs on a data folder, or None. Raises SettingsError when it is not to be known."""
+    """The stack that runs on a data folder, or None. Raises SettingsError when its description cannot be read."""
     file = folder / FILE_NAME
     try:
         stack = msgspec.json.decode(file.read_bytes(), type=RunningStack)
-    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):  # the last: a leftover of another version
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):  # MsgspecError: a file of another version
         return None
     except OSError as error:
         raise SettingsError(f"MASTERY_DATA_DIR: {escaped(str(file))} cannot be read: {error.strerror}") from error
     try:
-        os.kill(stack.pid, 0)  # signals nothing, and fails for a process that crashed
+        os.kill(stack.pid, 0)  # only checks whether the process exists
     except ProcessLookupError:
         return None
-    except PermissionError:  # it is there, and somebody else's
+    except PermissionError:  # it exists, and belongs to another user
         pass
     return stack
 
 
 def settings_of_running_stack(settings: Settings, *, required: bool = True) -> Settings:
-    """The settings, with the places of the stack that runs on their data folder where they name none.
+    """Complete the settings with the addresses of the stack that runs on their data folder.
 
-    Raises DependencyUnavailable where neither says where Redis and Kafka are, if that is required.
+    Returns:
+        The settings, unchanged if they have the addresses of Redis and Kafka, or if no stack runs.
+
+    Raises:
+        DependencyUnavailable: no stack runs, and ``required``.
     """
     if settings.redis_url and settings.kafka_bootstrap:
         return settings

@@ -1,11 +1,11 @@
-"""A supervisor of a few processes on a developer's machine: shows what they say, starts again what ends, leaves nothing behind.
+"""Supervises a few processes on a developer's machine: prints their output, restarts them, leaves no process behind.
 
-docs/decisions/0019 says why it is our own. It promises:
+docs/decisions/0019 explains why it is our own. It guarantees:
 
-- Whatever happens to its output (closed, full, its terminal gone) or to itself (SIGKILL too), everything it started ends
-  within the grace of ``cli/stack/guard.py``, and all that those started in turn: each leads a process group.
-- No moment at which a process runs that the guard does not know of: the shell that becomes the process tells first.
-- What ends unasked is started again, after a pause; what ends soon again and again ends all, with a message.
+- Whatever happens to its output (closed, full, terminal gone) or to itself (even SIGKILL), all its processes and their
+  children end within the grace period of ``cli/stack/guard.py``: each process leads a process group.
+- The guard knows every process that runs: a shell registers its own pid with the guard before it becomes the process.
+- A process that ends unexpectedly is restarted after a pause. If it ends repeatedly soon after its start, the stack stops.
 """
 
 import signal
@@ -25,61 +25,63 @@ from cli.stack.module import python_command
 from cli.stack.printer import Printer
 from cli.stack.program import Program, Running, how_it_ended
 
-FIRST_PAUSE_SECONDS = 0.5  # short: most that ends unasked does so by chance, and work waits
+FIRST_PAUSE_SECONDS = 0.5  # short, as most failures are transient
 LAST_PAUSE_SECONDS = 8.0  # each pause is twice the one before
-STEADY_SECONDS = 60.0  # what ran for so long has not failed again, but anew
-FAILURES = 5  # in a row; the pauses between them add up to 7.5 s, longer than a server takes to come back
-# A signal may reach another thread: Python calls its handler in this one, which has to be awake.
+STEADY_SECONDS = 60.0  # after this run time, a failure does not count as in a row
+FAILURES = 5  # in a row; the pauses between them add up to 7.5 s, longer than a server's restart
+# Python runs signal handlers in the main thread, so it must not block for longer than this.
 AWAKE_SECONDS = 1.0
-LINE_BYTES = 8_192  # of a longer line, the rest is shown as another
+LINE_BYTES = 8_192  # longer lines are split
 OWN_NAME = "up"
 GUARD = "the guard"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The shell tells the guard its process id and becomes the program, which does not inherit the pipe.
-TELL_AND_BECOME = 'echo "$0 $$" >&0 && exec "$@" </dev/null'
+# The shell writes its pid to the guard's pipe (its standard input) and becomes the program, which does not inherit the pipe.
+REGISTER_AND_EXEC = 'echo "$0 $$" >&0 && exec "$@" </dev/null'
 
 
 class ProcessFailed(EngineError):
-    """A process of the stack ended unasked, and is not started again."""
+    """A process of the stack ended unexpectedly and is not restarted."""
 
 
 class Stopped(Exception):
-    """The supervisor was told to stop; the message says by what."""
+    """The supervisor must stop; the message is the reason."""
 
 
 class Ended(NamedTuple):
-    """It has ended."""
+    """A process has ended."""
 
     running: Running
 
 
-class Said(NamedTuple):
-    """The first line of a server."""
+class FirstLine(NamedTuple):
+    """The first line of a server's output."""
 
     name: str
     line: str
 
 
 class GuardEnded(NamedTuple):
-    """The guard ended, which nothing here asks for before the end."""
+    """The guard has ended unexpectedly."""
 
 
-Event: TypeAlias = Ended | Said | GuardEnded | Stopped
+Event: TypeAlias = Ended | FirstLine | GuardEnded | Stopped
 
 
 class Supervisor:
-    """Runs programs until it is told to stop. A context: at its end all have ended, the servers last.
+    """Runs programs until it is stopped. A context manager: all processes have ended on exit, the servers last.
 
-    ``file`` tells others of the processes while they run, and is removed when they have ended.
-    ``kept_open`` are descriptors that stay open until everything has ended, even without the supervisor: a lock, say.
+    Args:
+        file: the description of the running stack; removed when all processes have ended.
+        kept_open: descriptors, such as a lock, that the guard keeps open until all processes have ended.
+        log: where the guard's standard error goes.
     """
 
     def __init__(self, file: Path, kept_open: Sequence[int] = (), log: IO[bytes] | int = subprocess.DEVNULL) -> None:
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._running: dict[str, Running] = {}
-        self._waiting: dict[str, tuple[float, Program]] = {}  # when each is started again
+        self._waiting: dict[str, tuple[float, Program]] = {}  # due time of each restart
         self._failures: dict[str, int] = {}
-        self._printer = Printer(lambda: self.stop("nobody reads the output any more"))
+        self._printer = Printer(lambda: self.stop("the output was closed"))
         self._file = file
         self._kept_open = kept_open
         self._log = log
@@ -87,38 +89,38 @@ class Supervisor:
     def __enter__(self) -> Self:
         self._start_guard()
         for number in STOP_SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup: the terminal may go
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # respects nohup
                 signal.signal(number, lambda number, _frame: self.stop(signal.Signals(number).name))
         return self
 
     def __exit__(self, *_: object) -> None:
         for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what is being put away
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
         for kind in GRACE_SECONDS:
             self._end(kind)
         self._file.unlink(missing_ok=True)
-        self._guard.kill()  # it has nothing left to do, and may be suspended
+        self._guard.kill()  # no processes are left; SIGKILL, as it may be suspended
         self._guard.wait()
         self._guard_input.close()
         self._printer.close()
 
     def say(self, line: str) -> None:
-        """Print a line of the supervisor's own."""
+        """Print a line of the supervisor."""
         self._printer.say(OWN_NAME, line)
 
     def stop(self, reason: str) -> None:
-        """Have ``run`` and ``start_server`` raise Stopped; for signal handlers and other threads."""
+        """Make ``run`` and ``start_server`` raise Stopped; for signal handlers and other threads."""
         self._events.put(Stopped(reason))
 
     def start(self, program: Program) -> None:
-        """Start a program; from now on it is kept running."""
+        """Start a program and keep it running."""
         process = subprocess.Popen(  # noqa: S603 - our own commands
-            ["/bin/sh", "-c", TELL_AND_BECOME, program.kind, *program.command],
+            ["/bin/sh", "-c", REGISTER_AND_EXEC, program.kind, *program.command],
             env=program.environment,
             stdin=self._guard_input,
             stdout=subprocess.PIPE,
             stderr=program.errors or subprocess.STDOUT,
-            start_new_session=True,  # it leads a group, and Ctrl-C is for the supervisor, which stops them in order
+            start_new_session=True,  # it leads a group, and Ctrl-C reaches only the supervisor
         )
         running = Running(program, process, time.monotonic())
         self._running[program.name] = running
@@ -126,34 +128,38 @@ class Supervisor:
             Thread(target=watch, args=(running,), daemon=True).start()
 
     def start_server(self, program: Program, seconds: float) -> str:
-        """Start a server, and return the line that it says when it is ready.
+        """Start a server and wait until it is ready. Propagates Stopped.
 
-        Raises ProcessFailed when it ends instead, or is not ready within so many seconds; Stopped when told to stop.
+        Returns:
+            The first line of its output, which it prints when it is ready.
+
+        Raises:
+            ProcessFailed: it ends, or is not ready within ``seconds``.
         """
         self.start(program)
         deadline = time.monotonic() + seconds
         while (event := self._next_event(deadline)) is not None:
-            if isinstance(event, Said) and event.name == program.name:
+            if isinstance(event, FirstLine) and event.name == program.name:
                 return event.line
             if isinstance(event, Ended) and event.running.program is program:
                 break
             if isinstance(event, Ended):
-                self._heed(event.running)
-        raise ProcessFailed(f"the embedded {program.name} did not start; servers.log in the data folder says why")
+                self._handle_end(event.running)
+        raise ProcessFailed(f"the embedded {program.name} did not start; see servers.log in the data folder")
 
     def run(self) -> None:
-        """Keep the programs running. Raises Stopped when told to stop, ProcessFailed when one cannot be kept."""
+        """Keep the programs running. Raises Stopped, or ProcessFailed when a program cannot be kept running."""
         while True:
             event = self._next_event(min((due for due, _ in self._waiting.values()), default=None))
             if isinstance(event, Ended):
-                self._heed(event.running)
+                self._handle_end(event.running)
             for name, (due, program) in list(self._waiting.items()):
                 if due <= time.monotonic():
                     del self._waiting[name]
                     self.start(program)
 
-    def _heed(self, running: Running) -> None:
-        """What to do about a process that ended unasked."""
+    def _handle_end(self, running: Running) -> None:
+        """Schedule the restart of a process that ended unexpectedly. Raises ProcessFailed if it is not restarted."""
         program = running.program
         self._clear(running)
         how = running.how_it_ended()
@@ -167,16 +173,16 @@ class Supervisor:
         self._waiting[program.name] = (time.monotonic() + pause, program)
 
     def _failures_in_a_row(self, name: str, began: float) -> int:
-        """How often it has ended soon after its start, this time included; it began at a moment of the monotonic clock."""
+        """How often it has ended soon after its start, including this time; ``began`` is its start on the monotonic clock."""
         is_steady = time.monotonic() - began >= STEADY_SECONDS
         self._failures[name] = 1 if is_steady else self._failures.get(name, 0) + 1
         return self._failures[name]
 
     def _end(self, kind: str) -> None:
-        """End all of a kind: told to, and killed after their grace."""
+        """Terminate all processes of a kind, and kill them after the grace period."""
         chosen = [each for each in self._running.values() if each.program.kind == kind]
         for each in chosen:
-            each.tell_to_end()
+            each.terminate()
         deadline = time.monotonic() + GRACE_SECONDS[kind]
         for each in chosen:
             if not each.has_ended_within(max(deadline - time.monotonic(), 0)):
@@ -184,13 +190,13 @@ class Supervisor:
             self._clear(each)
 
     def _clear(self, running: Running) -> None:
-        """Leave nothing of a process that has ended: children of its own may have outlived it."""
+        """Reap a process and kill its remaining children."""
         running.clear()
         self._running.pop(running.program.name, None)
         self._tell_guard(f"{GONE} {running.process.pid}")
 
     def _start_guard(self) -> None:
-        """Start a guard, and tell it of everything that runs already. Raises ProcessFailed when the system does not let it."""
+        """Start a guard and register all running processes. Raises ProcessFailed when it cannot be started."""
         try:
             self._guard = subprocess.Popen(  # noqa: S603 - our own module
                 python_command("cli.stack.guard", str(self._file)),
@@ -209,9 +215,10 @@ class Supervisor:
             self._tell_guard(f"{each.program.kind} {each.process.pid}")
 
     def _replace_guard(self) -> None:
-        """Start another guard, at once: without one, nothing would end what runs should the supervisor be killed.
+        """Start another guard at once: without one, a killed supervisor would leave its processes behind.
 
-        Raises ProcessFailed when none can be kept, so that the stack ends while it still can in order.
+        Raises:
+            ProcessFailed: guards end repeatedly. The stack then stops while it still can regularly.
         """
         how = how_it_ended(self._guard)
         failures = self._failures_in_a_row(GUARD, self._guard_began)
@@ -223,11 +230,11 @@ class Supervisor:
         previous.close()
 
     def _tell_guard(self, line: str) -> None:
-        with suppress(BrokenPipeError):  # it is known soon that it ended, and another one is told
+        with suppress(BrokenPipeError):  # the guard has ended; its replacement registers all processes
             self._guard_input.write(f"{line}\n".encode())
 
-    def _next_event(self, until: float | None) -> Ended | Said | None:
-        """The next event, or None when there is none until the given moment of the monotonic clock. Raises Stopped."""
+    def _next_event(self, until: float | None) -> Ended | FirstLine | None:
+        """The next event, or None if there is none before ``until`` on the monotonic clock. Raises Stopped."""
         while until is None or time.monotonic() < until:
             left = AWAKE_SECONDS if until is None else until - time.monotonic()
             try:
@@ -242,19 +249,19 @@ class Supervisor:
         return None
 
     def _show(self, running: Running) -> None:
-        """A thread: print what a process says."""
+        """Print the output of a process. Runs in a thread."""
         output = cast("IO[bytes]", running.process.stdout)
         name, is_first = running.program.name, running.program.kind == SERVER
-        for said in iter(partial(output.readline, LINE_BYTES), b""):
-            line = said.decode(errors="backslashreplace").rstrip("\r\n")
+        for raw in iter(partial(output.readline, LINE_BYTES), b""):
+            line = raw.decode(errors="backslashreplace").rstrip("\r\n")
             if is_first:
-                self._events.put(Said(name, line))
+                self._events.put(FirstLine(name, line))
             else:
                 self._printer.say(name, line)
             is_first = False
 
     def _await_end(self, running: Running) -> None:
-        """A thread: tell when a process ends, though children of its own may keep its output open."""
+        """Report the end of a process, even if its children keep its output open. Runs in a thread."""
         running.await_end()
         self._events.put(Ended(running))
 

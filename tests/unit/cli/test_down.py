@@ -77,5 +77,5 @@ def test_a_lock_that_names_nobody_is_a_message(tmp_path: Path) -> None:
     (tmp_path / LOCK).write_text("1234")
     with (tmp_path / LOCK).open() as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(SettingsError, match="is held by a process that it does not name"):
+        with pytest.raises(SettingsError, match="is locked by a process that it does not name"):
             user_of(tmp_path)
