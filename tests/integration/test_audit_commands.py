@@ -137,13 +137,13 @@ class TestOtherCommands:
 
     def test_acknowledging_a_loss(self, engine: Engine) -> None:
         """In the operators' trail, with how much; before that, and once for each loss."""
-        assert "nothing is lost" in mastery(engine.settings, "bridge", "acknowledge-loss").output
+        assert "no unacknowledged loss" in mastery(engine.settings, "bridge", "acknowledge-loss").output
         lose(engine, 12)
         said = mastery(engine.settings, "bridge", "acknowledge-loss")
         assert said.output.startswith("acknowledged: Redis lost its state (20")
         assert "up to 12 events that Kafka has no longer" in said.output
         assert deeds(engine) == [("bridge.acknowledge_loss", {"records": 12})]
-        assert "nothing is lost" in mastery(engine.settings, "bridge", "acknowledge-loss").output
+        assert "no unacknowledged loss" in mastery(engine.settings, "bridge", "acknowledge-loss").output
 
     def test_a_trail_that_began_anew_is_not_called_intact_without_a_word(self, engine: Engine) -> None:
         """It is, as far as it goes; but Redis has lost what was before. Exit code 1 until that is acknowledged."""
