@@ -1,4 +1,4 @@
-"""What each route does, and whether its caller may: the table itself is ``app/security/access.py``."""
+"""Maps each route to an action and checks that its caller may do it; the access table is in ``app/security/access.py``."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from api.authentication import engine, principal, require_not_revoked, require_t
 from api.request_context import context
 from app.security.access import Action, require_role, require_student_access
 
-# Routes that anyone may call; every other one performs an action, and needs a token.
+# Routes without authentication. Every other route performs an action and requires a token.
 PUBLIC_ENDPOINTS = frozenset(
     {
         "health.info",
@@ -27,7 +27,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def performs(action: Action) -> Callable[[View], View]:
-    """Mark a view with its action. Nobody reaches the view, or learns what is wrong with a body, without a right to it."""
+    """Mark a view with its action. The right to it is checked before the body is validated and the view is called."""
 
     def mark(view: View) -> View:
         view.action = action  # type: ignore[attr-defined]
@@ -37,25 +37,25 @@ def performs(action: Action) -> Callable[[View], View]:
 
 
 def register_access(app: Flask) -> None:
-    """Let a request through only to what is public, or to what its caller's role may do at all."""
+    """Reject requests to non-public routes whose caller's role does not have the right to their action."""
 
     @app.before_request
     def authorize() -> None:
         if request.endpoint is None or request.endpoint in PUBLIC_ENDPOINTS or request.method == "OPTIONS":
             return
-        asked = context().action = _action(request.endpoint)
+        action = context().action = _action(request.endpoint)
         who = require_token()
         require_not_revoked()
-        require_role(who, asked)
+        require_role(who, action)
 
 
 def action() -> Action | None:
-    """What this request is about to do; None for a public route, or none at all."""
+    """The action of this request; None for a public route or an unknown one."""
     return context().action
 
 
 def also_performs(action: Action) -> None:
-    """Say, in a view, that this request does more than its route always does. Raises AccessDenied without a right to it."""
+    """Change this request's action, in a view whose action depends on the body. Raises AccessDenied without the right to it."""
     context().action = action
     require_role(principal(), action)
 
@@ -75,7 +75,7 @@ def require_students(student_ids: Sequence[str]) -> None:
 
 
 def check_routes(app: Flask) -> None:
-    """Every route is public or says what it does: a mistake is found when the application is made."""
+    """Check at start-up that every route either is public or has an action."""
     for endpoint, view in app.view_functions.items():
         if (endpoint in PUBLIC_ENDPOINTS) == hasattr(view, "action"):
             raise AssertionError(f"{endpoint} must either be public or perform an action")

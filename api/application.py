@@ -1,4 +1,4 @@
-"""The Flask application; ``api/wsgi.py`` gives it what it works on."""
+"""Creates the Flask application; ``api/wsgi.py`` passes its dependencies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ from app.events.event_log import EventLog
 
 
 class Api(Flask):
-    """Flask, with no view, hook or error handler that is a coroutine: it would look for one each time it calls any of them."""
+    """Flask without support for coroutines: their detection costs time at each call of a view, hook or error handler."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
@@ -50,9 +50,9 @@ class StrictJson(JSONProvider):
 
 
 def register_one_spelling(app: Flask) -> None:
-    """Know no route by ``//route``, for which Werkzeug takes it: a proxy in front may have rules about ``/route``.
+    """Reject ``//route``, which Werkzeug treats as ``/route``: a reverse proxy's rules for ``/route`` do not match it.
 
-    Nor with a query that is no text (RFC 3986 section 2.5): Werkzeug takes its bytes for UTF-8, and fails where it is read.
+    Also reject a query that is not UTF-8 (RFC 3986 section 2.5): Werkzeug would fail later, when the query is read.
     """
 
     @app.before_request
@@ -78,22 +78,25 @@ def _configured(settings: Settings) -> Flask:
     app.json = StrictJson(app)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
-        PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # so browsers ask on behalf of another origin's page
+        PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # for CORS preflight requests
     )
     app.url_map.merge_slashes = False  # a route has one spelling; there are no redirects
     app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
-    if proxies := settings.http_trusted_proxies:  # without any, callers could choose their address
+    if proxies := settings.http_trusted_proxies:  # without a proxy, callers could forge their address
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     return app
 
 
 def create_app(engine: Engine, event_log: EventLog) -> Flask:
-    """The API over an engine, which appends the events that it is sent to a log.
+    """Create the API of an engine, which appends ingested events to ``event_log``.
 
-    The order below matters. Flask calls what comes before a request in the order of registration, and what comes after it in
-    the reverse order. So the log of requests looks at the clock first, and sees the answer last; the caller is known before the
-    request is counted, and it is counted before rights and body are looked at; and the audit trail, registered last, comes
-    before all others that see the answer, which it may replace.
+    The order of registration matters: Flask calls before_request hooks in this order and after_request hooks in reverse. The
+    request log starts its clock first and sees the final answer. The caller is identified before the request is counted, and
+    it is counted before rights and body are checked. The audit trail, registered last, sees the answer before all others,
+    since it may replace it.
+
+    Returns:
+        The application.
     """
     settings = engine.settings
     app = _configured(settings)

@@ -1,4 +1,4 @@
-"""Who did what to whose data? GET /audit."""
+"""GET /audit: the audit trail of a tenant."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.audit.read_trail import EntryFilter, read_trail
 from app.roles import Role
 from app.security.access import Action
 
-MAX_LIMIT = 500  # some 150 KB
+MAX_LIMIT = 500  # about 150 KB
 _ROLES = [*(role.value for role in Role), OPERATOR, SYSTEM]
 _ACTIONS = [each.value for each in (*Action, *SystemAction)]
 _OUTCOMES = [outcome.value for outcome in AuditOutcome]
@@ -25,7 +25,7 @@ blueprint = JsonBlueprint("audit", __name__, description="Who did what to whose 
 
 
 class AuditQuery(Schema):
-    """Which entries: those to which all that is given applies."""
+    """Selects the entries that match every given criterion."""
 
     student_id = IdentifierField()
     who = PatternField(
@@ -51,11 +51,11 @@ class AuditEntry(Schema):
     whose = fields.List(
         fields.String(metadata={"example": "9f86d081884c7d659a2feaa0"}),
         required=True,
-        metadata={"description": "Pseudonyms of the students that it is about, the first 20"},
+        metadata={"description": "Pseudonyms of the first 20 students that it is about"},
     )
     students = fields.Integer(required=True, metadata={"description": "How many students it is about"})
     outcome = fields.String(required=True, validate=validate.OneOf(_OUTCOMES))
-    correlation_id = fields.String(required=True, metadata={"description": "Empty for what no request asked for"})
+    correlation_id = fields.String(required=True, metadata={"description": "Empty if there was no request"})
     details = fields.Dict(keys=fields.String(), values=fields.Raw(), required=True)
 
 
@@ -63,15 +63,13 @@ class AuditPage(Schema):
     entries = fields.List(fields.Nested(AuditEntry), required=True, metadata={"description": "The newest first"})
     damaged = fields.Integer(
         required=True,
-        metadata={
-            "description": "Records among them that are not as the engine wrote them: `mastery audit verify` finds which"
-        },
+        metadata={"description": "Number of records in this page that were altered: `mastery audit verify` finds them"},
     )
     next = fields.String(
         required=True,
         allow_none=True,
         metadata={
-            "description": "The cursor of what is older, which may be there even after few entries or none; null at the end"
+            "description": "The cursor of older entries; null at the end. A page may have few or no entries and still have one"
         },
     )
 

@@ -1,4 +1,4 @@
-"""Who is calling: a JWT in the Authorization header becomes a Principal. flask-jwt-extended has it verified."""
+"""Authentication: converts the JWT in the Authorization header to a Principal. flask-jwt-extended verifies it."""
 
 import re
 from collections.abc import Sequence
@@ -23,58 +23,62 @@ from app.security.revocations import revoked
 from app.security.signing_keys import verification_key
 from app.security.tokens import Claims, InvalidToken, claims_of, refused
 
-# A token is verified anew after a minute, since that costs 130 to 200 µs of a request's 1,000. Whether it was revoked is asked
-# with every request; only a key that the identity provider takes away is believed for so much longer.
+# Verified tokens are cached for a minute: verification takes 130 to 200 µs of a request's 1,000. Revocation is checked at every
+# request; only a key that the identity provider withdraws stays valid for this long.
 VERIFIED_SECONDS = 60
-VERIFIED_TOKENS = 10_000  # those of so many callers are remembered: 10 MB
+VERIFIED_TOKENS = 10_000  # size of the cache: 10 MB
 
-# RFC 6750 section 2.1, the scheme in any case (RFC 9110 section 11.1). What is not of this form never reaches the library,
-# which takes lists apart, knows the scheme in one case only, and raises IndexError for some of what is none.
+# RFC 6750 section 2.1, with the scheme in any case (RFC 9110 section 11.1). Other headers do not reach flask-jwt-extended: it
+# splits lists, accepts the scheme in one case only, and raises IndexError for some malformed headers.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
-_NO_TOKEN = "A valid token is needed: Authorization: Bearer <JWT>."  # noqa: S105 - says that there is none
+_NO_TOKEN = "A valid token is needed: Authorization: Bearer <JWT>."  # noqa: S105 - a message
 
 
 class AuthenticationFailed(EngineError):
-    """The request has no valid token; the message says what is wrong with it."""
+    """The request has no valid token; the message is the reason."""
 
 
 def register_authentication(app: Flask) -> None:
-    """Find out who calls, before anything else is done; whether that is needed is decided by ``api/access.py``."""
+    """Identify the caller before each request; ``api/access.py`` decides whether the route requires one."""
     _configure(app)
     verified = _VerifiedTokens(app.extensions["engine"].settings.jwt_leeway_seconds)
 
     @app.before_request
     def identify() -> None:
         if request.method == "OPTIONS":
-            return  # a browser asks without a token whether it may ask; Flask answers
+            return  # CORS preflight requests have no token
         try:
             environ = request.environ
             header = environ["HTTP_AUTHORIZATION"] = f"Bearer {_bearer_token(environ)}"
             token = verified.claims(header) or verified.remember(header, _claims())
             context().claims, context().caller = token, token.principal
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the request is counted before this is raised
-            # Kept in no local variable: the error's traceback has this frame, and a cycle would keep the request and its answer
-            # until the garbage collector comes.
+        except Exception as error:  # noqa: BLE001 - raised later, after the request is counted
+            # Not in a local variable: the error's traceback has this frame, and a reference cycle would keep the request and
+            # its answer alive until the next garbage collection.
             context().authentication_error = error
 
 
 def caller() -> Principal | None:
-    """Whoever has sent a valid token with this request, or None."""
+    """The caller, if this request has a valid token, else None."""
     return context().caller
 
 
 def require_token() -> Principal:
-    """The caller of this request. Raises AuthenticationFailed without a valid token, DependencyUnavailable if none can tell."""
+    """The caller. Raises AuthenticationFailed without a valid token, DependencyUnavailable if its key cannot be fetched."""
     if context().authentication_error is not None:
-        raise cast("Exception", context().authentication_error)  # in no local variable either
+        raise cast("Exception", context().authentication_error)  # not in a local variable, as above
     return principal()
 
 
 def require_not_revoked() -> None:
-    """Raise AuthenticationFailed if the caller's token was revoked, DependencyUnavailable if that cannot be told.
+    """Check that the caller's token was not revoked.
 
-    Whoever counted the request has asked Redis that as well; it is asked here if nobody counted. While Redis is away nobody
-    asks it again: of requests that wait for a silent one there would soon be as many as there are threads.
+    The rate limiter has read this from Redis when it counted the request. Without rate limits, it is read here. If the rate
+    limiter got no answer from Redis, this fails without asking again: waiting requests would soon occupy all threads.
+
+    Raises:
+        AuthenticationFailed: the token was revoked.
+        DependencyUnavailable: Redis does not answer.
     """
     token, counted = claims(), context().caller_allowance
     if counted is None:
@@ -88,12 +92,12 @@ def require_not_revoked() -> None:
 
 
 def principal() -> Principal:
-    """The caller of this request."""
+    """The caller of this request, which must be authenticated."""
     return cast("Principal", context().caller)
 
 
 def claims() -> Claims:
-    """What the token of this request says."""
+    """The claims of this request's token."""
     return cast("Claims", context().claims)
 
 
@@ -103,7 +107,7 @@ def engine() -> Engine:
 
 
 class _VerifiedTokens:
-    """What tokens say that were verified in the last minute, by a hash of the header that brought them. Thread-safe."""
+    """Caches the claims of verified tokens by a hash of the Authorization header. Thread-safe."""
 
     def __init__(self, leeway_seconds: int) -> None:
         self._leeway = leeway_seconds
@@ -111,13 +115,13 @@ class _VerifiedTokens:
         self._tokens: TTLCache[bytes, Claims] = TTLCache(VERIFIED_TOKENS, VERIFIED_SECONDS)
 
     def claims(self, header: str) -> Claims | None:
-        """The claims of a token that was verified, and has not expired since; None for any other."""
+        """The cached claims of a token that has not expired, else None."""
         with self._lock:
             found = self._tokens.get(_digest(header))
         return found if found is not None and found.exp + self._leeway > system_clock().timestamp() else None
 
     def remember(self, header: str, claims: Claims) -> Claims:
-        """Keep and return the claims."""
+        """Cache and return the claims."""
         with self._lock:
             self._tokens[_digest(header)] = claims
         return claims
@@ -128,7 +132,7 @@ def _digest(header: str) -> bytes:
 
 
 def _bearer_token(environ: WSGIEnvironment) -> str:
-    """What stands in the header where a token belongs. Raises AuthenticationFailed where nothing does."""
+    """The token in the Authorization header. Raises AuthenticationFailed if there is none."""
     found = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if found is None:
         raise AuthenticationFailed(_NO_TOKEN)
@@ -139,7 +143,7 @@ def _configure(app: Flask) -> None:
     settings, keys = app.extensions["engine"].settings, app.extensions["engine"].signing_keys
     algorithms = settings.algorithms
     app.config.update(
-        JWT_ALGORITHM=algorithms[0],  # nothing is signed here, but the library accepts this one beside those below
+        JWT_ALGORITHM=algorithms[0],  # for signing, which is not used; but the library also accepts it in tokens
         JWT_DECODE_ALGORITHMS=algorithms,
         JWT_DECODE_ISSUER=settings.jwt_issuer or None,
         JWT_DECODE_AUDIENCE=settings.jwt_audience or None,
@@ -154,26 +158,32 @@ def _configure(app: Flask) -> None:
 
 def _claims() -> Claims:
     try:
-        # Not the engine's clock: the library has checked the other times by the system's.
+        # The system's clock, not the engine's, as the library checks the other times by it.
         return claims_of(_verified(engine().settings.jwt_secrets), engine().settings, system_clock())
     except InvalidToken as error:
         raise AuthenticationFailed(str(error)) from error
     except PyJWTError as error:
         raise AuthenticationFailed(str(refused(error))) from error
-    except JWTDecodeError as error:  # this one check is the library's own
+    except JWTDecodeError as error:  # flask-jwt-extended's own check
         raise AuthenticationFailed("The token's claim sub is missing.") from error
     except JWTExtendedException as error:
         raise AuthenticationFailed(_NO_TOKEN) from error
 
 
 def _verified(secrets: Sequence[str]) -> dict[str, Any]:
-    """What the token says, if its signature and times hold. Raises what the libraries raise.
+    """Verify the token's signature and times with each secret; there are two while the secret is replaced.
 
-    While the secret is replaced there are two; the library takes one, so the token is tried with each.
+    Exceptions of the libraries propagate.
+
+    Returns:
+        The claims.
+
+    Raises:
+        InvalidSignatureError: no secret matches.
     """
     context().jwt_secret, *others = secrets
     try:
-        # The type of the token is one of the claims that are checked afterwards.
+        # `claims_of` checks the type.
         _header, payload = cast("tuple[dict[str, Any], dict[str, Any]]", verify_jwt_in_request(verify_type=False))
     except InvalidSignatureError:
         if not others:

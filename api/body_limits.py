@@ -1,4 +1,4 @@
-"""Request bodies: how large each route's may be, and that the application sees them whole, or learns that they are not."""
+"""Request bodies: a size limit for each route, and detection of incomplete bodies."""
 
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -7,7 +7,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, current_app, request
 
-# Of a route that takes no list: its fields need 1 KB. What is wrong with a larger body would take long to find, and to tell.
+# For routes that take no list: their fields need 1 KB. Validation errors of larger bodies would take long to collect.
 SMALL_BODY_BYTES = 16_384
 PIECE_BYTES = 65_536
 
@@ -15,13 +15,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def takes_a_list(view: View) -> View:
-    """Mark a view whose body may be as large as the settings say, since it is a list."""
+    """Mark a view whose body is a list and may be as large as the settings allow."""
     view.takes_a_list = True  # type: ignore[attr-defined]
     return view
 
 
 def register_body_limits(app: Flask) -> None:
-    """Let Flask refuse (413) the body of a request that is larger than its route takes."""
+    """Make Flask reject (413) bodies above the route's limit."""
 
     @app.before_request
     def limit() -> None:
@@ -31,10 +31,9 @@ def register_body_limits(app: Flask) -> None:
 
 
 class WholeBody:
-    """WSGI middleware that reads the body, which the server has at hand, and leaves it to Flask to compare it with its length.
+    """WSGI middleware that reads the whole body from the server's buffer, and sets its length if it is chunked.
 
-    Flask answers 413 for a length above ``max_bytes``, and 400 for a body that is shorter than its length: it did not arrive
-    whole. A body in chunks, which has no length, is given one.
+    Flask then answers 413 if the length is above ``max_bytes``, and 400 if the body is shorter than its length (incomplete).
     """
 
     def __init__(self, application: WSGIApplication, max_bytes: int) -> None:
@@ -42,7 +41,7 @@ class WholeBody:
         self._max_bytes = max_bytes
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        # A server that does not end the stream where the body ends must not be read beyond it; Flask sees to that itself.
+        # Without this flag, the stream may not end with the body; Flask then limits the read itself.
         if environ.pop("wsgi.input_terminated", False):
             self._read(environ)
         return self._application(environ, start_response)
@@ -54,11 +53,11 @@ class WholeBody:
                 size += len(piece)
                 if size <= self._max_bytes:
                     body.write(piece)
-        except Exception:  # noqa: BLE001 - a broken chunk, a body that was cut: each server has its own errors for them
-            size += 1  # what did not come counts, so that the body is shorter than its length
+        except Exception:  # noqa: BLE001 - a malformed chunk or an incomplete body: the error depends on the server
+            size += 1  # makes the body shorter than its length
         body.seek(0)
         environ["wsgi.input"] = body
         environ.setdefault("CONTENT_LENGTH", str(size))
         codings = [coding.strip() for coding in environ.pop("HTTP_TRANSFER_ENCODING", "").lower().split(",")]
         if left := [coding for coding in codings if coding not in {"", "chunked"}]:
-            environ["HTTP_CONTENT_ENCODING"] = ", ".join(left)  # the server undoes chunks only: for the parser to refuse
+            environ["HTTP_CONTENT_ENCODING"] = ", ".join(left)  # the server decodes only chunks; the parser rejects these

@@ -1,7 +1,7 @@
-"""A client's connection: its requests are collected whole, its answers sent, and no thread ever waits for it.
+"""A client's connection: buffers complete requests and sends answers, so that no thread waits for a client.
 
-All of this is done by a process's event loop (``api/http_worker.py``), and its threads answer what is complete. Whoever sends
-slowly, says nothing or does not listen takes no more than a place among the connections, for a time that is bounded.
+This runs in the event loop of a process (``api/http_worker.py``); its threads answer complete requests. A client that sends or
+reads slowly, or not at all, occupies only a connection, for a limited time.
 """
 
 import asyncio
@@ -11,39 +11,39 @@ from typing import NamedTuple, Protocol, cast
 
 from api.framing import Framing
 
-# An address is (host, port …), or the name of a Unix socket.
+# (host, port, …), or the path of a Unix socket.
 Address = tuple[str, int] | str
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REQUEST_TIMEOUT, SERVICE_UNAVAILABLE = 408, 503
-# Of what a client sends while its request is being answered, so much is kept; then its own system keeps the rest.
+# Pipelined bytes that are buffered while a request is being answered; then reading pauses (TCP backpressure).
 AHEAD_BYTES = 65_536
-# A request or answer up to this size is kept whatever others send or do not take: that stops nobody's questions.
+# Requests and answers up to this size are exempt from the limit of all connections together.
 SMALL_BYTES = 65_536
-# So much of an answer is written at a time: TLS counts what it holds only above this.
+# Bytes of an answer per write: the TLS transport's write buffer size only counts what exceeds this.
 WRITTEN_BYTES = 65_536
 
 
 class Limits(NamedTuple):
-    """What a connection may take: bytes of a head and a body, and seconds for each of its states."""
+    """Limits of a connection: bytes of a request's head and body, and seconds for each state."""
 
     head_bytes: int
     body_bytes: int
     request_seconds: float  # from the first byte of a request to its last
     idle_seconds: float  # from an answer to the next request
-    answer_seconds: float  # for a client to take an answer
-    linger_seconds: float  # for a client to notice that it was answered for the last time
-    waiting_bytes: int  # of all connections together: requests that are not answered, answers that are not taken
+    answer_seconds: float  # for a client to receive an answer
+    linger_seconds: float  # for a client to read the last answer before the connection is closed
+    waiting_bytes: int  # of all connections together: requests not answered yet, and answers not sent yet
 
 
 class Answering(Protocol):
-    """What connections need of their worker."""
+    """The worker's interface for connections."""
 
     limits: Limits
 
     def opened(self, connection: "Connection") -> None: ...
     def closed(self, connection: "Connection") -> None: ...
     def answer(self, connection: "Connection", *, is_last: bool) -> None:
-        """Have a thread answer the connection's request; ``send`` is then called in the loop's."""
+        """Answer the connection's request in a thread, which then schedules ``send`` in the event loop."""
 
     def waiting_bytes(self) -> int: ...
     def refusal(self, status: int, reason: str) -> bytes: ...
@@ -53,71 +53,69 @@ class _State(Enum):
     IDLE = auto()
     RECEIVING = auto()
     ANSWERING = auto()
-    SENDING = auto()  # an answer that the client does not take as fast as it could
-    CLOSING = auto()  # the last answer was sent; what still comes is dropped
+    SENDING = auto()  # until the whole answer is written to the socket
+    CLOSING = auto()  # the last answer was sent; further input is discarded
 
 
 class Connection(asyncio.Protocol):
-    """One of them. Its deadline is when it is given up, by the loop's clock; None: while a thread answers."""
+    """A connection. It expires at ``deadline`` of the loop's clock; None while a thread computes the answer."""
 
     def __init__(self, worker: Answering, clock: Callable[[], float]) -> None:
         self._worker, self._clock, self._limits = worker, clock, worker.limits
         self._state = _State.IDLE
         self._received = bytearray()
         self._framing = self._new_framing()
-        self.request = (
-            b""  # which a thread is to answer; gone when the client is: others may be in the thread's queue before it
-        )
-        self._in_hand = 0  # its bytes, until it is answered
-        self._answer_bytes = b""  # which is being sent
-        self._written = 0  # bytes of it
+        self.request = b""  # the request for a thread; cleared if the client leaves while it waits in the queue
+        self._request_size = 0  # bytes, until it is answered
+        self._answer_bytes = b""  # being sent
+        self._written = 0  # bytes of the answer
         self._is_writing = False
-        self._goes_on = True  # after the answer that is being sent
-        self._has_ended = False  # the client sends nothing more
-        self._is_cut = False  # it may be sending the rest of a request that is answered already
-        self._dropped_until = 0.0  # what it sends on is dropped until then
+        self._keeps_alive = True  # whether the connection stays open after the current answer
+        self._has_ended = False  # the client has closed its side
+        self._is_cut = False  # the client may still be sending the rest of a request that is answered already
+        self._dropped_until = 0.0  # further input is discarded until then
         self.deadline: float | None = clock() + self._limits.request_seconds
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client's turn."""
+        """Whether it waits for the client's request."""
         return self._state in (_State.IDLE, _State.RECEIVING)
 
     @property
     def is_closing(self) -> bool:
-        """Whether it was answered for the last time."""
+        """Whether the last answer was sent."""
         return self._state is _State.CLOSING
 
     @property
     def _has_more(self) -> bool:
-        """Whether anything has come of another request: an empty line before one is nothing (RFC 9112 section 2.2)."""
+        """Whether bytes of another request have arrived, ignoring empty lines before it (RFC 9112 section 2.2)."""
         return bool(self._received.lstrip(b"\r\n"))
 
     @property
     def waiting_bytes(self) -> int:
-        """What it holds in memory, but for a last piece of an answer that TLS has encrypted."""
-        return len(self._received) + self._in_hand + len(self._answer_bytes) + self._transport.get_write_buffer_size()
+        """Its bytes in memory, except a last piece of an answer that TLS has encrypted."""
+        return len(self._received) + self._request_size + len(self._answer_bytes) + self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came. One that has left again, before it was let in, has no address."""
+        """Register a new client. It has no address if it has already disconnected."""
         self._transport = cast("asyncio.Transport", transport)
         peer: Address | None = transport.get_extra_info("peername")
         if peer is None:
             self.abort()
             return
-        self._transport.set_write_buffer_limits(high=0)  # so that it is told when an answer has been taken
+        self._transport.set_write_buffer_limits(high=0)  # resume_writing is then called when the buffer is empty
         self.peer = peer
         self.server: Address = transport.get_extra_info("sockname")
         self._worker.opened(self)
 
     def connection_lost(self, _reason: Exception | None) -> None:
-        """It is gone, or was given up."""
+        """Free the buffers after the connection was closed."""
         self._received.clear()
         self.request = self._answer_bytes = b""
         self._worker.closed(self)
 
     def data_received(self, data: bytes) -> None:
-        """Collect what belongs to a request; keep a little of what belongs to the next."""
+        """Buffer the bytes of a request, and a limited number of the next one's."""
         if self._state is _State.CLOSING:
             self.deadline = min(self._dropped_until, self._clock() + self._limits.linger_seconds)
             return
@@ -128,9 +126,12 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more, but may be listening: each request gets its answer, and so does what there is of one.
+        """Answer the remaining requests after the client has closed its side, including an incomplete one.
 
-        Not over TLS: there, the connection ends with what its client sends, whatever is said here.
+        Not with TLS, where asyncio then closes the connection in any case.
+
+        Returns:
+            Whether to keep the connection open.
         """
         self._has_ended = True
         if not self._transport.can_write_eof():
@@ -156,32 +157,32 @@ class Connection(asyncio.Protocol):
     def _answer(self, end: int, *, is_last: bool) -> None:
         self.request = bytes(memoryview(self._received)[:end])
         del self._received[:end]
-        self._in_hand = end
+        self._request_size = end
         self._is_cut, self._framing = self._framing.is_cut, self._new_framing()
         self._state, self.deadline = _State.ANSWERING, None
         self._worker.answer(self, is_last=is_last)
 
-    def send(self, answer: bytes, *, goes_on: bool) -> None:
-        """Send the answer; then the connection waits for the next request, or ends."""
-        self._in_hand = 0
+    def send(self, answer: bytes, *, keeps_alive: bool) -> None:
+        """Send the answer, then wait for the next request or close the connection."""
+        self._request_size = 0
         if self._transport.is_closing():
             return
         self._state, self.deadline = _State.SENDING, self._clock() + self._limits.answer_seconds
-        self._goes_on = goes_on
+        self._keeps_alive = keeps_alive
         self._answer_bytes, self._written = answer, 0
-        self._write_on()
-        is_waited_for = len(self._answer_bytes) > SMALL_BYTES
-        if is_waited_for and self._worker.waiting_bytes() > self._limits.waiting_bytes:
+        self._write()
+        is_large = len(self._answer_bytes) > SMALL_BYTES  # and not sent completely, else it is empty now
+        if is_large and self._worker.waiting_bytes() > self._limits.waiting_bytes:
             self.abort()
 
     def resume_writing(self) -> None:
-        """The client has taken what was written."""
+        """Continue after the write buffer was emptied."""
         if self._state is _State.SENDING and not self._is_writing:
-            self._write_on()
+            self._write()
 
-    def _write_on(self) -> None:
-        """Write as much as the client takes: TLS takes any amount at once, and says only of the next piece that it waits."""
-        self._is_writing = True  # TLS calls resume_writing within write
+    def _write(self) -> None:
+        """Write pieces until the transport buffers: a TLS transport accepts any amount and shows only then that it is full."""
+        self._is_writing = True  # a TLS transport calls resume_writing within write
         while self._written < len(self._answer_bytes) and not self._transport.get_write_buffer_size():
             piece = self._answer_bytes[self._written : self._written + WRITTEN_BYTES]
             self._written += len(piece)
@@ -192,23 +193,23 @@ class Connection(asyncio.Protocol):
 
     def _sent(self) -> None:
         self._answer_bytes = b""
-        if not self._goes_on or (self._has_ended and not self._has_more):
+        if not self._keeps_alive or (self._has_ended and not self._has_more):
             self._end()
             return
         self._state, self.deadline = _State.IDLE, self._clock() + self._limits.idle_seconds
-        if not self._has_ended:  # there is nothing to read any more
+        if not self._has_ended:  # otherwise there is nothing more to read
             self._transport.resume_reading()
         if self._received:
             self._advance()
 
     def _send_last(self, answer: bytes) -> None:
         self._is_cut = True
-        self.send(answer, goes_on=False)
+        self.send(answer, keeps_alive=False)
 
     def _end(self) -> None:
-        """Let the client read its answer: closed while it still sends, the connection would be reset (RFC 9112 section 9.6)."""
+        """Close without losing the answer: closing while the client sends would reset the connection (RFC 9112 section 9.6)."""
         now = self._clock()
-        half_closes = self._transport.can_write_eof()  # TLS does not, and may hold the end of the answer, uncounted
+        half_closes = self._transport.can_write_eof()  # TLS cannot, and may still buffer the end of the answer
         lingers = half_closes or self._is_cut
         seconds = self._limits.linger_seconds if lingers else self._limits.answer_seconds
         self._state, self.deadline = _State.CLOSING, now + seconds
@@ -222,19 +223,19 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def stop(self, deadline: float) -> None:
-        """The process ends: wait for a request no longer than until then."""
+        """Limit the wait for a request to ``deadline``, as the process stops."""
         if self.is_waiting and self.deadline is not None:
             self.deadline = min(self.deadline, deadline)
 
     def expire(self) -> None:
-        """Its time is over: say so where a request was begun, and give it up."""
+        """Close the connection after its deadline, with an answer if a request is incomplete."""
         if self._state is _State.RECEIVING and self._received:
             self._send_last(self._worker.refusal(REQUEST_TIMEOUT, "too slow"))
         else:
             self.abort()
 
     def abort(self) -> None:
-        """Close it at once, whatever was not sent."""
+        """Close the connection at once, discarding unsent data."""
         self._transport.abort()
 
     def _new_framing(self) -> Framing:

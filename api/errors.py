@@ -1,7 +1,7 @@
-"""The API's error contract: every failure, whoever raised it, leaves as the envelope of design section 5.
+"""The API's error contract: every failure, including those of libraries, becomes the envelope of design section 5.
 
-Views have no ``try`` for the engine's errors. What a caller can act on is in the message; causes go to the log with the
-correlation id. Nothing of a driver or a stack trace is ever sent.
+Views have no ``try`` for the engine's errors. Messages contain what callers can act on; causes are logged with the correlation
+id. Driver errors and stack traces are never sent.
 """
 
 import logging
@@ -18,7 +18,7 @@ from app.logs import frames
 
 RETRY_AFTER_SECONDS = "1"
 
-# The codes of HTTP errors that Flask, Werkzeug or the schemas raise; what is not here is a malformed request, or ours.
+# Codes of HTTP errors raised by Flask, Werkzeug or the schemas; others are MALFORMED_REQUEST (4xx) or INTERNAL_ERROR (5xx).
 _CODES = {
     401: ErrorCode.AUTH_ERROR,
     403: ErrorCode.FORBIDDEN,
@@ -28,7 +28,7 @@ _CODES = {
     422: ErrorCode.VALIDATION_ERROR,
     429: ErrorCode.RATE_LIMITED,
 }
-# What Flask and Werkzeug say of these speaks of browsers and capacities.
+# Instead of Werkzeug's messages, which are written for browser users.
 _MESSAGES = {
     404: "There is no such route.",
     405: "The route does not have this method; Allow names those it has.",
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Give every kind of failure its answer."""
+    """Register a handler for every kind of failure."""
     app.after_request(_answered)
     app.register_error_handler(InvalidInput, _invalid)
     app.register_error_handler(AuthenticationFailed, _unauthenticated)
@@ -68,7 +68,7 @@ def _missing(error: NotFound) -> Response:
 
 def _unavailable(error: DependencyUnavailable) -> Response:
     context().unavailable = error.dependency
-    engine().outages.gone(error, request.endpoint or "")  # which requests met it, the log of requests says
+    engine().outages.gone(error, request.endpoint or "")  # logged once; the request log has the affected requests
     return failure(
         503,
         ErrorCode.SERVICE_UNAVAILABLE,
@@ -81,14 +81,14 @@ def _http_error(error: HTTPException) -> Response:
     return _http_failure(error)
 
 
-def _unexpected(error: Exception) -> Response:  # the process's outermost edge
-    # Without its words, which may quote what somebody sent.
+def _unexpected(error: Exception) -> Response:
+    # Without the message, which may quote the request.
     _log.error("unexpected error, correlation id %s: %s", correlation_id(), frames(error))
     return failure(500, ErrorCode.INTERNAL_ERROR, "The service failed; its operators can find the cause by the correlation id.")
 
 
 def _answered(response: Response) -> Response:
-    """Note that a route that missed a dependency has what it needs."""
+    """Report the end of this route's outage, if there was one."""
     if response.status_code < 500:
         engine().outages.back(request.endpoint or "")
     return response
@@ -105,7 +105,7 @@ def _http_failure(error: HTTPException) -> Response:
 
 
 def _details(error: HTTPException) -> dict[str, list[str]]:
-    """Each field and its reasons. The schemas' messages come by their place in the request, of which there is one: the body."""
+    """Reasons by field. webargs groups messages by location (json, query); each route has one location."""
     details: dict[str, list[str]] = {}
     for messages in getattr(error, "data", {}).get("messages", {}).values():
         details |= _flatten(messages)
@@ -113,7 +113,7 @@ def _details(error: HTTPException) -> dict[str, list[str]]:
 
 
 def _flatten(messages: Any, path: str = "") -> dict[str, list[str]]:
-    """Marshmallow's nested messages as one level: ``{"a": {"b": [...]}}`` -> ``{"a.b": [...]}``."""
+    """Flatten marshmallow's nested messages: ``{"a": {"b": [...]}}`` -> ``{"a.b": [...]}``."""
     if isinstance(messages, dict):
         flat: dict[str, list[str]] = {}
         for name, inner in messages.items():

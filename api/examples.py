@@ -1,6 +1,6 @@
-"""Requests that work as they stand, for the OpenAPI document: ``/docs`` shows them, and sends the first one on *Execute*.
+"""Example requests for the OpenAPI document: ``/docs`` shows them and sends the first one on *Execute*.
 
-They are about the first student of the demo's classroom, so that with the demo's token the answers are those of somebody.
+They name the first student of the demo's classroom, so they succeed with the demo's token.
 """
 
 from typing import Any, TypeAlias
@@ -15,12 +15,12 @@ Examples: TypeAlias = dict[str, dict[str, Any]]
 STUDENT, COHORT = "student-001", "algebra-1"
 _OWN = {"student_id": STUDENT, "cohort_id": COHORT}
 
-# As others have them, but of this student, and without the tenant, which is the token's.
+# The schema's examples, for this student and without the tenant, which the token has.
 EVENTS = [{name: value for name, value in to_builtins(each).items() if name != "tenant_id"} | _OWN for each in EVENT_EXAMPLES]
 
 QUERY: Examples = {
     "today": {"summary": "How a student stands today", "value": {"student_id": STUDENT}},
-    "short": {"summary": "Without what it is made of", "value": {"student_id": STUDENT, "include_components": False}},
+    "short": {"summary": "Without components and breakdown", "value": {"student_id": STUDENT, "include_components": False}},
 }
 CALCULATE: Examples = {
     "components": {
@@ -42,4 +42,4 @@ REVOKE: Examples = {
     "subject": {"summary": "Admins: all tokens that this subject has had so far", "value": {"subject": "t-chen"}},
     "own": {"summary": "The token that this request is made with", "value": {}},
 }
-TASK_ID = "5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10"  # of no task: what is not there any more answers 404
+TASK_ID = "5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10"  # of no task: the answer is 404

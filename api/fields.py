@@ -1,4 +1,4 @@
-"""Fields of requests: numbers, days, moments, ids, and what lists of answers are asked for by (limit and cursor)."""
+"""Marshmallow fields of requests: numbers, days, moments, ids, and the limit and cursor of lists."""
 
 import re
 from datetime import UTC, datetime
@@ -12,16 +12,16 @@ from app.identifiers import IDENTIFIER_PATTERN
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
 _OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
 _FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# RFC 3339, section 5.6: ISO 8601 knows many more forms.
+# RFC 3339, section 5.6; a subset of ISO 8601.
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
-# A stream's id; every one of this form is one that Redis takes for the end of a range.
+# The id of a stream entry; Redis accepts every id of this form as the end of a range.
 _STREAM_ID = "^[1-9][0-9]{0,18}-[0-9]{1,19}$"
 
 
 class Fraction(fields.Float):
-    """A number from 0 to 1; text that looks like one is refused."""
+    """A number from 0 to 1; strings are rejected."""
 
-    default_error_messages = {"invalid": "Must be a number from 0 to 1."}  # noqa: RUF012 - marshmallow's way
+    default_error_messages = {"invalid": "Must be a number from 0 to 1."}  # noqa: RUF012 - marshmallow's interface
 
     def __init__(self, **options: Any) -> None:
         super().__init__(validate=validate.Range(0, 1), **options)
@@ -33,7 +33,7 @@ class Fraction(fields.Float):
 
 
 class Flag(fields.Boolean):
-    """true or false; nothing that merely could mean it."""
+    """true or false; other truthy or falsy values are rejected."""
 
     def _deserialize(self, value: Any, *_args: Any, **_options: Any) -> Any:
         if not isinstance(value, bool):
@@ -42,7 +42,7 @@ class Flag(fields.Boolean):
 
 
 class Day(fields.Date):
-    """A day as in 2026-10-28 (RFC 3339, full-date); not the other forms that ISO 8601 has."""
+    """A day as in 2026-10-28 (RFC 3339, full-date); other ISO 8601 forms are rejected."""
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         if not (isinstance(value, str) and _FULL_DATE.fullmatch(value)):
@@ -51,7 +51,7 @@ class Day(fields.Date):
 
 
 class IdentifierField(fields.String):
-    """An id, as design section 4 has it."""
+    """An id as defined in design section 4."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": STUDENT}, **options)
@@ -61,7 +61,7 @@ _is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error="Must be 1 to 50 lett
 
 
 class Moment(fields.AwareDateTime):
-    """A moment as in 2026-10-28T12:00:00Z (RFC 3339), made UTC; in a URL, the + of an offset is written %2B."""
+    """A moment as in 2026-10-28T12:00:00Z (RFC 3339), converted to UTC; in a URL, the + of an offset is written %2B."""
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         if not _DATE_TIME.fullmatch(value):
@@ -69,12 +69,12 @@ class Moment(fields.AwareDateTime):
         moment: datetime = super()._deserialize(value, *args, **options)
         try:
             return moment.astimezone(UTC)
-        except OverflowError:  # at the ends of the calendar an offset does not matter
+        except OverflowError:  # at the limits of datetime, where the offset is irrelevant
             return moment.replace(tzinfo=UTC)
 
 
 class Limit(fields.Integer):
-    """How many of a list are wanted, in plain digits of a URL."""
+    """The maximum number of list items, as decimal digits in a URL."""
 
     def __init__(self, *, default: int, most: int) -> None:
         super().__init__(load_default=default, validate=validate.Range(1, most))
@@ -86,7 +86,7 @@ class Limit(fields.Integer):
 
 
 class PatternField(fields.String):
-    """Text of a form, which is a regular expression of ECMA 262 from ``^`` to ``$``."""
+    """Text that matches an ECMA 262 regular expression from ``^`` to ``$``."""
 
     def __init__(self, pattern: str, error: str, **metadata: Any) -> None:
         form = validate.Regexp(pattern.replace("$", r"\Z"), error=error)
@@ -94,7 +94,7 @@ class PatternField(fields.String):
 
 
 class Cursor(PatternField):
-    """Where a list that is read from a Redis stream goes on."""
+    """The position from which a list read from a Redis stream continues."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What every answer says to browsers, and which pages may call the API.
+"""Security headers of every answer, and CORS.
 
 Sources: OWASP's HTTP Headers Cheat Sheet; Content Security Policy Level 3; RFC 6797 (HSTS); the Fetch standard (CORS).
 """
@@ -12,9 +12,9 @@ from api.responses import CORRELATION_HEADER
 from app.config.settings import Settings, listed
 from app.idempotency.idempotency_keys import HEADER as IDEMPOTENCY_HEADER
 
-# A JSON answer loads nothing, whatever it contains and however it is opened.
+# For JSON answers: a browser that opens one loads nothing, whatever it contains.
 NOTHING_IS_LOADED = "default-src 'none'; frame-ancestors 'none'"
-# The page of the routes loads what the engine serves, and calls the engine. Swagger UI's images are in its stylesheet.
+# Swagger UI loads files from the engine and calls it. Its images are in its stylesheet, as data.
 _DOCS = "; ".join(
     (
         "default-src 'none'",
@@ -33,11 +33,11 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
     "Referrer-Policy": "no-referrer",
 }
-# Answers are about persons, or about this moment.
+# Answers contain personal data or change at any moment.
 NOT_STORED = {"Cache-Control": "no-store"}
-_HSTS = "max-age=31536000; includeSubDomains"  # a year: what browsers' preload lists ask for
+_HSTS = "max-age=31536000; includeSubDomains"  # a year, as required by browsers' preload lists
 
-# What a page of another origin may send, and may read beside the body.
+# Headers that pages of other origins may send and read.
 _REQUEST_HEADERS = ["Authorization", "Content-Type", IDEMPOTENCY_HEADER, "Prefer", CORRELATION_HEADER, "traceparent"]
 _ANSWER_HEADERS = [
     CORRELATION_HEADER,
@@ -46,34 +46,34 @@ _ANSWER_HEADERS = [
     *(f"X-RateLimit-{name}" for name in ("Limit", "Remaining", "Reset")),
     REPLAYED,
 ]
-_PREFLIGHT_SECONDS = 600  # then a browser asks again: an origin that was taken off the list is let in for that long
+_PREFLIGHT_SECONDS = 600  # how long browsers cache a preflight, and so a removed origin keeps access
 
 
 def protection(settings: Settings, policy: str = NOTHING_IS_LOADED) -> dict[str, str]:
-    """The headers that protect any answer, the server's own refusals too; the policy is for its content."""
+    """The security headers of every answer; ``policy`` is its Content-Security-Policy."""
     hsts = {"Strict-Transport-Security": _HSTS} if settings.env == "production" else {}
     return {**_ALWAYS, **hsts, "Content-Security-Policy": policy}
 
 
 def register_headers(app: Flask, settings: Settings) -> None:
-    """Protect every answer that leaves the application, failures and files too."""
+    """Add the security headers to every answer, including failures and files."""
     usual, of_docs = protection(settings), protection(settings, _DOCS)
 
     @app.after_request
     def protect(response: Response) -> Response:
         headers = response.headers
-        # Nothing else sets these, so they need not be looked for, each of them, among those that are there.
+        # Nothing else sets these, so there is no need to search for existing ones.
         headers.extend(of_docs if request.endpoint == DOCS_PAGE else usual)
-        for name, value in NOT_STORED.items():  # but files, which may be kept if they are asked for again
+        for name, value in NOT_STORED.items():  # not for files, which set their own Cache-Control
             headers.setdefault(name, value)
         return response
 
 
 def register_cors(app: Flask, settings: Settings) -> None:
-    """Let pages of the origins in the settings call the routes, which must all be registered.
+    """Allow the origins in the settings to call the routes. Call it after all routes are registered.
 
-    Tokens are sent in a header by the page's own script; cookies and the like are never asked for. ``*``, which production
-    refuses, lets any page in.
+    Scripts send tokens in a header; credentials such as cookies are not allowed. ``*``, which production rejects, allows any
+    origin.
     """
     origins = listed(settings.cors_origins)
     if not origins:
@@ -88,10 +88,10 @@ def register_cors(app: Flask, settings: Settings) -> None:
         supports_credentials=False,
         send_wildcard=True,
         always_send=False,
-        intercept_exceptions=False,  # failures are answered before this looks at them
+        intercept_exceptions=False,  # the error handlers have answered failures already
     )
 
     @app.after_request
     def vary(response: Response) -> Response:
-        response.vary.add("Origin")  # flask-cors says so only where there are several origins
+        response.vary.add("Origin")  # flask-cors adds it only for several origins
         return response

@@ -1,4 +1,4 @@
-"""Routes that anyone may call: what this is, whether it lives, whether it can work."""
+"""Public routes: service information, liveness and readiness."""
 
 from typing import cast
 
@@ -33,7 +33,7 @@ class Ready(Schema):
         required=True,
         metadata={
             "example": "ready",
-            "description": "`ready`; or `degraded`: all answer, but `dependencies` says what an operator has to see to",
+            "description": "`ready`; or `degraded`: all answer, but an operator must act on a problem in `dependencies`",
         },
     )
     dependencies = fields.Dict(keys=fields.String(), values=fields.String(metadata={"example": "ok"}), required=True)
@@ -69,7 +69,7 @@ def ready() -> Response:
 
 
 def register_readiness(app: Flask) -> None:
-    """Say which dependencies there are."""
+    """Register the pings of all dependencies."""
     served: Engine = app.extensions["engine"]
     event_log: EventLog = app.extensions["event_log"]
     pings: dict[str, Ping] = {

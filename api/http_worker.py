@@ -1,7 +1,7 @@
-"""gunicorn's worker process: an event loop collects whole requests and sends answers, threads compute them in between.
+"""gunicorn's worker process: an event loop reads complete requests and sends answers; threads compute the answers.
 
-gunicorn's own workers read and write in the threads that answer: eight clients who send a byte now and then take all of them.
-The rest is gunicorn's: its processes, its parser, its WSGI environment and responses. docs/decisions/0017 has the figures.
+gunicorn's own workers read and write in the answering threads: eight slow clients occupy all of them. Everything else is
+gunicorn's: processes, parser, WSGI environment and responses. docs/decisions/0017 has the measurements.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ from api import refusals
 from api.connections import Connection, Limits
 from app.logs import frames
 
-TICK_SECONDS = 1.0  # how late a connection may be given up; gunicorn wants to hear of its workers every 30 s
-STOP_IDLE_SECONDS = 1.0  # so long a stopping process waits for requests that clients may have sent before they hear of it
+TICK_SECONDS = 1.0  # precision of deadlines; gunicorn needs a heartbeat every 30 s
+STOP_IDLE_SECONDS = 1.0  # how long a stopping process waits for requests that are already on their way
 STOP_TICK_SECONDS = 0.05
-HANDSHAKE_SECONDS = 3.0  # of TLS: two or three exchanges. Until then a connection is not counted among the others
+HANDSHAKE_SECONDS = 3.0  # of TLS, two or three round trips; connections are only counted afterwards
 PIECE_BYTES = 8192  # as gunicorn reads from a socket
-SERVER = "mastery"  # answers do not say what serves them
+SERVER = "mastery"  # hides the server software
 
-# What the parser finds wrong, where there is a better word for it than 400.
+# The parser's errors with another status than 400.
 _STATUS: dict[type[Exception], int] = {
     LimitRequestLine: 414,
     ExpectationFailed: 417,
@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 
 class RequestPieces:
-    """In place of a socket: what gunicorn reads, in pieces, since its parser copies the rest of one for every chunk in it."""
+    """Replaces the socket that gunicorn reads. In pieces, since its parser copies the rest of a piece for every chunk in it."""
 
     def __init__(self, request: bytes) -> None:
         self._request, self._at = request, 0
@@ -62,7 +62,7 @@ class RequestPieces:
 
     @property
     def are_used_up(self) -> bool:
-        """Whether the parser took all of it, and wanted no more."""
+        """Whether the parser read everything and did not try to read more."""
         return self._at >= len(self._request) and not self._is_short
 
     def __iter__(self) -> Self:
@@ -78,7 +78,7 @@ class RequestPieces:
 
 
 class AnswerBytes:
-    """In place of a socket: keeps what gunicorn sends."""
+    """Replaces the socket that gunicorn writes: collects the answer."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -87,7 +87,7 @@ class AnswerBytes:
         self._parts.append(bytes(data))
 
     def send(self, data: bytes) -> int:
-        """100 Continue, which the connection has sent when it was due."""
+        """Ignore 100 Continue, which the connection has already sent."""
         return len(data)
 
     def joined(self) -> bytes:
@@ -95,10 +95,10 @@ class AnswerBytes:
 
 
 class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
-    """One process. Its settings are gunicorn's, but for those that ``api/server.py`` makes from the engine's."""
+    """A worker process, configured by gunicorn and by the attributes that ``api/server.py`` sets."""
 
     limits: Limits
-    protection: Mapping[str, str]  # headers that every answer has
+    protection: Mapping[str, str]  # security headers of every answer
 
     def init_process(self) -> None:
         self._connections: set[Connection] = set()
@@ -112,7 +112,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
 
     def run(self) -> None:
-        """Serve until told to stop, or until the parent is gone."""
+        """Serve until SIGTERM or the end of the parent process."""
         self._loop.run_until_complete(self._serve())
         self._threads.shutdown(wait=False)
 
@@ -123,7 +123,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         while not self._stopped.is_set() and self.ppid == os.getppid():
             self._tick()
             if context is not None:
-                certificate.renew(context)
+                certificate.reload(context)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), TICK_SECONDS)
         self._stopped.set()
@@ -139,11 +139,13 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             ssl=context,
             backlog=self.cfg.backlog,
             ssl_handshake_timeout=seconds,
-            ssl_shutdown_timeout=None if context is None else self.limits.answer_seconds,  # it sends the answer's end
+            ssl_shutdown_timeout=None
+            if context is None
+            else self.limits.answer_seconds,  # includes sending the end of the answer
         )
 
     def _tick(self) -> None:
-        """Tell gunicorn that we live, and give up the connections whose time is over."""
+        """Send the heartbeat to gunicorn, and expire connections."""
         self.notify()
         now = self._loop.time()
         for connection in list(self._connections):
@@ -151,7 +153,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
                 connection.expire()
 
     async def _finish(self) -> None:
-        """Let requests in hand be answered, for as long as gunicorn grants."""
+        """Answer the current requests, within gunicorn's graceful timeout."""
         now = self._loop.time()
         while self._connections and self._loop.time() < now + self.cfg.graceful_timeout:
             for connection in self._connections:
@@ -160,14 +162,14 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             await asyncio.sleep(STOP_TICK_SECONDS)
 
     def opened(self, connection: Connection) -> None:
-        """Keep it; where there are too many, at the cost of one that had its last answer, or waits for its client."""
+        """Add a connection. At the limit, abort one that is closing or waits for its client, or else the new one."""
         if len(self._connections) >= self.cfg.worker_connections:
             closing = [each for each in self._connections if each.is_closing]
             waiting = closing or [each for each in self._connections if each.is_waiting]
-            given_up = min(waiting, key=lambda each: each.deadline or 0.0, default=connection)
-            self._connections.discard(given_up)  # it is gone a moment later, when others may have come
-            given_up.abort()
-            if given_up is connection:
+            victim = min(waiting, key=lambda each: each.deadline or 0.0, default=connection)
+            self._connections.discard(victim)  # connection_lost is called later, when others may have been opened
+            victim.abort()
+            if victim is connection:
                 return
         self._connections.add(connection)
 
@@ -184,24 +186,24 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         self._threads.submit(self._compute, connection, is_last=is_last)
 
     def _compute(self, connection: Connection, *, is_last: bool) -> None:
-        """Answer a request, in a thread. Whatever goes wrong, the client hears of it: this is the thread's outermost edge."""
+        """Answer a request, in a thread. Every exception becomes an answer."""
         request, connection.request = connection.request, b""
         if not request:
-            return  # its client has left while others had their turn
+            return  # the client has left while the request waited in the queue
         try:
-            answer, goes_on = self._handle(connection, request, is_last=is_last)
+            answer, keeps_alive = self._handle(connection, request, is_last=is_last)
         except (ParseException, NoMoreData) as error:
             is_cut_head = isinstance(error, NoMoreData) and len(request) > self.limits.head_bytes
             status = 431 if is_cut_head else _STATUS.get(type(error), 400)
-            answer, goes_on = self.refusal(status, type(error).__name__), False  # its words quote what was sent
+            answer, keeps_alive = self.refusal(status, type(error).__name__), False  # not the message: it quotes the request
         except Exception as error:  # noqa: BLE001
             _log.error("the server failed: %s", frames(error))
-            answer, goes_on = self.refusal(500, type(error).__name__), False
-        with suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
-            self._loop.call_soon_threadsafe(partial(connection.send, answer, goes_on=goes_on and not is_last))
+            answer, keeps_alive = self.refusal(500, type(error).__name__), False
+        with suppress(RuntimeError):  # the loop is closed, as the process ends
+            self._loop.call_soon_threadsafe(partial(connection.send, answer, keeps_alive=keeps_alive and not is_last))
 
     def _handle(self, connection: Connection, request: bytes, *, is_last: bool) -> tuple[bytes, bool]:
-        """The answer, and whether the connection may be used again."""
+        """Compute the answer, and whether the connection can be kept alive."""
         pieces, sent = RequestPieces(request), AnswerBytes()
         parser = RequestParser(self.cfg, pieces, connection.peer)
         message = next(parser)
@@ -210,51 +212,51 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         environ["wsgi.multithread"] = True
         try:
             body = self.wsgi(environ, response.start_response)
-            goes_on = _is_used_up(parser, pieces) and not is_last and not self._stopped.is_set()
-            if not goes_on:
+            keeps_alive = _is_used_up(parser, pieces) and not is_last and not self._stopped.is_set()
+            if not keeps_alive:
                 response.force_close()
             with closing(body) if hasattr(body, "close") else nullcontext():
                 for part in body:
                     response.write(part)
                 response.close()
         finally:
-            environ.clear()  # Werkzeug's request and it refer to each other: its body would wait for the garbage collector
-        return sent.joined(), goes_on and not response.should_close()
+            environ.clear()  # breaks its cycle with Werkzeug's request, which would keep the body until a garbage collection
+        return sent.joined(), keeps_alive and not response.should_close()
 
 
 def _is_used_up(parser: RequestParser, pieces: RequestPieces) -> bool:
-    """Whether the parser sees the request's end where we do. If not, what comes after it is no request."""
+    """Whether the parser and ``Framing`` agree on the request's end. If not, the next bytes may not be a request."""
     try:
         return parser.finish_body() and not parser.unreader.take_buffered() and pieces.are_used_up
-    except (ParseException, NoMoreData):  # of what nobody has read yet
+    except (ParseException, NoMoreData):  # in a part of the body that the application did not read
         return False
 
 
 class _Certificate:
-    """The files of the API's certificate: a renewed one counts within a second, for whoever connects then."""
+    """Reloads the API's certificate for new connections when its files change."""
 
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
         self._seen = self._state() if cfg.is_ssl else None
-        self._is_good = True
+        self._is_valid = True
 
-    def renew(self, context: ssl.SSLContext) -> None:
-        """Take the files into use if they have changed and go together; until then the certificate from before counts."""
+    def reload(self, context: ssl.SSLContext) -> None:
+        """Load the files if they have changed and are valid together; otherwise keep the previous certificate."""
         try:
-            self._take(context)
-        except OSError as error:  # which an SSLError is; the files are being replaced, one by one
-            if self._is_good:
+            self._load(context)
+        except OSError as error:  # includes SSLError; the files may be in the middle of a replacement
+            if self._is_valid:
                 _log.warning("the certificate cannot be renewed yet: %s", type(error).__name__)
-            self._is_good = False
+            self._is_valid = False
             return
-        if not self._is_good:
+        if not self._is_valid:
             _log.warning("the certificate's files are good again")
-        self._is_good = True
+        self._is_valid = True
 
-    def _take(self, context: ssl.SSLContext) -> None:
+    def _load(self, context: ssl.SSLContext) -> None:
         state = self._state()
         if state != self._seen:
-            sock.ssl_context(self._cfg)  # raises for what cannot be used
+            sock.ssl_context(self._cfg)  # raises if the files are not valid
             context.load_cert_chain(self._cfg.certfile, self._cfg.keyfile)
             self._seen = state
 

@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: a POST that may be sent again. See ``app/idempotency/idempotency_keys.py``."""
+"""``Idempotency-Key``: makes a POST safe to repeat. See ``app/idempotency/idempotency_keys.py``."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,17 +20,17 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "name": HEADER,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "A UUID, say, of this request's own: sent again with the same key and body, it gets the same answer",
+    "description": "Unique for the request, such as a UUID: a repetition with the same key and body gets the same answer",
 }
-REPLAYED_HEADER = {REPLAYED: {"schema": {"type": "boolean"}, "description": "`true`: this was answered before"}}
+REPLAYED_HEADER = {REPLAYED: {"schema": {"type": "boolean"}, "description": "`true`: the answer to an earlier request"}}
 
 P = ParamSpec("P")
 
 
 class Packing(Generic[P]):
-    """What is kept of an answer's data, and how the data is made of that again for a request with the same body.
+    """Converts an answer's data to what is stored, and back for a repeated request with the same body.
 
-    What the body says already, and so whoever repeats it, need not be kept: it would fill Redis with what callers choose.
+    Data that can be restored from the body is not stored, so that callers cannot fill Redis with it.
     """
 
     def __init__(self, pack: Callable[[Any], Any], unpack: Callable[Concatenate[Any, P], Any]) -> None:
@@ -39,20 +39,22 @@ class Packing(Generic[P]):
 
 
 def idempotent(packing: Packing[P]) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-    """Let requests to a view be sent again; ``packing`` says what is kept of an answer."""
+    """Make a view idempotent; ``packing`` converts its answers for storage."""
     return lambda view: _once(view, packing)
 
 
 def _once(view: Callable[P, Response], packing: Packing[P]) -> Callable[P, Response]:
-    """Answer a request that has the header once, and its repetitions with the status and the ``data`` or error of that answer.
+    """Run the view once per key; repeated requests get the status and the ``data`` or error of the first answer.
 
-    First the key is claimed, then the view runs, then its answer is kept: in between, the same request gets 409. If the process
-    dies there, or the answer cannot be kept, the view runs anew for the next such request: it must bear that. Events do, since
-    each counts once.
+    The key is claimed, the view runs, its answer is stored; a repeated request in between gets 409. If the process crashes in
+    between, or the answer cannot be stored, the next repetition runs the view again, so the view must tolerate that. Ingest
+    does, since events are deduplicated.
 
-    What is refused before (for its token, its role, or as no valid body) leaves no trace: nothing began. After that every
-    answer below 500 is kept, a refusal too: "the result of the previously completed operation, success or an error", says the
-    draft of a retry. Any other frees the key. Of the headers none is kept.
+    Requests rejected earlier (token, role, invalid body) claim no key. Every answer below 500 is stored, including errors, as
+    the IETF draft "The Idempotency-Key HTTP Header Field" requires. Other answers release the key. Headers are not stored.
+
+    Returns:
+        The idempotent view.
     """
 
     @wraps(view)
@@ -72,8 +74,8 @@ def _once(view: Callable[P, Response], packing: Packing[P]) -> Callable[P, Respo
             failing.callback(keys.release, claim)
             response = view(*args, **kwargs)
             if response.status_code < 500:
-                told = response.get_json()
-                kept = {"kept": packing.pack(told["data"])} if told["success"] else {"error": told["error"]}
+                body = response.get_json()
+                kept = {"kept": packing.pack(body["data"])} if body["success"] else {"error": body["error"]}
                 keys.keep(claim, Answer(response.status_code, msgspec.json.encode(kept)))
                 failing.pop_all()
         return response

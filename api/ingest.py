@@ -1,4 +1,4 @@
-"""Learning events over HTTP, for those who have no Kafka at hand: POST /mastery/ingest."""
+"""POST /mastery/ingest: learning events over HTTP, for producers without Kafka."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -27,13 +27,13 @@ from app.events.ingest_events import EventVerdict, claimed_id, ingest_events, re
 from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.security.access import Action
 
-MAX_EVENTS = 500  # as many as the bridge reads at once
+MAX_EVENTS = 500  # the size of the bridge's batches
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _list = msgspec.json.Decoder(list[Raw])
-# W3C Trace Context, section 3.2.2: a version that is not ff, a trace and a parent that are not all zeros, flags.
+# W3C Trace Context, section 3.2.2: version (not ff), trace id and parent id (not all zeros), flags.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 # For the OpenAPI document.
@@ -41,26 +41,26 @@ TRACEPARENT = {
     "in": "header",
     "name": "traceparent",
     "schema": {"type": "string"},
-    "description": "Goes on with the events (W3C Trace Context); left out if it is none",
+    "description": "Passed on with the events (W3C Trace Context); ignored if it is invalid",
 }
 
 
 class IngestParser(StrictParser):
-    """Leaves each event the JSON text that it is, so that it is judged as one from Kafka would be."""
+    """Keeps each event as raw JSON, so that it is validated exactly as an event from Kafka."""
 
     def decode(self, req: Request) -> Any:
         if not req.is_json:
             raise UnsupportedMediaType
         try:
             return _raw_events(mend_surrogates(req.get_data()))
-        except msgspec.ValidationError:  # no object, or no list of events: for the schema to refuse
+        except msgspec.ValidationError:  # not an object, or no list of events: rejected by the schema
             return super().decode(req)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest from error
 
 
 class IngestBlueprint(JsonBlueprint):
-    """Its bodies have events in them."""
+    """A blueprint whose bodies contain events."""
 
     ARGUMENTS_PARSER = IngestParser()
 
@@ -69,17 +69,17 @@ blueprint = IngestBlueprint("ingest", __name__, url_prefix="/mastery", descripti
 
 
 class EventField(fields.Raw):
-    """An event, whatever it is: it is judged as one from Kafka would be."""
+    """An event as raw JSON; it is validated later, like an event from Kafka."""
 
     def __init__(self, **options: Any) -> None:
-        description = "As on the topic `mastery.events`; `tenant_id` may be left out, and must else be the token's"
+        description = "As on the topic `mastery.events`; `tenant_id` is optional, and must be the token's if given"
         super().__init__(
             metadata={"type": "object", "allOf": [{"$ref": LEARNING_EVENT}], "description": description}, **options
         )
 
 
 class EventList(fields.List[Any]):
-    """Events in a list whose length is checked before anything is done with each of them."""
+    """A list of events whose length is checked before its elements are processed."""
 
     def __init__(self) -> None:
         super().__init__(EventField(), validate=validate.Length(1, MAX_EVENTS))
@@ -104,14 +104,14 @@ class IngestBody(Schema):
 
 
 class EventAnswer(Schema):
-    index = fields.Integer(required=True, metadata={"description": "Its place in the request, from 0"})
-    event_id = fields.String(required=True, allow_none=True, metadata={"description": "What it claims to be; null if nothing"})
+    index = fields.Integer(required=True, metadata={"description": "Position in the request, from 0"})
+    event_id = fields.String(required=True, allow_none=True, metadata={"description": "As given in the event; null if missing"})
     status = fields.String(required=True, validate=validate.OneOf([ACCEPTED, REJECTED]))
     errors = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),
         metadata={
-            "description": "What is wrong with a rejected one, by field; `event` where it is none in particular",
+            "description": "Of a rejected event, the reasons by field; `event` for the event as a whole",
             "example": {"data.total_questions": ["Expected `int` >= 1"]},
         },
     )
@@ -125,7 +125,7 @@ class Ingested(Schema):
 
 @blueprint.errorhandler(QuotaExceeded)
 def too_many(error: QuotaExceeded) -> Response:
-    """All that a tenant may send in a minute was sent. No answer is kept for the key: the same request may succeed soon."""
+    """The tenant's quota of events per minute is used up. The idempotency key is released, as a retry may succeed soon."""
     headers = {"Retry-After": str(error.seconds)}
     details = {"tenant_id": [str(error)]}
     return failure(429, ErrorCode.RATE_LIMITED, "The tenant's quota is used up for this minute.", details, headers)
@@ -133,13 +133,13 @@ def too_many(error: QuotaExceeded) -> Response:
 
 @blueprint.errorhandler(AnswersFull)
 def no_room(error: AnswersFull) -> Response:
-    """What is kept for the tenant's keys is as much as it may be."""
+    """The tenant's quota of stored answers for idempotency keys is used up."""
     message, headers = "The tenant's quota for keys is used up.", {"Retry-After": str(error.seconds)}
     return failure(429, ErrorCode.RATE_LIMITED, message, {HEADER: [str(error)]}, headers)
 
 
 def event_log() -> EventLog:
-    """What this application appends events to."""
+    """The log to which this application appends events."""
     return cast("EventLog", current_app.extensions["event_log"])
 
 
@@ -147,23 +147,23 @@ def event_log() -> EventLog:
 @performs(Action.INGEST_EVENTS)
 @takes_a_list
 @blueprint.arguments(IngestBody(), examples=INGEST)
-@blueprint.response(202, envelope(Ingested), description="Kafka has those that are valid", headers=REPLAYED_HEADER)
+@blueprint.response(202, envelope(Ingested), description="Kafka has confirmed the valid events", headers=REPLAYED_HEADER)
 @blueprint.alt_response(409, schema=Failure, description="A request with this Idempotency-Key is being answered")
 @blueprint.alt_response(503, schema=Failure, description="Kafka or Redis does not answer: try again after Retry-After seconds")
 @blueprint.doc(operationId="ingestEvents", parameters=[IDEMPOTENCY_KEY, TRACEPARENT])
 def ingest(body: dict[str, Any]) -> Response:
     """Learning events; each of them is accepted or rejected by itself"""
     elements: list[bytes] = body["events"] if "events" in body else [body["event"]]
-    set_data_subjects(*_students(elements))  # if this fails, some of them may have been taken over
+    set_data_subjects(*_students(elements))  # all of them: after a failure, any may have been written
     answer = _take_over(elements, is_list="events" in body)
     if answer.status_code == 202:
-        outcomes = answer.get_json()["data"]["events"]  # which an answer that was kept has, too
+        outcomes = answer.get_json()["data"]["events"]  # a stored answer has these, too
         set_data_subjects(*_students(elements[each["index"]] for each in outcomes if each["status"] == ACCEPTED))
     return answer
 
 
 def _pack(data: dict[str, Any]) -> list[Any]:
-    """What is wrong with each event. Its id is in the body of whoever asks again."""
+    """The errors of each event. The repeated request's body has the rest."""
     return [each.get("errors") for each in data["events"]]
 
 
@@ -200,7 +200,7 @@ def _ingested(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _raw_events(body: bytes) -> dict[str, Any]:
-    """The body's fields, each as JSON text; ``events`` is a list of such."""
+    """The body's fields, each as raw JSON; ``events`` is a list of raw JSON."""
     found: dict[str, Any] = {name: bytes(raw) for name, raw in _fields.decode(body).items()}
     if "events" in found:
         found["events"] = [bytes(raw) for raw in _list.decode(found["events"])]
@@ -208,7 +208,7 @@ def _raw_events(body: bytes) -> dict[str, Any]:
 
 
 def _students(elements: Iterable[bytes]) -> list[str]:
-    """Whom events are about, where they say so."""
+    """The students' ids that events contain."""
     named = (read_claim(element).student_id for element in elements)
     return [each for each in named if isinstance(each, str)]
 
@@ -219,7 +219,7 @@ def _outcome(index: int, event_id: str | None, errors: dict[str, list[str]] | No
 
 
 def _errors(verdict: EventVerdict) -> dict[str, list[str]] | None:
-    """What is wrong with an event, by field; None if nothing is."""
+    """An event's errors by field; None if it is valid."""
     if verdict.error is None:
         return None
     errors: dict[str, list[str]] = {}
@@ -229,7 +229,7 @@ def _errors(verdict: EventVerdict) -> dict[str, list[str]] | None:
 
 
 def _details(verdicts: Sequence[EventVerdict], *, is_list: bool) -> dict[str, list[str]]:
-    """What is wrong with each event, by its place in the body: ``events.3.data.total_questions``, or ``event.data…``."""
+    """All events' errors by path in the body: ``events.3.data.total_questions``, or ``event.data…``."""
     details: dict[str, list[str]] = {}
     for index, verdict in enumerate(verdicts):
         place = f"events.{index}" if is_list else "event"
@@ -239,6 +239,6 @@ def _details(verdicts: Sequence[EventVerdict], *, is_list: bool) -> dict[str, li
 
 
 def _traceparent() -> str:
-    """The caller's, if it is one."""
+    """The caller's traceparent, or "" if it is missing or invalid."""
     given = request.headers.get("traceparent", "")
     return given if _TRACEPARENT.fullmatch(given) else ""

@@ -1,4 +1,4 @@
-"""Where does this student stand? POST /mastery/query and /mastery/calculate."""
+"""POST /mastery/query and /mastery/calculate: a student's mastery."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class ComponentScores(Schema):
 
 
 class ComponentWeights(Schema):
-    """Weights that replace the usual ones; all four sum to 1 ± 0.001."""
+    """Weights that replace the default ones; all four sum to 1 ± 0.001."""
 
     completion = Fraction(metadata={"example": DEFAULT_WEIGHTS.completion})
     quiz = Fraction(metadata={"example": DEFAULT_WEIGHTS.quiz})
@@ -74,7 +74,7 @@ class Calculation(Schema):
     student_id = fields.String(required=True)
     score = Fraction(required=True, metadata={"description": FORMULA})
     level = fields.String(required=True, validate=validate.OneOf([level.value for level in Level]))
-    coverage = Fraction(required=True, metadata={"description": "The share of the weights that has evidence"})
+    coverage = Fraction(required=True, metadata={"description": "The sum of the weights of components with evidence"})
     components = fields.Nested(ComponentScores)
     breakdown = fields.Nested(BreakdownAnswer)
     cohort_id = fields.String(allow_none=True)
@@ -107,14 +107,14 @@ def query(body: dict[str, Any]) -> Response:
     )
     if body["include_components"]:
         return success(standing)
-    return success({name: told for name, told in to_builtins(standing).items() if name not in _COMPONENTS})
+    return success({name: value for name, value in to_builtins(standing).items() if name not in _COMPONENTS})
 
 
 @blueprint.post("/calculate")
 @performs(Action.CALCULATE_MASTERY)
 @blueprint.arguments(MasteryCalculation(), examples=CALCULATE)
 @blueprint.response(200, CalculationAnswer)
-@blueprint.alt_response(202, schema=TaskAnswer, description="Handed over to a task: ask at Location", headers=TASK_HEADERS)
+@blueprint.alt_response(202, schema=TaskAnswer, description="A task computes the answer: poll Location", headers=TASK_HEADERS)
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.doc(operationId="calculateMastery", parameters=[PREFER])
 def calculate_mastery(body: dict[str, Any]) -> Response:

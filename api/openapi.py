@@ -1,4 +1,4 @@
-"""The OpenAPI document at /openapi.json, and a page for it at /docs that needs nothing from elsewhere."""
+"""The OpenAPI document at /openapi.json, and Swagger UI at /docs, which loads nothing from other hosts."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -23,11 +23,11 @@ DOCS_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint; the page 
 
 LEARNING_EVENT = f"{SCHEMAS}LearningEvent"
 _CORRELATION_ID = "CorrelationId"
-# Of the caller's rate limit; neither on /health, which has none, nor where limits are off.
+# Not sent on /health, which has no limit, and if limits are off.
 _RATE_LIMIT = {
-    LIMIT_HEADER: ("RateLimit", "How many requests the caller may make in a second, a minute, an hour or a day"),
-    REMAINING_HEADER: ("RateLimitRemaining", "How many more now"),
-    RESET_HEADER: ("RateLimitReset", "Unix time at which the oldest request that counts does not any more"),
+    LIMIT_HEADER: ("RateLimit", "Maximum number of the caller's requests per second, minute, hour or day"),
+    REMAINING_HEADER: ("RateLimitRemaining", "How many of them are left now"),
+    RESET_HEADER: ("RateLimitReset", "Unix time at which the oldest counted request leaves the window"),
 }
 _COMMON_HEADERS = {CORRELATION_HEADER: _CORRELATION_ID} | {name: part for name, (part, _) in _RATE_LIMIT.items()}
 _WAIT = {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "Seconds to wait before trying again"}}
@@ -40,11 +40,11 @@ _FAILURE_HEADERS: dict[HTTPStatus, dict[str, Any]] = {
 
 
 class _CommonAnswers(BasePlugin):
-    """Says of every route how it may be refused or fail, beside what it says itself, and which headers all have."""
+    """Adds the common failures and headers to every route's documentation."""
 
     def operation_helper(
         self,
-        path: str | None = None,  # noqa: ARG002 - the interface's
+        path: str | None = None,  # noqa: ARG002 - apispec's interface
         operations: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
@@ -59,7 +59,7 @@ class _CommonAnswers(BasePlugin):
 
 
 def _failures(operation: dict[str, Any]) -> set[HTTPStatus]:
-    """The failures that a route may answer because of what it takes."""
+    """The failures that a route can return because of its security and body."""
     failures = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR}
     if operation.get("security") != []:
         failures |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -69,20 +69,20 @@ def _failures(operation: dict[str, Any]) -> set[HTTPStatus]:
 
 
 class EnvelopeApi(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest's registry of blueprints; every failure it documents is the envelope's."""
+    """flask-smorest's registry of blueprints, with the envelope as schema of failures."""
 
     ERROR_SCHEMA = Failure
     DEFAULT_ERROR_RESPONSE_NAME = None  # each route names its failures
 
     def _openapi_json(self) -> Response:
-        """The document. Its events happened yesterday, so that they can be sent as they stand, whenever it is read."""
+        """The document, with yesterday as date of the example events, so that they can be sent unchanged."""
         yesterday = (engine().clock() - timedelta(days=1)).strftime("%Y-%m-%dT12:00:00Z")
         text = msgspec.json.encode(self.spec.to_dict()).replace(EXAMPLE_TIMESTAMP.encode(), yesterday.encode())
         return Response(msgspec.json.format(text), mimetype="application/json")
 
 
 def openapi(app: Flask) -> EnvelopeApi:
-    """Serve the document and its page, and return the registry that documents the blueprints registered with it."""
+    """Serve the document and Swagger UI. Returns the registry that documents the blueprints registered with it."""
     app.config.update(
         API_TITLE="Mastery Engine",
         API_VERSION=VERSION,
@@ -109,7 +109,7 @@ def openapi(app: Flask) -> EnvelopeApi:
 
 
 def _describe_common_parts(api: EnvelopeApi) -> None:
-    """What many routes refer to: the failures by their HTTP names, and the headers that all have."""
+    """Add the components that routes refer to: failures by HTTP name, and common headers."""
     parts = api.spec.components
     in_answers = {"schema": {"type": "string", "pattern": SAFE_ID}, "description": "Finds the request in the logs"}
     in_requests = "Yours, if it is 1 to 64 letters, digits, `.`, `_` or `-`; anything else is replaced"
@@ -126,7 +126,7 @@ def _describe_common_parts(api: EnvelopeApi) -> None:
 
 
 def _describe_events(api: EnvelopeApi) -> None:
-    """The events as docs/asyncapi.json has them, except that the tenant may be left out."""
+    """Add the event schemas of docs/asyncapi.json, with optional tenant."""
     parts, kinds = api.spec.components, {tag: SCHEMAS + each.__name__ for tag, each in EVENT_TYPES.items()}
     for name, schema in json_schemas(EVENT_TYPES.values()).items():
         parts.schema(name, schema | {"required": [field for field in schema["required"] if field != "tenant_id"]})
@@ -138,7 +138,7 @@ def _describe_events(api: EnvelopeApi) -> None:
 
 
 def _docs_assets() -> Blueprint:
-    """Swagger UI's own files, and the script that starts it."""
+    """Swagger UI's files, and the script that starts it."""
     folder = Path(flask_swagger_ui.__file__).with_name("dist")
     assets = Blueprint("docs-assets", "api", static_folder=folder, static_url_path="/assets", url_prefix=DOCS_PATH)
 

@@ -1,4 +1,4 @@
-"""Request bodies: JSON objects, decoded strictly, then checked by a marshmallow schema that refuses what it does not know."""
+"""Request bodies: JSON objects, decoded strictly and validated by a marshmallow schema that rejects unknown fields."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from api.fields import IdentifierField
 
-# More than any schema knows. Each that is unknown would be looked at, and a body of 2 MB has room for 200,000.
+# More than any schema has. Without it, marshmallow would process each unknown field, up to 200,000 in a body of 2 MB.
 MAX_FIELDS = 100
 
 
 class StrictParser(FlaskParser):
-    """Decodes bodies with the application's JSON provider. Broken JSON, or none at all, is refused before any schema."""
+    """Decodes bodies with the application's JSON provider. Invalid JSON is rejected before the schema is applied."""
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:
-        if twice := [name for name, values in req.args.lists() if len(values) > 1]:  # of which one would not be looked at
+        if twice := [name for name, values in req.args.lists() if len(values) > 1]:  # the schema would ignore one
             raise ValidationError({name: ["Given twice."] for name in twice})
         return super().load_querystring(req, schema)
 
     def _raw_load_json(self, req: Request) -> Any:
         if req.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
-            raise UnsupportedMediaType  # RFC 9110 section 8.4: it would have to be decoded
+            raise UnsupportedMediaType  # compressed bodies are not supported (RFC 9110 section 8.4)
         try:
             body = self.decode(req)
         except BadRequest as error:
@@ -34,7 +34,7 @@ class StrictParser(FlaskParser):
         return body
 
     def decode(self, req: Request) -> Any:
-        """The body as JSON values. Raises BadRequest for what is no JSON, UnsupportedMediaType for what does not say it is."""
+        """The decoded body. Raises BadRequest for invalid JSON, UnsupportedMediaType for another content type."""
         return req.get_json()
 
 

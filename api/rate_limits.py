@@ -1,14 +1,13 @@
-"""How often a caller may call: each route's action says which limit counts, and each answer what is left of it.
+"""Rate limits: each route's action selects the limit, and each answer has headers about the rest of it.
 
-Known callers are counted by tenant, role and subject; calls without a valid token, and those of routes that anyone may call, by
-their address, in two windows: what neighbours send without a token takes the public routes from nobody. A request is counted
-before its body, or the rights of its caller, are looked at.
+Authenticated callers are counted by tenant, role and subject. Requests without a valid token, and those to public routes, are
+counted by address, in separate windows: requests without a token from the same address do not use up the limit of public
+routes. A request is counted before its body and its caller's rights are checked.
 
-A browser's question whether a page may call (CORS) is not counted: it is answered as cheaply as /health, and comes before each
-call of a known caller, whom the junk of a neighbour must not stop.
+CORS preflight requests are not counted. They are as cheap as /health, have no token, and precede authenticated requests; other
+clients at the same address must not block these.
 
-flask-limiter has the order of events: it asks which limit counts, has the request counted, and refuses it. Its storage are the
-engine's windows; decision 12 says why.
+flask-limiter selects the limit, counts the request and rejects it. Its storage: the engine's windows; see docs/decisions/0012.
 """
 
 import math
@@ -32,11 +31,11 @@ from app.security.revocations import revoked
 
 LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
 
-# Probes must not find a process dead because others have used up what their address may. Readiness asks every worker, so it has
-# a limit, but one of its own.
+# Liveness probes must not fail because others at their address used up the limit. Readiness pings every worker, so it has a
+# limit, in its own window.
 _UNLIMITED, _READINESS = "health.alive", "health.ready"
-_NOBODY = ".anonymous"  # in place of a tenant, of which none begins like this
-_IPV6_NETWORK = 64  # bits; the others are any host's choice (RFC 4291 section 2.5.1)
+_NOBODY = ".anonymous"  # in place of a tenant; no tenant begins with a dot
+_IPV6_NETWORK = 64  # prefix bits; a host can choose the others (RFC 4291 section 2.5.1)
 
 _AREAS = {Action.QUERY_MASTERY: "mastery", Action.CALCULATE_MASTERY: "mastery", Action.INGEST_EVENTS: "ingest"}
 _OTHERS, _ANONYMOUS = "default", "anonymous"
@@ -44,13 +43,13 @@ _SCHEME = "mastery"
 
 
 class RequestWindows(Storage, MovingWindowSupport):
-    """The windows as the storage that flask-limiter asks, for the request that is being answered.
+    """The engine's windows as flask-limiter's storage, for the current request.
 
-    Whose window that is, is known here; ``key`` does not say it, since flask-limiter logs the key of whoever is refused. What a
-    count tells is kept for the answer's headers: to ask for it would be a second round trip.
+    The window is chosen here and not by ``key``, because flask-limiter logs the key of rejected requests. The result of a
+    count is kept for the answer's headers, which saves a round trip.
     """
 
-    STORAGE_SCHEME = [_SCHEME]  # noqa: RUF012 - limits' way; the class is found by it
+    STORAGE_SCHEME = [_SCHEME]  # noqa: RUF012 - limits' interface; it finds the class by this
     base_exceptions = DependencyUnavailable
 
     def __init__(self, uri: str, *, windows: RateLimiter, anonymous: RateLimit) -> None:
@@ -59,7 +58,7 @@ class RequestWindows(Storage, MovingWindowSupport):
         self._anonymous = anonymous
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:  # noqa: ARG002 - limits' interface
-        """Count the request, unless the limit is reached: for its caller; without a token that is good, for its address."""
+        """Count the request for its caller, or without a valid token for its address. Returns whether it is granted."""
         who, area, counted = caller(), _area(), RateLimit(limit, PERIODS[expiry])
         allowance = None
         if who is not None and area != _ANONYMOUS:
@@ -71,7 +70,7 @@ class RequestWindows(Storage, MovingWindowSupport):
         return allowance.granted
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
-        """When the window of the request that was counted began (Unix time), and how many requests are in it."""
+        """The start (Unix time) of the counted request's window, and its number of requests."""
         counted = cast("Counted", context().counted)
         began = engine().clock().timestamp() + counted.allowance.reset_seconds - expiry
         return began, counted.limit.requests - counted.allowance.remaining
@@ -83,10 +82,10 @@ class RequestWindows(Storage, MovingWindowSupport):
 
 
 class AreaLimits:
-    """The limit of each area and role, in place of flask-limiter's manager of limits.
+    """The limits by area and role, in place of flask-limiter's manager of limits.
 
-    That one looks for limits and exemptions of the route, the function and the blueprint, of which there are none here, and
-    reads the limit's text anew: with every request, for 50 µs.
+    flask-limiter's manager takes 50 µs per request: it looks for limits of routes, functions and blueprints, which are not used
+    here, and parses the limit again.
     """
 
     def __init__(self, limits: Mapping[str, Mapping[Role | None, RateLimit]]) -> None:
@@ -97,21 +96,21 @@ class AreaLimits:
         }
 
     def resolve_limits(self, *_: Any) -> tuple[list[Any], list[Any]]:
-        """Those that count for this request, and those that decorators add."""
+        """The limits of this request, and those of decorators (none)."""
         who = caller()
         return ([] if _is_unlimited() else self._prepared[_area(), who and who.role]), []
 
     def has_hints(self, _endpoint: str) -> bool:
-        """Whether a function within a view has limits of its own."""
+        """Whether functions called by a view have limits."""
         return False
 
     def exemption_scope(self, *_: Any) -> ExemptionScope:
-        """Which limits a route is exempt from, by being marked."""
+        """The limits from which a route is exempt by a decorator."""
         return ExemptionScope.NONE
 
 
 def register_rate_limits(app: Flask) -> None:
-    """Count each request as soon as it is known who calls, and refuse it where there were too many. "off": nothing of this."""
+    """Count each request after its caller is identified, and reject it above the limit; unless limits are "off"."""
     served: Engine = app.extensions["engine"]
     settings = served.settings
     if settings.ratelimit_enabled == "off":
@@ -130,12 +129,12 @@ def register_rate_limits(app: Flask) -> None:
         strategy="moving-window",
         storage_uri=f"{_SCHEME}://",
         storage_options=cast("Any", {"windows": windows, "anonymous": limits[_ANONYMOUS][None]}),
-        request_identifier=_area,  # not the endpoint: that of a file would be exempt, and what is no route has none
+        request_identifier=_area,  # not the endpoint: those of files would be exempt, and unknown routes have none
     )
     limiter.limit_manager = cast("Any", AreaLimits(limits))
 
     @app.after_request
-    def tell(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         if (counted := context().counted) is not None:
             response.headers.extend(_headers(counted, served.clock().timestamp()))
         return response
@@ -154,7 +153,7 @@ def _headers(counted: Counted, now: float) -> dict[str, str]:
 
 
 def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLimit) -> Allowance | None:
-    """Count the request for its caller, unless the token was revoked: its holder must not use up what the subject may do."""
+    """Count the request for its caller. None if the token was revoked: its holder must not use up the subject's limit."""
     token, name = claims(), f"{area}:{who.identity}"
     revocation = engine().revocations.keys(token.tenant, token.sub, token.jti)
     allowance = limiter.count(who.tenant, name, limit, revocation, _own_record_key(who))
@@ -167,36 +166,34 @@ def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLi
 
 
 def own_record() -> Mapping[bytes, bytes] | None:
-    """The record of a student who asks about themselves, where it was read with the count; else None."""
+    """The record of a student who queries their own mastery, if it was read with the count, else None."""
     counted = context().caller_allowance
     return counted.fields if counted else None
 
 
 def _own_record_key(who: Principal) -> str:
-    """The record that a request is sure to need, read in the same round trip: a student can query nobody else's."""
+    """The key of the record to read in the same round trip: a student's query needs their own record. "" for other requests."""
     is_own = who.role is Role.STUDENT and _action() is Action.QUERY_MASTERY
     return engine().mastery.facts.record_key(who.tenant, who.subject) if is_own else ""
 
 
 def _area() -> str:
-    """Which limit counts for this route; that of addresses where anyone may call it, or it does not exist, or nobody calls."""
+    """The area of this request's limit; anonymous for public and unknown routes, and without a caller."""
     asked = context()
-    if not asked.area:  # flask-limiter asks several times
+    if not asked.area:  # cached, as flask-limiter calls this several times
         action = _action()
         asked.area = _ANONYMOUS if action is None or asked.caller is None else _AREAS.get(action, _OTHERS)
     return asked.area
 
 
 def _action() -> Action | None:
-    """What the route does; None for one that anyone may call, or that does not exist."""
+    """The route's action; None for a public or unknown route."""
     view = current_app.view_functions.get(request.endpoint or "")
     return getattr(view, "action", None)
 
 
 def _is_unlimited() -> bool:
-    """A probe of the process, or a preflight. Where browsers may ask, Flask answers them on every route; elsewhere no route has
-    the method.
-    """
+    """Whether the request is a liveness probe or a CORS preflight. Without CORS, no route has the method OPTIONS."""
     return request.endpoint == _UNLIMITED or (request.method == "OPTIONS" and request.endpoint is not None)
 
 
@@ -207,11 +204,11 @@ def _window() -> str:
 
 
 def _address() -> str:
-    """Whom a call without a caller is counted for: a host, or a network where one host has all of its addresses."""
+    """The window of a request counted by address: the IPv4 address or the IPv6 network, since a host may have all of it."""
     prefix = _window()
     try:
         address = ip_address(request.remote_addr or "")
-    except ValueError:  # a Unix socket's, or what a proxy says that hides it: such callers share one window
+    except ValueError:  # a Unix socket, or an obfuscated address from a proxy: such callers share one window
         return f"{prefix}unknown"
     if isinstance(address, IPv6Address):
         host_bits = 128 - _IPV6_NETWORK

@@ -1,4 +1,4 @@
-"""Answers to what never reaches the application, because it is no request, or too large, or too slow: the same envelope."""
+"""Answers to requests that do not reach the application (malformed, too large, too slow), in the same envelope."""
 
 import logging
 from collections.abc import Mapping
@@ -28,9 +28,15 @@ _log = logging.getLogger(__name__)
 
 
 def refusal(status: int, reason: str, protection: Mapping[str, str]) -> bytes:
-    """The whole answer, after which the connection ends. The reason goes to the log, and has nothing of what was sent.
+    """Log a rejected request, and return the bytes of its answer, after which the connection ends.
 
-    The protection is the headers that every answer has.
+    Args:
+        status: HTTP status.
+        reason: for the log; must not quote the request.
+        protection: the security headers.
+
+    Returns:
+        The answer: status line, headers and body.
     """
     code = _CODES.get(status, ErrorCode.MALFORMED_REQUEST)
     message = _MESSAGES.get(status, "The service failed.")

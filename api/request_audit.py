@@ -1,4 +1,4 @@
-"""No answer leaves before the audit trail says to whom: who asked for what, about whom, and what came of it."""
+"""Writes an audit entry before each answer is sent: who asked for what, about whom, and the outcome."""
 
 import logging
 from typing import Any
@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 def register_audit(app: Flask) -> None:
-    """Write an entry for each request of a known caller that did something, or was not allowed to.
+    """Write an entry for each request of an authenticated caller that performed an action or was denied it.
 
-    Registered after all others, this is called before them, so that they see the answer that really leaves. If the entry cannot
-    be written, that is 503 instead of the data.
+    Register this last: Flask then calls it first, and the other hooks see the final answer. If the entry cannot be written, the
+    answer is replaced with 503.
     """
 
     @app.after_request
@@ -33,7 +33,7 @@ def register_audit(app: Flask) -> None:
         who, what = asked.caller, asked.action
         if who is None or what is None or outcome is None:
             return response
-        if asked.unavailable == "redis":  # it tells nothing, and the trail is in Redis, for which nobody is to wait twice
+        if asked.unavailable == "redis":  # the answer has no data, and a second timeout of Redis would follow
             return response
         served = engine()
         made = entry(
@@ -49,7 +49,7 @@ def register_audit(app: Flask) -> None:
         try:
             served.audit.append(who.tenant, made)
         except DependencyUnavailable as error:
-            if outcome is AuditOutcome.FAILED:  # it says no more than that
+            if outcome is AuditOutcome.FAILED:  # the answer has no data
                 engine().outages.gone(error, request.endpoint or "")
                 return response
             return current_app.make_response(current_app.handle_user_exception(error))
@@ -57,30 +57,30 @@ def register_audit(app: Flask) -> None:
 
 
 def set_data_subjects(*student_ids: str) -> None:
-    """Say, in a view, whose data the request is about."""
+    """Set the students whose data the request is about; for views."""
     context().data_subjects = tuple(dict.fromkeys(student_ids))
 
 
 def details(**facts: str | int | bool) -> None:
-    """Say, in a view, what else the entry is to tell."""
+    """Set further details of the audit entry; for views."""
     context().audit_details = facts
 
 
 def signed_actor(*order: Any) -> SignedActor:
-    """What a task needs in order to do this in the caller's name: the tenant and the action are those of the request."""
+    """Sign the caller, for a task that performs this request's action; ``order`` are the task's arguments after the tenant."""
     who = principal()
     return engine().audit.actor_signer.sign([who.tenant, action(), *order], actor(who), correlation_id())
 
 
 def actor(who: Principal) -> Actor:
-    """What a caller is called in the trail of their tenant."""
-    if who.role is Role.STUDENT:  # whose id in clear would undo the pseudonym beside it
+    """The caller's name in the tenant's audit trail."""
+    if who.role is Role.STUDENT:  # the plain id would reveal whose pseudonym the entry has
         return Actor(who.role, engine().audit.pseudonym(who.tenant, who.subject))
     return Actor(who.role, who.subject)
 
 
 def _outcome(status: int) -> AuditOutcome | None:
-    """None for what touched nobody's data: a form that is wrong, a conflict, too many requests."""
+    """The outcome for the audit entry; None if no data was accessed: invalid body, conflict, rate limit."""
     if status < 400:
         return AuditOutcome.ACCEPTED if status == 202 else AuditOutcome.DONE
     return AuditOutcome.FAILED if status >= 500 else _REFUSED.get(status)

@@ -1,4 +1,4 @@
-"""What the parts of the API tell each other about the request that is being answered."""
+"""The state of the current request that parts of the API share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from app.security.tokens import Claims
 
 
 class Counted(NamedTuple):
-    """As what a request was counted, and what came of it."""
+    """The rate limit by which a request was counted, and the result."""
 
     limit: RateLimit
     allowance: Allowance
@@ -21,25 +21,25 @@ class Counted(NamedTuple):
 
 @dataclass(slots=True)
 class RequestContext:
-    """Of one request. Each field says who writes it."""
+    """The state of one request. The comments name the modules that write each field."""
 
-    began: float = field(default_factory=perf_counter)  # seconds, by a clock of its own
+    began: float = field(default_factory=perf_counter)  # seconds, of time.perf_counter
     correlation_id: str = ""  # responses
-    caller: Principal | None = None  # authentication: whoever has sent a valid token
-    claims: Claims | None = None  # authentication: what the caller's token says
+    caller: Principal | None = None  # authentication: the holder of a valid token
+    claims: Claims | None = None  # authentication: of the caller's token
     authentication_error: Exception | None = None  # authentication: why there is no caller
-    jwt_secret: str = ""  # authentication: with which the token is being tried
-    area: str = ""  # rate_limits: which limit counts
+    jwt_secret: str = ""  # authentication: the secret with which the token is being verified
+    area: str = ""  # rate_limits: selects the limit
     counted: Counted | None = None  # rate_limits
-    caller_allowance: Allowance | None = None  # rate_limits: what was read along when the caller was counted
-    action: Action | None = None  # access: what the request is about to do, once its caller is known
-    data_subjects: Sequence[str] = ()  # access, and views: the students whose data the request is about
+    caller_allowance: Allowance | None = None  # rate_limits: the caller's count, with values read in the same round trip
+    action: Action | None = None  # access, for non-public routes
+    data_subjects: Sequence[str] = ()  # access, views: the students whose data the request is about
     audit_details: dict[str, str | int | bool] = field(default_factory=dict)  # views, for the audit trail
     unavailable: str = ""  # errors: the dependency that did not answer
 
 
 def context() -> RequestContext:
-    """That of the request that is being answered; it begins when it is first asked for."""
+    """The context of the current request; created on first use, which starts its clock."""
     found = cast("RequestContext | None", g.get("request_context"))
     if found is None:
         found = g.request_context = RequestContext()

@@ -1,7 +1,7 @@
-"""A line in the log for each request: what was asked for, what came of it, how long it took, and the id that the answer has.
+"""Logs a line for each request: method, route, status, duration and correlation id.
 
-Probes that are answered well have theirs only with MASTERY_LOG_LEVEL=DEBUG. It names the route's rule, as
-``/tasks/<uuid:task_id>``, and never the path, the query or the caller: those name persons.
+Successful probes are logged only with MASTERY_LOG_LEVEL=DEBUG. The line has the route's rule, such as
+``/tasks/<uuid:task_id>``, and never the path, the query or the caller, which are personal data.
 """
 
 import logging
@@ -21,23 +21,23 @@ from api.responses import correlation_id
 from app.logs import LineFormatter
 
 NO_ROUTE = "no-route"
-PROBES = frozenset({"health.alive", "health.ready"})  # asked every second or so: where all is well, they say nothing
-OTHER_METHOD = "other-method"  # in place of a word that a caller has made up
+PROBES = frozenset({"health.alive", "health.ready"})  # called about every second, so their successes are not logged
+OTHER_METHOD = "other-method"  # in place of an unknown method
 _METHODS = frozenset(HTTPMethod)
-# A write for each line lets go of the interpreter's lock in the middle of a request, and a slow terminal or pipe would
-# hold the request up. So the lines of this time are written at once.
+# Writing in the request would release the GIL in its middle, and a slow terminal or pipe would block it. So a thread writes
+# batches.
 BATCH_SECONDS = 0.1
-MAX_LINES = 10_000  # that wait for a terminal or a pipe that takes none: 1.5 MB; then the oldest are dropped
+MAX_LINES = 10_000  # 1.5 MB, while the terminal or pipe blocks; then the oldest are dropped
 
 _log = logging.getLogger(__name__)
 
 
 def register_request_log(app: Flask) -> None:
-    """Log each request. Registered before all others, this looks at the clock first, and sees the answer that really leaves."""
+    """Log each request. Register this first: it then starts its clock first, and sees the final answer."""
 
     @app.before_request
     def begin() -> None:
-        context()  # which looks at the clock
+        context()  # starts the clock
 
     @app.after_request
     def log(response: Response) -> Response:
@@ -56,9 +56,9 @@ def register_request_log(app: Flask) -> None:
 
 
 class LineBatches(logging.StreamHandler[TextIO]):
-    """Writes lines by a thread of its own, those of a tenth of a second at once. What is left is written at the process's end.
+    """Writes lines in batches in a background thread; the rest at the end of the process.
 
-    The thread starts with the first line: not before the server has forked.
+    The thread starts with the first line, so after the server has forked.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -69,7 +69,7 @@ class LineBatches(logging.StreamHandler[TextIO]):
         self._writer: Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line until the next batch."""
+        """Add the line to the next batch."""
         self._lines.append(self.format(record) + self.terminator)
         if self._writer is None:
             self._writer = Thread(target=self._write, name="request log", daemon=True)
@@ -78,7 +78,7 @@ class LineBatches(logging.StreamHandler[TextIO]):
             self._wanted.set()
 
     def flush(self) -> None:
-        """Write what there is. A terminal or a pipe that is gone takes nothing: the requests go on."""
+        """Write the batch. Errors of a closed terminal or pipe are ignored."""
         lines: list[str] = []
         with suppress(IndexError):
             while True:
@@ -97,6 +97,6 @@ class LineBatches(logging.StreamHandler[TextIO]):
 
 
 def log_in_batches() -> None:
-    """Have the lines written by a thread, in a process that serves; elsewhere they are records like all others."""
+    """Write the request log in batches, in a serving process; in other processes it uses the normal log handlers."""
     _log.handlers = [LineBatches(sys.stdout)]
     _log.propagate = False

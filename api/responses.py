@@ -1,4 +1,4 @@
-"""The envelope of every answer, and the correlation id that ties an answer to the log. Source: design section 5."""
+"""The envelope of every answer, and the correlation id that links an answer to the log. Source: design section 5."""
 
 import re
 from datetime import datetime
@@ -16,20 +16,20 @@ from api.authentication import engine
 from api.request_context import context
 
 CORRELATION_HEADER = "X-Correlation-ID"
-_CORRELATION_VARIABLE = "HTTP_X_CORRELATION_ID"  # what WSGI calls it
+_CORRELATION_VARIABLE = "HTTP_X_CORRELATION_ID"  # in the WSGI environment
 VERSION = version("mastery-engine")
 
-# A caller's own id is used if it is safe to log; anything else is replaced, not refused.
+# A caller's id is used if it is safe to log; otherwise it is replaced, not rejected.
 SAFE_ID = r"^[A-Za-z0-9._-]{1,64}$"
 _SAFE_ID = re.compile(SAFE_ID)
 
-# What a failure tells is bounded, whatever was sent: so many problems, and of texts that quote what was sent the beginning.
+# Limits of a failure's details, which may quote the request.
 MAX_PROBLEMS = 20
-MAX_TEXT = 200
+MAX_TEXT = 200  # characters of each
 
 
 class ErrorCode(StrEnum):
-    """What a caller's program can tell failures apart by."""
+    """Machine-readable codes of failures."""
 
     MALFORMED_REQUEST = "MALFORMED_REQUEST"
     AUTH_ERROR = "AUTH_ERROR"
@@ -59,7 +59,7 @@ class ErrorBody(Schema):
         values=fields.List(fields.String()),
         required=True,
         metadata={
-            "description": "What is wrong, by field (or dependency) and its reasons; empty where there is none to name",
+            "description": "Reasons by field or dependency; may be empty",
             "example": {"student_id": ["Must be 1 to 50 letters, digits, _ or -."]},
         },
     )
@@ -72,7 +72,7 @@ class Failure(Schema):
 
 
 def envelope(data: type[Schema]) -> type[Schema]:
-    """The schema of a successful answer around a schema of data, for the OpenAPI document."""
+    """The schema of a successful answer with this data, for the OpenAPI document."""
     return Schema.from_dict(
         {
             "success": fields.Boolean(required=True, metadata={"example": True}),
@@ -95,17 +95,17 @@ def failure(
     details: dict[str, list[str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """A failed one; ``details`` names fields and their reasons, of which the first are told, and how many more there are."""
-    told, more = _first(details or {})
+    """A failed answer; ``details`` are reasons by field, cut to the limits above."""
+    shown, more = _first(details or {})
     if more:
         message = f"{message} {MAX_PROBLEMS} problems are told, {more} more are not."
-    return _respond(envelope_of_failure(code, message, told, engine().clock(), correlation_id()), status, headers)
+    return _respond(envelope_of_failure(code, message, shown, engine().clock(), correlation_id()), status, headers)
 
 
 def envelope_of_failure(
     code: ErrorCode, message: str, details: dict[str, list[str]], now: datetime, correlation: str
 ) -> dict[str, Any]:
-    """A failure's body, also where there is no request of Flask's."""
+    """A failure's body; works without a Flask request context."""
     error = {"code": code, "message": message, "details": details}
     return {"success": False, "error": error, "meta": _meta(now, correlation)}
 
@@ -120,12 +120,12 @@ def correlation_id() -> str:
 
 
 def _new_id() -> str:
-    """A random UUID. It need not be hard to guess, and the system's random numbers cost other threads their turn."""
+    """A random UUID. It need not be cryptographically random, and the system's generator releases the GIL."""
     return str(UUID(int=getrandbits(128), version=4))
 
 
 def register_correlation(app: Flask) -> None:
-    """Answer every request with its correlation id."""
+    """Add the correlation id to every answer."""
 
     @app.after_request
     def add_correlation_header(response: Response) -> Response:
@@ -138,16 +138,16 @@ def _respond(body: dict[str, Any], status: int, headers: dict[str, str] | None) 
 
 
 def _first(details: dict[str, list[str]]) -> tuple[dict[str, list[str]], int]:
-    """The first problems, in texts of bounded length, and how many are left out."""
+    """The first problems, with truncated texts, and the number of the others."""
     problems = [(name, reason) for name, reasons in details.items() for reason in reasons]
-    told: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {}
     for name, reason in problems[:MAX_PROBLEMS]:
-        told.setdefault(_beginning(name), []).append(_beginning(reason))
-    return told, max(0, len(problems) - MAX_PROBLEMS)
+        shown.setdefault(_beginning(name), []).append(_beginning(reason))
+    return shown, max(0, len(problems) - MAX_PROBLEMS)
 
 
 def _beginning(text: str) -> str:
-    """Of a text that may be as long as a caller likes, and may hold what is no UTF-8: a query string's stray bytes."""
+    """The text, truncated, with surrogates escaped, which a query string that is not UTF-8 contains."""
     shown = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
     return shown.encode(errors="backslashreplace").decode()
 

@@ -1,4 +1,4 @@
-"""gunicorn's settings: ``gunicorn -c python:api.server``."""
+"""gunicorn's configuration: ``gunicorn -c python:api.server``."""
 
 import resource
 import ssl
@@ -21,51 +21,51 @@ _settings = settings_or_exit()
 
 wsgi_app = "api.wsgi:create_app()"
 bind = f"{in_url(_settings.http_host)}:{_settings.http_port}"
-certfile = _settings.http_cert_file or None  # a renewed one counts within a second
+certfile = _settings.http_cert_file or None  # a renewed one is loaded within a second
 keyfile = _settings.http_key_file or None
 workers = _settings.http_workers
 threads = _settings.http_threads
 worker_connections = _settings.http_connections
-keepalive = 30  # seconds a client's idle connection is kept: more than the pause between a page's requests
-timeout = 30  # a process whose event loop is silent for so long hangs, and is replaced
-graceful_timeout = 10  # as long as the workers of Celery get
-# Bounds on what is read before the application sees it.
+keepalive = 30  # seconds that an idle connection is kept open: longer than the pause between a page's requests
+timeout = 30  # seconds without a heartbeat of the event loop after which a hanging process is replaced
+graceful_timeout = 10  # seconds, as for Celery's workers
+# Limits of the parser.
 limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = _settings.http_max_header_bytes
-control_socket_disable = True  # nobody uses it, and two stacks side by side would share its path
+control_socket_disable = True  # unused, and two stacks on one machine would share its path
 errorlog = "-"
 loglevel = _settings.log_level.lower()
-forwarded_allow_ips = ""  # which proxies are believed is a setting of the engine
-sendfile = False  # answers go through the event loop
+forwarded_allow_ips = ""  # trusted proxies are a setting of the engine
+sendfile = False  # the event loop sends the answers
 
-# Besides one header that is as large as it may be, a token's, there is room for those that browsers and proxies add.
+# For the headers that browsers and proxies add to the largest one, the token.
 OTHER_HEADERS_BYTES = 16_384
-# For a client to take an answer: the largest, a file of 1.4 MB for /docs, arrives in time at 50 KB a second.
+# For a client to receive an answer: the largest, a file of 1.4 MB for /docs, needs 50 KB per second.
 STOP_SECONDS = 30.0
 LINGER_SECONDS = 2.0
-# Of all connections together: thirty requests that wait for the rest of a body of 2 MB. Small ones are not refused.
+# Of all connections together: thirty incomplete requests with bodies of 2 MB. Small requests are never rejected.
 WAITING_BYTES = 64_000_000
 
 
 def on_starting(server: Any) -> None:
-    """Keep development secrets on loopback: gunicorn's own options (``-b``, GUNICORN_CMD_ARGS) come after the settings.
+    """Exit if development secrets would be exposed beyond loopback; gunicorn's options (``-b``) can override the settings.
 
-    As many files may be open as the system grants: connections whose TLS handshake is not done come on top of those counted.
+    Also raise the limit of open files to the system's maximum: connections in a TLS handshake are not limited otherwise.
     """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with suppress(ValueError, OSError):  # macOS has no limit here and another one elsewhere
+    with suppress(ValueError, OSError):  # macOS reports no limit but enforces one
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         for address in server.cfg.address:
-            if isinstance(address, tuple):  # others are sockets in the file system
+            if isinstance(address, tuple):  # others are Unix sockets
                 refuse_exposed(_settings, address[0])
     except SettingsError as error:
         sys.exit(str(error))
 
 
 class OwnWorker(HttpWorker):
-    """With the engine's limits and headers."""
+    """The worker with the engine's limits and headers."""
 
     protection = protection(_settings)
     limits = Limits(
@@ -83,7 +83,7 @@ worker_class = OwnWorker
 
 
 class OwnLog(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """What gunicorn says, in our format. Requests are not logged, since paths name persons."""
+    """gunicorn's log in the engine's format, without an access log: paths contain personal data."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -94,7 +94,7 @@ logger_class = OwnLog
 
 
 def ssl_context(_config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """What TLS is like, where there is a certificate."""
+    """gunicorn's hook for the TLS context."""
     context = default()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: those before are broken
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 deprecates older versions
     return context

@@ -1,4 +1,4 @@
-"""Answers that a task computes: awaited, or handed over as 202 and asked for at GET /tasks/{id}."""
+"""Answers computed by a task: awaited, or answered with 202 and polled at GET /tasks/{id}."""
 
 from threading import BoundedSemaphore
 from typing import Any, cast
@@ -32,7 +32,7 @@ PREFER = {
     "description": "`respond-async` asks for 202 at once (RFC 7240)",
 }
 TASK_HEADERS = {
-    "Location": {"schema": {"type": "string"}, "description": "Where to ask for the answer"},
+    "Location": {"schema": {"type": "string"}, "description": "Where to poll for the answer"},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before that"},
 }
 
@@ -42,8 +42,8 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks", description="Answe
 class Task(Schema):
     task_id = fields.UUID(required=True)
     status = fields.String(required=True, validate=validate.OneOf([status.value for status in TaskStatus]))
-    result = fields.Raw(metadata={"description": "Once it succeeded: what the request would have answered"})
-    reason = fields.String(metadata={"description": "Once it failed: why"})
+    result = fields.Raw(metadata={"description": "If it succeeded: the data that the request would have returned"})
+    reason = fields.String(metadata={"description": "If it failed: the reason"})
 
 
 TaskAnswer = envelope(Task)
@@ -55,11 +55,11 @@ TaskAnswer = envelope(Task)
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.doc(operationId="getTask")
 def get_task(task_id: Any) -> Response:
-    """What became of a task; for whoever asked for it, if they may still see the student, and admins"""
+    """The state of a task; for its requester, if they may still see the student, and for admins"""
     caller = principal()
     asked = engine().task_requests.of(caller.tenant, str(task_id))
     require_owner(caller, Action.READ_TASK, asked.owner)
-    require_students(asked.student_ids)  # who may have left the teacher's cohorts meanwhile
+    require_students(asked.student_ids)  # they may have left the teacher's cohorts meanwhile
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     match state.status:
@@ -73,16 +73,19 @@ def get_task(task_id: Any) -> Response:
 
 
 def register_waiters(app: Flask) -> None:
-    """Bound how many threads wait for tasks: while the workers hang, the others still answer."""
+    """Limit how many threads wait for tasks, so that the others still answer while the workers hang."""
     settings = app.extensions["engine"].settings
     app.extensions[_WAITERS] = BoundedSemaphore(min(settings.calculate_waiters, settings.http_threads - 1))
 
 
 def answer_of(task: Any, *arguments: Any) -> Response:
-    """Have a task compute the answer: 200 if it is there in time, else, or if the caller prefers, 202 and where to ask.
+    """Enqueue a task and answer with its result.
 
-    Where as many wait as may, that is 202 at once as well. Raises what the task raised, if it is of a kind that the error
-    contract knows.
+    Raises the task's exception, if the task fails in time.
+
+    Returns:
+        200 with the result if it is available in time. Otherwise 202 with the task's location; at once if the caller prefers
+        that, or too many threads wait already.
     """
     caller = principal()
     task_id = enqueue(task, *arguments).id
@@ -105,7 +108,7 @@ def answer_of(task: Any, *arguments: Any) -> Response:
 
 
 def _state_in_time(task_id: str) -> TaskState:
-    """The task's state once it has ended, or after the time that a caller waits, or now, where too many wait already."""
+    """The task's state when it ends or after the maximum wait; the current state if too many threads wait already."""
     waiters = cast("BoundedSemaphore", current_app.extensions[_WAITERS])
     if not waiters.acquire(blocking=False):
         return task_state(task_id)

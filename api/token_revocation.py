@@ -1,4 +1,4 @@
-"""Tokens that are to be good no longer: POST /auth/revoke. How they are issued is the identity provider's matter."""
+"""POST /auth/revoke: revokes tokens. The identity provider issues them."""
 
 import math
 from datetime import datetime, timedelta
@@ -19,9 +19,9 @@ from app.errors import InvalidInput
 from app.security.access import Action
 from app.security.revocations import hashed, longest_validity
 
-blueprint: Blueprint = JsonBlueprint("auth", __name__, url_prefix="/auth", description="Tokens that are to be good no longer")
+blueprint: Blueprint = JsonBlueprint("auth", __name__, url_prefix="/auth", description="Revocation of tokens")
 
-# JSON's \u0000 to \u001f, DEL and those of Latin-1: nobody types them on purpose.
+# The control characters of ASCII and Latin-1.
 _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]+$"
 
 
@@ -39,7 +39,7 @@ class RevocationRequest(Schema):
     )
     subject = IdentifierField()
     expires_at = fields.AwareDateTime(
-        format="iso", metadata={"description": "With `jti`: when that token expires, if you know; the entry is kept no longer"}
+        format="iso", metadata={"description": "With `jti`: when that token expires, if known; the entry is then deleted"}
     )
 
     @validates_schema
@@ -53,7 +53,7 @@ class RevocationRequest(Schema):
 class Revocation(Schema):
     revoked = fields.String(required=True, validate=validate.OneOf(["token", "subject"]))
     until = fields.DateTime(
-        required=True, metadata={"description": "It is remembered at least so long: then the tokens have expired"}
+        required=True, metadata={"description": "The revocation is kept at least until then, when the tokens have expired"}
     )
 
 
@@ -69,12 +69,12 @@ def revoke(body: dict[str, Any]) -> Response:
     """Revoke your own token (`{}`); admins: any one, or all that a subject has"""
     now, caller, revocations = engine().clock(), principal(), engine().revocations
     if "subject" in body:
-        set_data_subjects(body["subject"])  # also if it is denied
+        set_data_subjects(body["subject"])  # before the check, so that a denial is audited too
     if body:
         also_performs(Action.REVOKE_ANY)
     if "subject" in body:
         seconds = longest_validity(engine().settings)
-        latest = now.timestamp() + engine().settings.jwt_leeway_seconds  # of a token that is accepted now
+        latest = now.timestamp() + engine().settings.jwt_leeway_seconds  # the latest iat of a token that is valid now
         revocations.revoke_subject(caller.tenant, body["subject"], latest, seconds)
         return _revoked("subject", now, seconds)
     seconds = _validity(body.get("expires_at"), now) if body else _rest(claims().exp, now)
@@ -85,7 +85,7 @@ def revoke(body: dict[str, Any]) -> Response:
 
 
 def _validity(expires_at: datetime | None, now: datetime) -> int:
-    """For how many seconds a token that someone else has is still accepted at most."""
+    """The maximum remaining validity in seconds of another's token."""
     settings = engine().settings
     if expires_at is None:
         return longest_validity(settings)
@@ -95,7 +95,7 @@ def _validity(expires_at: datetime | None, now: datetime) -> int:
 
 
 def _rest(expires_at: float, now: datetime) -> int:
-    """For how many seconds a token that expires then is still accepted: for the leeway after that, too."""
+    """The remaining validity in seconds of a token that expires at ``expires_at``, including the leeway."""
     return max(1, math.ceil(expires_at + engine().settings.jwt_leeway_seconds - now.timestamp()))
 
 

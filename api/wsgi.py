@@ -1,6 +1,6 @@
-"""The API's process put together: ``gunicorn 'api.wsgi:create_app()'``.
+"""Composes the API's process: ``gunicorn 'api.wsgi:create_app()'``.
 
-The only part of ``api`` that knows ``consumers``: it gives the application the log that events go to. See docs/decisions/0013.
+The only module of ``api`` that depends on ``consumers``: it passes the event log to the application. See docs/decisions/0013.
 """
 
 import atexit
@@ -15,7 +15,7 @@ from consumers.event_log import KafkaEventLog
 
 
 def create_app() -> Flask:
-    """The API over Redis and Kafka as the environment names them. Raises SettingsError when it names none."""
+    """Create the API with the Redis and Kafka of the settings. Raises SettingsError when they are missing."""
     engine = bootstrap()
     if not engine.settings.kafka_bootstrap:
         raise SettingsError("MASTERY_KAFKA_BOOTSTRAP is not set; `mastery up` starts a stack with an embedded one")
