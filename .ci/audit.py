@@ -1,7 +1,7 @@
-"""``make audit``: known vulnerabilities of what we depend on, insecure code of our own, secrets in the repository.
+"""``make audit``: finds vulnerable dependencies, insecure code, and secrets in the repository.
 
-Ends with 1 if one of them is found. Where the data on vulnerabilities is not reached, the rest is checked, the last line says
-that the audit is not complete, and it ends with 3.
+Exit code 1 if it finds any. If the vulnerability database cannot be reached, it checks the rest, prints as last line that the
+audit is not complete, and exits with 3.
 """
 
 import json
@@ -13,25 +13,25 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ["app", "api", "cli", "consumers", "tasks", "celeryconfig.py", "flowerconfig.py"]
 LOCK_FILE = "requirements.lock"
-BASELINE = ".secrets.baseline"  # what looks like a secret and is none, by its hash
-PLACES_MOVED = 3  # detect-secrets' exit code when nothing is new: it has written the new line numbers into the baseline
+BASELINE = ".secrets.baseline"  # hashes of false positives
+PLACES_MOVED = 3  # detect-secrets' exit code if there are no new findings, but it updated line numbers in the baseline
 ANSWER_SECONDS = 300
-INCOMPLETE = 3  # nothing was found, but not all was looked at
+INCOMPLETE = 3  # nothing was found, but not everything was checked
 
 
 def main() -> int:
-    """Run the three of them; returns the exit code."""
+    """Run the three checks. Returns the exit code."""
     dependencies, code, secrets = _dependencies(), _code(), _secrets()
     found = code or secrets or dependencies not in {0, INCOMPLETE}
     if dependencies == INCOMPLETE:
-        print("audit: NOT COMPLETE: no dependency was checked, since the data on vulnerabilities is not reached from here")
+        print("audit: NOT COMPLETE: no dependency was checked, since the vulnerability database cannot be reached")
     else:
         print("audit: complete")
     return 1 if found else dependencies
 
 
 def _dependencies() -> int:
-    """0, 1 when one is vulnerable, INCOMPLETE when none could be checked."""
+    """Check the dependencies. Returns 0, 1 if one is vulnerable, or INCOMPLETE if none could be checked."""
     ended = _run(
         "pip_audit", "--require-hashes", "--disable-pip", "--requirement", LOCK_FILE, "--format=json", "--progress-spinner=off"
     )
@@ -64,7 +64,9 @@ def _secrets() -> int:
     files = [name for name in tracked.split("\0") if name and name not in {LOCK_FILE, BASELINE}]
     ended = _run("detect_secrets.pre_commit_hook", "--baseline", BASELINE, *files)
     if ended.returncode == PLACES_MOVED:
-        print(f"detect-secrets: none in {len(files)} files; places in {BASELINE} are renewed, commit it with your change")
+        print(
+            f"detect-secrets: none in {len(files)} files; line numbers in {BASELINE} were updated, commit it with your change"
+        )
         return 0
     print(ended.stdout or f"detect-secrets: none in {len(files)} files")
     return ended.returncode

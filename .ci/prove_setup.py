@@ -1,7 +1,7 @@
-"""``make setup`` in a fresh clone, on every supported Python that is here, with the oldest pip that it ever brought.
+"""Runs ``make setup`` in a fresh clone, on every installed supported Python, with the oldest pip that it was released with.
 
-The registry moves on: every package of the lock file is offered in a newer version too, as a dummy in a local folder. A set-up
-that looked at it would install a dummy, or fail as pip below 23.3 did over ``coverage[toml]``. Ends with 1 where one fails.
+To simulate later releases in the registry, a local folder offers a newer dummy of every package in the lock file. A set-up that
+resolves versions would install a dummy, or fail, as pip below 23.3 did on ``coverage[toml]``. Exit code 1 if any set-up fails.
 """
 
 import base64
@@ -17,18 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What ensurepip of the first release of each Python brings: the oldest pip that a user can have.
+# The pip of ensurepip in the first release of each Python: the oldest that a user can have.
 OLDEST_PIP = {"3.11": "22.3", "3.12": "23.2.1", "3.13": "24.2", "3.14": "25.2"}
-NEWER = "99999"  # no package has reached it
+NEWER = "99999"  # above every real version
 SETUP_SECONDS = 600
 _PINNED = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 
 
 def main() -> int:
-    """Prove each Python; returns the exit code."""
+    """Test the set-up on each Python. Returns the exit code."""
     pythons = {version: path for version in OLDEST_PIP if (path := _find(version))}
     for version in OLDEST_PIP.keys() - pythons:
-        print(f"set-up: NOT PROVEN on Python {version}, which is not here")
+        print(f"set-up: NOT TESTED on Python {version}, which is not installed")
     if not pythons:
         return 1
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _prove(version: str, python: str, folder: Path, newer: Path) -> int:
-    # The path has characters that mean something to a shell or in a configuration file.
+    # The path has special characters of shells and configuration files.
     clone = folder / f"-on #{version} 50% é' [a] &;="
     environment = {**os.environ, "PIP_FIND_LINKS": newer.as_uri(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     pip = f"pip=={OLDEST_PIP[version]}"
@@ -62,7 +62,7 @@ def _prove(version: str, python: str, folder: Path, newer: Path) -> int:
 
 
 def _write_python(path: Path, python: str, pip: str) -> Path:
-    """A Python whose new virtual environments have this pip."""
+    """Write a script that acts as a Python whose new virtual environments have this pip."""
     path.write_text(
         f"""#!/bin/sh
 {shlex.quote(python)} "$@" || exit
@@ -74,7 +74,7 @@ case "$*" in "-m venv"*) .venv/bin/python -m pip install --quiet --force-reinsta
 
 
 def _find(version: str) -> str | None:
-    """An interpreter of this version: on the path, or one that pyenv keeps."""
+    """An interpreter of this version, on the path or from pyenv, or None."""
     candidates = [f"python{version}", *(f"{prefix}/bin/python" for prefix in _pyenv_prefixes(version))]
     return next((path for path in candidates if _is_python(path)), None)
 
@@ -97,7 +97,7 @@ def _is_python(path: str) -> bool:
 
 
 def _write_dummy(folder: Path, name: str) -> None:
-    """A wheel of this package without anything in it, in a version that is newer than any."""
+    """Write an empty wheel of this package with version ``NEWER``."""
     stem = f"{name.replace('-', '_').replace('.', '_')}-{NEWER}"
     files = {
         f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n",

@@ -1,1 +1,1 @@
-"""What `make bench` runs: each number of the design that can be measured, beside a baseline measured in the same run."""
+"""Benchmarks of `make bench`: the design's performance targets, each with a baseline measured in the same run."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [--only NAME]``: measure, and print one table. Fails only when something broke."""
+"""``python -m benchmarks [--quick] [--only NAME]``: measure and print one table. Missed targets are not failures."""
 
 import os
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from rich.console import Console
 from benchmarks import audit, backlog, latency, memory, pipeline_scale, query, scale, throughput
 from benchmarks.table import Row, print_table
 
-LOG_WIDTH = 130  # where there is no terminal: a table broken to 80 columns reads badly
+LOG_WIDTH = 130  # columns if the output is not a terminal: the table needs more than 80
 
 
 class Measure(Protocol):
-    """What each of the modules offers."""
+    """The interface of each benchmark."""
 
     def __call__(self, *, quick: bool) -> list[Row]: ...
 
@@ -32,7 +32,7 @@ MEASURES: dict[str, Measure] = {
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A short run, under a minute: a sign of life more than a measurement.")
+@click.option("--quick", is_flag=True, help="A short run, under a minute: a smoke test rather than a measurement.")
 @click.option("--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure only this; may be repeated.")
 def main(*, quick: bool, only: Sequence[str]) -> None:
     """Measure the engine against baselines in the same run, everything on this machine."""

@@ -1,4 +1,4 @@
-"""What the audit trail costs a query: the engine's API as it is, and without the trail, on the same Valkey, in turn."""
+"""The cost of the audit trail for a query: the API with and without the trail, alternately, on the same Valkey."""
 
 from statistics import median
 
@@ -8,12 +8,12 @@ from benchmarks.query import CLIENTS, fill, plan_queries, served
 from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
 
-TARGET = 2.0  # times the latency without it
+TARGET = 2.0  # times the latency without the trail
 APPLICATION, BASELINE = "api.wsgi:create_app()", "benchmarks.without_audit:create_app()"
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """Both servers run all the while; the medians of the rounds count."""
+    """Measure with both servers running throughout; the results are medians over the rounds."""
     rounds, seconds = (2, 1.5) if quick else (5, 4.0)
     rows = []
     with fresh_stack() as stack:
@@ -35,15 +35,15 @@ def _row(clients: int, ours: list[Load], theirs: list[Load]) -> Row:
     ratios = [_at(ours, percent) / _at(theirs, percent) for percent in (50, 95)]
     return Row(
         what=f"POST /mastery/query with the audit trail, {clients} client{'s' if clients > 1 else ''}",
-        measured=_told(ours),
-        baseline=f"{_told(theirs)}\nwithout the trail",
+        measured=_text(ours),
+        baseline=f"{_text(theirs)}\nwithout the trail",
         ratio=" and ".join(f"{ratio:.2f} ×" for ratio in ratios),
         target=f"< {TARGET:.0f} × the latency",
         met=max(ratios) < TARGET,
     )
 
 
-def _told(loads: list[Load]) -> str:
+def _text(loads: list[Load]) -> str:
     return f"p50 {_at(loads, 50) * 1000:.1f}, p95 {_at(loads, 95) * 1000:.1f} ms"
 
 

@@ -1,6 +1,6 @@
-"""Memory of the bridge and of Redis while millions of records wait in Kafka: bounded, whatever the backlog.
+"""Memory of the bridge and of Redis while millions of records wait in Kafka: must not depend on the backlog.
 
-On a real Apache Kafka, since the embedded broker keeps only the newest 5 MB of a partition; without one there is no row.
+Needs a real Apache Kafka, since the embedded broker keeps only the newest 5 MB of a partition; skipped without one.
 """
 
 import os
@@ -28,15 +28,15 @@ from tests.kafka_jars import fetch_jars
 
 SMALL, LARGE, QUICK = 50_000, 5_000_000, 200_000
 BATCH = 50_000  # records produced at a time
-SETTLED_SECONDS = 20.0  # the high mark is reached within two
+SETTLED_SECONDS = 20.0  # without a worker; the high mark is reached within two seconds
 SAMPLE_SECONDS = 0.1
-WORKING_SECONDS = 30.0  # with a worker, while the backlog is worked off
+WORKING_SECONDS = 30.0  # with a worker, which processes the backlog
 MEGABYTE = 1_000_000
 TARGET_RATIO = 1.5
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """The same with a small backlog and a large one: with no worker, so that it only grows, then with one."""
+    """Measure with a small and a large backlog, first without a worker, so that nothing is processed, then with one."""
     try:
         jars = fetch_jars()
     except DependencyUnavailable as error:
@@ -57,7 +57,7 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def _peaks(jars: Path, backlog: int) -> tuple[int, int]:
-    """Bytes that bridge and Redis take at most, on servers of their own."""
+    """Peak memory of bridge and Redis in bytes, on new servers."""
     with TemporaryDirectory(prefix="mastery-bench-") as folder:
         path = Path(folder)
         with (
@@ -78,7 +78,7 @@ def _peaks(jars: Path, backlog: int) -> tuple[int, int]:
 
 
 def _produce(engine: Engine, count: int) -> None:
-    """Fill the topic. The same events again and again: to be read, decoded and recorded they need not be new."""
+    """Fill the topic with repetitions of the same events, which cost as much to read and decode as new ones."""
     records = classroom_records("backlog", students=6_000, days=14, seed=6)[:BATCH]
     out = producer(engine.settings)
     for start in range(0, count, len(records)):
@@ -98,7 +98,7 @@ def _bridge(engine: Engine, variables: dict[str, str]) -> tuple[int, int]:
 
 
 def _watch(engine: Engine, lag: Lag, bridge: psutil.Popen, seconds: float) -> tuple[int, int]:
-    """Peaks of a while, or until nothing waits any more."""
+    """Peak memory within ``seconds``, or until nothing waits any more."""
     deadline, resident, used = monotonic() + seconds, 0, 0
     while monotonic() < deadline and (lag.records() or engine.ledger.in_flight()):
         resident = max(resident, bridge.memory_info().rss)

@@ -1,7 +1,7 @@
-"""The baseline of a query: a bare Flask application that checks the same token and reads the same record once.
+"""The baseline of a query: a bare Flask application that verifies the same token and reads the same record once.
 
-``gunicorn -c python:api.server 'benchmarks.bare_flask:create_app()'`` serves it with the engine's own server settings. It
-computes nothing of what it reads, validates no body beyond its being JSON, and answers a few bytes.
+``gunicorn -c python:api.server 'benchmarks.bare_flask:create_app()'`` serves it with the engine's server settings. It computes
+nothing, only checks that the body is JSON, and answers a few bytes.
 """
 
 from typing import cast
@@ -14,7 +14,7 @@ from app.config.settings import load_settings
 
 
 def create_app() -> Flask:
-    """The application, on the servers that the environment names."""
+    """Create the application, with the servers of the settings."""
     settings = load_settings()
     client = redis.Redis.from_url(settings.redis_url)
     app = Flask("bare")

@@ -1,7 +1,7 @@
-"""Clients that keep their connections: ``python -m benchmarks.http_load``, a plan on standard input, what came of it on output.
+"""HTTP load generator with keep-alive connections: ``python -m benchmarks.http_load``, Plan on stdin, Load on stdout.
 
-A process of its own, which takes a few per cent of a core: each client is a socket that sends bytes made beforehand as soon as
-the answer before is complete, so that the server, not the generator, sets the pace.
+It runs in its own process and uses a few per cent of a core. Each client is a socket that sends prepared bytes as soon as the
+previous answer is complete, so the server limits the rate, not the generator.
 """
 
 import selectors
@@ -19,29 +19,29 @@ BLANK_LINE = b"\r\n\r\n"
 
 
 class Plan(msgspec.Struct):
-    """Whom to ask, what (requests in turn, as they go over the wire), how many at a time, for how long."""
+    """A load to generate."""
 
     host: str
     port: int
-    requests: list[str]
+    requests: list[str]  # raw HTTP, sent in turn
     clients: int
     seconds: float
 
 
 class Load(msgspec.Struct):
-    """What came of a plan: seconds from each request to its complete answer, and over all."""
+    """The result of a plan."""
 
-    latencies: list[float]
-    seconds: float
+    latencies: list[float]  # seconds from each request to its complete answer
+    seconds: float  # total
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return len(self.latencies) / self.seconds
 
 
 def run_load(plan: Plan) -> Load:
-    """Carry out a plan in a process of its own. Raises CalledProcessError where an answer is not a 200."""
+    """Run a plan in a new process. Raises CalledProcessError if an answer is not a 200."""
     command = [sys.executable, "-m", "benchmarks.http_load"]
     done = subprocess.run(command, cwd=PROJECT, input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True)
     return msgspec.json.decode(done.stdout, type=Load)
@@ -58,14 +58,14 @@ class _Client:
         self.send()
 
     def send(self) -> None:
-        """Ask the next thing."""
+        """Send the next request."""
         self._answer = b""
         self._sent = time.perf_counter()
         self.socket.sendall(self._requests[self._next % len(self._requests)])
         self._next += 1
 
     def receive(self) -> float | None:
-        """Take what has arrived; the seconds since the request if the answer is complete."""
+        """Receive bytes. Returns the seconds since the request if the answer is complete, else None."""
         self._answer += self.socket.recv(65536)
         head, blank, body = self._answer.partition(BLANK_LINE)
         if blank:
@@ -80,7 +80,7 @@ class _Client:
 
 
 def main() -> None:
-    """Carry out the plan."""
+    """Run the plan."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:

@@ -1,4 +1,4 @@
-"""How long after it was produced to Kafka an event shows in POST /mastery/query, while 1,000 others a second stream in."""
+"""The time from producing an event to Kafka until POST /mastery/query shows it, under a load of 1,000 events per second."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ from consumers.kafka.paced_producer import count_recorded
 from tests.stack import Stack, wait_for
 
 TARGET_P99, RATE = 0.25, 1_000
-TICKS_A_SECOND = 100  # ten events every ten milliseconds: steady, as many producers together are
+TICKS_A_SECOND = 100  # ten events every ten milliseconds: steady, like many producers together
 PROBES_A_SECOND, POLL_SECONDS, VISIBLE_SECONDS = 12, 0.003, 10.0
 SETTLE_SECONDS = 2.0
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """Probes, one after the other, against the steady stream."""
+    """Measure with sequential probes during a steady stream."""
     seconds = 4 if quick else 30
     load = classroom_records("steady", students=6_000 if quick else 12_000, days=14, seed=5)
     with fresh_stack() as stack:
@@ -37,7 +37,7 @@ def measure(*, quick: bool) -> list[Row]:
             time.sleep(SETTLE_SECONDS)
             latencies = _probe(stack, out, seconds)
         count = sent[0] + len(latencies)
-        wait_for(lambda: count_recorded(stack.engine) - before >= count, VISIBLE_SECONDS)  # nothing was lost, nothing piled up
+        wait_for(lambda: count_recorded(stack.engine) - before >= count, VISIBLE_SECONDS)  # nothing was lost or delayed
     p50, p95, p99 = (percentile(latencies, percent) for percent in (50, 95, 99))
     return [
         Row(
@@ -51,7 +51,7 @@ def measure(*, quick: bool) -> list[Row]:
 
 @contextmanager
 def _stream(out: Producer, stack: Stack, records: Sequence[tuple[bytes, bytes]]) -> Iterator[list[int]]:
-    """Produce at the steady rate while the context lasts; gives a list whose one item grows to the number produced."""
+    """Produce at a steady rate within the context. Yields a list whose only item is the number produced so far."""
     stopped, sent = Flag(), [0]
     topic = stack.settings.events_topic
 
@@ -71,16 +71,22 @@ def _stream(out: Producer, stack: Stack, records: Sequence[tuple[bytes, bytes]])
     try:
         yield sent
         if not thread.is_alive():
-            raise AssertionError("the stream ran dry before the probes were done")
+            raise AssertionError("the stream ended before the probes were done")
     finally:
         stopped.set()
         thread.join()
 
 
 def _probe(stack: Stack, out: Producer, seconds: float) -> list[float]:
-    """Seconds from producing an event of a student nobody has heard of, to the complete answer that knows the student.
+    """Measure the time from producing an event of a new student to the complete answer about the student.
 
-    The store is asked first, since a missing key costs it next to nothing, and the API once the record is there.
+    The store is polled first, since a missing key costs it almost nothing; the API is called when the record is there.
+
+    Returns:
+        Seconds of each probe.
+
+    Raises:
+        AssertionError: an event is not stored in time.
     """
     chance = Random(9)
     latencies: list[float] = []
@@ -93,11 +99,11 @@ def _probe(stack: Stack, out: Producer, seconds: float) -> list[float]:
         out.produce(stack.settings.events_topic, value=value, key=f"{TENANT}/{student}".encode())
         while not _is_stored(stack, student):
             if time.monotonic() - began > VISIBLE_SECONDS:
-                raise AssertionError(f"{student} did not show within {VISIBLE_SECONDS:.0f} s")
+                raise AssertionError(f"{student} was not stored within {VISIBLE_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
         session.post(url, json={"student_id": student}, headers=headers, timeout=VISIBLE_SECONDS).raise_for_status()
         latencies.append(time.monotonic() - began)
-        # At random moments, so that the probes do not fall into step with the stream.
+        # At random moments, so that the probes do not synchronize with the stream.
         time.sleep(max(0.0, chance.uniform(0.5, 1.5) / PROBES_A_SECOND - latencies[-1]))
     return latencies
 

@@ -1,4 +1,4 @@
-"""What 90 days of a student's activity take in Redis, everything that is kept about the student included."""
+"""Redis memory per student for 90 days of activity, including everything stored about the student."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -17,7 +17,7 @@ HEAVY = (Kind.ACTIVITY, Kind.QUIZ, Kind.COMPLETION)
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """Two kinds of students, each on a server of its own."""
+    """Measure two kinds of students, each on a new server."""
     students, heavy_students = (300, 100) if quick else (2_000, 600)
     size = _bytes_a_student(DAILY, students)
     heavy = _bytes_a_student(HEAVY, heavy_students)
@@ -34,13 +34,16 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def _bytes_a_student(kinds: Sequence[Kind], students: int) -> float:
-    """Bytes that the server's used memory grew by, per student.
+    """Growth of the server's used memory per student.
 
-    Each day's events are recorded on that day, as in life, so that strings and lists have grown to the size they have.
+    Each day's events are recorded on that day, as in production, so that strings and lists grow step by step.
+
+    Returns:
+        Bytes per student.
     """
     with fresh_engine() as engine:
         chance, today = Random(4), engine.clock().date()
-        _record_day(engine, chance, ["first"], today - timedelta(days=DAYS - 1), kinds)  # loads the scripts, makes the index
+        _record_day(engine, chance, ["first"], today - timedelta(days=DAYS - 1), kinds)  # loads the scripts, creates the index
         before = _used_memory(engine)
         names = [f"student-{number:05}" for number in range(students)]
         for age in range(DAYS - 1, -1, -1):
@@ -54,12 +57,12 @@ def _record_day(engine: Engine, chance: Random, students: Sequence[str], day: da
         for kind in kinds:
             events = [event(chance, student, moment, kind) for student in students[start : start + CHUNK]]
             record_events(events, stores=engine.mastery, now=moment)
-    for tenant in engine.mastery.tenants.all():  # as the relay does: changes that are told are kept no longer
+    for tenant in engine.mastery.tenants.all():  # as the relay does after their delivery
         engine.redis.delete(f"{engine.settings.key_prefix}:{{{tenant}}}:changes")
 
 
 def _used_memory(engine: Engine) -> int:
-    """Bytes, without what the server keeps for clients and for the append-only file's next write."""
+    """Used memory in bytes, without the buffers for clients and the append-only file."""
     memory = engine.redis.info("memory")
     buffers = sum(int(memory[name]) for name in ("mem_clients_normal", "mem_aof_buffer"))
     return int(memory["used_memory"]) - buffers

@@ -1,10 +1,9 @@
-"""The baseline of the event pipeline: what one writes first, one Celery task per event. The rest is the engine's own code.
+"""The baseline of the event pipeline: the naive design, one Celery task per event. The rest is the engine's code.
 
 ``python -m benchmarks.one_task_per_event`` consumes; ``celery --app benchmarks.one_task_per_event worker`` works. Both use the
-engine's Kafka settings and its Celery settings, so that both pipelines keep the same promise (late acknowledgement, offsets
-committed once the tasks are queued). Where the settings cost the engine nothing but a task per event dearly, the baseline is
-given the better ones: no task events for Flower, Celery's default prefetch, and Celery's and kombu's own classes, which
-look at no message before they take it.
+engine's settings of Kafka and Celery, so both pipelines give the same guarantees (late acknowledgement, offsets committed after
+the tasks are queued). Settings that would slow down only the baseline are replaced: it sends no task events for Flower, and
+uses Celery's default prefetch and the classes of Celery and kombu, which do not validate messages.
 """
 
 import signal
@@ -39,13 +38,13 @@ app.conf.update(
 
 @app.task(name="bench.record_one", ignore_result=True)
 def record_one(value: bytes) -> None:
-    """Record one event, as the engine's own task records five hundred."""
+    """Record one event, as the engine's task records a chunk of 500."""
     now = engine().clock()
     record_events([decode_event(value, now)], stores=engine().mastery, now=now)
 
 
 def main() -> None:
-    """Consume until told to stop."""
+    """Consume until SIGTERM or SIGINT."""
     settings = load_settings()
     stopped = Flag()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""What an event costs from Kafka to queryable mastery, all processes of the stack together, in a small and a large tenant."""
+"""CPU cost of an event from Kafka to queryable mastery, over all processes of the stack, in a small and a large tenant."""
 
 import time
 from random import Random
@@ -19,7 +19,7 @@ SMALL, COHORT_STUDENTS, CHUNK = 5_000, 5_000, 500
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """A stack for each size, one after the other; CPU, since it does not ask how busy the machine is otherwise."""
+    """Measure a stack of each size in turn; CPU time, since it hardly depends on other load of the machine."""
     large, events, rounds = (20_000, 5_000, 1) if quick else (500_000, 40_000, 3)
     small = _cost(SMALL, events, rounds)
     big = _cost(large, events, rounds)
@@ -37,7 +37,7 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def _cost(students: int, events: int, rounds: int) -> float:
-    """Microseconds of CPU per event, of events of students drawn at random; the median of the rounds."""
+    """Microseconds of CPU per event of random students; the median of the rounds."""
     chance, now = Random(8), system_clock()
     with fresh_stack() as stack:
         for start in range(0, students, CHUNK):
@@ -50,21 +50,21 @@ def _cost(students: int, events: int, rounds: int) -> float:
                 (f"{TENANT}/{_student(number)}".encode(), event_json(chance, _student(number), now, cohort=_cohort(number)))
                 for number in drawn
             ]
-            before, ended = _cpu_seconds(stack), count_recorded(stack.engine)
+            before, recorded = _cpu_seconds(stack), count_recorded(stack.engine)
             produce_paced(stack.engine, records)
             wait_for_progress(
-                lambda ended=ended: count_recorded(stack.engine) - ended >= events,  # type: ignore[misc]
+                lambda recorded=recorded: count_recorded(stack.engine) - recorded >= events,  # type: ignore[misc]
                 lambda: count_recorded(stack.engine),
                 "the pipeline",
                 "stopped before every event was recorded",
             )
-            time.sleep(0.2)  # what follows the last event, acknowledgement and commit, is its cost too
+            time.sleep(0.2)  # include the acknowledgement and commit after the last event
             costs.append((_cpu_seconds(stack) - before) / events * 1e6)
     return median(costs)
 
 
 def _cpu_seconds(stack: Stack) -> float:
-    """What all processes of the stack have used so far, the embedded servers included."""
+    """CPU seconds of all processes of the stack so far, including the embedded servers."""
     processes = psutil.Process(stack.process.pid).children(recursive=True)
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 

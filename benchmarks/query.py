@@ -1,7 +1,7 @@
-"""POST /mastery/query with 16 clients, against a bare Flask application under the same gunicorn settings.
+"""POST /mastery/query with 16 clients, against a bare Flask application with the same gunicorn settings.
 
-Both are processes of their own, whose log goes to a file: `mastery up` would print the engine's line for each request, too.
-Each student asks about themselves with a token of their own, so that what is counted of each is as little as in life.
+Both run in their own processes and log to a file; with `mastery up`, printing the engine's request log would cost extra. All
+students query their own mastery with their own token, so that rate limits count as few requests for each as in production.
 """
 
 import subprocess
@@ -27,12 +27,12 @@ from tests.stack import Stack, wait_for
 
 APPLICATION, BASELINE = "api.wsgi:create_app()", "benchmarks.bare_flask:create_app()"
 TARGET_SHARE, TARGET_P95 = 0.7, 0.1
-CLIENTS, STUDENTS, DAYS = 16, 1024, 75  # 50 requests a minute each: 850 a second
+CLIENTS, STUDENTS, DAYS = 16, 1024, 75  # 50 requests per minute and student: 850 per second
 READY_SECONDS, STOP_SECONDS = 30.0, 15.0
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """Engine and baseline in turn, both running all the while; the medians of the rounds count."""
+    """Measure engine and baseline alternately, both running throughout; the results are medians over the rounds."""
     rounds, seconds = (2, 1.5) if quick else (5, 4.0)
     ours: list[Load] = []
     theirs: list[Load] = []
@@ -59,7 +59,7 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def fill(stack: Stack) -> None:
-    """Students with evidence of every day: activity, a quiz a week, and work handed in every other week."""
+    """Create students with daily activity, a weekly quiz, and a submission every other week."""
     chance, now = Random(3), stack.engine.clock()
     for age in range(DAYS, 0, -1):
         moment = noon(now.date() - timedelta(days=age))
@@ -73,7 +73,7 @@ def _student(number: int) -> str:
 
 
 def plan_queries(stack: Stack, url: str, seconds: float, clients: int = CLIENTS) -> Plan:
-    """Each student asks in turn."""
+    """Plan a query of each student in turn."""
     place = urlsplit(url)
     requests_ = []
     for number in range(STUDENTS):
@@ -92,7 +92,7 @@ def plan_queries(stack: Stack, url: str, seconds: float, clients: int = CLIENTS)
 
 @contextmanager
 def served(stack: Stack, application: str, **variables: str) -> Iterator[str]:
-    """Another application on the stack's Valkey, under the engine's gunicorn settings; gives its URL."""
+    """Run an application on the stack's Valkey with the engine's gunicorn settings. Yields its URL."""
     port = claim_port()
     settings = stack.engine.settings
     environment = {

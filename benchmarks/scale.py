@@ -1,4 +1,4 @@
-"""What an event costs in a small and in a large tenant."""
+"""The cost of recording an event in a small and in a large tenant."""
 
 import gc
 import time
@@ -19,20 +19,20 @@ SMALL, COHORT_STUDENTS, CHUNK = 5_000, 5_000, 500
 
 
 class Cost(NamedTuple):
-    """Microseconds per event: on the clock, and of CPU in this process and the server together."""
+    """Microseconds per event: wall time, and CPU time of this process and the server together."""
 
     wall: float
     cpu: float
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """The two tenants live on servers of their own, asked in turn; the medians count."""
+    """Measure the two tenants alternately, each on its own server; the results are medians over the passes."""
     large, passes = (50_000, 3) if quick else (500_000, 15)
     chance = Random(6)
     with fresh_engine() as small_engine, fresh_engine() as large_engine:
         _fill(large_engine, chance, large)
-        # Students of the large tenant get their second event when they are measured, each once; so do those of the small one,
-        # which is made anew for each pass. So both do the same work, and what differs is how much lies around it.
+        # Each measured event is a student's second one, in the large tenant and in the small one, which is created again for
+        # each pass. So both do the same work, and only the amount of other data differs.
         fresh = chance.sample(range(large), SMALL * passes)
         small_costs: list[Cost] = []
         large_costs: list[Cost] = []
@@ -56,7 +56,7 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def _fill(engine: Engine, chance: Random, students: int) -> None:
-    """Give every student one event."""
+    """Record one event of every student."""
     now = engine.clock()
     for start in range(0, students, CHUNK):
         events = [_event(chance, number, now) for number in range(start, start + CHUNK)]
@@ -65,13 +65,12 @@ def _fill(engine: Engine, chance: Random, students: int) -> None:
 
 
 def _cost(engine: Engine, chance: Random, students: Sequence[int]) -> Cost:
-    """What recording one more event of each student costs."""
+    """The cost of recording one more event of each student."""
     now = engine.clock()
     chunks = [
         [_event(chance, number, now) for number in students[start : start + CHUNK]] for start in range(0, len(students), CHUNK)
     ]
-    # A pass allocates the same each time, so that Python's collector would always run in the same half of it, and be taken for
-    # the cost of that tenant.
+    # Every pass allocates the same, so the garbage collector would always run in the same tenant's half and distort its cost.
     gc.collect()
     gc.disable()
     cpu, wall = _cpu_seconds(engine), time.perf_counter()
@@ -92,7 +91,7 @@ def _cpu_seconds(engine: Engine) -> float:
 
 
 def _wait_for_quiet(engine: Engine) -> None:
-    """Let a rewrite of the append-only file end: filling is what brought it about."""
+    """Wait for the rewrite of the append-only file that filling may have triggered."""
     while engine.redis.info("persistence")["aof_rewrite_in_progress"]:
         time.sleep(0.1)
 

@@ -1,4 +1,4 @@
-"""A whole stack, or one of its servers, in a temporary folder; everything ends with the context."""
+"""Runs a whole stack, or only a Valkey, in a temporary folder within a context."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @contextmanager
 def fresh_stack() -> Iterator[Stack]:
-    """A stack that knows no students, with the default settings, except that nobody asks too often."""
+    """An empty stack with the default settings, except for the rate limits."""
     with TemporaryDirectory(prefix="mastery-bench-") as folder, Stack(Path(folder) / "data") as stack:
         yield stack
 
 
 @contextmanager
 def fresh_engine() -> Iterator[Engine]:
-    """The use cases alone, in this process, on an embedded Valkey of their own."""
+    """An engine in this process, on a new embedded Valkey."""
     with TemporaryDirectory(prefix="mastery-bench-") as folder, embedded("valkey", folder, "0") as url:
         engine = bootstrap(load_settings({"MASTERY_REDIS_URL": url}))
         try:

@@ -1,4 +1,4 @@
-"""The one table that a run prints."""
+"""The table of results."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from rich.table import Table
 
 
 class Row(NamedTuple):
-    """One measured number. ``met`` is None where nothing is promised and the row only informs."""
+    """One result. ``met`` is None if there is no target."""
 
     what: str
     measured: str

@@ -1,4 +1,4 @@
-"""Events a second, from the first one produced to Kafka to the last one recorded, against one Celery task per event."""
+"""Events per second, from the first produced to Kafka to the last recorded, against one Celery task per event."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ DAYS, WARM_UP = 14, 300
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """Engine and baseline in turn on the same servers; the medians count."""
+    """Measure engine and baseline alternately on the same servers; the results are medians."""
     rounds, students, baseline_events = (1, 4_000, 1_000) if quick else (3, 12_000, 6_000)
     ours: list[float] = []
     theirs: list[float] = []
@@ -33,7 +33,7 @@ def measure(*, quick: bool) -> list[Row]:
         for number in range(rounds):
             events = classroom_records(f"ours-{number}", students=students, days=DAYS, seed=number)
             ours.append(_rate(stack.engine, events))
-            # Fewer events, since each takes twenty times as long; a student makes some nine in the days, so these are enough.
+            # Fewer events, since each takes twenty times as long. A student has about nine, so this is enough students.
             events = classroom_records(f"theirs-{number}", students=baseline_events // 5, days=DAYS, seed=number)
             with _baseline(stack) as engine:
                 _rate(engine, events[:WARM_UP], paced=False)
@@ -52,9 +52,12 @@ def measure(*, quick: bool) -> list[Row]:
 
 
 def _rate(engine: Engine, records: Sequence[tuple[bytes, bytes]], *, paced: bool = True) -> float:
-    """Events a second of one run: produced as fast as the pipeline takes them, until the last is counted in the totals.
+    """Produce events as fast as the pipeline takes them, and wait until the last is counted in the totals.
 
-    The baseline's are so few that the broker keeps them all: they are produced at once.
+    The baseline's events are produced at once (not ``paced``): the embedded broker can keep so few.
+
+    Returns:
+        Events per second.
     """
     before, began = count_recorded(engine), time.monotonic()
     if paced:
@@ -72,9 +75,13 @@ def _rate(engine: Engine, records: Sequence[tuple[bytes, bytes]], *, paced: bool
 
 @contextmanager
 def _baseline(stack: Stack) -> Iterator[Engine]:
-    """The baseline's consumer and worker on the same servers; gives an engine that sees what they record.
+    """Run the baseline's consumer and worker on the same servers.
 
-    Topic, group and keys are their own: Flower, which turns on the task events of every worker it finds, does not find theirs.
+    Their topic, consumer group and key prefix are separate. Flower enables task events of every worker that it finds, and does
+    not find these.
+
+    Yields:
+        An engine with the same settings, to read what they record.
     """
     settings = structs.replace(stack.engine.settings, events_topic=BASELINE, kafka_group=BASELINE, key_prefix=BASELINE)
     environment = {

@@ -1,7 +1,7 @@
-"""The engine's API without its audit trail, to measure what the trail costs.
+"""The engine's API without its audit trail, to measure the trail's cost.
 
-``gunicorn -c python:api.server 'benchmarks.without_audit:create_app()'`` serves it. The engine has no switch for this: what is
-left out is the one function that Flask calls after each request.
+``gunicorn -c python:api.server 'benchmarks.without_audit:create_app()'`` serves it. The engine has no setting for this; the
+after_request hook of the trail is patched out.
 """
 
 from unittest.mock import patch
@@ -12,6 +12,6 @@ from api import application, wsgi
 
 
 def create_app() -> Flask:
-    """The application as it is, except that no answer leaves an entry."""
+    """Create the application without audit entries."""
     with patch.object(application, "register_audit", lambda _app: None):
         return wsgi.create_app()

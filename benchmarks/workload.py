@@ -1,4 +1,4 @@
-"""Seeded events to measure with: the same seed gives the same events, and every event is valid and within the retention."""
+"""Events for benchmarks: the same seed gives the same events; every event is valid and within the retention."""
 
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
@@ -24,9 +24,18 @@ class Kind(Enum):
 
 
 def classroom_records(run: str, *, students: int, days: int, seed: int) -> list[tuple[bytes, bytes]]:
-    """Kafka keys and values of a simulated classroom up to yesterday, in the order of time; fresh for each name of a run.
+    """Simulate a classroom up to yesterday.
 
-    As in life, neighbours in the stream are events of different students: a chunk of 500 touches nearly as many records.
+    Consecutive events are of different students, as in production: a chunk of 500 updates nearly as many records.
+
+    Args:
+        run: part of the tenants' names, so that each run has new tenants.
+        students: number of students.
+        days: number of days.
+        seed: of the simulation.
+
+    Returns:
+        Kafka keys and values, ordered by time.
     """
     classroom = Classroom(
         {f"{run}-a": ("algebra-1", "algebra-2"), f"{run}-b": ("python-101",)}, students=students, days=days, seed=seed
@@ -35,7 +44,7 @@ def classroom_records(run: str, *, students: int, days: int, seed: int) -> list[
 
 
 def event_json(chance: Random, student: str, moment: datetime, kind: Kind = Kind.ACTIVITY, cohort: str = COHORT) -> bytes:
-    """One event as a producer sends it."""
+    """One event as JSON, as a producer sends it."""
     return msgspec.json.encode(
         {
             "event_id": UUID(int=chance.getrandbits(128), version=4),
@@ -54,12 +63,12 @@ def event_json(chance: Random, student: str, moment: datetime, kind: Kind = Kind
 def event(
     chance: Random, student: str, moment: datetime, kind: Kind = Kind.ACTIVITY, cohort: str = COHORT
 ) -> tuple[Event, datetime]:
-    """One event as the use case takes it."""
+    """One decoded event with its moment."""
     return decode_event(event_json(chance, student, moment, kind, cohort), moment)
 
 
 def noon(day: date) -> datetime:
-    """A moment of a day, UTC."""
+    """Noon of a day, UTC."""
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
