@@ -67,11 +67,11 @@ def require_student(student_id: str) -> None:
 
 def require_students(student_ids: Sequence[str]) -> None:
     """Raise AccessDenied unless the caller may do this with the data of each of these students."""
-    who, asked, facts = principal(), context(), engine().mastery.facts
-    asked.data_subjects = student_ids
+    who, current, facts = principal(), context(), engine().mastery.facts
+    current.data_subjects = student_ids
     for student_id in student_ids:
         cohort = partial(facts.cohort_of, who.tenant, student_id)
-        require_student_access(who, cast("Action", asked.action), student_id, cohort)
+        require_student_access(who, cast("Action", current.action), student_id, cohort)
 
 
 def check_routes(app: Flask) -> None:

@@ -179,11 +179,11 @@ def _own_record_key(who: Principal) -> str:
 
 def _area() -> str:
     """The area of this request's limit; anonymous for public and unknown routes, and without a caller."""
-    asked = context()
-    if not asked.area:  # cached, as flask-limiter calls this several times
+    current = context()
+    if not current.area:  # cached, as flask-limiter calls this several times
         action = _action()
-        asked.area = _ANONYMOUS if action is None or asked.caller is None else _AREAS.get(action, _OTHERS)
-    return asked.area
+        current.area = _ANONYMOUS if action is None or current.caller is None else _AREAS.get(action, _OTHERS)
+    return current.area
 
 
 def _action() -> Action | None:

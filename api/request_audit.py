@@ -29,25 +29,25 @@ def register_audit(app: Flask) -> None:
 
     @app.after_request
     def record(response: Response) -> Response:
-        asked, outcome = context(), _outcome(response.status_code)
-        who, what = asked.caller, asked.action
+        current, outcome = context(), _outcome(response.status_code)
+        who, what = current.caller, current.action
         if who is None or what is None or outcome is None:
             return response
-        if asked.unavailable == "redis":  # the answer has no data, and a second timeout of Redis would follow
+        if current.unavailable == "redis":  # the answer has no data, and a second timeout of Redis would follow
             return response
         served = engine()
-        made = entry(
+        new_entry = entry(
             served.clock(),
             Channel.API,
             actor(who),
             what,
-            whose=[served.audit.pseudonym(who.tenant, student_id) for student_id in asked.data_subjects],
+            whose=[served.audit.pseudonym(who.tenant, student_id) for student_id in current.data_subjects],
             outcome=outcome,
             correlation_id=correlation_id(),
-            details=asked.audit_details,
+            details=current.audit_details,
         )
         try:
-            served.audit.append(who.tenant, made)
+            served.audit.append(who.tenant, new_entry)
         except DependencyUnavailable as error:
             if outcome is AuditOutcome.FAILED:  # the answer has no data
                 engine().outages.gone(error, request.endpoint or "")

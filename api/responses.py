@@ -112,11 +112,11 @@ def envelope_of_failure(
 
 def correlation_id() -> str:
     """The id of this request: the caller's, or a new one."""
-    asked = context()
-    if not asked.correlation_id:
+    current = context()
+    if not current.correlation_id:
         given = request.environ.get(_CORRELATION_VARIABLE, "")
-        asked.correlation_id = given if _SAFE_ID.fullmatch(given) else _new_id()
-    return asked.correlation_id
+        current.correlation_id = given if _SAFE_ID.fullmatch(given) else _new_id()
+    return current.correlation_id
 
 
 def _new_id() -> str:

@@ -57,9 +57,9 @@ TaskAnswer = envelope(Task)
 def get_task(task_id: Any) -> Response:
     """The state of a task; for its requester, if they may still see the student, and for admins"""
     caller = principal()
-    asked = engine().task_requests.of(caller.tenant, str(task_id))
-    require_owner(caller, Action.READ_TASK, asked.owner)
-    require_students(asked.student_ids)  # they may have left the teacher's cohorts meanwhile
+    task_request = engine().task_requests.of(caller.tenant, str(task_id))
+    require_owner(caller, Action.READ_TASK, task_request.owner)
+    require_students(task_request.student_ids)  # they may have left the teacher's cohorts meanwhile
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     match state.status:
@@ -89,8 +89,8 @@ def answer_of(task: Any, *arguments: Any) -> Response:
     """
     caller = principal()
     task_id = enqueue(task, *arguments).id
-    asked = TaskRequest(caller.identity, context().data_subjects)
-    engine().task_requests.remember(caller.tenant, task_id, asked, int(RESULTS_KEPT.total_seconds()))
+    task_request = TaskRequest(caller.identity, context().data_subjects)
+    engine().task_requests.remember(caller.tenant, task_id, task_request, int(RESULTS_KEPT.total_seconds()))
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
         state = _state_in_time(task_id)

@@ -1,7 +1,7 @@
-// Shows the routes on the page of templates/swagger_ui.html. A file, since the content security policy allows no script in a page.
+// Starts Swagger UI on templates/swagger_ui.html. In its own file, since the content security policy forbids inline scripts.
 SwaggerUIBundle({
   url: document.getElementById("routes").dataset.document,
   dom_id: "#routes",
-  validatorUrl: null, // else the page shows the document to swagger.io
-  defaultModelsExpandDepth: 0, // the routes show their schemas; the list of them all stays folded
+  validatorUrl: null, // otherwise the page sends the document to swagger.io
+  defaultModelsExpandDepth: 0, // collapses the list of all schemas; the routes show theirs
 });

@@ -46,14 +46,14 @@ class Newest:
     def add(self, letter: StoredDeadLetter, handled: Handled | None = None) -> None:
         """Add a dead letter."""
         self.count += 1
-        made = row(letter, handled)
-        heapq.heappush(self._heap, (made.failed_at or "", letter.place, made))
+        new_row = row(letter, handled)
+        heapq.heappush(self._heap, (new_row.failed_at or "", letter.place, new_row))
         if len(self._heap) > self._limit:
             heapq.heappop(self._heap)
 
     def rows(self) -> list[Row]:
         """The rows, newest first."""
-        return [made for *_, made in sorted(self._heap, reverse=True)]
+        return [each for *_, each in sorted(self._heap, reverse=True)]
 
 
 def row(letter: StoredDeadLetter, handled: Handled | None) -> Row:
@@ -73,21 +73,21 @@ def row(letter: StoredDeadLetter, handled: Handled | None) -> Row:
 
 def table(rows: Iterable[Row], *, handled: bool) -> Table:
     """Rows for a terminal, with or without the column "handled"."""
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    made.add_column("place", no_wrap=True)
-    made.add_column("failed at (UTC)", no_wrap=True)
+    view = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    view.add_column("place", no_wrap=True)
+    view.add_column("failed at (UTC)", no_wrap=True)
     for heading in ("reason", "tenant", "event type"):
-        made.add_column(heading, overflow="fold")
-    made.add_column("replays", justify="right")
+        view.add_column(heading, overflow="fold")
+    view.add_column("replays", justify="right")
     if handled:
-        made.add_column("handled", no_wrap=True)
-    made.add_column("message", overflow="fold")
+        view.add_column("handled", no_wrap=True)
+    view.add_column("message", overflow="fold")
     for each in rows:
         failed_at = (each.failed_at or "-").removesuffix("+00:00")
         cells = [each.place, failed_at, each.reason, each.tenant or "-", each.event_type or "-", str(each.replays)]
         cells += [each.handled or "-"] if handled else []
-        made.add_row(*(Text(printable(cell)) for cell in (*cells, each.message)))
-    return made
+        view.add_row(*(Text(printable(cell)) for cell in (*cells, each.message)))
+    return view
 
 
 def everything(letter: StoredDeadLetter, handled: Handled | None) -> str:

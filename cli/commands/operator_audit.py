@@ -36,8 +36,8 @@ def write_entry(
     """
     whose = [engine.audit.pseudonym(trail, student_id) for student_id in students]
     actor = Actor(OPERATOR, operator())
-    made = entry(engine.clock(), Channel.COMMAND, actor, action, whose=whose, correlation_id=_run_id(), details=details)
-    engine.audit.append(trail, made)
+    new_entry = entry(engine.clock(), Channel.COMMAND, actor, action, whose=whose, correlation_id=_run_id(), details=details)
+    engine.audit.append(trail, new_entry)
 
 
 def write_dead_letters_entry(

@@ -12,7 +12,7 @@ from app.events.positions import Partition
 from app.outage import Outages
 
 CONNECTION_ERRORS = {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL, KafkaError._AUTHENTICATION}
-LOOK_SECONDS = 1.0  # metadata timeout
+CHECK_SECONDS = 1.0  # metadata timeout
 _CONSUMER = "consumer"  # the part that reports the outage: see app/outage.py
 
 _log = logging.getLogger(__name__)
@@ -38,12 +38,12 @@ class KafkaOutage:
         else:
             _log.warning("kafka: %s", error.str())
 
-    def look(self, consumer: Consumer) -> None:
+    def check(self, consumer: Consumer) -> None:
         """During an outage, check whether it is over."""
         if not self.is_away:
             return
         try:
-            consumer.list_topics(self._topic, timeout=LOOK_SECONDS)
+            consumer.list_topics(self._topic, timeout=CHECK_SECONDS)
         except KafkaException:
             return
         self.is_away = False

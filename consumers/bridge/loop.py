@@ -136,7 +136,7 @@ class Bridge:
                 ends[partition] = offset
             else:  # librdkafka retries by itself
                 _log.warning("kafka: %s", error.str())
-                self._partitions.look_again()
+                self._partitions.verify_soon()
         RECORDS.inc(len(messages))
         return messages, ends
 
@@ -259,7 +259,7 @@ class Bridge:
     def _may_go_on(self, found: Validated) -> bool:
         """Whether an operator has admitted the invalid records to the dead letters, or their topic was recreated."""
         try:
-            self._partitions.look_again()
+            self._partitions.verify_soon()
             self._partitions.verify()
         except DependencyUnavailable as error:
             self._engine.outages.gone(error, BRIDGE)
@@ -280,7 +280,7 @@ class Bridge:
             yield
         finally:
             self._consumer.resume(self._consumer.assignment())
-            self._partitions.look_again()
+            self._partitions.verify_soon()
 
     def _wait(self, seconds: float, state: BridgeState) -> None:
         """Wait while polling, to stay in the consumer group; takes no records."""
@@ -297,4 +297,4 @@ class Bridge:
     def _report(self, state: BridgeState | None = None) -> None:
         if self._heartbeat.is_due():
             self._heartbeat.report(BridgeState.WAITING if self._kafka.is_away else state)
-            self._kafka.look(self._consumer)
+            self._kafka.check(self._consumer)

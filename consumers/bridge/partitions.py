@@ -112,7 +112,7 @@ class Partitions:
                 partition_back(self._outages, partition)
         if self.unknown:
             self._next_find = time.monotonic() + FIND_SECONDS
-        self.look_again()
+        self.verify_soon()
 
     def _begin(self, partition: Partition, position: Offset, *, is_committed: bool) -> None:
         here = TopicPartition(self._topic, partition, position)
@@ -157,7 +157,7 @@ class Partitions:
             return False
         return found not in {None, self.topic_id}
 
-    def look_again(self) -> None:
+    def verify_soon(self) -> None:
         """Verify at the next step: during a pause the topic may have been recreated and have grown past the old position."""
         self._next_verify = 0.0
 

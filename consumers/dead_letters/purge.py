@@ -32,16 +32,16 @@ class PurgePlan(NamedTuple):
 
 
 def plan_purge(
-    letters: Iterable[StoredDeadLetter], bounds: Mapping[int, Bounds], handled: Container[Place], meant: LetterFilter
+    letters: Iterable[StoredDeadLetter], bounds: Mapping[int, Bounds], handled: Container[Place], selected: LetterFilter
 ) -> PurgePlan:
-    """Plan the purge of the dead letters that match ``meant``. ``letters`` are all within the bounds."""
+    """Plan the purge of the dead letters that match ``selected``. ``letters`` are all within the bounds."""
     places: list[Place] = []
     ends = {partition: bound.high for partition, bound in bounds.items()}
     for letter in letters:
         place = letter.place
         if place in handled:
             continue
-        if meant.matches(letter):
+        if selected.matches(letter):
             places.append(place)
         else:
             ends[place.partition] = min(ends[place.partition], place.offset)
