@@ -1,1 +1,1 @@
-"""The engine: pure rules, use cases and the Redis state they live in. Knows nothing of HTTP, Celery or Kafka."""
+"""The engine: pure rules, use cases and their Redis state. Independent of HTTP, Celery and Kafka."""

@@ -1,4 +1,4 @@
-"""The composition root: settings in, a working engine out. Called by each process, never at import."""
+"""The composition root: builds an engine from settings. Called by each process, never at import."""
 
 import logging
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from app.storage.redis_client import connect
 
 @dataclass(frozen=True)
 class Engine:
-    """What a process needs to serve the use cases. Not to be shared across a fork."""
+    """Everything a process needs to run the use cases. Must not be shared across a fork."""
 
     settings: Settings
     redis: redis.Redis
@@ -56,7 +56,7 @@ class Engine:
 
 
 def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) -> Engine:
-    """An engine on the Redis that the settings name. It connects on first use."""
+    """Build an engine on the Redis of the settings; it connects on first use. Raises SettingsError without a Redis URL."""
     settings = settings or load_settings()
     if not settings.redis_url:
         raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")

@@ -1,4 +1,4 @@
-"""Time is an argument: what needs "now" is given a Clock. Days are UTC and, inside the engine, counted from 1970-01-01."""
+"""Time is injected: code that needs "now" takes a Clock. Days are UTC; the engine counts them from 1970-01-01."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -17,7 +17,7 @@ def system_clock() -> datetime:
 
 
 def day_number(moment: date) -> Day:
-    """Days since 1970-01-01 of a date, or of a datetime that is in UTC."""
+    """Days since 1970-01-01 of a date, or of a datetime in UTC."""
     return moment.toordinal() - EPOCH_ORDINAL
 
 

@@ -1,20 +1,20 @@
-"""What a failure means decides where it goes; each class here is one meaning.
+"""The engine's exceptions. Each class stands for one way of handling a failure.
 
-An invalid input can never succeed: it is refused (HTTP 422) or dead-lettered at once. A transient failure succeeds later:
-it is retried, and never dead-lettered. Anything else is unexpected, a bug: it is logged with its cause, and an event that meets
-one is tried some times more by itself, then dead-lettered, while the others go on.
+Invalid input can never succeed: it is rejected (HTTP 422) or dead-lettered at once. A transient failure is retried and never
+dead-lettered. Any other exception is a bug: it is logged with its cause. An event that causes one is retried alone a few times,
+then dead-lettered; the other events are processed normally.
 """
 
 
 class EngineError(Exception):
-    """Base of the failures that the engine names."""
+    """Base class of the engine's exceptions."""
 
 
 class InvalidInput(EngineError):
-    """The input can never succeed. ``field`` is its dotted path (``data.total_questions``), ``reason`` what it must be."""
+    """The input can never succeed. ``field`` is its dotted path (``data.total_questions``), ``reason`` the rule it breaks."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field, reason)  # as they are, so that the error survives a journey through Celery
+        super().__init__(field, reason)  # unformatted, so that Celery can serialize and rebuild the error
         self.field = field
         self.reason = reason
         self.errors: tuple[InvalidInput, ...] = (self,)
@@ -24,7 +24,7 @@ class InvalidInput(EngineError):
 
 
 class InvalidFields(InvalidInput):
-    """Several things are wrong with one input. ``field`` and ``reason`` are those of the first; ``errors`` are all of them."""
+    """One input has several errors. ``field`` and ``reason`` are those of the first; ``errors`` holds all of them."""
 
     def __init__(self, *errors: InvalidInput) -> None:
         super().__init__(errors[0].field, errors[0].reason)
@@ -38,7 +38,7 @@ class InvalidFields(InvalidInput):
 class DependencyUnavailable(EngineError):
     """A dependency does not answer now; the same call may succeed later. The driver's error is the cause.
 
-    The message is ``dependency`` and ``state``: "redis is unavailable", "bridge is joining its group".
+    The message is ``dependency`` followed by ``state``: "redis is unavailable", "bridge is joining its group".
     """
 
     def __init__(self, dependency: str, state: str = "is unavailable") -> None:
@@ -51,19 +51,19 @@ class DependencyUnavailable(EngineError):
 
 
 class Degraded(EngineError):
-    """Everything answers, and yet something is amiss that an operator has to see to; the message says what."""
+    """Every dependency answers, but an operator must act; the message says why."""
 
 
 class UnexpectedFailure(EngineError):
-    """One event could not be recorded, and not because a dependency is away. The cause, if there is one, is in the log."""
+    """One event could not be recorded although every dependency is available. The log has the cause, if there is one."""
 
 
 class NotFound(EngineError):
-    """What was asked for does not exist, or not for this tenant."""
+    """The requested object does not exist for this tenant."""
 
 
 class AccessDenied(EngineError):
-    """The caller may not do this; says nothing about whether the thing exists."""
+    """The caller may not do this; does not reveal whether the object exists."""
 
 
 class SettingsError(EngineError):

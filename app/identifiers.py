@@ -1,4 +1,4 @@
-"""The one pattern of every id that enters the engine: safe in keys, paths and logs. Source: design section 4."""
+"""The pattern of every external id: safe in keys, paths and logs. Source: design section 4."""
 
 import re
 from typing import Annotated, TypeAlias
@@ -16,12 +16,12 @@ Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
 
 
 def is_identifier(value: str) -> bool:
-    """Whether it is an id."""
+    """Whether the text is a valid id."""
     return bool(re.match(IDENTIFIER_PATTERN, value))
 
 
 def require_identifier(name: str, value: str) -> str:
-    """The value, if it is an id. Raises InvalidInput with the given name if not."""
+    """Return the value if it is a valid id. Raises InvalidInput for field ``name`` otherwise."""
     if not is_identifier(value):
         raise InvalidInput(name, IDENTIFIER_RULE)
     return value

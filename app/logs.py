@@ -1,7 +1,7 @@
-"""Logs go to standard output, a line each, in UTC. They carry no personal data: ids of students stay out of messages.
+"""Logs go to standard output, one line per entry, in UTC. They contain no personal data, so no student ids.
 
-What somebody sent may be quoted in a message or an exception's words. It cannot pretend to be an entry of its own, or do
-anything to a terminal: what is not printable is escaped, and all lines of a traceback are indented (CWE-117).
+Messages and exceptions may quote untrusted input. Non-printable characters are escaped and traceback lines are indented, so
+that input cannot forge log entries or control a terminal (CWE-117).
 """
 
 import logging
@@ -10,11 +10,11 @@ import time
 import traceback
 from typing import Any
 
-INDENT = "  | "  # of a traceback's lines, so that none of them looks like the start of an entry
+INDENT = "  | "  # of traceback lines, so that none looks like the start of an entry
 
 
 class LineFormatter(logging.Formatter):
-    """An entry is one line of printable characters; a traceback follows it line by line, indented."""
+    """Formats an entry as one line of printable characters, followed by the indented lines of its traceback."""
 
     converter = time.gmtime  # type: ignore[assignment]  # as the standard library documents it
 
@@ -32,22 +32,20 @@ class LineFormatter(logging.Formatter):
 
 
 def escaped(text: str) -> str:
-    r"""The text with each character that is not printable as ``\n``, ``\x1b``, ``\u2028`` …: control characters, line and
-    paragraph separators, what turns the direction of writing, what has no width, lone surrogates.
-    """
+    r"""Escape non-printable characters: controls, bidi marks, zero-width, lone surrogates … as ``\n``, ``\x1b``, ``\u2028``."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def frames(error: BaseException) -> str:
-    """An error's type and where it comes from, the latest call last; not its own words, which may quote what somebody sent."""
+    """An error's type and call stack, the latest call last. Omits the message, since it may quote untrusted input."""
     places = (f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__))
     return " > ".join((type(error).__name__, *places))
 
 
 def configure_logging(level: str) -> None:
-    """Set up the process's logging; called at its start."""
+    """Set up logging; called at process start."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -55,15 +53,15 @@ def configure_logging(level: str) -> None:
             "formatters": {"line": {"()": LineFormatter}},
             "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
             "loggers": {
-                # A line or two for each task would bury everything else; failures are still logged.
+                # One or two lines per task would bury all other entries; failures are still logged.
                 "celery.worker.strategy": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
                 "celery.beat": {"level": "WARNING"},
-                # The loss of a connection, in words that may quote a message; tasks.connection says it, too.
+                # It logs lost connections with text that may quote a message; tasks.connection logs them too.
                 "celery.worker.consumer.consumer": {"level": "ERROR"},
-                # That there is a new one, also where it is of no use.
+                # It logs every new connection, even one that does not work.
                 "celery.worker.consumer.connection": {"level": "WARNING"},
-                # gunicorn gives its own a handler and a format, and keeps it from ours.
+                # gunicorn sets its own handler and format, and disables propagation.
                 "gunicorn.error": {"handlers": [], "propagate": True},
             },
             "root": {"level": level, "handlers": ["stdout"]},
@@ -72,4 +70,5 @@ def configure_logging(level: str) -> None:
 
 
 def _indented(text: str) -> str:
+    """Escape and indent each line."""
     return "\n".join(INDENT + escaped(line) for line in text.split("\n"))

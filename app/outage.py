@@ -1,4 +1,4 @@
-"""What is said of a dependency that is away: one line when it goes, and one when it is back. Not one for each attempt."""
+"""Logging of outages: one line when a dependency becomes unavailable and one when it is back, not one per attempt."""
 
 import logging
 import time
@@ -6,16 +6,16 @@ from threading import Lock
 
 from app.errors import DependencyUnavailable
 
-# Who has not missed a dependency again for so long does not ask for it any more: a route that nobody calls, a loop that has
-# ended. Longer than any pause between two attempts.
+# A part that has not reported the outage again for this long no longer uses the dependency: an uncalled route, an ended loop.
+# Longer than any pause between two attempts.
 FORGOTTEN_SECONDS = 60.0
 
 
 class Outage:
-    """Of one dependency, as one process meets it, whichever parts of the process do. Thread-safe.
+    """The state of one dependency as seen by all parts of this process. Thread-safe.
 
-    Parts (``who``) may need different things of it: one that reads is answered by a Redis that takes no writes. It is back
-    when each part that missed it was answered.
+    Parts (``who``) may see different states: reads succeed on a Redis that rejects writes. The outage ends when every part
+    that reported it has succeeded.
     """
 
     def __init__(self, dependency: str, log: logging.Logger) -> None:
@@ -23,10 +23,10 @@ class Outage:
         self._log = log
         self._lock = Lock()
         self._since = 0.0
-        self._missed: dict[str, float] = {}  # by whom, and when last
+        self._missed: dict[str, float] = {}  # part → when it last reported the outage
 
     def gone(self, reason: object, who: str = "") -> None:
-        """It does not answer, or not as it should; the reason is what is wrong with it, in words."""
+        """Report that a call failed, and why. Logs only the first report of an outage."""
         now = time.monotonic()
         with self._lock:
             is_new = not self._missed
@@ -37,8 +37,8 @@ class Outage:
             self._log.error("%s is unavailable, and is asked again until it is not: %s", self._dependency, reason)
 
     def back(self, who: str = "") -> None:
-        """It answers as it should; nothing is said where it did before."""
-        if not self._missed:  # the usual case costs nothing
+        """Report that a call succeeded. Logs only the end of an outage."""
+        if not self._missed:  # fast path without the lock
             return
         now = time.monotonic()
         with self._lock:
@@ -51,20 +51,20 @@ class Outage:
 
 
 class Outages:
-    """Of every dependency that a process meets, by its name. Thread-safe."""
+    """The outages of all dependencies of a process, by name. Thread-safe."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._known: dict[str, Outage] = {}
 
     def gone(self, error: DependencyUnavailable, who: str) -> None:
-        """A part of the process met this. Of an error that another dependency is to blame for, that one is away."""
+        """Report an error that a part of the process got. The outage is that of the root cause's dependency."""
         while isinstance(error.__cause__, DependencyUnavailable):
             error = error.__cause__
         outage = self._known.setdefault(error.dependency, Outage(error.dependency, self._log))
         outage.gone(f"{error} ({error.__cause__})" if error.__cause__ else error, who)
 
     def back(self, who: str) -> None:
-        """A part of the process has what it needs."""
+        """Report that a part of the process succeeded with all its dependencies."""
         for outage in tuple(self._known.values()):
             outage.back(who)

@@ -1,10 +1,10 @@
-"""The roles of callers. What each may do is decided in ``app/security/access.py``; the settings know them by name."""
+"""The roles of callers. ``app/security/access.py`` decides what each may do; the settings refer to them by name."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a token's bearer is."""
+    """The role of a token's bearer."""
 
     STUDENT = "student"
     TEACHER = "teacher"

@@ -1,1 +1,1 @@
-"""The settings: what the environment says, checked, and refused where it is unsafe."""
+"""The settings: read from the environment, validated, and rejected where unsafe."""

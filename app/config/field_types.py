@@ -1,4 +1,4 @@
-"""Types of settings, with the bounds that a value must be within."""
+"""Types of settings, with their bounds."""
 
 from typing import Annotated, TypeAlias
 
@@ -8,7 +8,7 @@ from app.roles import Role
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
-# "50/minute", or "50/minute, admin=600/minute": how often each caller may ask, and how often those of a role.
+# "50/minute", or "50/minute, admin=600/minute": the limit per caller, and per caller of a role.
 _RATE = "[1-9][0-9]{0,6}/(second|minute|hour|day)"
 RateLimits: TypeAlias = Annotated[
     str,

@@ -1,26 +1,26 @@
-"""Variables that begin like a setting and are none: misspelt, or of another version. They are ignored, and that is told."""
+"""Warnings about unknown variables with the settings' prefix: misspelt, or of another version. They are ignored."""
 
 import sys
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-_told: set[str] = set()  # of this process; settings are read in several places of one
+_reported: set[str] = set()  # per process, since a process reads the settings in several places
 
 
 def misspelt(names: Iterable[str], known: Collection[str], prefix: str) -> list[str]:
-    """Those of the names that begin with the prefix, however it is written, and are not known."""
+    """The unknown names that begin with the prefix, ignoring case."""
     return sorted(name for name in names if name.upper().startswith(prefix) and name not in known)
 
 
 def complaint(name: str, known: Collection[str]) -> str:
-    """That it is ignored, and which known name is nearest, if one is near."""
+    """The warning that a variable is ignored, with the most similar known name if there is one."""
     near = get_close_matches(name.upper(), known, n=1)
     return f"{name} is not a setting and is ignored" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def tell_once(names: Iterable[str], known: Collection[str]) -> None:
-    """Complain of each on standard error, a line, the first time in this process."""
+def report_once(names: Iterable[str], known: Collection[str]) -> None:
+    """Warn about each name on standard error, once per process."""
     for name in names:
-        if name not in _told:
-            _told.add(name)
+        if name not in _reported:
+            _reported.add(name)
             sys.stderr.write(f"{complaint(name, known)}\n")

@@ -1,6 +1,6 @@
-"""Quotas: how much of something each tenant may have. One tenant must not fill what all of them share.
+"""Quotas: how much of a shared resource each tenant may use.
 
-A setting is a number, or a number and those of some tenants: ``100000, socsci=250000``. Each may be ``unlimited``.
+A setting is a default, optionally followed by values for tenants: ``100000, socsci=250000``. Each may be ``unlimited``.
 """
 
 from typing import Annotated, TypeAlias
@@ -10,7 +10,7 @@ from msgspec import Meta
 from app.identifiers import IDENTIFIER_PATTERN
 
 _NO_LIMIT = "unlimited"
-UNLIMITED = 10**15  # more than a setting can say, and a number that Lua has exactly
+UNLIMITED = 10**15  # above any setting, and exact in Lua's doubles
 _NUMBER = f"([1-9][0-9]{{0,11}}|{_NO_LIMIT})"
 _TENANT = IDENTIFIER_PATTERN.removeprefix("^").removesuffix(r"\Z")
 Quota: TypeAlias = Annotated[
@@ -23,7 +23,7 @@ Quota: TypeAlias = Annotated[
 
 
 class Quotas:
-    """What a setting says of each tenant."""
+    """The quotas of one setting, by tenant."""
 
     def __init__(self, setting: str) -> None:
         general, *special = setting.split(",")
@@ -32,11 +32,11 @@ class Quotas:
         self.limit_any = {self._general, *self._special.values()} != {UNLIMITED}
 
     def of(self, tenant: str) -> int:
-        """How much the tenant may have; at least ``UNLIMITED`` where that is for itself to say."""
+        """The tenant's quota; ``UNLIMITED`` without a limit."""
         return self._special.get(tenant, self._general)
 
     def limits(self, tenant: str) -> bool:
-        """Whether the tenant may have only so much."""
+        """Whether the tenant has a limit."""
         return self.of(tenant) < UNLIMITED
 
 

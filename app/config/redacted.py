@@ -1,4 +1,4 @@
-"""Settings as they may be shown: without secrets, and URLs without names and passwords."""
+"""Settings for display: without secrets, and URLs without user names and passwords."""
 
 from msgspec import structs
 
@@ -7,7 +7,7 @@ from app.config.settings import Settings
 
 
 def redacted(settings: Settings) -> dict[str, str]:
-    """Every variable and its value as text, secrets and passwords in URLs replaced by ``***``."""
+    """Every variable and its value as text; secrets and credentials in URLs are replaced by ``***``."""
     return {field.encode_name: _redact(field.name, str(getattr(settings, field.name))) for field in structs.fields(Settings)}
 
 
@@ -18,10 +18,10 @@ def _redact(name: str, value: str) -> str:
 
 
 def without_credentials(value: str) -> str:
-    """A URL without what would let somebody in; any other text as it is."""
+    """Replace the credentials and the query of a URL by ``***``; returns any other text unchanged."""
     scheme, separator, rest = value.partition("://")
     if not separator:
         return value
-    rest, query, _ = rest.partition("?")  # which may name a password too
+    rest, query, _ = rest.partition("?")  # the query may contain a password too
     credentials, at, place = rest.rpartition("@")
     return f"{scheme}://{'***@' if credentials or at else ''}{place}{'?***' if query else ''}"

@@ -1,14 +1,14 @@
-"""Secrets in files, as orchestrators hand them over: ``MASTERY_JWT_SECRET_FILE`` for ``MASTERY_JWT_SECRET``, and so on."""
+"""Secrets in files, as orchestrators mount them: ``MASTERY_JWT_SECRET_FILE`` for ``MASTERY_JWT_SECRET``, and so on."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 FILE_SUFFIX = "_FILE"
-MAX_BYTES = 2000  # more than any secret or URL has; a device that never ends is not read for ever
+MAX_BYTES = 2000  # above any secret or URL; bounds the read of an endless device
 
 
 def with_secret_files(environ: Mapping[str, str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """The variables, those of these names read from their files where a file is named; and what is wrong, a line each."""
+    """Read the variables of these names from their files, where set. Returns all variables, and one line per problem."""
     variables, problems = dict(environ), []
     for name in names:
         file = f"{name}{FILE_SUFFIX}"
@@ -26,7 +26,7 @@ def with_secret_files(environ: Mapping[str, str], names: Iterable[str]) -> tuple
 
 
 def _read(path: Path) -> str:
-    """What a file holds, without the end of the line. Raises ValueError with what is wrong with it, and not what is in it."""
+    """A file's content without the line end. Raises ValueError with the problem, without the content."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -1,4 +1,4 @@
-"""The settings that are secrets, and what can be wrong with them: they come from the environment, or from files."""
+"""The settings that are secrets, from the environment or from files, and their checks."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -7,17 +7,17 @@ from app.config.secret_strength import is_variation, weakness
 from app.config.tls_settings import Text, TlsSettings
 from app.config.url_settings import is_loopback, url_password
 
-# Known to everybody: refused in production, and wherever others can reach what they protect.
+# Public: rejected in production, and wherever other machines can reach the services they protect.
 DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105
 DEVELOPMENT_AUDIT_KEY = "development-audit-key-never-use-in-production"
 DEVELOPMENT_FLOWER_PASSWORD = "mastery"  # noqa: S105
-MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as its hash
-MIN_PASSWORD_CHARACTERS = 15  # NIST SP 800-63B-4 section 3.1.1.2: where a password is the only factor
+MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as the hash
+MIN_PASSWORD_CHARACTERS = 15  # NIST SP 800-63B-4 section 3.1.1.2: the password is the only factor
 HOW_TO_MAKE_ONE = "make one with `openssl rand -hex 32`"
 
 KEYS = ("jwt_secret", "jwt_secret_previous", "audit_key", "audit_key_previous")
 SECRET_FIELDS = frozenset({*KEYS, "flower_password", "kafka_password"})
-# Each of them may be in a file. URLs are secrets for their passwords.
+# Each of them may be read from a file. URLs are included because they may contain passwords.
 FILE_VARIABLES = tuple(f"MASTERY_{name.upper()}" for name in (*sorted(SECRET_FIELDS), "redis_url", "broker_url"))
 _DEVELOPMENT = {
     "jwt_secret": DEVELOPMENT_SECRET,
@@ -27,26 +27,26 @@ _DEVELOPMENT = {
 
 
 class SecretSettings(TlsSettings, frozen=True, kw_only=True):
-    """Those of ``app/config/settings.py`` that nobody else may know, and where what they protect is reached."""
+    """The part of ``app/config/settings.py`` with the secrets, and the hosts of the services that these protect."""
 
     http_host: Text = "127.0.0.1"
     flower_host: Text = "127.0.0.1"
 
-    # The one before goes on verifying, and signs nothing any more: so each can be replaced while all goes on.
+    # The previous secret still verifies but no longer signs, so that secrets can be rotated without downtime.
     jwt_secret: Text = DEVELOPMENT_SECRET
     jwt_secret_previous: str = ""
-    audit_key: Text = DEVELOPMENT_AUDIT_KEY  # makes pseudonyms and seals the entries of the trail
+    audit_key: Text = DEVELOPMENT_AUDIT_KEY  # HMAC key of the trail's pseudonyms and seals
     audit_key_previous: str = ""
     flower_password: Text = DEVELOPMENT_FLOWER_PASSWORD
 
     @property
     def jwt_secrets(self) -> list[str]:
-        """The secrets that a token may be signed with, the current one first."""
+        """The secrets that verify tokens, the current one first."""
         return [each for each in (self.jwt_secret, self.jwt_secret_previous) if each]
 
 
 def weak_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterator[str]:
-    """What is wrong in production, a line for each secret; ``unused`` are those that protect nothing."""
+    """The secrets that production rejects, one line each; secrets in ``unused`` protect nothing and are not checked."""
     secrets = {name: secret for name in (*KEYS, "flower_password") if name not in unused and (secret := _value(settings, name))}
     weak = {name: reason for name, secret in secrets.items() if (reason := _reason(name, secret))}
     yield from (f"{_variable(name)}: {reason}" for name, reason in weak.items())
@@ -57,7 +57,7 @@ def weak_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterator[s
 
 
 def exposed_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterator[str]:
-    """Development secrets behind an address that other machines reach, whatever ``MASTERY_ENV`` says."""
+    """Development secrets of services that other machines can reach, in any ``MASTERY_ENV``; one line each."""
     places = dict.fromkeys(KEYS, "http_host") | {"flower_password": "flower_host"}
     for name, place in places.items():
         host = _value(settings, place)
@@ -67,7 +67,7 @@ def exposed_secrets(settings: SecretSettings, unused: frozenset[str]) -> Iterato
 
 
 def _reason(name: str, secret: str) -> str | None:
-    """What is wrong with a secret by itself."""
+    """Why production rejects a single secret; None if it does not."""
     kind = _kind(name)
     if _is_development(name, secret):
         return f"the development {kind} is refused in production"
@@ -84,13 +84,13 @@ def _kind(name: str) -> str:
 
 
 def _is_development(name: str, secret: str) -> bool:
-    """Whether it is one of those above, or one of the two long ones with something before or behind it."""
+    """Whether it is a development secret, or a variation of one of the two long ones."""
     long = (DEVELOPMENT_SECRET, DEVELOPMENT_AUDIT_KEY)
     return secret == _DEVELOPMENT.get(name) or any(is_variation(secret, known) for known in long)
 
 
 def _other_passwords(settings: SecretSettings) -> dict[str, str]:
-    """The passwords that servers ask for, by the field they are in."""
+    """The passwords of Redis, broker and Kafka, by setting."""
     urls = {name: url_password(_value(settings, name)) for name in ("redis_url", "broker_url")}
     if urls["redis_url"] == urls["broker_url"]:
         del urls["broker_url"]

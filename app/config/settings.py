@@ -1,6 +1,6 @@
-"""The settings of every process: ``MASTERY_*`` environment variables, read here and nowhere else.
+"""The settings of all processes: ``MASTERY_*`` environment variables, read only here.
 
-Each has a default that suits development, a type and bounds; a wrong value is refused with the variable's name.
+Each has a default for development, a type and bounds; the error for a wrong value names the variable.
 """
 
 import os
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from app.config.field_types import Port, RateLimits, Seconds
-from app.config.misspelt import misspelt, tell_once
+from app.config.misspelt import misspelt, report_once
 from app.config.quotas import Quota
 from app.config.secret_files import FILE_SUFFIX, with_secret_files
 from app.config.secret_settings import (
@@ -29,10 +29,10 @@ from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier
 
 PREFIX = "MASTERY_"
-# Both kinds of keys: a shared secret (RFC 7518 section 3.2), and those of an identity provider (sections 3.3 and 3.4).
+# A shared secret (RFC 7518 section 3.2), or keys of an identity provider (sections 3.3 and 3.4).
 SECRET_ALGORITHMS = frozenset({"HS256"})
 KEY_ALGORITHMS = frozenset({"RS256", "ES256"})
-# Of Flower's own variables, those that open it: it reads FLOWER_ and the name of any of its options, some after our own file.
+# Flower's options that could bypass our configuration: Flower reads them as FLOWER_* variables, some after flowerconfig.py.
 _OPENS_FLOWER = (
     *("ADDRESS", "AUTH", "AUTH_PROVIDER", "BASIC_AUTH", "CONF", "COOKIE_SECRET", "DEBUG", "LOGGING", "OAUTH2_KEY"),
     *("OAUTH2_REDIRECT_URI", "OAUTH2_SECRET", "UNAUTHENTICATED_API", "UNIX_SOCKET", "XHEADERS"),
@@ -43,7 +43,7 @@ _HOST = "must be a host's name, or an address as in 127.0.0.1 or ::1; the port h
 
 
 class Settings(SecretSettings, frozen=True, kw_only=True):
-    """What the environment says, validated. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
+    """The validated environment. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 
     env: Literal["development", "production"] = "development"
     data_dir: Text = ".mastery"
@@ -51,102 +51,101 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
 
     key_prefix: Annotated[Identifier, Meta(description=IDENTIFIER_RULE)] = "mastery"
 
-    # Redis state. Two seconds are long for a command that takes microseconds, and short for a caller who waits.
+    # Redis state. Two seconds are long for a command that takes microseconds, and short for a waiting caller.
     redis_timeout_seconds: Seconds = 2.0
-    redis_warning_share: Annotated[float, Meta(gt=0, le=1)] = (
-        0.8  # of its memory: then an operator hears, who needs time to act
-    )
+    redis_warning_share: Annotated[float, Meta(gt=0, le=1)] = 0.8  # of its memory; early enough for an operator to act
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
 
-    # HTTP. One process of 8 threads fills the share of two cores that the other parts leave.
+    # HTTP. One process of 8 threads uses the CPU time that the other parts leave on two cores.
     http_port: Port = 8005
     http_workers: Annotated[int, Meta(ge=1, le=64)] = 1
     http_threads: Annotated[int, Meta(ge=1, le=256)] = 8
-    # Connections of a process: slow, idle and busy ones. Each takes a file descriptor, of which systems often grant 1,024.
+    # Connections per process: slow, idle and busy. Each takes a file descriptor; a common limit is 1,024.
     http_connections: Annotated[int, Meta(ge=16, le=100_000)] = 800
-    # From a request's first byte to its last: 2 MB at 200 KB a second. Then its sender is given up.
+    # From a request's first byte to its last (2 MB at 200 KB/s); then the connection is closed.
     http_request_seconds: Annotated[float, Meta(ge=1, le=600)] = 10.0
-    http_max_header_bytes: Annotated[int, Meta(ge=4096, le=1_000_000)] = 32_768  # of one header: a token with 500 cohorts
+    http_max_header_bytes: Annotated[int, Meta(ge=4096, le=1_000_000)] = 32_768  # per header: a token with 500 cohorts
     http_max_body_bytes: Annotated[int, Meta(ge=1024, le=100_000_000)] = 2_000_000
-    calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it is handed a 202
-    # So many callers of a process wait at a time, each with a thread of its own; others get their 202 at once. One thread at
-    # least is left for what needs no task, however many are allowed here.
+    calculate_wait_seconds: Seconds = 5.0  # how long a caller waits for a task before it gets a 202
+    # Callers per process that wait at the same time, each blocking a thread; others get a 202 at once. At least one thread
+    # stays free for requests without tasks, whatever this says.
     calculate_waiters: Annotated[int, Meta(ge=0, le=255)] = 6
-    ingest_wait_seconds: Seconds = 5.0  # how long events wait for Kafka to take them, before their sender is told to come again
-    # How long an answer is kept for whoever repeats the request: a client that was away over night finds it. Some 0.3 KB each.
+    ingest_wait_seconds: Seconds = 5.0  # how long a request waits for Kafka's acknowledgement before it gets a 503
+    # How long the response to an idempotent request is kept: a client that was offline overnight finds it. About 0.3 KB each.
     idempotency_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400
-    http_trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0  # how many proxies in front add X-Forwarded-For and -Proto
-    cors_origins: str = ""  # origins whose pages may call the API, separated by commas
+    http_trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = 0  # number of proxies that add X-Forwarded-For and -Proto
+    cors_origins: str = ""  # origins whose pages may call the API, comma-separated
 
-    # Tokens: signed with the secret, or with a key of the identity provider that the JWKS URL names.
+    # Tokens: signed with the secret, or with a key from the identity provider's JWKS URL.
     jwt_jwks_url: str = ""
-    jwt_algorithms: str = ""  # separated by commas; empty: HS256, or with a JWKS URL RS256,ES256
-    jwt_issuer: str = ""  # what `iss` must be; empty: not looked at
-    jwt_audience: str = ""  # what `aud` must be or contain; empty: a token may not have any
-    jwt_leeway_seconds: Annotated[int, Meta(ge=0, le=300)] = 10  # by how much the provider's clock may be off
-    # A token that lives longer is refused: it bounds how long a revocation is kept, and how long a stolen token is useful.
+    jwt_algorithms: str = ""  # comma-separated; empty: HS256, or with a JWKS URL RS256,ES256
+    jwt_issuer: str = ""  # required value of `iss`; empty: not checked
+    jwt_audience: str = ""  # required value or member of `aud`; empty: tokens with `aud` are rejected
+    jwt_leeway_seconds: Annotated[int, Meta(ge=0, le=300)] = 10  # tolerated clock skew of the provider
+    # Maximum lifetime of a token. It bounds how long revocations are kept and how long a stolen token is useful.
     jwt_max_seconds: Annotated[int, Meta(ge=60, le=366 * 86400)] = 30 * 86_400
     token_ttl_seconds: Annotated[int, Meta(ge=60, le=30 * 86400)] = 86_400  # of development tokens
 
-    # How often each caller may ask, by area; moving windows.
+    # Rate limits per caller and area; sliding windows.
     ratelimit_enabled: Switch = "on"
     ratelimit_mastery: RateLimits = "50/minute"
-    ratelimit_ingest: RateLimits = "600/minute"  # of up to 500 events: as many as one worker records
+    ratelimit_ingest: RateLimits = "600/minute"  # of up to 500 events: the throughput of one worker
     ratelimit_default: RateLimits = "120/minute"
-    ratelimit_anonymous: RateLimits = "300/minute"  # for each address: public routes, and calls without a valid token
+    ratelimit_anonymous: RateLimits = "300/minute"  # per address: public routes, and requests without a valid token
 
     # The audit trail: an entry takes about 0.3 KB of Redis.
     audit_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 365
-    # Where a worker adds a line for each trail's head so often: elsewhere than in Redis. Empty: nowhere.
+    # File outside Redis to which a worker appends each trail's head at this interval. Empty: none.
     audit_heads_file: str = ""
     audit_heads_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 3600.0
 
-    # How much of Redis each tenant may have: 100000, or 100000, socsci=250000. A student takes up to 4 KB.
+    # Quotas per tenant: 100000, or 100000, socsci=250000. A student takes up to 4 KB of Redis.
     quota_students: Quota = "1000000"
-    quota_idempotency_bytes: Quota = "100000000"  # the answers to some 250,000 requests
-    # Produced in a minute, over Kafka and HTTP together. To load what was before is no flood, so by itself there is no limit.
+    quota_idempotency_bytes: Quota = "100000000"  # the responses to about 250,000 requests
+    # Events produced per minute, over Kafka and HTTP together. Unlimited by default, so that history can be loaded.
     quota_events: Quota = "unlimited"
 
     # Domain. The oracle and the privacy notice both say 90 days.
     retention_days: Annotated[int, Meta(ge=14, le=3650)] = 90
 
-    # Kafka bridge. 500 events a task: the task's own cost (1 ms) is then 2 µs an event; larger ones only add latency.
+    # Kafka bridge. With 500 events per task, the task overhead of 1 ms is 2 µs per event; larger chunks only add latency.
     kafka_group: Text = "mastery-bridge"
     events_topic: Text = "mastery.events"
     dlq_topic: Text = "mastery.dlq"
     chunk_events: Annotated[int, Meta(ge=1, le=10_000)] = 500
     chunk_wait_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.05  # the longest an event waits for its chunk to fill
     results_topic: Text = "mastery.results"
-    kafka_session_seconds: Annotated[float, Meta(ge=1, le=300)] = 10.0  # then a dead bridge's partitions are given to others
-    # A chunk without activity for so long has lost its task. Longer than a retry waits, and than 200 chunks take.
+    # Kafka's session timeout: after it, a dead bridge's partitions are reassigned.
+    kafka_session_seconds: Annotated[float, Meta(ge=1, le=300)] = 10.0
+    # A chunk without activity for this long has lost its task. Longer than a retry's delay, and than 200 chunks take.
     chunk_overdue_seconds: Seconds = 30.0
-    # Chunks accepted and not yet recorded: above the high mark the bridge pauses, until the low one is reached. 200 chunks are
-    # 5 MB of Redis and six seconds of work: enough to keep the workers busy, little enough for fresh events to get their turn.
+    # Chunks accepted and not yet recorded: above the high mark the bridge pauses until the low mark is reached. 200 chunks are
+    # 5 MB of Redis and six seconds of work: enough to keep the workers busy, few enough to keep the latency of new events low.
     chunks_high_mark: Annotated[int, Meta(ge=1, le=100_000)] = 200
     chunks_low_mark: Annotated[int, Meta(ge=0, le=100_000)] = 150
-    # A tenant that sends more through a bridge has the rest recorded in the bulk lane, in turn with those of all others. A
-    # worker records some 10,000 a second, so ten tenants may send so much before anybody waits.
+    # A tenant's events above this rate per bridge go to the bulk lane, which serves its tenants in turn. A worker records
+    # about 10,000 a second, so ten tenants may reach this rate before anybody waits.
     tenant_events_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
-    # The same marks of the bulk lane. 1,000 chunks are 25 MB: half a million events of one tenant that others do not wait for.
+    # The marks of the bulk lane. 1,000 chunks are 25 MB: half a million events of one tenant, without delay for the others.
     bulk_chunks_high_mark: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
     bulk_chunks_low_mark: Annotated[int, Meta(ge=0, le=100_000)] = 900
-    # More than this share of the recent records invalid is a bad deploy, not bad data: the bridge stops. 1: never.
+    # A larger share of invalid recent records means a bad deploy, not bad data: the bridge stops. 1: never.
     poison_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    poison_records: Annotated[int, Meta(ge=1, le=1_000_000)] = 200  # the fewest that are judged
-    bridge_metrics_port: Port = 0  # 0: not served, except by `mastery up`, which finds a free one
+    poison_records: Annotated[int, Meta(ge=1, le=1_000_000)] = 200  # minimum sample size for the share
+    bridge_metrics_port: Port = 0  # 0: not served, except by `mastery up`, which picks a free port
     bridge_heartbeat_file: str = ""  # touched while the bridge polls; empty: bridge.heartbeat in the data folder
 
-    # The topics that `mastery topics create` makes. Partitions bound how many bridges share the work.
+    # The topics that `mastery topics create` creates. The number of partitions limits the number of active bridges.
     kafka_partitions: Annotated[int, Meta(ge=1, le=10_000)] = 12
     kafka_replication: Annotated[int, Meta(ge=1, le=15)] = 1  # 3 in production
-    events_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7  # how long Redis may be away, or be restored from a backup
+    events_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7  # the longest Redis outage, or age of a restored backup
     results_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7
-    dlq_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30  # how long somebody has to look into what failed
+    dlq_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30  # the time to investigate failures
 
-    # One works while the other waits for Redis: 15 % more events on two cores than one alone.
+    # One process works while the other waits for Redis: 15 % more events on two cores than with one process.
     worker_concurrency: Annotated[int, Meta(ge=1, le=64)] = 2
 
-    flower_port: Port = 0  # 0: a free one
+    flower_port: Port = 0  # 0: a free port
     flower_user: Text = "mastery"
 
     @property
@@ -156,12 +155,12 @@ class Settings(SecretSettings, frozen=True, kw_only=True):
 
     @property
     def broker(self) -> str:
-        """Celery's broker: its own Redis where one is named, else the state's."""
+        """The URL of Celery's broker: MASTERY_BROKER_URL, or by default the state's Redis."""
         return self.broker_url or self.redis_url
 
     @property
     def data_path(self) -> Path:
-        """The data folder, absolute."""
+        """The absolute path of the data folder."""
         return Path(self.data_dir).resolve()
 
 
@@ -169,16 +168,12 @@ _KNOWN = {field.encode_name for field in msgspec.structs.fields(Settings)} | {f"
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings that the environment (``os.environ`` unless given) names; of that of the process, misspelt ones are told.
-
-    Raises SettingsError for a value of the wrong type or out of bounds, for values that do not go together, and in
-    production for what is only good for development: a line for each.
-    """
+    """Validated settings from ``environ`` or ``os.environ``; warns of misspelt variables there. Raises SettingsError."""
     given = os.environ if environ is None else environ
     if environ is None:
-        tell_once(unknown_settings(given), _KNOWN)
+        report_once(unknown_settings(given), _KNOWN)
     source, problems = with_secret_files(given, FILE_VARIABLES)
-    if problems:  # what is missing for them would be told as well
+    if problems:  # stop here: the values missing because of them would be reported too
         raise SettingsError("\n".join(problems))
     try:
         settings = msgspec.convert(source, Settings, strict=False)
@@ -192,14 +187,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def refuse_exposed(settings: Settings, host: str) -> None:
-    """Raise SettingsError unless the API may be served at this address, however that was chosen."""
+    """Raise SettingsError unless the API may be served at this address, whether or not it is that of the settings."""
     served = msgspec.structs.replace(settings, http_host=host)
     if served.env != "production" and (problems := _unfit_for_others(served)):
         raise SettingsError("\n".join(problems))
 
 
 def settings_or_exit() -> Settings:
-    """The settings of a process whose outermost edge is in gunicorn or Celery: wrong ones end it, with a line for each."""
+    """The settings of a process started by gunicorn or Celery. Exits with one line per problem if they are wrong."""
     try:
         return load_settings()
     except SettingsError as error:
@@ -207,12 +202,12 @@ def settings_or_exit() -> Settings:
 
 
 def listed(text: str) -> list[str]:
-    """The parts of a setting that is a list, separated by commas."""
+    """The items of a comma-separated setting."""
     return [part for part in (each.strip() for each in text.split(",")) if part]
 
 
 def _readable(message: str) -> str:
-    """What msgspec says of a variable; where that would be a pattern, or that a word is wrong, what would be right."""
+    """msgspec's error, with the variable's name; for patterns and literals, the allowed values instead."""
     reason, _, path = message.partition(" - at `$.")
     name = path.rstrip("`")
     (kind,) = (field.type for field in msgspec.structs.fields(Settings) if field.encode_name == name)
@@ -224,7 +219,7 @@ def _readable(message: str) -> str:
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """What is wrong with each by itself, or does not go together."""
+    """Settings that are invalid or contradict each other."""
     unknown = set(settings.algorithms) - SECRET_ALGORITHMS - KEY_ALGORITHMS
     known = ", ".join(sorted(SECRET_ALGORITHMS | KEY_ALGORITHMS))
     needs_keys = KEY_ALGORITHMS & set(settings.algorithms)
@@ -252,7 +247,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """What only development may have."""
+    """Settings that are allowed only in development."""
     plain = [each for each in listed(settings.cors_origins) if each.startswith("http:")]
     has_provider = bool(settings.jwt_jwks_url)
     unfit = {
@@ -281,12 +276,12 @@ def _unfit_for_production(settings: Settings, environ: Mapping[str, str]) -> lis
 
 
 def _unfit_for_others(settings: Settings) -> list[str]:
-    """What development may only have where nobody else can reach it."""
+    """Settings that are allowed in development only if other machines cannot reach the services."""
     return list(exposed_secrets(settings, _unused_secrets(settings)))
 
 
 def _unused_secrets(settings: Settings) -> frozenset[str]:
-    """The secrets that protect nothing, since tokens are signed by an identity provider."""
+    """The secrets that protect nothing because an identity provider signs the tokens."""
     is_used = not SECRET_ALGORITHMS.isdisjoint(settings.algorithms)
     return frozenset() if is_used else frozenset({"jwt_secret", "jwt_secret_previous"})
 
@@ -296,5 +291,5 @@ def _is_on(value: str) -> bool:
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """Variables that begin like a setting and are none: misspelt, or of another version. They are ignored."""
+    """Unknown variables with the settings' prefix: misspelt, or of another version. They are ignored."""
     return misspelt(environ, _KNOWN, PREFIX)

@@ -1,4 +1,4 @@
-"""The settings of TLS, of the names and passwords that only it protects, and what can be wrong with them."""
+"""The settings of TLS and of the credentials sent over it, and their checks."""
 
 import os
 import ssl
@@ -18,14 +18,14 @@ _PLAINTEXT_REFUSED = "is refused in production; inside a private network, MASTER
 
 
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"MASTERY_{name.upper()}"):
-    """Those of ``app/config/settings.py`` that are about how connections are protected: docs/tls.md."""
+    """The part of ``app/config/settings.py`` that protects connections; see docs/tls.md."""
 
-    # Where servers are. Empty: `mastery up` embeds them, and its data folder says where.
+    # Addresses of servers. Empty: `mastery up` embeds them and writes their addresses into its data folder.
     redis_url: str = ""
     broker_url: str = ""
     kafka_bootstrap: str = ""
 
-    # TLS to Redis where its URL says rediss://, and to Kafka. Empty: the system's authorities, and no client certificate.
+    # TLS to Redis (with a rediss:// URL) and to Kafka. Empty: the system's CAs, and no client certificate.
     redis_ca_file: str = ""
     redis_cert_file: str = ""
     redis_key_file: str = ""
@@ -37,7 +37,7 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name:
     kafka_cert_file: str = ""
     kafka_key_file: str = ""
 
-    # In production, connections to other machines are encrypted, unless this says that the network between them is private.
+    # In production, connections to other machines must be encrypted, unless this declares the network private.
     allow_plaintext: Switch = "off"
 
     http_cert_file: str = ""  # with the key file: the API speaks HTTPS
@@ -45,10 +45,10 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name:
 
 
 def tls_contradictions(settings: TlsSettings) -> list[str]:
-    """Files that cannot be used, and settings that would do nothing: whoever set them believes that they do."""
+    """Unusable files, and settings without effect, which suggest a protection that is not there."""
     speaks_sasl = settings.kafka_security_protocol.startswith("SASL")
     speaks_tls = settings.kafka_security_protocol.endswith("SSL")
-    urls = [url for url in (settings.redis_url, settings.broker_url) if url]  # of an embedded server, none is known yet
+    urls = [url for url in (settings.redis_url, settings.broker_url) if url]  # the URL of an embedded server is not known yet
     no_tls_to_redis = urls and not any(url.startswith("rediss://") for url in urls)
     credentials = {"USERNAME": settings.kafka_username, "PASSWORD": settings.kafka_password}
     problems = [problem for part in PARTS for problem in _unusable_files(settings, part)]
@@ -66,9 +66,9 @@ def tls_contradictions(settings: TlsSettings) -> list[str]:
 
 
 def weak_tls(settings: TlsSettings) -> Iterator[str]:
-    """What production refuses: what others could read on the way, and what makes connections less safe than they look."""
+    """Settings that production rejects: unencrypted connections, and options that weaken TLS."""
     for name, url in (("MASTERY_REDIS_URL", settings.redis_url), ("MASTERY_BROKER_URL", settings.broker_url)):
-        # They would come before what the engine asks for: ssl_cert_reqs=none turns it all off.
+        # URL options override the engine's TLS options: ssl_cert_reqs=none disables verification.
         if any(option.startswith("ssl_") for option in parse_qs(url.partition("?")[2], keep_blank_values=True)):
             yield f"{name}: options that begin with ssl_ are refused in production; there are settings, see docs/tls.md"
         if is_redis_url(url):
@@ -82,8 +82,8 @@ def weak_tls(settings: TlsSettings) -> Iterator[str]:
 
 
 def _open_redis(settings: TlsSettings, url: str) -> Iterator[str]:
-    """What is wrong with a URL of Redis on another machine."""
-    if is_loopback(urlsplit(url).hostname or "localhost"):  # a socket in the file system has none: it has permissions
+    """Why production rejects the URL of a Redis on another machine."""
+    if is_loopback(urlsplit(url).hostname or "localhost"):  # a Unix socket has no host; file permissions protect it
         return
     is_encrypted = url.startswith("rediss://")
     if not url_password(url) and not (is_encrypted and settings.redis_cert_file):
@@ -93,6 +93,7 @@ def _open_redis(settings: TlsSettings, url: str) -> Iterator[str]:
 
 
 def _unusable_files(settings: TlsSettings, part: str) -> Iterator[str]:
+    """Problems with the certificate and key files of "redis", "kafka" or "http"."""
     files = {kind: path for kind in ("ca", "cert", "key") if (path := _file(settings, part, kind))}
     unreadable = {kind for kind, path in files.items() if not os.access(path, os.R_OK)}
     for kind in sorted(unreadable):
@@ -109,15 +110,16 @@ def _unusable_files(settings: TlsSettings, part: str) -> Iterator[str]:
 def _has_certificates(path: str) -> bool:
     try:
         ssl.create_default_context(cafile=path)
-    except OSError:  # which an SSLError is
+    except OSError:  # includes SSLError
         return False
     return True
 
 
 def _go_together(certificate: str, key: str) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")  # without one, it would ask
-    except OSError:  # which an SSLError is
+        # Without a password, it would prompt for one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except OSError:  # includes SSLError
         return False
     return True
 

@@ -1,1 +1,1 @@
-"""Is the engine fit to work? Each dependency brings its own ping."""
+"""Health checks: readiness, memory, sweeps, malformed messages."""

@@ -1,4 +1,4 @@
-"""What came out of a queue and is no message: the newest are kept for an operator to look at, and all are counted."""
+"""Malformed messages from Celery's queues: all are counted, and the newest are stored for inspection by an operator."""
 
 from typing import cast
 
@@ -6,15 +6,15 @@ import redis
 
 from app.storage.keys import Keys
 
-# Enough to see what somebody sent, and too little to fill Redis: 1 MB. The beginning of a message says where it came from.
+# At most 1 MB of Redis, and enough for inspection: the beginning of a message shows where it came from.
 KEPT = 100
 KEPT_BYTES = 10_000
-# An operator who was away for a week still finds them. They may hold what is known of a student, so not longer.
+# Long enough for an operator to look at them; no longer, since they may contain personal data.
 KEPT_SECONDS = 7 * 86_400
 
 
 class MalformedMessages:
-    """Raises DependencyUnavailable when Redis does not answer."""
+    """The stored messages and their counts. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
@@ -23,7 +23,7 @@ class MalformedMessages:
         self._counts = keys.malformed_counts()
 
     def set_aside(self, queue: str, message: bytes, reason: str) -> None:
-        """Keep the beginning of a message, with where it was and what is wrong with it, and count it."""
+        """Store the beginning of a message with its queue and the reason for its rejection, and count it."""
         pipeline = self._redis.pipeline()
         entry = {"queue": queue, "reason": reason, "bytes": len(message), "message": message[:KEPT_BYTES]}
         pipeline.xadd(self._kept, entry, maxlen=KEPT)  # type: ignore[arg-type]  # a dict is invariant
@@ -32,11 +32,11 @@ class MalformedMessages:
         pipeline.execute()
 
     def counts(self) -> dict[str, int]:
-        """How many each queue had, ever."""
+        """The total number of malformed messages per queue."""
         counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._counts))
         return {queue.decode(): int(count) for queue, count in counts.items()}
 
     def kept(self) -> list[tuple[str, str, bytes]]:
-        """The newest, oldest first: queue, reason and message."""
+        """The stored messages as (queue, reason, message), oldest first."""
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._kept))
         return [(entry[b"queue"].decode(), entry[b"reason"].decode(), entry[b"message"]) for _, entry in entries]

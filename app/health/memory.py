@@ -1,4 +1,4 @@
-"""How full Redis is, and a word before it is full: then it refuses whatever would take memory."""
+"""Redis's memory usage, and a warning before Redis is full and rejects writes."""
 
 import logging
 from typing import NamedTuple, cast
@@ -9,25 +9,25 @@ _log = logging.getLogger(__name__)
 
 
 class Memory(NamedTuple):
-    """Bytes that Redis uses, and may use: its ``maxmemory``, or without one what its machine has."""
+    """Bytes that Redis uses, and its limit: ``maxmemory``, or without one the machine's memory."""
 
     used: int
     limit: int
 
     @property
     def share(self) -> float:
-        """How full it is; 1 is full. 0 where the limit is not known."""
+        """The used share, 0 to 1; 0 if the limit is unknown."""
         return self.used / self.limit if self.limit else 0.0
 
 
 def memory_of(client: redis.Redis) -> Memory:
-    """How full the server is. Raises DependencyUnavailable when it does not answer."""
-    told = cast("dict[str, int]", client.info("memory"))
-    return Memory(int(told["used_memory"]), int(told["maxmemory"]) or int(told.get("total_system_memory", 0)))
+    """The server's memory usage. Raises DependencyUnavailable when it does not answer."""
+    info = cast("dict[str, int]", client.info("memory"))
+    return Memory(int(info["used_memory"]), int(info["maxmemory"]) or int(info.get("total_system_memory", 0)))
 
 
 class MemoryWatch:
-    """Says once that Redis is nearly full, and once that it is not any more."""
+    """Logs once when Redis becomes nearly full, and once when it has room again."""
 
     def __init__(self, client: redis.Redis, warning_share: float) -> None:
         self._redis = client
@@ -35,7 +35,7 @@ class MemoryWatch:
         self.is_nearly_full = False
 
     def look(self) -> Memory:
-        """Look, and say what has changed. Raises DependencyUnavailable when Redis does not answer."""
+        """Check the memory and log a change. Raises DependencyUnavailable when Redis does not answer."""
         memory = memory_of(self._redis)
         was, self.is_nearly_full = self.is_nearly_full, memory.share >= self._warning_share
         if self.is_nearly_full and not was:

@@ -1,4 +1,4 @@
-"""Ask every dependency whether it answers; the engine is ready when all do."""
+"""Readiness: pings every dependency; the engine is ready when all answer."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ from app.events.losses import Losses
 from app.outage import Outages
 from app.storage.keys import Keys
 
-# A ping returns when all is well, and raises DependencyUnavailable or Degraded when it is not.
+# A ping raises DependencyUnavailable or Degraded on failure.
 Ping: TypeAlias = Callable[[], None]
 
 OK = "ok"
-# What was found so long ago is still told to those who ask during the next check. A check takes 2 to 3 s at most.
+# A result of this age is still returned to concurrent callers while the next check runs. A check takes at most 2 to 3 s.
 RECENT_SECONDS = 5.0
 
 
 class Readiness(NamedTuple):
-    """Whether every dependency answers, and each one's state: "ok", or what is wrong with it.
+    """Whether every dependency answers, and each one's state: "ok" or the problem.
 
-    ``degraded``: all answer, but an operator has something to see to.
+    ``degraded``: all may answer, but an operator must act.
     """
 
     ready: bool
@@ -34,16 +34,19 @@ class Readiness(NamedTuple):
 
     @property
     def status(self) -> str:
-        """The same in a word."""
+        """The readiness as one word for clients."""
         if not self.ready:
             return "not ready"
         return "degraded" if self.degraded else "ready"
 
 
 def check_readiness(pings: Mapping[str, Ping], outages: Outages | None = None) -> Readiness:
-    """Ping every dependency, whatever the others say; all at once, so that those which are silent are waited for together.
+    """Ping all dependencies concurrently, so that several timeouts take no longer than one.
 
-    What does not answer is noted in ``outages``, of whoever asks again and again.
+    Callers that check repeatedly pass ``outages``, which logs the begin and end of outages.
+
+    Returns:
+        The readiness, with the state of every dependency.
     """
     with ThreadPoolExecutor(len(pings)) as pool:
         found = list(pool.map(lambda name: _state(name, pings[name], outages), pings))
@@ -52,7 +55,7 @@ def check_readiness(pings: Mapping[str, Ping], outages: Outages | None = None) -
 
 
 class SharedReadiness:
-    """One check at a time, however many ask: a dependency that is away is waited for by one thread, not by all. Thread-safe."""
+    """Runs one check at a time for concurrent callers, so that only one thread waits for a timeout. Thread-safe."""
 
     def __init__(self, check: Callable[[], Readiness], clock: Callable[[], float] = time.monotonic) -> None:
         self._check = check
@@ -61,13 +64,13 @@ class SharedReadiness:
         self._found: tuple[float, Readiness] | None = None
 
     def now(self) -> Readiness:
-        """What a check finds; while another is under way, what the one before found, if that was recently."""
+        """Run a check and return its result; during a concurrent check, return the previous result if it is recent."""
         before = self._found
         is_recent = before is not None and self._clock() - before[0] <= RECENT_SECONDS
         if not self._checking.acquire(blocking=not is_recent) and before is not None:
             return before[1]
         try:
-            if self._found is before or self._found is None:  # else somebody has looked while we waited
+            if self._found is before or self._found is None:  # else another thread checked while we waited
                 self._found = (self._clock(), self._check())
             return self._found[1]
         finally:
@@ -75,7 +78,7 @@ class SharedReadiness:
 
 
 def _state(name: str, ping: Ping, outages: Outages | None) -> tuple[str, bool]:
-    """What is wrong with a dependency, and whether it answers all the same."""
+    """A dependency's state, and whether it answers."""
     try:
         ping()
     except DependencyUnavailable as error:
@@ -90,19 +93,19 @@ def _state(name: str, ping: Ping, outages: Outages | None) -> tuple[str, bool]:
 
 
 def ping_state(losses: Losses) -> None:
-    """Raise Degraded while events are missing that an operator has not acknowledged."""
+    """Raise Degraded while an operator has not acknowledged lost events."""
     loss = losses.known()
     if loss.records and not loss.is_acknowledged:
         raise Degraded(f"lost: {loss}; see docs/lost-state.md, then `mastery bridge acknowledge-loss`")
 
 
 def ping_redis(client: redis.Redis, key_prefix: str) -> None:
-    """Raise DependencyUnavailable unless Redis takes a write: one that is full, or a replica, answers all else."""
+    """Raise DependencyUnavailable unless Redis accepts a write; a full server or a replica still answers reads."""
     client.set(Keys(key_prefix).ready(), b"", px=1000)
 
 
 def ping_bridge(bridges: Bridges) -> None:
-    """Raise DependencyUnavailable unless a bridge reported within the last seconds that it runs, and none that it is halted."""
+    """Raise DependencyUnavailable unless a bridge recently reported that it is running, and none that it is halted."""
     states = {heartbeat.state for heartbeat in bridges.heartbeats().values()}
     if not states:
         raise DependencyUnavailable("bridge", "gives no sign of life")

@@ -1,24 +1,24 @@
-"""The sign that sweeps for lost tasks go on: what beat and the workers are to do again and again is done."""
+"""Heartbeat of the sweeps for lost chunks; it shows that beat and the workers process periodic tasks."""
 
 import redis
 
 from app.storage.keys import Keys
 
-# Fifteen sweeps. A worker that is behind takes one all the same: it takes from each queue in turn.
+# Fifteen sweep intervals. A backlog does not delay sweeps so long, since workers serve the queues in turn.
 SILENT_SECONDS = 30
 
 
 class Sweeps:
-    """Raises DependencyUnavailable when Redis does not answer."""
+    """The time of the last sweep. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._key = Keys(key_prefix).swept()
 
     def note(self) -> None:
-        """A sweep has ended in order."""
-        self._redis.set(self._key, b"", ex=SILENT_SECONDS)  # by the server's clock, as there may be many others
+        """Note that a sweep succeeded."""
+        self._redis.set(self._key, b"", ex=SILENT_SECONDS)  # the server's clock, since those of the workers may differ
 
     def go_on(self) -> bool:
-        """Whether there was one within the last seconds."""
+        """Whether a sweep succeeded within the last ``SILENT_SECONDS``."""
         return bool(self._redis.exists(self._key))

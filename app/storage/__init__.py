@@ -1,1 +1,1 @@
-"""Redis and files: the client, leases, and what keeps data private."""
+"""Redis client, keys, scripts and leases; private files."""

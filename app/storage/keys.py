@@ -1,7 +1,7 @@
-"""Every key in Redis: how it is named, what it holds, and whether that is personal data. Keys are made nowhere else.
+"""Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys.
 
-A tenant's keys have its name as their hash tag: all of them are on one shard, so a script may use several. The tags of keys
-that belong to no tenant begin with a dot, as no tenant's name does. A test compares docs/architecture.md with this.
+The hash tag of a tenant's keys is its name: all are on one shard, so a script may use several. Hash tags of keys without a
+tenant begin with a dot, which no tenant's name contains. A test compares docs/architecture.md with this module.
 """
 
 import glob
@@ -13,9 +13,9 @@ Make = TypeVar("Make", bound=Callable[..., str])
 
 
 class KeyKind(NamedTuple):
-    """Keys of one kind: Redis's type of their values, what these hold, and whether that is personal data.
+    """A kind of key: the Redis type of its values, their content, and whether that is personal data.
 
-    Personal is what is known of a student or a caller, also where a hash stands for the name.
+    Data about a student or a caller is personal, even if a hash replaces the name.
     """
 
     type: str
@@ -23,10 +23,10 @@ class KeyKind(NamedTuple):
     is_personal: bool
 
 
-CATALOGUE: dict[str, KeyKind] = {}  # by the name of the method that makes them
+CATALOGUE: dict[str, KeyKind] = {}  # by the name of the method that builds the key
 
 
-# What stands in a pattern for a part that differs, by the name of the parameter.
+# Placeholders of the variable parts in patterns, by parameter name.
 _PLACEHOLDERS = {
     "tenant": "t",
     "trail": "t",
@@ -54,13 +54,13 @@ def _kind(type_: str, holds: str, *, personal: bool = False) -> Callable[[Make],
 
 
 class Keys:
-    """The keys of one engine: the prefix tells it from others in the same Redis."""
+    """The keys of one engine; the prefix separates engines that share a Redis."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
     def tenant(self, tenant: str) -> str:
-        """What all keys of a tenant begin with."""
+        """The prefix of all keys of a tenant."""
         return f"{self._prefix}:{{{tenant}}}:"
 
     @_kind("set", "every tenant that ever sent an event")
@@ -149,7 +149,7 @@ class Keys:
 
     @_kind("hash", "where `mastery.dlq` ended after the last delivered letter")
     def letters_delivered(self, log: str = "") -> str:
-        """Of one log; without one, the key of a version that knew of one log only."""
+        """The key for one log (cluster, topic and topic id); without ``log``, the key of a version with a single log."""
         return f"{self._prefix}:{{.events}}:letters-delivered" + (f":{log}" if log else "")
 
     @_kind("hash", "which dead letters an operator replayed or purged")
@@ -221,7 +221,7 @@ class Keys:
         return f"{self._prefix}:{{{trail}}}:audit-summary"
 
     def every_audit(self) -> str:
-        """A glob pattern (see SCAN) that all keys of audit trails match."""
+        """A glob pattern for SCAN that matches all keys of audit trails."""
         return f"{glob.escape(self._prefix)}:{{*}}:audit*"
 
     # Operations
@@ -257,5 +257,5 @@ class Keys:
         }
 
     def celery(self) -> str:
-        """What all of Celery's keys begin with: its queues, and the results of tasks, which may be personal."""
+        """The prefix of Celery's keys: its queues, and the results of tasks, which may be personal data."""
         return f"{self._prefix}:celery:"

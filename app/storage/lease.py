@@ -1,4 +1,4 @@
-"""The right to do something alone, for some seconds at a time, among processes that share a Redis."""
+"""Leases: mutual exclusion for a limited time among processes that share a Redis."""
 
 import time
 
@@ -7,16 +7,16 @@ from redis.exceptions import LockError
 
 
 class Lease:
-    """Held by at most one process, and by none for up to ``seconds`` after its holder died. Not thread-safe."""
+    """A lease held by at most one process. It expires ``seconds`` after its holder died. Not thread-safe."""
 
     def __init__(self, client: redis.Redis, key: str, seconds: float) -> None:
-        # Not thread-local: whichever thread of the process asks, it is the same holder.
+        # Not thread-local: all threads of the process share the lease.
         self._lock = client.lock(key, timeout=seconds, blocking=False, thread_local=False)
         self._seconds = seconds
         self._sure_until = 0.0
 
     def hold(self, seconds: float) -> bool:
-        """Hold the lease for at least so many seconds; False while someone else holds it. Raises DependencyUnavailable."""
+        """Acquire or renew for at least ``seconds``; False if another process holds it. Raises DependencyUnavailable."""
         now = time.monotonic()
         if now + seconds > self._sure_until:
             self._sure_until = 0.0
@@ -26,7 +26,7 @@ class Lease:
         return True
 
     def prolong(self, seconds: float) -> bool:
-        """Hold it on for at least so many seconds; False if it was lost meanwhile. Raises DependencyUnavailable."""
+        """Renew a held lease for at least ``seconds``; False if it was lost. Raises DependencyUnavailable."""
         now = time.monotonic()
         if now + seconds > self._sure_until:
             self._sure_until = 0.0
@@ -44,9 +44,9 @@ class Lease:
             return bool(self._lock.acquire())
 
     def release(self) -> None:
-        """Give it up, if it is held. Raises DependencyUnavailable."""
+        """Release the lease, if held. Raises DependencyUnavailable."""
         self._sure_until = 0.0
         try:
             self._lock.release()
         except LockError:
-            return  # it had run out
+            return  # it had expired

@@ -1,4 +1,4 @@
-"""The one way to make a Redis client, and the one place where its errors become the engine's."""
+"""Creates Redis clients and translates their errors to the engine's. No other module does either."""
 
 import ssl
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,15 @@ from redis.retry import Retry
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 
-# A lost connection is tried twice more within 150 ms: enough for a restart of the connection, not for an outage,
-# which the caller hears about while it still can say so. A server that was silent for the timeout is not asked again: all
-# who ask it wait for as long.
+# Two retries within 150 ms bridge a lost connection, not an outage: the caller gets the error in time to report it. A timeout
+# is not retried, since each retry would block the caller for the whole timeout again.
 RETRIES = 2
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.1
 HEALTH_CHECK_SECONDS = 30
 
-# An error of Redis is about what it was asked, or about itself: its memory, disk, replicas, role, permissions. The second kind
-# is transient, whatever was asked: it ends by itself, or when an operator acts. These are the codes (the first words) of
-# its replies that are of the second kind, and what each says of it.
+# Redis rejects a command because of the command, or because of its own state: memory, disk, replicas, role, permissions. The
+# second kind is transient for any command: it ends by itself, or when an operator acts. These are the error codes (first words
+# of a reply) of the second kind, with the state that each stands for.
 TRANSIENT_CODES = {
     "LOADING": "is loading its data",
     "BUSY": "is busy with a script",
@@ -40,27 +39,27 @@ TRANSIENT_CODES = {
     "DENIED": "is in protected mode",
     "GONE": "lost in a crash what was just written",  # from merge_evidence.lua: the chunk will be read again
 }
-# The same, of errors that have no code of their own, by how they begin.
+# The same for errors with the generic code ERR, by the beginning of their text.
 TRANSIENT_TEXTS = {
     "DB index is out of range": "has no database of that number",
     "ACL failure in script": TRANSIENT_CODES["NOPERM"],
-    "The user executing the script can't run this command": TRANSIENT_CODES["NOPERM"],  # the same, of Redis 7.0
+    "The user executing the script can't run this command": TRANSIENT_CODES["NOPERM"],  # Redis 7.0
 }
 NO_ANSWER = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse)
-DISCARDED = "Transaction discarded because of: "  # then follows the error that kept it from being carried out
+DISCARDED = "Transaction discarded because of: "  # followed by the error of the rejected command
 
 
 class TranslatingPipeline(redis.client.Pipeline):
-    """A pipeline that raises DependencyUnavailable in place of the driver's transient errors."""
+    """A pipeline that raises DependencyUnavailable instead of the driver's transient errors."""
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Execute the commands; where errors are returned instead of raised, ``raise_if_transient`` tells them apart."""
+        """Execute the commands. If errors are returned instead of raised, check them with ``raise_if_transient``."""
         with translated_errors():
             return super().execute(raise_on_error)
 
 
 class TranslatingRedis(redis.Redis):
-    """A client that raises DependencyUnavailable in place of the driver's transient errors: of commands, scripts and locks."""
+    """A client that raises DependencyUnavailable instead of transient driver errors, for commands, scripts and locks."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply."""
@@ -73,12 +72,12 @@ class TranslatingRedis(redis.Redis):
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """A client of the state's Redis; it connects when first used, and is not to be shared across a fork."""
+    """A client of the state's Redis. It connects on first use and must not be shared across a fork."""
     return TranslatingRedis.from_url(
         settings.redis_url,
         socket_timeout=settings.redis_timeout_seconds,
         socket_connect_timeout=settings.redis_timeout_seconds,
-        **({} if settings.redis_url.startswith("unix://") else {"socket_keepalive": True}),  # which is of TCP
+        **({} if settings.redis_url.startswith("unix://") else {"socket_keepalive": True}),  # TCP only
         health_check_interval=HEALTH_CHECK_SECONDS,
         max_connections=settings.redis_max_connections,
         retry=Retry(ExponentialBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS), RETRIES, (redis.ConnectionError,)),
@@ -87,17 +86,20 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def tls_options(settings: Settings, url: str) -> dict[str, Any]:
-    """The driver's options for TLS to a URL that says rediss://; none for another URL.
+    """redis-py's TLS options for a rediss:// URL.
 
-    The server has to show a certificate for its host's name, from an authority of the file or of the system. What the URL's
-    query says comes before these: app/config/settings.py refuses that in production.
+    The server needs a certificate for its host name from a CA of the file or the system. Options in the URL's query override
+    these; app/config/tls_settings.py rejects them in production.
+
+    Returns:
+        Keyword arguments for ``redis.Redis``; empty for other URLs.
     """
     if not url.startswith("rediss://"):
         return {}
     return {
         "ssl_cert_reqs": ssl.CERT_REQUIRED,
         "ssl_check_hostname": True,
-        "ssl_min_version": ssl.TLSVersion.TLSv1_2,  # RFC 8996: those before are broken
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,  # RFC 8996 deprecates older versions
         "ssl_ca_certs": settings.redis_ca_file or None,
         "ssl_certfile": settings.redis_cert_file or None,
         "ssl_keyfile": settings.redis_key_file or None,
@@ -106,7 +108,7 @@ def tls_options(settings: Settings, url: str) -> dict[str, Any]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise DependencyUnavailable in place of the driver's transient errors."""
+    """Raise DependencyUnavailable instead of the driver's transient errors."""
     try:
         yield
     except redis.RedisError as error:
@@ -117,7 +119,7 @@ def translated_errors() -> Iterator[None]:
 
 
 def raise_if_transient(errors: Iterable[object]) -> None:
-    """Raise DependencyUnavailable if one is transient: of the texts that a script caught, or of a pipeline's replies."""
+    """Raise DependencyUnavailable if one is transient. Takes error texts caught by a script, or a pipeline's replies."""
     for each in errors:
         error = redis.ResponseError(each) if isinstance(each, str) else each
         if isinstance(error, redis.RedisError) and (meaning := transient_error(error)) is not None:
@@ -125,7 +127,7 @@ def raise_if_transient(errors: Iterable[object]) -> None:
 
 
 def transient_error(error: redis.RedisError, dependency: str = "redis") -> DependencyUnavailable | None:
-    """What to raise in place of an error that is about the server; None for one that is about what it was asked."""
+    """The exception for an error caused by the server's state; None for an error caused by the command."""
     state = _state(error)
     if state is not None:
         return DependencyUnavailable(dependency, state)
@@ -133,9 +135,9 @@ def transient_error(error: redis.RedisError, dependency: str = "redis") -> Depen
 
 
 def _state(error: redis.RedisError) -> str | None:
-    """What a reply says of the server, if it does: by its code, which the driver cuts off where it has a class for it."""
+    """The server state that an error reply's code stands for; None if it stands for none."""
     code, text = error.status_code, str(error)
-    if code is None or code == "EXECABORT":
+    if code is None or code == "EXECABORT":  # the driver removes the code from the text only for errors it has a class for
         code, _, text = text.removeprefix(DISCARDED).partition(" ")
     if code == "ERR":
         return next((state for begin, state in TRANSIENT_TEXTS.items() if text.startswith(begin)), None)
@@ -143,10 +145,10 @@ def _state(error: redis.RedisError) -> str | None:
 
 
 def _as_the_server_said(_pipeline: redis.client.Pipeline, _error: Exception, _number: int, _command: object) -> None:
-    """Change nothing about the error of a command in a pipeline.
+    """Leave the error of a pipeline's command unchanged.
 
-    The driver would put the command before it, with its arguments: personal data, which would reach logs, results of tasks and
-    Flower. Celery and kombu make pipelines of their own, so it is the driver's class that is told not to.
+    redis-py would add the command with its arguments: personal data, which would reach logs, task results and Flower. Celery
+    and kombu create their own pipelines, so the driver's class is patched.
     """
 
 
@@ -154,10 +156,10 @@ redis.client.Pipeline.annotate_exception = _as_the_server_said  # type: ignore[m
 
 
 def unavailable(dependency: str, error: BaseException) -> DependencyUnavailable:
-    """What to raise from a driver's error: it says what is wrong with TLS, if that is what is wrong."""
+    """The exception for a driver's error; it includes the reason of a TLS failure."""
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, ssl.SSLError):
-        reason = reason.__cause__ or reason.__context__  # the drivers wrap it, in one way or the other
+        reason = reason.__cause__ or reason.__context__  # drivers wrap it either way
     if reason is None:
         return DependencyUnavailable(dependency)
     if isinstance(reason, ssl.SSLCertVerificationError):
@@ -166,6 +168,6 @@ def unavailable(dependency: str, error: BaseException) -> DependencyUnavailable:
 
 
 def next_id(entry_id: str) -> str:
-    """The smallest id that an entry of a stream after this one may have."""
+    """The smallest stream id after this one."""
     milliseconds, _, sequence = entry_id.partition("-")
     return f"{milliseconds}-{int(sequence) + 1}"

@@ -1,4 +1,4 @@
-"""Lua scripts: loaded from their files, run many at once."""
+"""Loads Lua scripts from files and runs them in batches."""
 
 import re
 from collections.abc import Iterable
@@ -12,17 +12,19 @@ from redis.commands.core import Script
 from app.storage.redis_client import raise_if_transient
 
 T = TypeVar("T")
-# Students in one script call: long enough to make the call's own cost small, short enough (about 1 ms) that the server
-# answers queries in between.
+# Students per script call: enough to make the call overhead small, few enough (about 1 ms) not to block other queries.
 STUDENTS_PER_CALL = 50
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 
 
 def load_script(client: redis.Redis, path: Path, **constants: int) -> Script:
-    """The Lua script in a file, to be run on the client's server. It knows the constants as local variables.
+    """Load a Lua script from a file. The constants become local variables.
 
-    It does nothing unless its user may run every command in it. A server refuses each by itself and takes nothing back: half of
-    the writes would stay, and be repeated.
+    The script first checks that its user may run all of its commands: the server rejects single commands without rolling back,
+    so a partial run would leave some writes, and a retry would repeat them.
+
+    Returns:
+        The script, to be run on the client's server.
     """
     script = path.read_text()
     values = "".join(f"local {name} = {value} " for name, value in constants.items())
@@ -36,9 +38,16 @@ def load_script(client: redis.Redis, path: Path, **constants: int) -> Script:
 
 
 def run_script(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
-    """The replies of one script called with each (keys, arguments), in one round trip.
+    """Call a script once for each (keys, arguments), in one round trip.
 
-    A server that was restarted does not know the script: it is loaded, and only the calls it refused are repeated.
+    A restarted server does not know the script. Then it is loaded, and only the rejected calls are repeated.
+
+    Returns:
+        The replies, in the order of the calls.
+
+    Raises:
+        DependencyUnavailable: A call failed with a transient error.
+        Exception: The first error among the replies that is not transient.
     """
     replies: list[Any] = [redis.exceptions.NoScriptError()] * len(calls)
     for _attempt in range(2):
@@ -61,7 +70,7 @@ def run_script(client: redis.Redis, script: Script, calls: list[tuple[list[str],
 
 
 def slices(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    """The items in lists of a size, for a script call each; the last may be shorter."""
+    """Split items into lists of ``size``, one per script call; the last may be shorter."""
     iterator = iter(items)
     while some := list(islice(iterator, size)):
         yield some
