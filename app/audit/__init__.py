@@ -1,1 +1,1 @@
-"""Who did what to whose data: a trail for each tenant that can be added to, and not changed unnoticed."""
+"""Audit trails: who did what to whose data. One append-only, tamper-evident trail per tenant."""

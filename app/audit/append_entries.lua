@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- Append entries to a trail, if it still ends where the writer believes: all of them or none.
--- A server that is full lets it through (allow-oom): without its entry no answer leaves, and reading must go on.
+-- Append all entries to a trail, or none if its head is not the one that the writer expects.
+-- Runs on a full server (allow-oom): no response is sent without its entry, and reads must still work.
 --
--- KEYS[1]       the trail: stream with the fields entry, previous (the seal before it) and mac (its seal)
--- KEYS[2]       its head: hash sequence | mac, those of the last entry
--- KEYS[3]       whose turn it is, while somebody has lost too often: a writer's name, for some milliseconds
--- ARGV[1], [2]  sequence and mac of the head as the writer believes it; 0 and zeros for a trail that does not exist
--- ARGV[3]       sequence of the last entry that is appended
+-- KEYS[1]       the trail: stream with the fields entry, previous (the preceding entry's seal) and mac (its own seal)
+-- KEYS[2]       its head: hash sequence | mac of the last entry
+-- KEYS[3]       the turn: name of a writer that lost too often and goes next, for some milliseconds
+-- ARGV[1], [2]  sequence and mac of the head that the writer expects; 0 and zeros for a trail that does not exist
+-- ARGV[3]       sequence of the last entry to append
 -- ARGV[4]       the writer's name
--- ARGV[5]       for how many milliseconds the writer wants the turn if this fails; 0: it does not
+-- ARGV[5]       for how many milliseconds the writer wants the turn if this fails; 0: not at all
 -- then pairs    entry, mac
 --
--- Returns {}; or the head as it is, {sequence, mac}, and nothing is appended: another process was first, or has the turn, or the
--- server lost what it was told last.
+-- Returns {}, or the actual head {sequence, mac} without appending: another process was faster or has the turn, or the server
+-- lost its latest writes.
 
 local head = redis.call('HMGET', KEYS[2], 'sequence', 'mac')
 local turn = redis.call('GET', KEYS[3])

@@ -1,9 +1,8 @@
-"""What makes a trail tamper-evident: each entry is sealed with a key, together with the seal of the one before it. Values only.
+"""The hash chain that makes a trail tamper-evident: each entry's seal covers the seal of the entry before it. Pure functions.
 
-The seal is HMAC-SHA256 (RFC 2104) of the previous seal, the trail's name and the entry's bytes. Whoever can write to Redis but
-has not the key can neither alter an entry, nor put one in, nor take one out, nor move one, without breaking a seal or a link.
-The previous seal is stored beside each entry: so every entry is judged by itself, and after a gap the next one still is.
-While the key is replaced there are two: the current one seals, and what the previous one sealed is recognised.
+The seal is HMAC-SHA256 (RFC 2104) of the previous seal, the trail's name and the entry's bytes. Without the key, entries cannot
+be altered, inserted, removed or moved without breaking a seal or a link. The previous seal is stored with each entry, so that
+every entry can be verified by itself, also after a gap. During key rotation the current key seals, and both keys verify.
 """
 
 import hmac
@@ -15,15 +14,15 @@ import msgspec
 from app.audit.entry import Entry, decode, encode
 
 SEAL_BYTES = 32
-GENESIS = bytes(SEAL_BYTES)  # what the first entry has for the seal before it
-MAX_SEQUENCE_DIGITS = 15  # more than there ever will be; what has more was not written by the engine
+GENESIS = bytes(SEAL_BYTES)  # the previous seal of the first entry
+MAX_SEQUENCE_DIGITS = 15  # above any real sequence; the engine did not write a longer number
 
 ENTRY, PREVIOUS, SEAL = b"entry", b"previous", b"mac"
 FIELDS = {ENTRY, PREVIOUS, SEAL}
 
 
 class Head(NamedTuple):
-    """Where a trail ends: the number of its last entry and that entry's seal. Written ``1234:<hex>``."""
+    """The end of a trail: sequence and seal of its last entry. Written ``1234:<hex>``."""
 
     sequence: int = 0
     mac: bytes = GENESIS
@@ -33,22 +32,22 @@ class Head(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """An entry as it is stored."""
+    """An entry as stored, with the previous entry's seal and its own."""
 
     entry: Entry
     text: bytes
     previous: bytes
     mac: bytes
-    by_previous: bool = False  # whether it was sealed with the previous key
+    by_previous: bool = False  # sealed with the previous key
 
     @property
     def head(self) -> Head:
-        """The end of the trail while this is its last entry."""
+        """The trail's head if this is its last entry."""
         return Head(self.entry.sequence, self.mac)
 
 
 class DerivedKeys(NamedTuple):
-    """DerivedKeys for each purpose, so that what one makes is good for no other."""
+    """One key per purpose, so that a MAC for one purpose is invalid for the others."""
 
     chain: bytes
     anchor: bytes
@@ -57,7 +56,7 @@ class DerivedKeys(NamedTuple):
 
 
 def derive_keys(secret: str) -> DerivedKeys:
-    """HMAC-SHA256 of a label each, as HKDF expands a key (RFC 5869 section 2.3, first block)."""
+    """HMAC-SHA256 of a label per key, like the first block of HKDF-Expand (RFC 5869 section 2.3)."""
     return DerivedKeys(
         *(
             hmac.digest(secret.encode(), f"mastery audit {label}\x01".encode(), "sha256")
@@ -67,14 +66,14 @@ def derive_keys(secret: str) -> DerivedKeys:
 
 
 class Anchor(NamedTuple):
-    """The last entry that was trimmed, and whether that was noted with the previous key."""
+    """The last trimmed entry, and whether the anchor is sealed with the previous key."""
 
     removed: Head
     by_previous: bool = False
 
 
 class Chain:
-    """Seals and checks the entries of one trail. ``previous`` is the key before, where there is one."""
+    """Seals and verifies the entries of one trail. ``previous`` are the keys before the last rotation."""
 
     def __init__(self, keys: DerivedKeys, trail: str, previous: DerivedKeys | None = None) -> None:
         self._keys = keys
@@ -82,7 +81,7 @@ class Chain:
         self._name = trail.encode() + b"\0"
 
     def seal(self, head: Head, *entries: Entry) -> list[Sealed]:
-        """The entries, numbered and sealed, as they follow the head."""
+        """Number and seal entries that follow the head."""
         sealed = []
         for each in entries:
             numbered = msgspec.structs.replace(each, sequence=head.sequence + 1)
@@ -92,7 +91,7 @@ class Chain:
         return sealed
 
     def open(self, fields: Mapping[bytes, bytes]) -> Sealed | None:
-        """The entry in the fields of a stream's record, or None if it is not as the engine wrote it for this trail."""
+        """The verified entry of a stream record's fields; None if the engine did not write it for this trail."""
         if fields.keys() != FIELDS or len(fields[PREVIOUS]) != SEAL_BYTES:
             return None
         text, previous = fields[ENTRY], fields[PREVIOUS]
@@ -103,11 +102,11 @@ class Chain:
         return None
 
     def anchor_fields(self, removed: Head) -> dict[bytes, bytes]:
-        """What is noted when the entries up to this one are trimmed."""
+        """The anchor's fields after trimming up to this entry."""
         return {b"sequence": b"%d" % removed.sequence, b"mac": removed.mac, b"seal": self._anchor_seal(self._keys, removed)}
 
     def open_anchor(self, fields: Mapping[bytes, bytes]) -> Anchor | None:
-        """The last entry that was trimmed (none yet without any fields), or None if that was not noted by the engine."""
+        """The verified anchor; the empty head without fields; None if the engine did not write it."""
         if not fields:
             return Anchor(Head())
         noted = parse_head(fields.get(b"sequence"), fields.get(b"mac"))
@@ -124,7 +123,7 @@ class Chain:
 
 
 def parse_head(sequence: bytes | None, mac: bytes | None) -> Head | None:
-    """The head that is stored as two values, the empty trail's if there are none, or None if they are not those of a head."""
+    """The head stored as two values; the empty trail's head if both are missing; None if they are invalid."""
     if sequence is None and mac is None:
         return Head()
     if sequence is None or mac is None or len(mac) != SEAL_BYTES:

@@ -1,4 +1,4 @@
-"""An entry of the audit trail: who did what to whose data, when, and with which outcome. Values only."""
+"""An entry of the audit trail: who did what to whose data, when, and with which outcome. Pure values."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Collection
@@ -8,19 +8,19 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-# What belongs to no tenant, such as an operator's command, has a trail of its own. No tenant can have this name: it is no id.
+# The trail for actions outside tenants, such as operators' commands. No tenant can have this name, since it is not a valid id.
 OPERATORS = ".operators"
 
-# Of so many students an entry has pseudonyms; of others the beginnings, of so many bytes. In full one takes 27 bytes of JSON,
-# a beginning 5: so an entry of a batch of 500 has 3 KB. Whoever looks for a student finds each entry about them, and one about
-# others once in eight million of such entries.
+# An entry has the full pseudonyms of up to MAX_WHOSE students, and only the first BEGINNING_BYTES of further ones. A full
+# pseudonym takes 27 bytes of JSON and a beginning 5, so the entry of a batch of 500 has 3 KB. A search for a student finds all
+# their entries, and a false match once in eight million such entries.
 MAX_WHOSE, BEGINNING_BYTES = 20, 4
 
 Details: TypeAlias = dict[str, str | int | bool]
 
 
 class Channel(StrEnum):
-    """What somebody used."""
+    """The interface through which an action was done."""
 
     API = "api"
     TASK = "task"
@@ -28,17 +28,17 @@ class Channel(StrEnum):
 
 
 class AuditOutcome(StrEnum):
-    """What came of it."""
+    """The outcome of an action."""
 
     DONE = "done"
-    ACCEPTED = "accepted"  # handed over to a task, or taken over to be recorded
+    ACCEPTED = "accepted"  # passed to a task, or accepted for recording
     DENIED = "denied"
     NOT_FOUND = "not_found"
     FAILED = "failed"
 
 
 class SystemAction(StrEnum):
-    """What the engine itself and its operators do; what callers do are the actions of ``app/security/access.py``."""
+    """Actions of the engine and its operators. Those of callers are in ``app/security/access.py``."""
 
     RECORD_EVENTS = "events.record"
     REFRESH_MASTERY = "mastery.refresh"
@@ -56,7 +56,7 @@ class SystemAction(StrEnum):
 
 
 class Actor(NamedTuple):
-    """Who did it: a role (a caller's, ``operator`` or ``system``) and a name, which of a student is a pseudonym."""
+    """Who did it: a role (a caller's, ``operator`` or ``system``) and a name (for students, the pseudonym)."""
 
     role: str
     who: str
@@ -67,10 +67,10 @@ WORKER = Actor(SYSTEM, "worker")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One entry. ``whose`` are pseudonyms of students, ``at`` is UTC in ISO 8601 to the millisecond.
+    """One entry. ``whose`` are pseudonyms of students, ``at`` is UTC in ISO 8601 with milliseconds.
 
-    ``whose_others`` are the beginnings of the pseudonyms beyond ``MAX_WHOSE``, as bytes in Base64. ``sequence`` is its place in
-    the trail, from 1; 0 until it is stored.
+    ``whose_others`` are the beginnings of the pseudonyms beyond ``MAX_WHOSE``, concatenated and in Base64. ``sequence`` counts
+    the trail's entries from 1; it is 0 until the entry is stored.
     """
 
     sequence: int = 0
@@ -87,11 +87,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def students(self) -> int:
-        """How many students it is about."""
+        """The number of students that the entry concerns."""
         return len(self.whose) + len(b64decode(self.whose_others)) // BEGINNING_BYTES
 
     def is_about(self, pseudonyms: Collection[str]) -> bool:
-        """Whether it is about a student who has one of these pseudonyms."""
+        """Whether the entry concerns a student with one of these pseudonyms."""
         if not self.whose_others:
             return not set(self.whose).isdisjoint(pseudonyms)
         others = b64decode(self.whose_others).hex()
@@ -111,7 +111,7 @@ def entry(
     correlation_id: str = "",
     details: Details | None = None,
 ) -> Entry:
-    """An entry that is not stored yet."""
+    """Create an entry; it is not stored yet."""
     whose = whose or []
     others = b"".join(bytes.fromhex(each)[:BEGINNING_BYTES] for each in whose[MAX_WHOSE:])
     return Entry(
@@ -129,7 +129,7 @@ def entry(
 
 
 def timestamp(moment: datetime) -> str:
-    """UTC, to the millisecond: ``2026-10-28T12:00:00.000Z``. As text, moments compare as they follow each other."""
+    """UTC with milliseconds: ``2026-10-28T12:00:00.000Z``. The text order is the chronological order."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -139,7 +139,7 @@ def encode(stored: Entry) -> bytes:
 
 
 def decode(text: bytes) -> Entry | None:
-    """The entry in a JSON text, or None if there is none in it."""
+    """Decode an entry from JSON; None if it is invalid."""
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

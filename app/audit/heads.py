@@ -1,6 +1,6 @@
-"""Where trails end, as lines to be kept elsewhere than in Redis: ``2026-10-28T12:00:00.000Z riverside 1234:<hex>``.
+"""The heads of trails as lines for storage outside Redis: ``2026-10-28T12:00:00.000Z riverside 1234:<hex>``.
 
-Whoever can write to Redis can set back a trail with its head, and nothing there betrays it: a head that was kept does.
+An attacker with write access to Redis can restore an older trail together with its head. Only an exported head reveals that.
 """
 
 import re
@@ -18,9 +18,13 @@ _LINE = re.compile(rf"\S+ (\S+) ({_HEAD})")
 
 
 def heads_as_lines(*, trails: AuditTrail, now: datetime) -> Iterator[str]:
-    """A line for each trail that has a sound head. Raises DependencyUnavailable.
+    """Format a line for each trail with a valid head and name.
 
-    Not of names that the engine would not give: whoever can write to Redis could put whole lines into one.
+    Yields:
+        Lines. Names that the engine would not assign are skipped, since a forged name could contain whole lines.
+
+    Raises:
+        DependencyUnavailable: Redis does not answer.
     """
     for trail in trails.trails():
         head = trails.ends(trail).head
@@ -29,7 +33,7 @@ def heads_as_lines(*, trails: AuditTrail, now: datetime) -> Iterator[str]:
 
 
 def read_lines(lines: Iterable[str]) -> dict[str, set[Head]]:
-    """The heads that each trail had. Raises InvalidInput for a line that is none."""
+    """Parse exported lines to the heads of each trail. Raises InvalidInput for a malformed line."""
     found: dict[str, set[Head]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -42,7 +46,7 @@ def read_lines(lines: Iterable[str]) -> dict[str, set[Head]]:
 
 
 def parse_head_text(text: str) -> Head:
-    """The head in a text like ``1234:<hex>``. Raises ValueError."""
+    """Parse a head such as ``1234:<hex>``. Raises ValueError."""
     if not re.fullmatch(_HEAD, text):
         raise ValueError("no head")
     sequence, _, mac = text.partition(":")

@@ -1,4 +1,4 @@
-"""What is wrong with a trail, from its records in order and the ends that it must have. Computes from values only."""
+"""Finds damage in a trail from its ordered records and its expected ends. Pure functions."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 from app.audit.chain import Anchor, Chain, Head, Sealed
 from app.audit.entry import timestamp
 
-# So long after the first entry that is sealed with the current key, some may still be sealed with the previous one: processes
-# are restarted one after the other. Later ones are of somebody who should not have it any more.
+# After the first entry sealed with the current key, the previous key remains valid for this long, since processes are restarted
+# one after the other. Later entries with the previous key are forged.
 KEY_OVERLAP = timedelta(hours=1)
 
 
 class Inspection:
-    """Goes through the records of a trail, the oldest first; afterwards it knows where the trail ends and how long it is.
+    """Verifies the records of a trail, oldest first, and counts them.
 
-    A record that is authentic was sealed by the engine for this trail. It is out of order if its number is not above those
-    before it, or if it does not link to the one before it; numbers that are skipped are missing. Each record in between that is
-    not authentic stands for one number, which is altered rather than missing. ``expected`` are heads that the trail had: each
-    must be in it, or have been trimmed.
+    An authentic record was sealed by the engine for this trail. It is out of order if its sequence does not exceed those before
+    it, or if it does not link to the record before it. Skipped sequences are missing. Each record that is not authentic takes
+    one sequence, which is reported as altered, not missing. ``expected`` are earlier heads of the trail: each must be in it, or
+    have been trimmed.
     """
 
     def __init__(self, chain: Chain, anchor: Anchor | None, expected: Collection[Head] = ()) -> None:
@@ -30,7 +30,7 @@ class Inspection:
         self.entries = 0
 
     def findings(self, records: Iterable[tuple[str, Mapping[bytes, bytes]]], head: Head | None) -> Iterator[str]:
-        """Each thing that is wrong, with its place. ``head`` is where the trail must end; None: what is stored is no head."""
+        """Each problem, with its place. ``head`` is the stored head; None if it is invalid."""
         if self._anchor is None:
             yield "the anchor, which says up to where entries were trimmed, was forged"
         for record_id, fields in records:
@@ -81,15 +81,16 @@ class Inspection:
 
 
 class _Handover:
-    """From one key to the next: what the previous one seals afterwards is not believed."""
+    """A key rotation: detects entries that were sealed with the previous key too late."""
 
     def __init__(self, anchor: Anchor | None) -> None:
         self._previous_anchor = anchor is not None and anchor.by_previous
-        self._ends: str | None = None  # when the first entry of the current key is old enough, as entries write it
+        self._ends: str | None = None  # end of the overlap, as an entry's timestamp
         self._has_ended = False
 
     def findings(self, record_id: str, sealed: Sealed) -> Iterator[str]:
-        if self._previous_anchor and not sealed.by_previous:  # with the previous key, only what that had sealed was trimmed
+        # An anchor of the previous key implies that the next entry is of the previous key too.
+        if self._previous_anchor and not sealed.by_previous:
             yield "the anchor is sealed with the previous key, and what follows it is not: it was forged"
         self._previous_anchor = False
         if self._ends is None and not sealed.by_previous:
@@ -102,7 +103,7 @@ class _Handover:
 
 
 def _span(first: int, last: int) -> str:
-    """What to call the entries from the first to the last; nothing if there are none."""
+    """Text for a range of entries, including the verb; empty for an empty range."""
     if first > last:
         return ""
     return f"entry {first} is" if first == last else f"entries {first} to {last} are"

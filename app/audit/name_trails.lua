@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Name trails, so that they are found without looking through all keys. As append_entries.lua, it works on a server that is full.
+-- Add names to the set of trails, so that they are found without a scan. Like append_entries.lua, it runs on a full server.
 --
 -- KEYS[1]  the set of all trails
 -- ARGV     their names
 --
--- Returns how many were new.
+-- Returns the number of new names.
 
 return redis.call('SADD', KEYS[1], unpack(ARGV))

@@ -1,19 +1,20 @@
-"""Find entries of a trail, the newest first, a bounded number of them at a time."""
+"""Finds entries of a trail, newest first, in bounded pages."""
 
 from dataclasses import dataclass
 
 from app.audit.entry import Entry
 from app.audit.trail import AuditTrail
 
-SCAN_LIMIT = 5000  # records looked at for one answer: some 30 ms
+SCAN_LIMIT = 5000  # records read per call: about 30 ms
 PAGE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFilter:
-    """Which entries are meant: those to which everything given applies.
+    """Selects the entries that match all given fields.
 
-    ``whose`` are the pseudonyms of a student; ``since`` and ``until`` (not included) are as ``entry.timestamp`` makes them.
+    ``whose`` are the pseudonyms of a student; ``since`` (inclusive) and ``until`` (exclusive) have the format of
+    ``entry.timestamp``.
     """
 
     whose: frozenset[str] | None = None
@@ -26,7 +27,7 @@ class EntryFilter:
     until: str | None = None
 
     def matches(self, entry: Entry) -> bool:
-        """Whether this entry is meant."""
+        """Whether the filter selects this entry."""
         if self.whose is not None and not entry.is_about(self.whose):
             return False
         if self.since is not None and entry.at < self.since:
@@ -39,9 +40,9 @@ class EntryFilter:
 
 @dataclass
 class Found:
-    """The entries of one answer. ``damaged`` records, not as the engine wrote them, were met among them and left out.
+    """One page of entries. ``damaged`` counts skipped records that the engine did not write.
 
-    ``cursor`` is where to go on; None: there is nothing older.
+    ``cursor`` is the position of the next page; None if there are no older entries.
     """
 
     entries: list[Entry]
@@ -50,9 +51,13 @@ class Found:
 
 
 def read_trail(trail: str, wanted: EntryFilter, *, trails: AuditTrail, limit: int, cursor: str = "") -> Found:
-    """Up to ``limit`` entries that are wanted, older than the cursor; fewer if SCAN_LIMIT records were looked at for them.
+    """Find up to ``limit`` entries older than the cursor, reading at most ``SCAN_LIMIT`` records.
 
-    Raises DependencyUnavailable.
+    Returns:
+        The page, with the cursor of the next one. It may have fewer entries than ``limit``, and still a cursor.
+
+    Raises:
+        DependencyUnavailable: Redis does not answer.
     """
     found, chain, position = Found([]), trails.chain(trail), cursor
     for _page in range(SCAN_LIMIT // PAGE):

@@ -1,7 +1,7 @@
-"""On whose behalf a worker acts: the API says so in the task, with a proof that it was the API.
+"""The caller on whose behalf a worker acts: the API signs it into the task.
 
-Tasks go through Redis, and a worker seals what it writes into the trail. Without a proof, whoever can write to Redis could have
-workers testify to what nobody asked for. A task that is copied there proves the same request again, under its correlation id.
+Tasks pass through Redis, and workers seal their entries in the trail. Without a signature, anyone with write access to Redis
+could make workers record requests that never happened. A copied task repeats the same request under its correlation id.
 """
 
 import json
@@ -15,7 +15,7 @@ from app.audit.entry import Actor
 
 
 class SignedActor(NamedTuple):
-    """Who asked, under which correlation id, and the proof, in base64."""
+    """The caller, the request's correlation id, and the signature in Base64."""
 
     role: str
     who: str
@@ -28,21 +28,21 @@ class SignedActor(NamedTuple):
 
 
 class ActorSigner:
-    """Signs actors with a key, and verifies them with that or with a previous one.
+    """Signs actors with the current key, and verifies them with the current or a previous one.
 
-    The proof is itsdangerous's signature, with SHA-256, of the JSON array of order, actor and correlation id.
+    The proof is itsdangerous's signature (HMAC-SHA256) of the JSON array of order, actor and correlation id.
     """
 
     def __init__(self, key: bytes, *previous: bytes) -> None:
-        self._signer = Signer([*previous, key], salt="mastery.signed-actor", digest_method=sha256)  # it signs with the last
+        self._signer = Signer([*previous, key], salt="mastery.signed-actor", digest_method=sha256)  # signs with the last key
 
     def sign(self, order: Sequence[object], actor: Actor, correlation_id: str) -> SignedActor:
-        """The actor, signed for this order: tenant, action, and what it is to be done to. It must survive a journey as JSON."""
+        """Sign the actor for an order: tenant, action and target. The order must be unchanged after a JSON round trip."""
         signature = self._signer.get_signature(_text(order, *actor, correlation_id))
         return SignedActor(*actor, correlation_id, signature.decode())
 
     def verify(self, order: Sequence[object], signed: Sequence[object]) -> SignedActor | None:
-        """The actor, or None where this is no signed actor, or one of another order."""
+        """The verified actor; None if it is not a signed actor, or signed for another order."""
         match signed:
             case [str(role), str(who), str(correlation_id), str(proof)]:
                 text = _text(order, role, who, correlation_id)

@@ -1,4 +1,4 @@
-"""Where audit trails live in Redis: a stream for each tenant, the head it must end with, and the anchor it begins after."""
+"""Audit trails in Redis: a stream per tenant, its head (the last entry), and its anchor (the last trimmed entry)."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,18 +15,18 @@ from app.storage.keys import Keys
 from app.storage.redis_client import next_id, raise_if_transient
 from app.storage.scripts import load_script
 
-SCAN_COUNT = 1000  # keys looked at by one command: half a millisecond of Redis
-PAGE = 500  # records read by one command: a millisecond of Redis, 200 KB
+SCAN_COUNT = 1000  # keys scanned per command: half a millisecond of Redis
+PAGE = 500  # records read per command: a millisecond of Redis, 200 KB
 
 Fields: TypeAlias = Mapping[bytes, bytes]
 StreamEntry: TypeAlias = tuple[str, Fields]
 
 
 class Ends(NamedTuple):
-    """How a trail stood at one moment; None where what is stored is none of the engine's.
+    """A snapshot of a trail's ends; None for values that the engine did not write.
 
-    ``anchor`` is the last entry that was trimmed, ``head`` the last that was written; ``last_id`` that of the stream's last
-    record, "" if it has none.
+    ``anchor`` is the last trimmed entry, ``head`` the last written one, ``last_id`` the id of the stream's last record ("" if
+    it is empty).
     """
 
     anchor: Anchor | None
@@ -35,9 +35,9 @@ class Ends(NamedTuple):
 
 
 class AuditTrail:
-    """The trails of all tenants, and that of the operators. Raises DependencyUnavailable when Redis does not answer.
+    """The trails of all tenants and of the operators. Raises DependencyUnavailable when Redis does not answer.
 
-    A trail is added to by ``append`` and shortened by ``trim``, and in no other way.
+    Only ``append`` and ``trim`` change a trail.
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str, secret: str, previous: str = "") -> None:
@@ -52,26 +52,29 @@ class AuditTrail:
         self.actor_signer = ActorSigner(*(each.mandates for each in all_keys))
 
     def append(self, trail: str, *entries: Entry) -> None:
-        """Store entries, one after the other; returns when they are. Raises DependencyUnavailable when that cannot be said."""
+        """Append entries; returns when they are stored. Raises DependencyUnavailable when that is not certain."""
         if entries:
             self._writer.append(trail, entries)
 
     def pseudonym(self, tenant: str, student_id: str) -> str:
-        """What a student is called in the entries that the tenant's trail gets now."""
+        """A student's pseudonym for new entries."""
         return self._pseudonyms[0].of(tenant, student_id)
 
     def pseudonyms(self, tenant: str, student_id: str) -> frozenset[str]:
-        """What a student is called in the tenant's trail: also in entries from before the key was replaced."""
+        """All pseudonyms of a student in the tenant's trail, including that of the previous key."""
         return frozenset(each.of(tenant, student_id) for each in self._pseudonyms)
 
     def chain(self, trail: str) -> Chain:
-        """What judges the records of a trail."""
+        """The chain that verifies the records of a trail."""
         return Chain(self._keys, trail, self._previous)
 
     def trails(self) -> list[str]:
-        """Every trail that there is or was, sorted: those that were noted, and those of which anything is left.
+        """All trails, sorted: those on the list, and those with any key left.
 
-        Whoever hides what they did to a trail may have taken it off the list as well.
+        An attacker who deleted a trail may have removed it from the list too, so keys are scanned as well.
+
+        Returns:
+            The names of the trails.
         """
         names = cast("set[bytes]", self._redis.smembers(self._names.audited()))
         begin, end = self._names.tenant("|").encode().split(b"|")
@@ -80,7 +83,7 @@ class AuditTrail:
         return sorted(name.decode(errors="backslashreplace") for name in names)
 
     def ends(self, trail: str) -> Ends:
-        """How a trail stands now."""
+        """The current ends of a trail."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hgetall(self._names.audit_anchor(trail))
         pipeline.hmget(self._names.audit_head(trail), "sequence", "mac")
@@ -95,7 +98,7 @@ class AuditTrail:
         )
 
     def oldest_first(self, trail: str, until: str = "+") -> Iterator[StreamEntry]:
-        """The records of a trail up to an id, read a page at a time."""
+        """Iterate over the records of a trail up to an id, read in pages."""
         stream = self._names.audit(trail)
         start = "-"
         while page := self._page(stream, start, until):
@@ -106,23 +109,23 @@ class AuditTrail:
             start = f"({last}"
 
     def newest_first(self, trail: str, before: str, limit: int) -> list[StreamEntry]:
-        """Up to ``limit`` records that are older than an id ("": the newest), the newest first."""
+        """Up to ``limit`` records older than an id ("" for the newest), newest first."""
         stream = self._names.audit(trail)
         records = self._redis.xrevrange(stream, max=f"({before}" if before else "+", count=limit)
         return _records(records)
 
     def trim(self, trail: str, believed: Head, removed: Head, removed_id: str) -> bool:
-        """Remove the records up to an id, that of the entry ``removed``. False if the anchor is not as it is believed to be."""
+        """Remove the records up to that of the entry ``removed``. False if the anchor is not the ``believed`` one."""
         fields = self.chain(trail).anchor_fields(removed)
         arguments = [believed.sequence or "", next_id(removed_id), *(fields[name] for name in (b"sequence", b"mac", b"seal"))]
         return self._trim([self._names.audit(trail), self._names.audit_anchor(trail)], arguments) is not None
 
     def last_summary(self, tenant: str) -> bytes:
-        """What was kept by ``keep_summary``, or nothing."""
+        """The text stored by ``keep_summary``, or nothing."""
         return cast("bytes | None", self._redis.get(self._names.audit_summary(tenant))) or b""
 
     def keep_summary(self, tenant: str, text: str) -> None:
-        """Remember what was last said about the tenant's events, so that it is not said again."""
+        """Store the last summary of the tenant's events, so that unchanged totals are not appended again."""
         self._redis.set(self._names.audit_summary(tenant), text)
 
     def _page(self, stream: str, start: str, until: str) -> list[StreamEntry]:

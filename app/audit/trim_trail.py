@@ -1,4 +1,4 @@
-"""Remove entries that are too old, in a way that nobody could take for tampering, or tampering for it."""
+"""Removes expired entries of a trail. The anchor distinguishes this from tampering."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -12,14 +12,21 @@ TRIM_AT_ONCE = 20_000  # entries: two milliseconds of Redis
 
 
 class TrailDamaged(EngineError):
-    """The oldest entries are not as the engine wrote them. They are evidence, and stay."""
+    """The oldest entries are not as the engine wrote them. They are kept as evidence."""
 
 
 def trim_trail(trail: str, older_than: datetime, *, trails: AuditTrail, now: datetime) -> int:
-    """Remove the entries made before a moment, the oldest TRIM_AT_ONCE of them; returns how many. An entry says so beforehand.
+    """Remove up to ``TRIM_AT_ONCE`` entries from before a moment, after appending an entry that records it.
 
-    Only what is authentic and unbroken is removed, by the time in the entries: the ids of records, which are not sealed, do not
-    count. Raises TrailDamaged, and DependencyUnavailable.
+    Only authentic entries in an unbroken chain are removed. Their age is that of the sealed timestamp, since the ids of stream
+    records are not sealed.
+
+    Returns:
+        The number of removed entries.
+
+    Raises:
+        TrailDamaged: The anchor or the oldest entries are not as the engine wrote them.
+        DependencyUnavailable: Redis does not answer.
     """
     noted = trails.ends(trail).anchor
     if noted is None:
@@ -35,13 +42,14 @@ def trim_trail(trail: str, older_than: datetime, *, trails: AuditTrail, now: dat
 
 
 class _Old(NamedTuple):
-    """The last entry that is too old, and where it is."""
+    """The last entry to remove, and the id of its record."""
 
     last: Head
     record_id: str
 
 
 def _find_old(trail: str, limit: str, anchor: Head, trails: AuditTrail) -> _Old | None:
+    """The last of up to ``TRIM_AT_ONCE`` entries made before ``limit``. Raises TrailDamaged."""
     chain, last, found = trails.chain(trail), anchor, None
     for record_id, fields in trails.oldest_first(trail):
         sealed = chain.open(fields)

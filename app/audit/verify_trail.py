@@ -1,4 +1,4 @@
-"""Verify a trail while others go on writing to it, or trimming it."""
+"""Verifies a trail while other processes append to it or trim it."""
 
 from collections.abc import Collection, Iterable
 from itertools import islice
@@ -9,12 +9,12 @@ from app.audit.inspect_chain import Inspection
 from app.audit.trail import AuditTrail, Ends, StreamEntry
 from app.errors import DependencyUnavailable
 
-MAX_FINDINGS = 1000  # of a trail; whoever has so many needs no more
-ATTEMPTS = 5  # trims come once a day, some in a row where there is much to do
+MAX_FINDINGS = 1000  # per trail; further ones add no information
+ATTEMPTS = 5  # trims run once a day, several in a row if there is much to remove
 
 
 class TrailVerdict(NamedTuple):
-    """What was found in a trail, and where it ended when that was looked for (None: that is not to be told any more)."""
+    """The result of verifying a trail. ``head`` is the stored head at that time; None if it is invalid."""
 
     trail: str
     entries: int
@@ -23,10 +23,15 @@ class TrailVerdict(NamedTuple):
 
 
 def verify_trail(trail: str, *, trails: AuditTrail, expected: Collection[Head] = ()) -> TrailVerdict:
-    """Go through a trail from its anchor to the head that it has now; nothing of it is kept in memory.
+    """Verify a trail from its anchor to its current head, in constant memory.
 
-    ``expected`` are heads that were noted earlier, elsewhere: each must still be in the trail, or have been trimmed since.
-    Raises DependencyUnavailable, also while so much is trimmed that what is missing cannot be told from it.
+    ``expected`` are heads exported earlier: each must still be in the trail, or have been trimmed.
+
+    Returns:
+        The verdict, with up to ``MAX_FINDINGS`` findings.
+
+    Raises:
+        DependencyUnavailable: Redis does not answer, or concurrent trims cannot be distinguished from missing entries.
     """
     for _attempt in range(ATTEMPTS):
         ends = trails.ends(trail)

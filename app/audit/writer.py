@@ -1,11 +1,11 @@
-"""Appends to trails, for many threads and processes at once.
+"""Appends to trails from many threads and processes.
 
-Among the threads of a process whoever has the lock writes what all of them want to say, in one round trip; the others find
-theirs written when they get it. (Databases call that group commit.) Among processes the first wins: an append names the end
-that it follows, and is sealed anew when another process was faster. Whoever was slower some times in a row has the next turn.
+Threads of a process use group commit: the thread that holds the lock writes the entries of all waiting threads in one round
+trip. Processes use optimistic concurrency: an append names the head that it follows, and is sealed again if another process was
+faster. A process that lost several times in a row gets the next turn.
 
-Each process remembers where trails end. One that ends earlier, or with another entry, was set back, for which nothing in Redis
-is evidence: the process says so in its log and in the operators' trail.
+Each process remembers the heads of trails. If a trail now ends earlier or with another entry, it was set back; nothing in Redis
+shows that, so the process logs it and records it in the operators' trail.
 """
 
 import logging
@@ -27,19 +27,19 @@ from app.storage.keys import Keys
 from app.storage.redis_client import transient_error
 from app.storage.scripts import load_script
 
-# A writer with many entries takes longer to seal them than one with a few, and would lose against it for ever. Attempts that
-# lost ask for the turn, for as long as a busy machine takes to make another; the others wait meanwhile.
+# Sealing many entries takes longer than sealing a few, so a writer with many could lose forever. After PATIENCE lost attempts
+# it requests the turn, for as long as another attempt takes on a busy machine; other writers wait meanwhile.
 PATIENCE = 5
 TURN_MILLISECONDS = 100
 PAUSE_SECONDS = 0.001
-ATTEMPTS = 1000  # a second: some dozen processes have had their turn by then
-MAX_HEADS = 10_000  # trails whose end is remembered: 2 MB; of others it is asked for
+ATTEMPTS = 1000  # about one second, enough turns for a dozen processes
+MAX_HEADS = 10_000  # remembered heads, 2 MB; other heads are read from Redis
 
 _log = logging.getLogger(__name__)
 
 
 class _Order:
-    """Entries that one caller wants in a trail, and what became of them."""
+    """The entries of one caller for a trail, and their result."""
 
     def __init__(self, trail: str, entries: Sequence[Entry]) -> None:
         self.trail = trail
@@ -49,7 +49,7 @@ class _Order:
 
 
 class TrailWriter:
-    """The one writer of entries. Thread-safe; not to be shared across a fork."""
+    """The only writer of entries in a process. Thread-safe; must not be shared across a fork."""
 
     def __init__(self, client: redis.Redis, key_prefix: str, keys: DerivedKeys) -> None:
         self._redis = client
@@ -61,12 +61,13 @@ class TrailWriter:
         self._waiting: deque[_Order] = deque()
         self._writing = Lock()
         self._heads: dict[str, Head] = {}
-        self._alarms: list[_Order] = []  # to be written with the next attempt
+        self._alarms: list[_Order] = []  # written with the next attempt
 
     def append(self, trail: str, entries: Sequence[Entry]) -> None:
-        """Store entries at the end of a trail, one after the other; returns when all of them are stored.
+        """Append entries to a trail; returns when all of them are stored.
 
-        Raises DependencyUnavailable when that cannot be said. They may be stored all the same, even twice if a reply was lost.
+        Raises:
+            DependencyUnavailable: It is not certain that they are stored. They may be, even twice if a reply was lost.
         """
         order = _Order(trail, entries)
         self._waiting.append(order)
@@ -84,7 +85,7 @@ class TrailWriter:
         return taken
 
     def _write(self, orders: Iterable[_Order]) -> None:
-        """Write what was ordered; whatever goes wrong is in the orders afterwards."""
+        """Write the orders; failures are stored in the orders."""
         by_trail: dict[str, list[_Order]] = {}
         for order in orders:
             by_trail.setdefault(order.trail, []).append(order)
@@ -102,11 +103,10 @@ class TrailWriter:
             _fail(some, error)
 
     def _attempt(self, by_trail: dict[str, list[_Order]], *, is_losing: bool) -> dict[str, list[_Order]]:
-        """One round trip, a script call for each trail; one more where a trail is met first.
+        """Append in one round trip, with a script call per trail; one more round trip names new trails.
 
-        Returns the orders of those that end elsewhere than was believed.
-
-        There is an alarm among them for each that was set back.
+        Returns:
+            The orders to be retried, because their trail has another head, and new alarms for trails that were set back.
         """
         sealed = {trail: self._sealed(trail, some) for trail, some in by_trail.items()}
         unknown = [trail for trail in by_trail if trail not in self._heads]
@@ -116,7 +116,7 @@ class TrailWriter:
             keys = [self._names.audit(trail), self._names.audit_head(trail), self._names.audit_turn(trail)]
             pipeline.evalsha(self._append.sha, len(keys), *keys, *_arguments(entries, turn))
         replies = pipeline.execute(raise_on_error=False)
-        if unknown:  # after its entries, so that no trail is named that is not there
+        if unknown:  # after the entries, so that every named trail exists
             self._name_trails([self._names.audited()], unknown)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):  # the server was restarted
             self._redis.script_load(self._append.script)
@@ -131,7 +131,7 @@ class TrailWriter:
         return left
 
     def _settle(self, orders: list[_Order], sealed: Sequence[Sealed], reply: Any) -> bool:
-        """Note what became of the orders of a trail. False if another attempt may succeed."""
+        """Store the result in the orders of a trail. False if they must be retried."""
         if isinstance(reply, redis.exceptions.NoScriptError):
             return False
         if isinstance(reply, redis.RedisError):
@@ -149,7 +149,7 @@ class TrailWriter:
         return not reply
 
     def _look_for_set_back(self, order: _Order, head: Head) -> None:
-        """Sound an alarm if the trail ended with a later entry before, or with another one of this number."""
+        """Raise an alarm if the trail had a later head before, or another entry of this sequence."""
         known, trail = self._heads.get(order.trail, Head()), order.trail
         if head.sequence > known.sequence or head == known:
             return
@@ -177,7 +177,7 @@ class TrailWriter:
         if head.sequence:
             self._heads[trail] = head
         else:
-            self._heads.pop(trail, None)  # it is not there any more, and begins anew
+            self._heads.pop(trail, None)  # the trail was deleted and starts again
 
     def _sealed(self, trail: str, orders: Iterable[_Order]) -> list[Sealed]:
         entries = (entry for order in orders for entry in order.entries)

@@ -1,1 +1,1 @@
-"""Requests that may be repeated: their keys, and the answers that are kept for them."""
+"""Idempotent requests: their keys and stored responses."""

@@ -1,14 +1,14 @@
--- Claim an idempotency key, unless it is in use, or the tenant's answers that are kept take as much as they may.
+-- Claim an idempotency key, unless it is in use or the tenant's stored responses exhaust its quota.
 --
 -- KEYS[1]  the key: string, an entry as app/idempotency/idempotency_keys.py writes it
--- KEYS[2]  what the answers of the tenant take: hash part of the time that answers are kept -> bytes that were kept in it
+-- KEYS[2]  size of the tenant's stored responses: hash number of the time slot -> bytes stored in it
 -- ARGV[1]  the entry of the claim
--- ARGV[2]  for how many seconds the claim lasts
--- ARGV[3]  how many bytes the tenant's answers may take
--- ARGV[4]  the length of a part in seconds
--- ARGV[5]  after how many parts an answer is gone
+-- ARGV[2]  lease of the claim in seconds
+-- ARGV[3]  the tenant's quota in bytes
+-- ARGV[4]  the length of a time slot in seconds
+-- ARGV[5]  after how many slots a response expires
 --
--- Returns {entry}, of whoever has the key; {} for a claim that succeeded; {false, bytes} where there is no room.
+-- Returns {entry} if the key is in use; {} if the claim succeeded; {false, bytes} if the quota is exhausted.
 
 local found = redis.call('GET', KEYS[1])
 if found then return {found} end

@@ -1,9 +1,9 @@
-"""A request that may be sent again: whoever repeats it under its key gets its answer, and nothing happens twice.
+"""Idempotent requests: a repeated request with the same key gets the stored response and has no further effect.
 
-After the IETF's draft "The Idempotency-Key HTTP Header Field". A key belongs to one caller of one tenant, and is
+Source: IETF draft "The Idempotency-Key HTTP Header Field". A key belongs to one caller of one tenant, and is
 
-- *claimed* by the request that came first, until it is answered; the claim of one that died runs out after ``LEASE_SECONDS``;
-- *answered*, for the time that the settings name.
+- *claimed* by the first request until its response is stored; an abandoned claim expires after ``LEASE_SECONDS``;
+- *answered* afterwards, for the time of the setting ``idempotency_ttl_seconds``.
 """
 
 import math
@@ -23,20 +23,20 @@ from app.storage.keys import Keys
 from app.storage.scripts import load_script
 
 HEADER = "Idempotency-Key"
-# Longer than a request takes: a handful of commands that each give up after three attempts of two seconds, and a wait for Kafka
-# of five. One that takes longer still loses the key, and nothing else.
+# Longer than any request: a few Redis commands with up to three attempts of two seconds, and a wait for Kafka of five. A slower
+# request only loses its key.
 LEASE_SECONDS = 60
-HASH_BYTES = 16  # of a key or a request: whoever finds two that are alike confuses only themselves
+HASH_BYTES = 16  # of a key or a request; a caller who finds a collision harms only itself
 
-# What a tenant's answers take is counted in so many parts of the time that they are kept: it is known to a 24th.
+# The retention is divided into time slots, and the size of a tenant's stored responses is counted per slot.
 PARTS = 24
-OVERHEAD_BYTES = 100  # that Redis needs for a key besides its name and value
+OVERHEAD_BYTES = 100  # of a Redis key, besides name and value
 
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 
 
 class AnswersFull(EngineError):
-    """The answers that are kept of a tenant take as much as they may. In so many seconds some will be gone."""
+    """A tenant's stored responses exhaust its quota (bytes). Some may have expired in ``seconds``."""
 
     def __init__(self, quota: int, seconds: int) -> None:
         super().__init__(quota, seconds)
@@ -48,9 +48,9 @@ class AnswersFull(EngineError):
 
 
 class Claim(NamedTuple):
-    """The right to answer the request under a key: where it is noted, and what stands there while it is ours.
+    """The right to process the request of a key. ``name`` is the Redis key, ``entry`` its value while the claim is valid.
 
-    ``taken`` is where the bytes of its answer are counted.
+    ``taken`` is the Redis key that counts the bytes of the tenant's responses.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Claim(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the first request was answered: HTTP status, and what its body is made of again."""
+    """The first request's response: HTTP status, and the data from which its body is built."""
 
     status: int
     body: bytes
 
 
 class _Entry(msgspec.Struct, array_like=True, frozen=True):
-    """What is stored for a key. ``status`` 0: no answer yet. ``body`` is compressed."""
+    """The value stored for a key. ``status`` 0: no response yet. ``body`` is compressed."""
 
     fingerprint: bytes
     claim: bytes
@@ -78,7 +78,7 @@ _entry = msgspec.msgpack.Decoder(_Entry)
 
 
 class IdempotencyKeys:
-    """Which keys are in use, and what was answered under them. Raises DependencyUnavailable when Redis does not answer."""
+    """The keys in use and their stored responses. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str, ttl_seconds: int, quotas: Quotas) -> None:
         self._redis = client
@@ -90,10 +90,14 @@ class IdempotencyKeys:
         self._settle = load_script(client, Path(__file__).with_name("settle_key.lua"))
 
     def claim(self, tenant: str, identity: str, key: str, fingerprint: bytes) -> Claim | Answer | None:
-        """The right to answer this request, or the answer that it had before, or None while another like it is being answered.
+        """Claim a key for a request.
 
-        Raises InvalidInput for what can be no key, and for a key of another request; and AnswersFull where the tenant's answers
-        take as much as they may.
+        Returns:
+            A claim; or the stored answer; or None while the same request is being processed.
+
+        Raises:
+            InvalidInput: The key is malformed, or belongs to another request.
+            AnswersFull: The tenant's stored answers exhaust its quota.
         """
         if not _VISIBLE_ASCII.fullmatch(key):
             raise InvalidInput(HEADER, "must be 1 to 255 visible ASCII characters")
@@ -112,12 +116,12 @@ class IdempotencyKeys:
         return Answer(entry.status, zlib.decompress(entry.body)) if entry.status else None
 
     def keep(self, claim: Claim, answer: Answer) -> None:
-        """Keep the answer for whoever repeats the request. Nothing happens if the claim ran out: the key is another's then."""
+        """Store the answer for repeated requests. Does nothing if the claim expired."""
         entry = msgspec.structs.replace(_entry.decode(claim.entry), status=answer.status, body=zlib.compress(answer.body))
         self._replace(claim, msgspec.msgpack.encode(entry))
 
     def release(self, claim: Claim) -> None:
-        """Free the key, so that the request may be tried again. Nothing happens if the claim ran out."""
+        """Release the key, so that the request can be retried. Does nothing if the claim expired."""
         self._replace(claim, b"")
 
     def _replace(self, claim: Claim, entry: bytes) -> None:
@@ -126,11 +130,11 @@ class IdempotencyKeys:
 
 
 def fingerprint(method: str, path: str, body: bytes) -> bytes:
-    """What tells one request from another."""
+    """A hash that identifies a request."""
     return _hash(method, path, body)
 
 
 def _hash(*parts: str | bytes) -> bytes:
-    """Of the parts, none of which but the last may contain a zero byte."""
+    """Hash of the parts, of which only the last may contain a zero byte."""
     encoded = (part.encode() if isinstance(part, str) else part for part in parts)
     return blake2b(b"\0".join(encoded), digest_size=HASH_BYTES).digest()

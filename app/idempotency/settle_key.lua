@@ -1,14 +1,14 @@
--- Settle a claimed idempotency key: note the answer, or free the key; unless the claim ran out and the key is another's by now.
+-- Store the response of a claimed idempotency key, or release the key. Does nothing if the claim expired.
 --
 -- KEYS[1]  the key: string, an entry as app/idempotency/idempotency_keys.py writes it
--- KEYS[2]  what the answers of the tenant take: see claim_key.lua
+-- KEYS[2]  size of the tenant's stored responses: see claim_key.lua
 -- ARGV[1]  the entry of the claim
--- ARGV[2]  the entry that takes its place, or "" to free the key
--- ARGV[3]  for how many seconds
--- ARGV[4]  the length of a part in seconds
--- ARGV[5]  how many bytes it takes
+-- ARGV[2]  the new entry, or "" to release the key
+-- ARGV[3]  lifetime of the new entry in seconds
+-- ARGV[4]  the length of a time slot in seconds
+-- ARGV[5]  size of the new entry in bytes
 --
--- Returns whether the claim was still there.
+-- Returns 1, or 0 if the claim expired.
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then
