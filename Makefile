@@ -1,4 +1,4 @@
-# .PHONY: help setup demo test unit chaos format checkmake help.PHONY: help setup demo test unit chaos format check lists the targets. Everything runs in the project's own .venv, installed from requirements.lock.
+# `make help` lists the targets. Everything runs in the project's own .venv, installed from requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
 MASTERY := $(BIN)/mastery
