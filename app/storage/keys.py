@@ -69,15 +69,15 @@ class Keys:
 
     # Mastery
 
-    @_kind("hash", "facts by day, the window, cohort, score: see the head of `merge_evidence.lua`", personal=True)
+    @_kind("hash", "facts by day, the window, cohort, score: described at the head of `merge_evidence.lua`", personal=True)
     def student(self, tenant: str, student_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:student:{student_id}"
 
-    @_kind("string", "10 bytes per event: which events were counted, and when the mark expires", personal=True)
+    @_kind("string", "10 bytes per event: which events were counted, and on which day the mark expires", personal=True)
     def marks(self, tenant: str, student_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:marks:{student_id}"
 
-    @_kind("zset", "student → day of the score: who is to be refreshed", personal=True)
+    @_kind("zset", "student → day of the score: used by the hourly refresh", personal=True)
     def students(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:students"
 
@@ -89,7 +89,7 @@ class Keys:
     def cohorts(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:cohorts"
 
-    @_kind("stream", "changes of scores that wait to be published", personal=True)
+    @_kind("stream", "changes of scores to be published", personal=True)
     def changes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:changes"
 
@@ -115,39 +115,38 @@ class Keys:
     def bulk(self) -> str:
         return f"{self._prefix}:{{.events}}:bulk"
 
-    @_kind("hash", "which tasks worked at a chunk in flight")
+    @_kind("hash", "which tasks worked on a chunk in flight")
     def attempts(self) -> str:
         return f"{self._prefix}:{{.events}}:attempts"
 
-    @_kind("hash", "records taken, chunks, dead letters by error type")
+    @_kind("hash", "records accepted, chunks, dead letters by error type")
     def counters(self) -> str:
         return f"{self._prefix}:{{.events}}:counters"
 
     @_kind(
         "hash",
-        "next offset to be taken of each partition; which topic that is (its id); up to where an operator let invalid records "
-        "pass",
+        "next offset to accept for each partition; the topic's id; up to which offset an operator lets invalid records pass",
     )
     def positions(self, source: str) -> str:
         return f"{self._prefix}:{{.events}}:positions:{source}"
 
-    @_kind("hash", "[what was lost](lost-state.md), and whether an operator knows")
+    @_kind("hash", "[losses of state or events](lost-state.md), and whether an operator acknowledged them")
     def loss(self) -> str:
         return f"{self._prefix}:{{.events}}:loss"
 
     @_kind(
         "hash",
-        "how many events of each tenant that has a quota were produced in a minute, over Kafka, over HTTP, and of these how "
-        "many were read; an hour",
+        "for each tenant with a quota, events produced in that minute over Kafka and over HTTP, and how many of "
+        "the latter were read; kept for an hour",
     )
     def event_minute(self, minute: int) -> str:
         return f"{self._prefix}:{{.events}}:minute:{minute}"
 
-    @_kind("stream", "dead letters that wait to be delivered", personal=True)
+    @_kind("stream", "dead letters to be delivered", personal=True)
     def letters(self) -> str:
         return f"{self._prefix}:{{.events}}:letters"
 
-    @_kind("hash", "where `mastery.dlq` ended after the last delivered letter")
+    @_kind("hash", "end offsets of `mastery.dlq` after the last delivered dead letter")
     def letters_delivered(self, log: str = "") -> str:
         """The key for one log (cluster, topic and topic id); without ``log``, the key of a version with a single log."""
         return f"{self._prefix}:{{.events}}:letters-delivered" + (f":{log}" if log else "")
@@ -156,41 +155,45 @@ class Keys:
     def handled_letters(self, log: str) -> str:
         return f"{self._prefix}:{{.events}}:handled-letters:{log}"
 
-    @_kind("set", "bridges by name")
+    @_kind("set", "names of the bridges")
     def bridges(self) -> str:
         return f"{self._prefix}:{{.events}}:bridges"
 
-    @_kind("string", "a bridge's heartbeat; ten seconds")
+    @_kind("string", "heartbeat of a bridge; expires after ten seconds")
     def bridge(self, name: str) -> str:
         return f"{self._prefix}:{{.events}}:bridges:{name}"
 
-    @_kind("string", "which bridge relays; eight seconds")
+    @_kind("string", "lease: which bridge relays; expires after eight seconds")
     def relay(self) -> str:
         return f"{self._prefix}:{{.events}}:relay"
 
     # Requests
 
-    @_kind("string", "the answer to a request with an `Idempotency-Key`; a day", personal=True)
+    @_kind("string", "the response to a request with an `Idempotency-Key`; kept for a day", personal=True)
     def idempotency(self, tenant: str, key_hash: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:idempotency:{key_hash}"
 
-    @_kind("hash", "how much such answers take, by the 24ths of a day in which they were kept")
+    @_kind("hash", "memory of such responses, by the 24th of a day in which they were stored")
     def idempotency_bytes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:idempotency-bytes"
 
-    @_kind("string", "who asked for a task, and about whom; an hour", personal=True)
+    @_kind("string", "who asked for a task, and about whom; kept for an hour", personal=True)
     def task(self, tenant: str, task_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:task:{task_id}"
 
-    @_kind("list", "when a caller's latest requests were; as long as the limit's period", personal=True)
+    @_kind("list", "times of a caller's latest requests; kept for the limit's period", personal=True)
     def rate(self, tenant: str, caller: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:rate:{caller}"
 
-    @_kind("string", "a token that is good no longer; until it would have expired", personal=True)
+    @_kind("string", "a revoked token; kept until it would have expired", personal=True)
     def revoked_token(self, tenant: str, token_hash: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-token:{token_hash}"
 
-    @_kind("string", "before when all tokens of a subject were revoked; until they would have expired", personal=True)
+    @_kind(
+        "string",
+        "the time before which all tokens of a subject are revoked; kept until they would have expired",
+        personal=True,
+    )
     def revoked_subject(self, tenant: str, subject: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-subject:{subject}"
 
@@ -212,11 +215,11 @@ class Keys:
     def audit_anchor(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-anchor"
 
-    @_kind("string", "which process may write to the trail next; milliseconds")
+    @_kind("string", "lease: which process may write to the trail; milliseconds")
     def audit_turn(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-turn"
 
-    @_kind("string", "the totals that the trail was last told of")
+    @_kind("string", "the totals in the latest `events.record` entry of the trail")
     def audit_summary(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-summary"
 
@@ -226,23 +229,23 @@ class Keys:
 
     # Operations
 
-    @_kind("string", "the last sweep for lost chunks; half a minute")
+    @_kind("string", "time of the last sweep for lost chunks; kept for half a minute")
     def swept(self) -> str:
         return f"{self._prefix}:{{.tasks}}:swept"
 
     @_kind(
         "stream",
-        "what came out of Celery's queues and was no message: the newest hundred, cut at 10,000 bytes, for a week",
+        "malformed messages from Celery's queues: the newest hundred, cut at 10,000 bytes, kept for a week",
         personal=True,
     )
     def malformed(self) -> str:
         return f"{self._prefix}:{{.tasks}}:malformed"
 
-    @_kind("hash", "how many of those each queue had (`mastery_malformed_messages` of the bridge's metrics)")
+    @_kind("hash", "malformed messages per queue (`mastery_malformed_messages` in the bridge's metrics)")
     def malformed_counts(self) -> str:
         return f"{self._prefix}:{{.tasks}}:malformed-counts"
 
-    @_kind("string", "written by `/ready`, to see that it can be; a second")
+    @_kind("string", "written by `/ready` to check that Redis accepts writes; kept for a second")
     def ready(self) -> str:
         return f"{self._prefix}:ready"
 
