@@ -1,1 +1,1 @@
-"""Learning events: what they look like, what they are evidence of, and the use case that records them."""
+"""Learning events: their format, validation, ingestion, recording and dead letters."""

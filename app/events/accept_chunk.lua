@@ -1,29 +1,28 @@
--- Take records over from their source, all of them or none: the valid ones as chunks in flight, one for each lane, the invalid
--- ones as dead letters.
+-- Accept records from their source, all or none: valid ones as chunks in flight, one per lane, invalid ones as dead letters.
 --
--- KEYS[1]       progress of the source: hash partition -> next offset to be taken, topic-id
+-- KEYS[1]       progress of the source: hash partition -> next offset to accept, topic-id
 -- KEYS[2]       chunks in flight: hash id -> chunk
 -- KEYS[3]       their last activity: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[4]       counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]       dead letters to be delivered: stream with the field letter
 -- KEYS[6]       chunks in flight of the bulk lane: set of ids
 -- KEYS[6+i]     events of the minute of the i-th use: see count_events.lua
--- ARGV[1]       how many records are taken
--- ARGV[2]       the chunk of the ordinary lane, or "" where there is none
+-- ARGV[1]       number of records
+-- ARGV[2]       the chunk of the ordinary lane, or "" for none
 -- ARGV[3]       its id
--- ARGV[4]       the chunk of the bulk lane, or "" where there is none
+-- ARGV[4]       the chunk of the bulk lane, or "" for none
 -- ARGV[5]       its id
--- ARGV[6]       how many partitions follow
--- ARGV[7]       which topic the caller believes the source to be, "" where the broker gives topics no ids
--- ARGV[8]       for how many seconds minutes are kept
--- then triples  partition, where the caller believes the source to be ("" for nowhere yet), where it is afterwards
--- then fours    of each use: tenant, how many events a minute it may have, how many of the chunk's are new, how many were counted
+-- ARGV[6]       number of partitions that follow
+-- ARGV[7]       topic id that the caller expects, "" if the broker assigns no topic ids
+-- ARGV[8]       for how many seconds the counts of a minute are kept
+-- then triples  partition, position that the caller expects ("" for none yet), new position
+-- then fours    of each use: tenant, its quota per minute, number of new events, number of events already counted over HTTP
 -- then pairs    error type, letter
 --
--- Returns {chunks in flight, those of the bulk lane among them}, and nothing is taken where it returns something else:
--- {} where topic or position is not what the caller believes: the topic was made anew, another bridge took the records, or the
--- server lost what it was told last;
--- {-1, n, ...} where the i-th use has n new events too many.
+-- Returns {chunks in flight, of these in the bulk lane}. Anything else means that nothing was accepted:
+-- {} if topic or position is not the expected one: the topic was recreated, another bridge accepted the records, or the server
+-- lost its latest writes;
+-- {-1, n, ...} if the i-th use exceeds its quota by n new events.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -64,6 +63,6 @@ for i = last + 4 * uses + 1, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[4], 'dead-letters:' .. ARGV[i], 1)
   redis.call('XADD', KEYS[5], '*', 'letter', ARGV[i + 1])
 end
--- Last, so that what fails before is repeated rather than lost.
+-- Last, so that records are accepted again, not lost, if an earlier command fails.
 for i = 9, last, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
 return {redis.call('HLEN', KEYS[2]), redis.call('SCARD', KEYS[6])}

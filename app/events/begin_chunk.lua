@@ -1,17 +1,17 @@
--- Begin an attempt at a chunk in flight, and tell how many earlier ones died.
+-- Begin an attempt at a chunk in flight, and return how many earlier attempts died.
 --
 -- KEYS[1]  chunks in flight: hash id -> chunk
 -- KEYS[2]  their last activity: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[3]  attempts: hash id -> {deaths, latest attempt, the one before, ...}, an attempt being "<task id>:<retries>"
 -- ARGV[1]  id of the chunk
 -- ARGV[2]  id of the task
--- ARGV[3]  how often this task was retried before
+-- ARGV[3]  number of earlier retries of this task
 --
--- An attempt that ended in order is followed by a retry of its task, which has a higher count, or by another task. The very same
--- attempt comes again when the process that made it died (or lost its connection to the broker).
--- Returns {chunk, deaths}, or {} when the chunk is done.
+-- A completed attempt is followed by a retry of its task, with a higher count, or by another task. The same attempt appears again
+-- only if its process died, or lost its connection to the broker.
+-- Returns {chunk, deaths}, or {} if the chunk is done.
 
-local KEPT = 16  -- attempts: more tasks of one chunk are not about at once
+local KEPT = 16  -- attempts; a chunk never has more concurrent tasks
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,23 +1,23 @@
--- Note which topic a source is, where its partitions are read from, and what is lost thereby.
+-- Store a source's topic id, the start positions of its partitions, and the records lost thereby.
 --
--- KEYS[1]      progress of the source: hash partition -> next offset to be taken, topic-id, begun, admitted:<partition>
--- KEYS[2]      what was lost: hash records, at, state-lost-at (milliseconds since 1970-01-01), acknowledged-at
--- ARGV[1]      id of the topic, "" where the broker gives none
--- ARGV[2]      the id that the caller found noted, "" for none
--- ARGV[3]      how the topic is begun, unless that is noted already: first | lost | anew
+-- KEYS[1]      progress of the source: hash partition -> next offset to accept, topic-id, begun, admitted:<partition>
+-- KEYS[2]      losses: hash records, at, state-lost-at (milliseconds since 1970-01-01), acknowledged-at
+-- ARGV[1]      id of the topic, "" if the broker assigns none
+-- ARGV[2]      the stored topic id that the caller found, "" for none
+-- ARGV[3]      why the topic is read from its beginning, unless already stored: first | lost | anew
 -- ARGV[4]      1 if the whole state was lost
 -- ARGV[4i+1]   i-th partition
--- ARGV[4i+2]   the position that the caller found noted, "" for none
--- ARGV[4i+3]   where it is read from
--- ARGV[4i+4]   how many records are lost
+-- ARGV[4i+2]   the stored position that the caller found, "" for none
+-- ARGV[4i+3]   start position
+-- ARGV[4i+4]   number of lost records
 --
--- Returns 1; or 0 where another id is noted by now than the caller found, and nothing is changed.
+-- Returns 1; or 0, without changes, if the stored topic id is not the one that the caller found.
 
 if (redis.call('HGET', KEYS[1], 'topic-id') or '') ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-if ARGV[2] ~= '' and ARGV[1] ~= ARGV[2] then redis.call('DEL', KEYS[1]) end  -- all of it is about a topic that is gone
+if ARGV[2] ~= '' and ARGV[1] ~= ARGV[2] then redis.call('DEL', KEYS[1]) end  -- the progress is that of a deleted topic
 if ARGV[1] ~= '' then redis.call('HSET', KEYS[1], 'topic-id', ARGV[1]) end
 redis.call('HSETNX', KEYS[1], 'begun', ARGV[3])
 

@@ -1,4 +1,4 @@
-"""What the bridges say of themselves."""
+"""Heartbeats of the bridges."""
 
 import time
 from enum import StrEnum
@@ -10,22 +10,22 @@ import redis
 from app.errors import DependencyUnavailable
 from app.storage.keys import Keys
 
-# A bridge reports every second; one that has not for so long does not work.
+# A bridge reports every second; without a report for this long it counts as dead.
 SILENT_SECONDS = 10
 HALTED = "is halted: too many invalid records; see its log, then `mastery bridge resume`"
 
 
 class BridgeState(StrEnum):
-    """What a bridge is doing."""
+    """The state of a bridge."""
 
     JOINING = "joining"  # the consumer group
-    RUNNING = "running"  # or holding back until the workers have caught up
-    WAITING = "waiting"  # for a dependency that is away
-    HALTED = "halted"  # by poison: too many invalid records, until an operator resumes it
+    RUNNING = "running"  # or paused by backpressure until the workers have caught up
+    WAITING = "waiting"  # for an unavailable dependency
+    HALTED = "halted"  # too many invalid records; an operator must resume it
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """What a bridge last said of itself: its state, what it read and rejected, and when, in seconds since 1970-01-01."""
+    """A bridge's last report: state, number of records read and rejected, and time in seconds since 1970-01-01."""
 
     state: BridgeState
     records: int
@@ -41,19 +41,19 @@ class Bridges:
         self._keys = Keys(key_prefix)
 
     def report(self, name: str, heartbeat: Heartbeat) -> None:
-        """Say that a bridge is alive."""
+        """Store the heartbeat of a bridge."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.sadd(self._keys.bridges(), name)
         pipeline.set(self._keys.bridge(name), msgspec.json.encode(heartbeat), ex=SILENT_SECONDS)
         pipeline.execute()
 
     def leave(self, name: str) -> None:
-        """Say that a bridge has ended in order."""
+        """Remove a bridge that shut down properly."""
         self._redis.delete(self._keys.bridge(name))
         self._redis.srem(self._keys.bridges(), name)
 
     def heartbeats(self) -> dict[str, Heartbeat]:
-        """What each living bridge last said; those that fell silent are forgotten."""
+        """The last heartbeat of each live bridge; removes the names of dead ones."""
         names = [name.decode() for name in cast("set[bytes]", self._redis.smembers(self._keys.bridges()))]
         reports = cast("list[bytes | None]", self._redis.mget(map(self._keys.bridge, names))) if names else []
         silent = [name for name, report in zip(names, reports, strict=True) if report is None]

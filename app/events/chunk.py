@@ -1,6 +1,6 @@
-"""A chunk: the valid records of one read, up to a megabyte of them, recorded by one task. See docs/decisions/0002.
+"""A chunk: up to a megabyte of valid records of one read, recorded by one task. See docs/decisions/0002.
 
-It carries the records as they came, with their place in Kafka, so that whatever becomes of one event its source is known.
+It contains the unmodified records with their Kafka offsets, so that every failure can name its source record.
 """
 
 import sys
@@ -15,14 +15,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# A chunk passes through Redis and the memory of two processes. 500 ordinary events are 165 KB; only odd ones reach this.
+# A chunk passes through Redis and the memory of two processes. 500 ordinary events are 165 KB, far below this limit.
 MAX_BYTES = 1_000_000
 
 T = TypeVar("T")
 
 
 class SourceRecord(NamedTuple):
-    """One record as it came. ``replays`` and ``traceparent`` are those of its headers."""
+    """One unmodified record. ``replays`` and ``traceparent`` come from its headers."""
 
     partition: int
     offset: int
@@ -32,21 +32,21 @@ class SourceRecord(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Records taken over from a source, a topic, at one moment, which is the one they are judged by."""
+    """Records accepted from a source topic. ``accepted_at`` is the current time for their validation."""
 
     source: str
     accepted_at: datetime
     records: Sequence[SourceRecord]
 
 
-UNREADABLE = (zstd.ZstdError, msgspec.DecodeError)  # what is raised for bytes that are no chunk
+UNREADABLE = (zstd.ZstdError, msgspec.DecodeError)  # raised by decode_chunk for other bytes
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[str, datetime, list[SourceRecord]])
 
 
 def split(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """The items in their order, in groups of at most ``MAX_BYTES`` together, or a single larger one."""
+    """Split items, in order, into groups of at most ``MAX_BYTES``; a larger item gets a group of its own."""
     group: list[T] = []
     total = 0
     for item in items:
@@ -60,10 +60,10 @@ def split(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
-    """The chunk as compressed msgpack, a sixth of its size: it is written to Redis and its append-only file."""
+    """Encode a chunk as compressed msgpack, a sixth of the size, since Redis also writes it to its append-only file."""
     return zstd.compress(_encoder.encode(chunk))
 
 
 def decode_chunk(encoded: bytes) -> Chunk:
-    """The chunk that was encoded. Raises one of ``UNREADABLE`` for anything else."""
+    """Decode a chunk. Raises one of ``UNREADABLE`` for other bytes."""
     return Chunk(*_decoder.decode(zstd.decompress(encoded)))

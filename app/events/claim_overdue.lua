@@ -1,14 +1,14 @@
--- Find chunks in flight without activity for long: their tasks were lost. Each is found once per period.
+-- Claim chunks in flight without recent activity, whose tasks were lost. A claimed chunk counts as active again.
 --
 -- KEYS[1]  last activity of the chunks in flight: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[2]  chunks in flight of the bulk lane: set of ids
--- ARGV[1]  how long is long, in milliseconds
--- ARGV[2]  how many to find at most
--- ARGV[3]  1: of the bulk lane, 0: of the ordinary one
--- ARGV[4…] ids of chunks that are not meant
+-- ARGV[1]  minimum inactivity in milliseconds
+-- ARGV[2]  maximum number of chunks
+-- ARGV[3]  1: of the bulk lane, 0: of the ordinary lane
+-- ARGV[4…] ids of chunks to skip
 --
--- Looks through all that are in flight: the bridge's marks bound them.
--- Returns their ids, the longest waiting first.
+-- Scans all chunks in flight; the bridge's marks bound their number.
+-- Returns the ids, longest inactive first.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

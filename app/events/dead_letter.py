@@ -1,4 +1,4 @@
-"""A dead letter: an event that failed for good, with what is needed to understand and replay it. Source: design section 4."""
+"""A dead letter: a permanently failed event, with the data to diagnose and replay it. Source: design section 4."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,18 +11,18 @@ from app.events.chunk import SourceRecord
 
 # A dead letter must fit into a Kafka message (1 MB). Bytes that are not UTF-8 take up to six characters each.
 MAX_PAYLOAD_BYTES = 150_000
-MAX_TEXT = 200  # of what an event claims as its id or type
-MAX_MESSAGE = 1_000  # all that can be wrong with an event's dozen fields, and the names of its types
-# tenant_id/student_id are 101 bytes; a longer key is no such, and with the letter might not fit into a message.
+MAX_TEXT = 200  # of the id and type that an event claims
+MAX_MESSAGE = 1_000  # enough for errors in all fields of an event
+# tenant_id/student_id has up to 101 bytes; a longer key is not valid, and might not fit into a message with the letter.
 MAX_KEY_BYTES = 200
 
-# The headers, besides REPLAYS and TRACE, which travel with a record from its source to its letter and back.
+# The headers of a dead letter. REPLAYS and TRACE are copied from the source record, and back on replay.
 TOPIC, PARTITION, OFFSET, ERROR_TYPE, LETTER_ID = "dlq.topic", "dlq.partition", "dlq.offset", "dlq.error_type", "dlq.id"
 REPLAYS, TRACE = "dlq.replay_count", "traceparent"
 
 
 class ErrorType(StrEnum):
-    """Why an event was dead-lettered. An outage is no reason, so ``DEPENDENCY`` is reserved for others who write letters."""
+    """Why an event was dead-lettered. ``DEPENDENCY`` is reserved for other producers, since the engine retries outages."""
 
     VALIDATION = "validation_error"
     PROCESSING = "processing_error"
@@ -31,9 +31,9 @@ class ErrorType(StrEnum):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """The value on ``mastery.dlq``. ``original_payload`` is the JSON value where it is one, else its text.
+    """The value on ``mastery.dlq``. ``original_payload`` is the payload's JSON value, or its text if it is not JSON.
 
-    A payload that does not fit is cut, and ends by saying so; the source record, which the headers name, has all of it.
+    A payload that is too large is truncated, with a note at its end; the headers name the complete source record.
     """
 
     event_id: str | None
@@ -46,7 +46,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class OutgoingDeadLetter(msgspec.Struct, frozen=True, array_like=True):
-    """A dead letter ready to be sent: Kafka key, value and headers. It waits in Redis until it is delivered."""
+    """A dead letter to be delivered: Kafka key, value and headers. Stored in Redis until it is delivered."""
 
     error_type: ErrorType
     key: bytes | None
@@ -60,12 +60,12 @@ def invalid_event(value: bytes | None, error: InvalidInput, failed_at: datetime)
 
 
 def failed_event(value: bytes, error_type: ErrorType, message: str, failed_at: datetime, retry_count: int) -> DeadLetter:
-    """The dead letter of a valid event that could not be recorded, however often it was tried."""
+    """The dead letter of a valid event that could not be recorded, after all retries."""
     return _dead_letter(value, error_type, message, failed_at, retry_count)
 
 
 def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | None) -> OutgoingDeadLetter:
-    """The letter with the key and the place of its source record."""
+    """Add the Kafka key and the headers that locate the source record."""
     headers = [
         (TOPIC, topic),
         (PARTITION, str(record.partition)),
@@ -80,7 +80,7 @@ def address(letter: DeadLetter, topic: str, record: SourceRecord, key: bytes | N
 
 
 def _letter_id(topic: str, record: SourceRecord) -> str:
-    """The same for the same source record, however often it is taken: a letter that was delivered is known by it."""
+    """An id derived from the source record; it identifies a letter that was delivered before."""
     place = f"{topic}/{record.partition}/{record.offset}/".encode()
     return blake2b(place + record.value, digest_size=16).hexdigest()
 
@@ -107,7 +107,7 @@ def _payload(value: bytes | None) -> object:
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Bytes that are not UTF-8 stay readable and recoverable: \xff is written as such.
+        # Invalid UTF-8 stays recoverable: the byte 0xff becomes the text \xff.
         return value.decode("utf-8", errors="backslashreplace")
 
 

@@ -1,8 +1,8 @@
-"""The slow way to decode a struct from JSON, one field at a time.
+"""Decodes a struct from JSON field by field: slower than msgspec, but reports all errors.
 
-msgspec's decoder is fast and stops at the first error. This one is used where that one refuses, and tells all errors. It also
-takes what JSON Schema takes: ``8.0`` is an integer. Half a surrogate pair in a text (a truncated emoji) counts as U+FFFD, as
-the Unicode Standard recommends (section 3.9, "U+FFFD substitution").
+msgspec's decoder stops at the first error; this one decodes the input that msgspec rejects. Like JSON Schema, it accepts
+``8.0`` as an integer. A lone surrogate (a truncated emoji) becomes U+FFFD, as the Unicode Standard recommends (section 3.9,
+"U+FFFD substitution").
 """
 
 import re
@@ -18,7 +18,7 @@ from app.identifiers import IDENTIFIER_RULE
 
 NOT_JSON = "not JSON in UTF-8"
 
-# A whole pair, half of one, or any other escape; so that the second backslash of \\ud83d begins none.
+# A surrogate pair, a lone surrogate, or any other escape, so that the second backslash of \\ud83d does not start one.
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
@@ -27,9 +27,20 @@ Check = Callable[[Any], object]
 
 
 def decode_by_field(value: bytes, kinds: Mapping[str, type[Struct]], base: type[Struct], checks: Mapping[str, Check]) -> Any:
-    """A struct of the kind that the field ``event_type`` names; of an unknown kind, the fields of ``base`` are judged.
+    """Decode a struct. For an unknown ``event_type``, only validates the fields of ``base``.
 
-    ``checks`` look at decoded fields and raise InvalidInput. Raises InvalidFields with everything that is wrong.
+    Args:
+        value: The JSON text.
+        kinds: Struct types by ``event_type``.
+        base: The struct type with the fields common to all kinds.
+        checks: Further checks of decoded fields, by dotted path; they raise InvalidInput.
+
+    Returns:
+        The struct, of the type that ``event_type`` names.
+
+    Raises:
+        InvalidInput: The value is not a JSON object.
+        InvalidFields: Fields are missing or invalid; it has all errors.
     """
     raw = _object(mend_surrogates(value), "")
     kind = kinds.get(_text(raw.get("event_type")))
@@ -38,7 +49,7 @@ def decode_by_field(value: bytes, kinds: Mapping[str, type[Struct]], base: type[
 
 
 def mend_surrogates(value: bytes) -> bytes:
-    r"""JSON with half of each surrogate pair that lacks the other (``\ud83d``) replaced by U+FFFD."""
+    r"""Replace each lone surrogate escape (``\ud83d``) in JSON by U+FFFD."""
     if rb"\u" not in value:
         return value
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], value)
@@ -72,7 +83,7 @@ def _value(raw: Raw, kind: Any, name: str, checks: Mapping[str, Check]) -> Any:
         value = _decode(raw, kind)
     except msgspec.ValidationError as error:
         reason = str(error)
-        if "regex" in reason:  # which not every reader can read
+        if "regex" in reason:  # describe the pattern in words
             reason = IDENTIFIER_RULE if name.endswith("_id") else "must not have control characters"
         raise InvalidInput(name, reason) from error
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
-"""The learning event as it arrives: JSON in, a typed and validated struct out. Source: design section 4.
+"""Decodes learning events: from JSON to a typed and validated struct. Source: design section 4.
 
-Fields that the contract does not name are ignored, so that a producer may add some without breaking its readers.
+Unknown fields are ignored, so that producers may add fields.
 """
 
 import re
@@ -19,14 +19,14 @@ from app.events.moment import parse_moment
 from app.identifiers import Identifier
 from app.mastery.evidence import Fraction
 
-# An event has two; fields that nobody knows may have more. How many a decoder can read depends on how deep in calls it is
-# itself (Python allows a thousand in all), and the worker must be able to read what was accepted elsewhere.
+# An event has two levels; unknown fields may add more. Python's recursion limit of a thousand calls includes the decoder's
+# callers, so without a fixed limit a worker might be unable to decode what another process accepted.
 MAX_LEVELS = 100
 
-# A million a event keeps 90 days of sums far below 2**53, where Lua's numbers stop being exact.
+# With at most a million per event, sums over 90 days stay far below 2**53, up to which Lua's numbers are exact.
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Total: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
-# Free text in any script, for people to read: it moves no cursor and ends no line (Unicode's C0 and C1 control characters).
+# Free text in any script, without Unicode's C0 and C1 control characters.
 Label: TypeAlias = Annotated[str, Meta(max_length=50, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 
 
@@ -59,11 +59,11 @@ class QualityAssessment(Struct, frozen=True):
 
 
 class Activity(Struct, frozen=True):
-    """Nothing is needed: that it happened is the evidence."""
+    """Empty: the event itself is the evidence."""
 
 
 class Envelope(Struct, frozen=True, kw_only=True, tag_field="event_type"):
-    """What every event carries. ``timestamp`` is ISO 8601 with an offset, or epoch milliseconds."""
+    """The fields of every event. ``timestamp`` is ISO 8601 with an offset, or epoch milliseconds."""
 
     event_id: UUID
     timestamp: str | int
@@ -101,9 +101,13 @@ _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 
 
 def decode_event(value: bytes | None, now: datetime) -> tuple[Event, datetime]:
-    """The event in a record's value, and its moment in UTC.
+    """Decode and validate an event.
 
-    Raises InvalidInput, naming the field, for what can never be an event; it has all ``errors``.
+    Returns:
+        The event, and its moment in UTC.
+
+    Raises:
+        InvalidInput: The value is not a valid event; ``errors`` has all errors, with their fields.
     """
     if value is None:
         raise InvalidInput("", "the record has no value")
@@ -118,7 +122,7 @@ def decode_event(value: bytes | None, now: datetime) -> tuple[Event, datetime]:
 
 
 def _levels(value: bytes) -> int:
-    """How many objects and arrays are within each other, the outermost included."""
+    """The nesting depth of objects and arrays."""
     deepest = level = 0
     for found in _TEXT_OR_BRACKET.finditer(value):
         if found[0] in b"[{":

@@ -1,6 +1,6 @@
-"""The log of events: one for both doors. What a caller sends over HTTP is taken when the log has it, like what others produce.
+"""The log of events. Events sent over HTTP are accepted once they are in the log, like those of other producers.
 
-The engine does not know what the log is; ``consumers/event_log.py`` has it in Kafka. See docs/decisions/0013.
+The engine only has this interface; ``consumers/event_log.py`` implements it with Kafka. See docs/decisions/0013.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 
 
 class LogRecord(NamedTuple):
-    """A record of the log: whose it is, the event as JSON, and its W3C trace context ("" for none).
+    """A record of the log: tenant, student, the event as JSON, and its W3C trace context ("" for none).
 
-    ``counted_at`` is in the minute in which it was counted for its tenant's quota: the log counts it there, and not again.
+    ``counted_at`` is when the record was counted for its tenant's quota; the bridge does not count it again.
     """
 
     tenant_id: str
@@ -22,17 +22,18 @@ class LogRecord(NamedTuple):
 
     @property
     def key(self) -> bytes:
-        """What is about one student is in one partition."""
+        """The message key; it keeps all events of a student in one partition."""
         return f"{self.tenant_id}/{self.student_id}".encode()
 
 
 class EventLog(Protocol):
-    """Whatever keeps events until they are recorded. Safe among threads."""
+    """Stores events until they are recorded. Thread-safe."""
 
     def append(self, records: Sequence[LogRecord]) -> None:
-        """Return when the log has all of them, and will not lose them.
+        """Append records; returns when the log has stored all of them durably.
 
-        Raises DependencyUnavailable when it does not say so in time: some may be in the log then, and all may be sent again.
+        Raises:
+            DependencyUnavailable: The log did not confirm in time. It may have some of the records; all may be sent again.
         """
 
     def ping(self) -> None:

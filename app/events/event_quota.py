@@ -1,7 +1,7 @@
-"""How many events of a minute a tenant may have, over Kafka and HTTP together. See docs/decisions/0018.
+"""Quotas of events per tenant and minute, over Kafka and HTTP together. See docs/decisions/0018.
 
-A minute is the one in which events were produced, by the clock: it is the same whenever they are read. What came over HTTP is
-counted at the door, before it is produced, and says so in a header; the rest is counted as the ledger takes it.
+The minute is that of the record's production, so it does not depend on when the record is read. The API counts events before
+it produces them, and marks them with a header; the ledger counts all others when it accepts them.
 """
 
 import math
@@ -17,13 +17,13 @@ from app.storage.keys import Keys
 from app.storage.scripts import load_script
 
 MINUTE_SECONDS = 60
-# Since a minute's last event was counted: so far apart the partitions of a backlog may be read.
+# How long a minute is kept after its last event: the partitions of a backlog may be read this far apart.
 KEPT_SECONDS = 3_600
-COUNTED = "mastery.counted"  # the header of a record that was counted at the door
+COUNTED = "mastery.counted"  # the header of records counted by the API
 
 
 class QuotaExceeded(EngineError):
-    """A tenant has sent as many events as it may; ``seconds`` says when the same call may succeed."""
+    """A tenant exceeds its quota of events per minute; the call may succeed in ``seconds``."""
 
     def __init__(self, quota: int, seconds: int) -> None:
         super().__init__(quota, seconds)
@@ -35,7 +35,7 @@ class QuotaExceeded(EngineError):
 
 
 class Use(NamedTuple):
-    """Events of a tenant that were produced in a minute, by number since 1970: new ones, and those counted at the door."""
+    """A tenant's events of one minute (number since 1970): ``new`` ones, and those ``counted`` by the API."""
 
     tenant: str
     minute: int
@@ -45,7 +45,7 @@ class Use(NamedTuple):
 
 
 class EventQuota:
-    """The door's part: events over HTTP. Raises DependencyUnavailable when Redis does not answer."""
+    """The quotas of events over HTTP. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str, quotas: Quotas) -> None:
         self._keys = Keys(key_prefix)
@@ -53,15 +53,19 @@ class EventQuota:
         self._count = load_script(client, Path(__file__).with_name("count_events.lua"))
 
     def admit(self, tenant: str, events: int, now: datetime) -> bool:
-        """Count events of a tenant. Returns whether there is anything to be counted.
+        """Count events of a tenant, all or none.
 
-        Counts none and raises QuotaExceeded where they are more than the minute still has, InvalidInput where they are more
-        than any minute has.
+        Returns:
+            Whether they were counted; False for a tenant without a limit.
+
+        Raises:
+            QuotaExceeded: They exceed what remains of this minute's quota.
+            InvalidInput: They exceed the quota of a whole minute.
         """
         if not self.quotas.limits(tenant):
             return False
         quota, (minute, second) = self.quotas.of(tenant), divmod(now.timestamp(), MINUTE_SECONDS)
-        if events > quota:  # at no time would there be room
+        if events > quota:  # a retry could never succeed
             raise InvalidInput("events", f"are more than the {quota:,} that the tenant may send in a minute")
         is_counted = self._count([self._keys.event_minute(int(minute))], [tenant, events, quota, KEPT_SECONDS])
         if not is_counted:

@@ -1,6 +1,6 @@
-"""Learning events as JSON Schema, with an example of each: the one source of docs/asyncapi.json and /openapi.json.
+"""Learning events as JSON Schema, with examples, for docs/asyncapi.json and /openapi.json.
 
-What structs and fields do not say of themselves in the code is described here.
+The descriptions here complement those of structs and fields in the code.
 """
 
 import inspect
@@ -23,37 +23,37 @@ from app.events.event import (
     QuizPerformance,
 )
 
-SCHEMAS = "#/components/schemas/"  # where both documents have them
+SCHEMAS = "#/components/schemas/"  # in both documents
 EXAMPLE_TIMESTAMP = "2026-10-28T22:54:26Z"
 
-# Of a struct, of a field of one, or of a field of all.
+# By struct, by "struct.field", or by field.
 EVENT_DESCRIPTIONS: Mapping[str, str] = {
-    "CompletionEvent": "How much of the exercises is done. A student's latest such event counts, by timestamp.",
+    "CompletionEvent": "Progress in exercises. Only a student's latest such event counts, by timestamp.",
     "QuizEvent": "A quiz was answered.",
     "QualityEvent": "A submission was assessed.",
     "ActivityEvent": "The student was active on this day (UTC).",
-    "event_id": "A UUID that identifies the event: sent again for the same student, it does not count again",
-    "event_type": "What the message is",
-    "timestamp": "When it happened: ISO 8601 with an offset, as RFC 3339 has it, or epoch milliseconds; at most 5 min ahead",
+    "event_id": "UUID of the event; a repeated id counts once per student",
+    "event_type": "The type of the event",
+    "timestamp": "When it happened: ISO 8601 with an offset (as in RFC 3339) or epoch milliseconds; at most 5 min ahead",
     "student_id": "Unique within the tenant",
-    "tenant_id": "Whose student it is; tenants see nothing of each other",
-    "cohort_id": "The student is in the cohort that their latest event names",
-    "source": "Who produced it; not used",
-    "version": "The contract that the producer follows; not used",
+    "tenant_id": "The student's tenant; tenants are isolated from each other",
+    "cohort_id": "The student's cohort; the latest event with a cohort determines it",
+    "source": "The producer; not used",
+    "version": "The version of the producer's contract; not used",
     "ExerciseCompletion": "`completed_exercises` must not exceed `total_exercises`.",
     "exercise_id": "Not used",
-    "total_exercises": "How many exercises there are",
-    "completed_exercises": "How many of them are completed; at most `total_exercises`",
+    "total_exercises": "Number of exercises",
+    "completed_exercises": "Number of completed exercises; at most `total_exercises`",
     "QuizPerformance": "`correct_answers` must not exceed `total_questions`.",
     "quiz_id": "Not used",
-    "total_questions": "How many questions were asked",
-    "correct_answers": "How many were answered correctly; at most `total_questions`",
-    "QualityAssessment": "What counts is the mean of the scores that are given.",
+    "total_questions": "Number of questions",
+    "correct_answers": "Number of correct answers; at most `total_questions`",
+    "QualityAssessment": "The result is the mean of the given scores.",
     "submission_id": "Not used",
     "code_quality_score": "0 to 1",
     "correctness_score": "0 to 1",
     "efficiency_score": "0 to 1",
-    "peer_review_score": "0 to 1; null where there was no review",
+    "peer_review_score": "0 to 1; null without a review",
 }
 
 _SENDER = {
@@ -64,7 +64,7 @@ _SENDER = {
     "version": "1.0",
 }
 
-# An example of every event.
+# One example per event type.
 EVENT_EXAMPLES: tuple[Event, ...] = (
     CompletionEvent(
         **_SENDER,
@@ -96,14 +96,14 @@ EVENT_EXAMPLES: tuple[Event, ...] = (
 
 
 def json_schemas(structs: Iterable[type[Struct]], descriptions: Mapping[str, str] = EVENT_DESCRIPTIONS) -> dict[str, Any]:
-    """The schema of each struct and of what it refers to, by name. Raises KeyError for what nothing describes."""
+    """The schemas of structs and the types they refer to, by name. Raises KeyError for a missing description."""
     _, generated = msgspec.json.schema_components(structs, schema_hook=_any_json, ref_template=SCHEMAS + "{name}")
     # ECMA 262, which JSON Schema uses, has no \Z, and its $ does not match before a trailing newline.
     schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(generated).replace(rb"\\Z", b"$"))
     for name, schema in schemas.items():
         schema["description"] = inspect.cleandoc(schema.get("description") or descriptions[name])
         for field, its_schema in schema.get("properties", {}).items():
-            if "$ref" in its_schema:  # it must stand alone; what it refers to is described
+            if "$ref" in its_schema:  # must be the only key; the referenced schema has a description
                 schema["properties"][field] = {"$ref": its_schema["$ref"]}
             elif "description" not in its_schema:
                 its_schema["description"] = descriptions.get(f"{name}.{field}") or descriptions[field]

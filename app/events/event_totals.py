@@ -1,4 +1,4 @@
-"""How many events of each tenant ended how. ``merge_evidence.lua`` counts them, in the step that merges their evidence."""
+"""Event totals per tenant. ``merge_evidence.lua`` counts events atomically with the merge of their evidence."""
 
 from collections.abc import Iterable
 from typing import NamedTuple, cast
@@ -7,13 +7,13 @@ import redis
 
 from app.storage.keys import Keys
 
-# A chunk that is not done after a week never will be. Its bitmap only keeps the totals exact should it be repeated.
+# How long the bitmap of a chunk in flight is kept. It only keeps the totals exact if the chunk is repeated.
 COUNTED_SECONDS = 7 * 86_400
-DONE_SECONDS = 300  # far longer than two attempts may overlap
+DONE_SECONDS = 300  # far longer than two attempts can overlap
 
 
 class Totals(NamedTuple):
-    """How many events of a tenant were applied, repeated or too old, since the store was created."""
+    """A tenant's number of applied, duplicate and expired events since the store was created."""
 
     applied: int = 0
     duplicates: int = 0
@@ -21,22 +21,19 @@ class Totals(NamedTuple):
 
 
 class EventTotals:
-    """The totals, and which events of a chunk in flight are in them.
-
-    Raises DependencyUnavailable when Redis does not answer.
-    """
+    """The totals, and which events of chunks in flight they have. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
 
     def of(self, tenant: str) -> Totals:
-        """How the tenant's events ended."""
+        """The tenant's totals."""
         counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.totals(tenant)))
         return Totals(**{name.decode(): int(count) for name, count in counts.items()})
 
     def begin_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
-        """Say that a chunk with events of these tenants will be merged; to say it again changes nothing."""
+        """Register a chunk with events of these tenants before it is merged. Idempotent."""
         pipeline = self._redis.pipeline(transaction=False)
         for tenant in tenants:
             pipeline.sadd(self._keys.tenants(), tenant)
@@ -44,7 +41,7 @@ class EventTotals:
         pipeline.execute()
 
     def end_chunk(self, tenants: Iterable[str], chunk_id: str) -> None:
-        """Forget soon which events of a chunk were counted: only an attempt that still runs may merge it again."""
+        """Expire a chunk's bitmap soon. Only a concurrent attempt may still merge the chunk again."""
         pipeline = self._redis.pipeline(transaction=False)
         for tenant in tenants:
             pipeline.expire(self._keys.counted_chunk(tenant, chunk_id), DONE_SECONDS)

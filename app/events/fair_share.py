@@ -1,29 +1,29 @@
-"""Which tenants send so much just now that their events go to the bulk lane, behind nobody else's. See docs/decisions/0018."""
+"""Detects tenants that exceed their share of throughput; their events go to the bulk lane. See docs/decisions/0018."""
 
 from collections.abc import Mapping
 
-# Tenants that are kept in mind, 100 bytes each. The names are the senders' choice.
+# Bounds the memory, at 100 bytes per tenant: senders choose the names.
 MAX_TENANTS = 10_000
 
 
 class FairShare:
-    """A token bucket for each tenant: it fills with ``events_per_second``, and holds those of one second.
+    """A token bucket per tenant, with the rate ``events_per_second`` and a burst of one second.
 
-    For one bridge, in its memory: a restart favours everybody for a second. Not thread-safe.
+    In memory of one bridge; a restart refills all buckets. Not thread-safe.
     """
 
     def __init__(self, events_per_second: int) -> None:
         self._rate = events_per_second
-        self._used: dict[str, tuple[float, float]] = {}  # by tenant: tokens that were taken out, and when that was
+        self._used: dict[str, tuple[float, float]] = {}  # tenant → (tokens used, when updated)
 
     def exceeded_by(self, events: Mapping[str, int], now: float) -> set[str]:
-        """Count what each tenant sent; returns those that sent more than their share. ``now`` in seconds, never going back.
+        """Count the events of each tenant in a read. ``now`` is monotonic, in seconds.
 
-        A tenant is above its share with all of its events of a read or with none: a read becomes two chunks at most. One that
-        stops is within its share again after a second.
+        Returns:
+            The tenants above their share. That applies to all of their events of the read, so a read makes at most two chunks.
         """
         if len(self._used) > MAX_TENANTS:
-            self._used.clear()  # in their favour, for a second
+            self._used.clear()  # refills all buckets
         exceeding = set()
         for tenant, count in events.items():
             used, at = self._used.get(tenant, (0.0, now))

@@ -1,16 +1,16 @@
--- End a chunk in flight: what it held is recorded, or goes on as smaller chunks, or as dead letters.
+-- Remove a chunk in flight: its records are recorded, or continue as smaller chunks or as dead letters.
 --
 -- KEYS[1]  chunks in flight: hash id -> chunk
 -- KEYS[2]  their last activity: sorted set id -> milliseconds since 1970-01-01
 -- KEYS[3]  attempts: hash id -> described in begin_chunk.lua
 -- KEYS[4]  counters: hash records | dead-letters:<error type> -> count
 -- KEYS[5]  dead letters to be delivered: stream with the field letter
--- KEYS[6]  chunks in flight of the bulk lane: set of ids; those that take a chunk's place are in the ordinary lane
+-- KEYS[6]  chunks in flight of the bulk lane: set of ids; successor chunks are in the ordinary lane
 -- ARGV[1]  id of the chunk
--- ARGV[2]  how many chunks take its place; they follow as pairs of id and chunk
+-- ARGV[2]  number of successor chunks; they follow as pairs of id and chunk
 -- then pairs of error type and letter
 --
--- Returns 1; or 0 when another worker ended the chunk already, and nothing is changed.
+-- Returns 1; or 0, without changes, if another worker finished the chunk.
 
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])

@@ -1,4 +1,4 @@
-"""Which dead letters were dealt with. Kafka can neither change nor remove a single record, so that is remembered in Redis."""
+"""Marks handled dead letters in Redis, since Kafka can neither change nor remove a single record."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -9,20 +9,20 @@ import redis
 
 from app.storage.keys import Keys
 
-# Marks that no command has looked at for a year are of a topic that is gone, as an embedded broker's is at each restart.
+# Marks that no command has read for a year belong to a deleted topic, such as that of an earlier embedded broker.
 KEPT_SECONDS = 365 * 86_400
-BATCH = 1000  # marks read, written or dropped by one command: a millisecond of Redis
+BATCH = 1000  # marks read, written or deleted per command: a millisecond of Redis
 
 
 class Handled(StrEnum):
-    """What was done with a letter."""
+    """How a dead letter was handled."""
 
     REPLAYED = "replayed"
     PURGED = "purged"
 
 
 class Place(NamedTuple):
-    """Where a letter is in the dead letter topic; written ``3:17``."""
+    """The position of a dead letter in its topic; written ``3:17``."""
 
     partition: int
     offset: int
@@ -32,9 +32,9 @@ class Place(NamedTuple):
 
 
 class HandledLetters:
-    """The marks, by the log that the letters are in. Raises DependencyUnavailable when Redis does not answer.
+    """The marks, by log. Raises DependencyUnavailable when Redis does not answer.
 
-    A log is a topic by its id, as ``consumers.kafka.topic_ids.log_name`` writes it: an offset means nothing elsewhere.
+    A log is a topic identified by its id, as formatted by ``consumers.kafka.topic_ids.log_name``: offsets are valid only there.
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
@@ -42,12 +42,12 @@ class HandledLetters:
         self._keys = Keys(key_prefix)
 
     def adopt(self, previous: str, log: str) -> None:
-        """Take the marks over that a version before kept under another name of the log, unless there are some already."""
+        """Move the marks that an earlier version stored under another name of the log, unless the log has marks."""
         if previous != log and self._redis.exists(self._keys.handled_letters(previous)):
             self._redis.renamenx(self._keys.handled_letters(previous), self._keys.handled_letters(log))
 
     def read(self, log: str, oldest: Mapping[int, int]) -> dict[Place, Handled]:
-        """The marks of a log. Those before the oldest offset that its partition still has are dropped for good."""
+        """The marks of a log. Deletes marks before the ``oldest`` remaining offset of their partition."""
         marks: dict[Place, Handled] = {}
         gone: list[bytes] = []
         self._redis.expire(self._keys.handled_letters(log), KEPT_SECONDS)
@@ -62,7 +62,7 @@ class HandledLetters:
         return marks
 
     def mark(self, log: str, places: Iterable[Place], how: Handled) -> None:
-        """Remember what was done with some letters. Doing so twice changes nothing."""
+        """Mark dead letters as handled. Idempotent."""
         left = iter(places)
         while batch := list(islice(left, BATCH)):
             pipeline = self._redis.pipeline(transaction=True)

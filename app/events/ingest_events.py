@@ -1,7 +1,6 @@
-"""Take events over that a caller sent: the same validation as for those from Kafka, and the same log.
+"""Ingests events that a caller sent over HTTP: the same validation and the same log as for other producers.
 
-Their author is there and is told what is wrong, so what is invalid becomes no dead letter. An event that is sent again makes
-another record and counts once, like one that a producer sends twice.
+Invalid events are reported to the caller instead of being dead-lettered. A repeated event makes another record but counts once.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,14 +17,14 @@ from app.events.dead_letter import MAX_TEXT
 from app.events.event import decode_event
 from app.events.event_log import EventLog, LogRecord
 
-# Kafka takes messages of a megabyte unless told otherwise, with their key and headers.
+# Kafka's default limit is a megabyte per message, including key and headers.
 MAX_EVENT_BYTES = 900_000
 
 NO_ROOM = InvalidInput("student_id", "is new, and the tenant has as many students as its quota allows")
 
 
 class Claim(Struct, frozen=True):
-    """What an event says of itself before it is judged: JSON values, or nothing."""
+    """The ids that an event claims, before validation: any JSON values."""
 
     event_id: object = None
     student_id: object = None
@@ -33,7 +32,7 @@ class Claim(Struct, frozen=True):
 
 
 class EventVerdict(NamedTuple):
-    """What became of one event: the id that it claims, and what is wrong with it (None: nothing, it was taken over)."""
+    """The result of one event: its claimed id, and its error (None: it was accepted)."""
 
     event_id: str | None
     error: InvalidInput | None = None
@@ -43,7 +42,7 @@ _claim = msgspec.json.Decoder(Claim)
 
 
 def read_claim(element: bytes) -> Claim:
-    """What an event claims, whatever it is."""
+    """The ids that an event claims; empty if it is not a JSON object."""
     try:
         return _claim.decode(element)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -61,14 +60,16 @@ def ingest_events(
     admit: Callable[[int], bool],
     traceparent: str = "",
 ) -> list[EventVerdict]:
-    """Take over those of a tenant's events, JSON texts, that are valid; returns a verdict on each, in their order.
+    """Append the valid events of a tenant, each as JSON, to the log.
 
-    ``beyond_quota`` says for which of some students there is no room; events older than the retention ask for none, since they
-    make no student. ``admit`` counts events, says whether it does, and raises
-    QuotaExceeded where they are too many: then none is taken over.
+    ``beyond_quota`` returns the students for which the tenant has no room; it is not asked about expired events, which create
+    no student. ``admit`` counts events and returns whether it did; it raises QuotaExceeded, and then none is appended.
 
-    Raises DependencyUnavailable when the log does not confirm all of them: some of the events may be taken over then, and all
-    may be sent again.
+    Returns:
+        A verdict per event, in order.
+
+    Raises:
+        DependencyUnavailable: The log did not confirm all events. It may have some of them; all may be sent again.
     """
     first_day = day_number(now) - retention_days + 1
     judged = [_judge(element, tenant, now, traceparent) for element in elements]
@@ -89,7 +90,7 @@ def ingest_events(
 
 
 class _Judged(NamedTuple):
-    """The verdict on an event; of one that is good the record, and the day that it is of."""
+    """The verdict on an event and, if it is valid, its record and day."""
 
     verdict: EventVerdict
     record: LogRecord | None = None
@@ -105,18 +106,18 @@ def _judge(element: bytes, tenant: str, now: datetime, traceparent: str) -> _Jud
 
 
 def claimed_id(claim: Claim) -> str | None:
-    """What an event says that it is, cut if that is long; None if it says nothing."""
+    """The truncated id that an event claims; None if it is not a text."""
     return claim.event_id[:MAX_TEXT] if isinstance(claim.event_id, str) else None
 
 
 def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparent: str) -> tuple[LogRecord, Day]:
-    """The record of an event that names the tenant: the token's, and no other; and the event's day. Raises InvalidInput."""
+    """The record and day of an event, whose tenant must be the token's. Raises InvalidInput."""
     value = _with_tenant(element, tenant) if claim.tenant_id is UNSET else element
     wrong_tenant = InvalidInput("tenant_id", "must be the token's tenant")
     try:
         event, moment = decode_event(value, now)
     except InvalidInput as error:
-        if claim.tenant_id in (UNSET, tenant):  # a tuple: what is claimed may be a list, which has no hash
+        if claim.tenant_id in (UNSET, tenant):  # a tuple, since a claimed list is not hashable
             raise
         raise InvalidFields(wrong_tenant, *(each for each in error.errors if each.field != "tenant_id")) from error
     if event.tenant_id != tenant:
@@ -127,7 +128,7 @@ def _record(element: bytes, claim: Claim, tenant: str, now: datetime, traceparen
 
 
 def _with_tenant(element: bytes, tenant: str) -> bytes:
-    """The event as it came, but for the tenant that it left out; what is no object stays as it is."""
+    """Insert the missing tenant into an event; returns anything but an object unchanged."""
     if not element.startswith(b"{"):
         return element
     rest = element[1:].lstrip()

@@ -1,7 +1,7 @@
-"""The ledger of records taken over: what is in flight, and which dead letters wait; how far each source was taken is beside it.
+"""The ledger of accepted records: chunks in flight and dead letters to be delivered.
 
-A record enters it exactly once, in the same step in which the position of its source moves past it. A chunk leaves it when it
-is recorded, and not before: the task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
+A record enters it exactly once: the same script advances the position of its source. A chunk stays until it is recorded; the
+task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,23 +23,23 @@ from app.storage.keys import Keys
 from app.storage.redis_client import next_id
 from app.storage.scripts import load_script
 
-ChunkId: TypeAlias = str  # never used again: a worker that outlived a crash of Redis must not take another chunk for its own
+ChunkId: TypeAlias = str  # never reused: after a crash of Redis, a surviving worker must not find another chunk under its id
 
 _letter = msgspec.msgpack.Decoder(OutgoingDeadLetter)
 _DEAD_LETTERS = "dead-letters:"
-# The end of a log that no letter came to for a year: the topic is gone. Without it the whole topic would be looked through.
+# How long the end of a log without new letters is kept. Without an end, the whole topic is scanned; after a year it is gone.
 KEPT_SECONDS = 365 * 86_400
 
 
 class PositionConflict(EngineError):
-    """The source is not what or where the caller believes.
+    """The source's topic or position is not the expected one.
 
-    Its topic was made anew, another took its records, or the server lost what it was told last.
+    The topic was recreated, another bridge accepted the records, or Redis lost its latest writes.
     """
 
 
 class OverQuota(EngineError):
-    """More events of a tenant's minute than it may have: how many new ones too many, by the place of the use."""
+    """Tenants exceed their quotas. ``too_many`` are the excess new events, in the order of the uses."""
 
     def __init__(self, too_many: Sequence[int]) -> None:
         super().__init__(too_many)
@@ -50,21 +50,21 @@ class OverQuota(EngineError):
 
 
 class OffsetAdvance(NamedTuple):
-    """A partition's position before (None: nowhere yet) and after some records were taken from it."""
+    """A partition's position before (None: none yet) and after accepting records."""
 
     before: Offset | None
     after: Offset
 
 
 class Depths(NamedTuple):
-    """How many chunks of each lane are taken over and not yet recorded."""
+    """The number of chunks in flight, by lane."""
 
     ordinary: int
     bulk: int
 
 
 class Accepted(NamedTuple):
-    """The ids of the new chunks of both lanes, if any record was valid there, and how many chunks are in flight now."""
+    """The ids of the new chunks (None for a lane without valid records), and the number of chunks in flight."""
 
     chunk_id: ChunkId | None
     bulk_id: ChunkId | None
@@ -72,28 +72,28 @@ class Accepted(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """Which task works at a chunk, and how often it was retried before."""
+    """The task that processes a chunk, and the number of its earlier retries."""
 
     task_id: str
     retries: int
 
 
 class Begun(NamedTuple):
-    """A chunk in flight, and how many attempts at it ended with their process."""
+    """A chunk in flight, and how many attempts died with their process."""
 
     chunk: Chunk
     deaths: int
 
 
 class WaitingLetter(NamedTuple):
-    """A dead letter that waits to be delivered, and the id of its entry."""
+    """A dead letter to be delivered, and the id of its stream entry."""
 
     entry_id: str
     letter: OutgoingDeadLetter
 
 
 class Counts(NamedTuple):
-    """How many records were taken over, how many of those are dead letters, and how many chunks are in flight."""
+    """The number of accepted records, of dead letters by type, and of chunks in flight."""
 
     records: int
     dead_letters: dict[ErrorType, int]
@@ -101,7 +101,7 @@ class Counts(NamedTuple):
 
 
 class Ledger:
-    """Chunks in flight and waiting letters. Raises DependencyUnavailable when Redis does not answer."""
+    """Chunks in flight and waiting dead letters. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
@@ -126,13 +126,16 @@ class Ledger:
         advances: Mapping[Partition, OffsetAdvance] | None = None,
         uses: Sequence[Use] = (),
     ) -> Accepted:
-        """Take records over: those of the chunk and of the one for the bulk lane, and those that became letters.
+        """Accept all records of the chunks of both lanes and of the dead letters, or none.
 
-        ``advances`` says how the positions of the source change, ``uses`` what its events take of quotas, each of another
-        tenant or minute.
+        ``advances`` moves the positions of the source. ``uses`` counts events for quotas, one use per tenant and minute.
 
-        Raises PositionConflict, and takes nothing, where the source is another topic, or a position is not what its advance
-        says, and OverQuota where a tenant has too many.
+        Returns:
+            The ids of the new chunks, and the chunks in flight.
+
+        Raises:
+            PositionConflict: The source has another topic id, or a partition another position than expected.
+            OverQuota: A tenant exceeds its quota.
         """
         advances = advances or {}
         chunks = [(each, uuid4().hex) if each and each.records else (None, "") for each in (chunk, bulk)]
@@ -142,21 +145,19 @@ class Ledger:
         arguments += [len(advances), topic_id, MINUTE_KEPT_SECONDS]
         for partition, (before, after) in advances.items():
             arguments += [partition, "" if before is None else before, after]
-        for use in uses:
-            arguments += [use.tenant, use.quota, use.new, use.counted]
+        arguments += [part for use in uses for part in (use.tenant, use.quota, use.new, use.counted)]
         arguments += _pairs(letters)
         keys = [self._keys.positions(source), self._chunks, self._due, self._counters, self._letters, self._bulk]
         keys += [self._keys.event_minute(use.minute) for use in uses]
         reply = cast("list[Any]", self._accept(keys, arguments))
         if not reply:
-            raise PositionConflict("the topic was made anew, or taken further by another, or its position was lost")
+            raise PositionConflict("the topic was recreated, or another bridge accepted its records, or its position was lost")
         if reply[0] < 0:
             raise OverQuota(reply[1:])
-        (_, ordinary_id), (_, bulk_id) = chunks
-        return Accepted(ordinary_id or None, bulk_id or None, _depths(*reply))
+        return Accepted(chunks[0][1] or None, chunks[1][1] or None, _depths(*reply))
 
     def begin(self, chunk_id: ChunkId, attempt: Attempt) -> Begun | None:
-        """Begin an attempt at a chunk; None if it is done already."""
+        """Begin an attempt at a chunk; None if the chunk is done."""
         keys = [self._chunks, self._due, self._attempts]
         reply = cast("list[Any]", self._begin(keys, [chunk_id, *attempt]))
         return Begun(decode_chunk(reply[0]), reply[1]) if reply else None
@@ -164,7 +165,7 @@ class Ledger:
     def finish(
         self, chunk_id: ChunkId, *, chunks: Sequence[Chunk] = (), letters: Sequence[OutgoingDeadLetter] = ()
     ) -> list[ChunkId]:
-        """End a chunk; what could not be recorded goes on as new chunks, whose ids are returned, or as dead letters."""
+        """Remove a chunk; unrecorded events continue as new chunks or dead letters. Returns the ids of the new chunks."""
         keys = [self._chunks, self._due, self._attempts, self._counters, self._letters, self._bulk]
         successors = [(uuid4().hex, encode_chunk(chunk)) for chunk in chunks]
         arguments = [chunk_id, len(chunks), *chain.from_iterable(successors), *_pairs(letters)]
@@ -174,9 +175,10 @@ class Ledger:
     def claim_overdue(
         self, seconds: float, limit: int, besides: Iterable[ChunkId] = (), *, in_bulk: bool = False
     ) -> list[ChunkId]:
-        """Up to ``limit`` chunks of a lane, except some, without activity for so many seconds.
+        """Claim up to ``limit`` chunks of a lane without activity for ``seconds``, except those in ``besides``.
 
-        Each is told once in that time.
+        Returns:
+            Their ids. A claimed chunk counts as active, so it is returned at most once in ``seconds``.
         """
         ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *besides])
         return [each.decode() for each in cast("list[bytes]", ids)]
@@ -186,18 +188,18 @@ class Ledger:
         return bool(self._redis.hexists(self._chunks, chunk_id))
 
     def in_flight(self) -> int:
-        """How many chunks are taken over and not yet recorded."""
+        """The number of chunks in flight."""
         return self._redis.hlen(self._chunks)
 
     def depths(self) -> Depths:
-        """The same, by lane."""
+        """The number of chunks in flight, by lane."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hlen(self._chunks)
         pipeline.scard(self._bulk)
         return _depths(*pipeline.execute())
 
     def counts(self) -> Counts:
-        """What was counted since the store was created."""
+        """The counters since the store was created."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hgetall(self._counters)
         pipeline.hlen(self._chunks)
@@ -211,25 +213,25 @@ class Ledger:
         return Counts(counted.get("records", 0), letters, in_flight)
 
     def last_letter(self) -> str | None:
-        """The youngest dead letter that waits to be delivered, if any."""
+        """The entry id of the newest waiting dead letter, if any."""
         last = cast("list[tuple[bytes, object]]", self._redis.xrevrange(self._letters, count=1))
         return last[0][0].decode() if last else None
 
     def letters_wait(self, until: str) -> bool:
-        """Whether a dead letter that is not younger than the given one still waits to be delivered."""
+        """Whether a dead letter up to this entry id still waits to be delivered."""
         return bool(self._redis.xrange(self._letters, max=until, count=1))
 
     def letters_waiting(self) -> int:
-        """How many dead letters wait to be delivered."""
+        """The number of dead letters to be delivered."""
         return self._redis.xlen(self._letters)
 
     def waiting_letters(self, limit: int) -> list[WaitingLetter]:
-        """The oldest dead letters that wait to be delivered."""
+        """Up to ``limit`` of the oldest dead letters to be delivered."""
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._letters, count=limit))
         return [WaitingLetter(entry_id.decode(), _letter.decode(fields[b"letter"])) for entry_id, fields in entries]
 
     def letters_delivered(self, until: str, log: str, ends: Mapping[Partition, Offset]) -> None:
-        """Strike off letters up to an id, and note where the partitions of the log that they are in ended after them."""
+        """Remove delivered dead letters up to an entry id, and store the log's end offsets after them."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.xtrim(self._letters, minid=next_id(until), approximate=False)
         if ends:
@@ -238,9 +240,9 @@ class Ledger:
         pipeline.execute()
 
     def letters_end(self, log: str) -> dict[Partition, Offset]:
-        """Where the partitions of a log of dead letters ended after the last letters that were struck off."""
+        """The end offsets of a dead-letter log after the last removed dead letters."""
         if not self._redis.exists(self._ends(log)) and self._redis.exists(self._keys.letters_delivered()):
-            self._redis.renamenx(self._keys.letters_delivered(), self._ends(log))  # by a version that knew of one log only
+            self._redis.renamenx(self._keys.letters_delivered(), self._ends(log))  # migrates the key of a single-log version
         return _offsets(cast("dict[bytes, bytes]", self._redis.hgetall(self._ends(log))))
 
     def _ends(self, log: str) -> str:

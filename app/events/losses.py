@@ -1,4 +1,4 @@
-"""What the engine knows that it has lost: noted where the bridge finds out, and told until an operator acknowledges it."""
+"""Detected data losses: the bridge stores them, and they are reported until an operator acknowledges them."""
 
 import time
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ import redis
 
 from app.storage.keys import Keys
 
-# What was in Redis alone. All else is made of events, and comes back as far as Kafka has them.
+# Data that exists only in Redis. Everything else is rebuilt from the events that Kafka still has.
 ALSO_GONE = "revocations of tokens, idempotency records, which dead letters were handled, and the audit trail"
 
 
 class Loss(NamedTuple):
-    """``records`` are events that count for nobody: Kafka no longer has them; ``at`` is when that was last noticed.
+    """``records`` is the number of events lost because Kafka no longer has them; ``at`` is when that was last detected.
 
-    ``state_lost_at`` is when it was last noticed that Redis had lost everything. None: never.
+    ``state_lost_at`` is when a loss of the whole Redis state was last detected. None: never.
     """
 
     records: int = 0
@@ -33,14 +33,14 @@ class Loss(NamedTuple):
 
 
 class Losses:
-    """Of one engine. Raises DependencyUnavailable when Redis does not answer."""
+    """The losses of one engine. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._key = Keys(key_prefix).loss()
 
     def known(self) -> Loss:
-        """What was lost, and whether an operator knows. Records are those since the last acknowledgement."""
+        """The losses, and whether they are acknowledged. ``records`` counts those since the last acknowledgement."""
         fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
         return Loss(
             records=int(fields.get(b"records", 0)),
@@ -50,7 +50,7 @@ class Losses:
         )
 
     def acknowledge(self, loss: Loss) -> None:
-        """An operator knows of this. That the state was lost, and when, stays on record."""
+        """Acknowledge a loss on behalf of an operator. ``state_lost_at`` is kept."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hincrby(self._key, "records", -loss.records)
         pipeline.hset(self._key, "acknowledged-at", round(time.time() * 1000))

@@ -1,7 +1,7 @@
-"""The moment in an event's ``timestamp``: ISO 8601 with an offset, of which RFC 3339 is a part, or epoch milliseconds.
+"""Parses an event's ``timestamp``: ISO 8601 with an offset (RFC 3339 is a subset), or epoch milliseconds.
 
-The text is checked before Python reads it: what ``datetime.fromisoformat`` takes differs between versions, and it takes any
-character between date and time.
+A regular expression checks the text first: ``datetime.fromisoformat`` accepts different formats in different Python versions,
+and any character between date and time.
 """
 
 import re
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.errors import InvalidInput
 
-MAX_CLOCK_SKEW = timedelta(minutes=5)  # a producer's clock may run ahead by this much; more is a mistake
-# Epoch seconds stay below this until the year 5138; as milliseconds it is in March 1973, before any learning event.
+MAX_CLOCK_SKEW = timedelta(minutes=5)  # how far a producer's clock may be ahead
+# Detects epoch seconds, which stay below this until the year 5138; as milliseconds it is in March 1973, before any event.
 FEWEST_MILLISECONDS = 100_000_000_000
 RULE = "must be ISO 8601 with an offset, or epoch milliseconds"
 
@@ -23,9 +23,13 @@ _ISO_8601 = re.compile(
 
 
 def parse_moment(timestamp: str | int, now: datetime) -> datetime:
-    """The moment, in UTC. A leap second counts as the second before it, so that it stays on its day.
+    """Parse a timestamp.
 
-    Raises InvalidInput for what is no moment, and for one that lies more than five minutes after ``now``.
+    Returns:
+        The moment in UTC. A leap second becomes the second before it, so that it stays on its day.
+
+    Raises:
+        InvalidInput: It is not a timestamp, or more than five minutes after ``now``.
     """
     try:
         moment = _from_milliseconds(timestamp) if isinstance(timestamp, int) else _from_text(timestamp)

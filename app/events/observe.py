@@ -1,4 +1,4 @@
-"""What a learning event is evidence of."""
+"""Converts learning events to evidence."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -13,7 +13,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def observe(event: Event, moment: datetime) -> Observation:
-    """The observation that an event makes at a moment (UTC)."""
+    """The observation of an event at a moment in UTC."""
     kind, first, second = _evidence(event)
     event_id = event.event_id.bytes
     mark = blake2b(event_id, digest_size=MARK_BYTES).digest()

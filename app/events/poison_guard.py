@@ -1,12 +1,12 @@
-"""When most of what comes is invalid, the producer is broken, not the data: a pure judgement over the latest records."""
+"""Detects a broken producer by the share of invalid records among the latest ones. Pure computation."""
 
 from collections import deque
 
 
 class PoisonGuard:
-    """Watches the share of invalid records among the latest ones, at least ``records`` of them, and trips above ``share``.
+    """Trips if the share of invalid records among the latest ``records`` or more exceeds ``share``.
 
-    Which records count is for the caller to say: not those that an operator has sent again, or has let pass.
+    The caller excludes records that an operator replayed or admitted.
     """
 
     def __init__(self, share: float, records: int) -> None:
@@ -16,9 +16,10 @@ class PoisonGuard:
         self._read = self._invalid = 0
 
     def trips(self, read: int, invalid: int) -> bool:
-        """Whether a read of so many records, so many of them invalid, makes poison of the latest ones. It changes nothing.
+        """Check a read of records, without counting it.
 
-        One that has no invalid record may be taken, whatever was before it.
+        Returns:
+            Whether the share of invalid records would be too high. A read without invalid records never trips.
         """
         latest, latest_invalid = self._read + read, self._invalid + invalid
         for gone, invalid_gone in self._reads:
@@ -29,7 +30,7 @@ class PoisonGuard:
         return invalid > 0 and latest >= self._records and latest_invalid > self._share * latest
 
     def took(self, read: int, invalid: int) -> None:
-        """Such a read was taken: it is among the latest from now on. What is read again without being taken counts once."""
+        """Count an accepted read. A read that is repeated before it is accepted counts once."""
         if not read:
             return
         self._reads.append((read, invalid))
@@ -41,6 +42,6 @@ class PoisonGuard:
             self._invalid -= invalid_gone
 
     def forget(self) -> None:
-        """Begin anew: what an operator has seen is not counted again."""
+        """Reset, after an operator has examined the records."""
         self._reads.clear()
         self._read = self._invalid = 0

@@ -1,7 +1,7 @@
-"""How far each topic was taken over. A topic is known by its id, not by its name: one that was made anew is another one.
+"""Positions: how far the records of each topic were accepted. Topics are identified by id, since a name may be recreated.
 
-Positions are fields of one hash for each cluster, group and name, and so is the id of the topic that they are of. Whoever takes
-records over says which topic it means, and is refused when the hash is about another (``accept_chunk.lua``).
+A hash per cluster, group and topic name holds the positions and the topic's id. ``accept_chunk.lua`` rejects records if the
+caller's topic id is not the stored one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,22 +18,22 @@ Partition: TypeAlias = int
 Offset: TypeAlias = int
 TopicId: TypeAlias = str
 
-NO_ID: TopicId = ""  # brokers before Kafka 2.8, and the embedded one, give topics none
+NO_ID: TopicId = ""  # brokers before Kafka 2.8 and the embedded broker assign no topic ids
 _TOPIC_ID, _BEGUN, _ADMITTED = b"topic-id", b"begun", "admitted:"
 
 
 class Beginning(StrEnum):
-    """How it came that a topic is read from its beginning."""
+    """Why a topic is read from its beginning."""
 
-    FIRST = "first"  # nobody read it before
-    LOST = "lost"  # it was read before, but Redis lost all that it knew
-    ANEW = "anew"  # the topic of this name is another than before
+    FIRST = "first"  # it was never read before
+    LOST = "lost"  # it was read before, but Redis lost its state
+    ANEW = "anew"  # the topic was deleted and recreated
 
 
 class Progress(NamedTuple):
-    """What is known of a topic: its id, how it was begun (None: not noted), and of each partition the next offset to be taken.
+    """The progress in a topic: its id, why it was begun (None: unknown), and the next offset to accept of each partition.
 
-    Invalid records below the offsets in ``admitted`` become dead letters, however many they are: an operator said so.
+    Below the offsets in ``admitted``, an operator allowed any number of invalid records to become dead letters.
     """
 
     topic_id: TopicId = NO_ID
@@ -43,18 +43,18 @@ class Progress(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is noted of the topic."""
+        """Whether any progress is stored."""
         return self.begun is not None or bool(self.offsets)
 
     def is_of(self, topic_id: TopicId) -> bool:
-        """Whether this is about the topic with this id. What the version before noted, or a broker without ids, fits any."""
+        """Whether this is the progress of the topic with this id. Progress stored without an id matches any topic."""
         return self.topic_id in {NO_ID, topic_id}
 
 
 class Start(NamedTuple):
-    """Where a partition is read from: the position that was found (None: none), the one to be set, and how much is missing.
+    """The start of a partition: the stored position that was ``found`` (None: none), and the new ``position``.
 
-    ``lost`` records between the two were never taken, or what they told is gone, and Kafka has them no longer.
+    ``lost`` is the number of records that Kafka no longer has and that were never accepted, or whose evidence Redis lost.
     """
 
     partition: Partition
@@ -64,10 +64,7 @@ class Start(NamedTuple):
 
 
 class Positions:
-    """Progress by source (see ``consumers.kafka.clients.source_name``).
-
-    Raises DependencyUnavailable when Redis does not answer.
-    """
+    """Progress by source (``consumers.kafka.clients.source_name``). Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
@@ -75,7 +72,7 @@ class Positions:
         self._begin = load_script(client, Path(__file__).parent / "begin_topic.lua")
 
     def of(self, source: str) -> Progress:
-        """What is known of a source."""
+        """The progress of a source."""
         fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.positions(source)))
         begun = fields.get(_BEGUN)
         admitted = _ADMITTED.encode()
@@ -89,10 +86,12 @@ class Positions:
     def begin(
         self, source: str, topic_id: TopicId, begun: Beginning, starts: Sequence[Start], *, previous: TopicId, is_loss: bool
     ) -> bool:
-        """Note which topic a source is and where its partitions are read from, and in the same step what is lost thereby.
+        """Store a source's topic id and start positions, and atomically the records lost thereby.
 
-        ``previous`` is the id that was noted before; what was noted of another topic than this is forgotten. With ``is_loss``
-        the whole state was lost. False, and nothing is noted, where another bridge was faster: look again.
+        ``previous`` is the stored topic id; progress of another topic is deleted. ``is_loss``: the whole state was lost.
+
+        Returns:
+            True if stored; False if another bridge was faster, so the progress must be read again.
         """
         arguments: list[str | int] = [topic_id, previous, begun.value, int(is_loss)]
         for each in starts:
@@ -101,7 +100,7 @@ class Positions:
         return bool(self._begin(keys, arguments))
 
     def admit(self, source: str, ends: Mapping[Partition, Offset]) -> None:
-        """Let invalid records below these offsets become dead letters, however many there are."""
+        """Allow any number of invalid records below these offsets to become dead letters."""
         if ends:
             fields: dict[Any, Any] = {f"{_ADMITTED}{partition}": end for partition, end in ends.items()}
             self._redis.hset(self._keys.positions(source), mapping=fields)

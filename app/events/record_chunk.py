@@ -1,10 +1,10 @@
-"""Record a chunk in flight, whatever happens: what fails in it is taken apart until the event that fails is alone.
+"""Records a chunk in flight and isolates failing events.
 
-- An event with an *unexpected* error goes on in a chunk of its own, and the rest is recorded.
-- Of a chunk whose attempts *died* with their process, what none of them recorded goes on as chunks of one event each.
+- An event with an *unexpected* error moves to a chunk of its own; the other events are recorded.
+- If attempts at a chunk *died* with their process too often, each event that none of them recorded gets a chunk of its own.
 - An event that still fails alone becomes a dead letter.
-- An event of a new student whose tenant has as many as it may is a dead letter at once: to try again makes no room.
-- While a dependency is away nothing of this happens: the attempt ends with DependencyUnavailable, and comes again.
+- An event of a new student beyond the tenant's quota becomes a dead letter at once, since retries do not help.
+- If a dependency is unavailable, the attempt ends with DependencyUnavailable and is retried.
 """
 
 import logging
@@ -23,7 +23,7 @@ from app.logs import frames
 from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA
 from app.mastery.stores import MasteryStores
 
-# A process may die of something else than the chunk in its hands, a deployment for instance; three times is no accident.
+# A process may die for other reasons, such as a deployment, but hardly three times with the same chunk.
 MAX_DEATHS = 3
 NO_ROOM = {
     OVER_QUOTA: "the student is new, and the tenant has as many as its quota allows; replay this when there is room",
@@ -44,10 +44,14 @@ def record_chunk(
     failures: int,
     max_failures: int,
 ) -> list[ChunkId]:
-    """Record the events of a chunk and end it. Returns the ids of the chunks that take its place: none if all went well.
+    """Record the events of a chunk and finish it. ``failures`` counts the earlier failures of a single event.
 
-    ``failures`` says how often a lone event failed before. Raises UnexpectedFailure when it failed again and may be tried once
-    more, and DependencyUnavailable when Redis does not answer; the chunk stays in flight then.
+    Returns:
+        The ids of successor chunks; none if all events were recorded or dead-lettered.
+
+    Raises:
+        UnexpectedFailure: A single event failed and may be retried; the chunk stays in flight.
+        DependencyUnavailable: Redis does not answer; the chunk stays in flight.
     """
     begun = ledger.begin(chunk_id, attempt)
     if begun is None:
@@ -56,41 +60,50 @@ def record_chunk(
     found, failed = _evidence(begun, stores.facts.retention_days)
     tenants = {each.tenant_id for each in found.values()}
     totals.begin_chunk(tenants, chunk_id)
-    # Asked in this order: whatever crash of Redis takes the chunk back now takes its beginning, too.
+    # Checked after begin_chunk: a later crash of Redis that loses the chunk also loses its bitmap, so the merge fails (GONE).
     if not ledger.is_in_flight(chunk_id):
         return []
     outcome = record_evidence(found.values(), stores=stores, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
     failed |= _not_recorded(found, outcome)
-    no_room = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
-    letters = _letters_without_room(chunk, found, no_room, now, failures + deaths)
-    again = sorted(failed.keys() - no_room.keys())
+    letters = _letters_without_room(chunk, found, failed, now, failures + deaths)
+    again = sorted(index for index, reason in failed.items() if reason not in NO_ROOM)
     if again and len(chunk.records) == 1:
         _give_up(chunk_id, failed[0], may_retry=failures < max_failures and deaths < MAX_DEATHS)
         again, letters = [], [_letter(chunk, 0, found, failed[0], now, failures + deaths)]
-    apart = [chunk._replace(records=[chunk.records[index]]) for index in again]
-    successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
-    if successors:
-        _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
+    successors = _finish(chunk_id, chunk, again, letters, ledger)
     totals.end_chunk(tenants, chunk_id)
     return successors
 
 
+def _finish(
+    chunk_id: ChunkId, chunk: Chunk, again: list[int], letters: list[OutgoingDeadLetter], ledger: Ledger
+) -> list[ChunkId]:
+    """Finish a chunk; each record in ``again`` gets a chunk of its own. Returns the ids of these."""
+    apart = [chunk._replace(records=[chunk.records[index]]) for index in again]
+    successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
+    if successors:
+        _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
+    return successors
+
+
 def _not_recorded(found: Mapping[int, Evidence], outcome: RecordedEvents) -> dict[int, str]:
-    """Why events were not recorded, by index."""
+    """The reasons why events were not recorded, by index."""
     whose = {index: (tenant, student) for index, (tenant, student, observation) in found.items() if observation is not None}
     return {index: outcome.errors[student] for index, student in whose.items() if student in outcome.errors}
 
 
 def _give_up(chunk_id: ChunkId, reason: str, *, may_retry: bool) -> None:
-    """Say that the chunk's single event becomes a dead letter. Raises UnexpectedFailure where it may be tried once more."""
+    """Log that a single event becomes a dead letter. Raises UnexpectedFailure instead if it may be retried."""
     if may_retry:
         raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {reason}")
     _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, reason)
 
 
 def _letters_without_room(
-    chunk: Chunk, found: Mapping[int, Evidence], reasons: Mapping[int, str], now: datetime, retries: int
+    chunk: Chunk, found: Mapping[int, Evidence], failed: Mapping[int, str], now: datetime, retries: int
 ) -> list[OutgoingDeadLetter]:
+    """The dead letters of the failed events that exceed a quota."""
+    reasons = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
     if reasons:
         tenants = sorted({found[index].tenant_id for index in reasons})
         _log.warning("to the dead letters: %d events for which %s has no room", len(reasons), ", ".join(tenants))
@@ -98,9 +111,9 @@ def _letters_without_room(
 
 
 def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], dict[int, str]]:
-    """The evidence in the chunk's records, by index, and why others gave none. The same at every attempt, on whichever day."""
+    """Evidence by record index, and the reasons of failures. Independent of the attempt and of the current day."""
     chunk, deaths = begun
-    if deaths >= 2 * MAX_DEATHS:  # perhaps of being looked at
+    if deaths >= 2 * MAX_DEATHS:  # decoding may be what kills the process
         return {}, dict.fromkeys(range(len(chunk.records)), f"the process that recorded it died {deaths} times")
     first_day = day_number(chunk.accepted_at) - retention_days + 1
     found: dict[int, Evidence] = {}
@@ -108,7 +121,7 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
     for index, record in enumerate(chunk.records):
         try:
             found[index] = evidence(*decode_event(record.value, chunk.accepted_at), first_day)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one event must not stop the others
+        except Exception as error:  # noqa: BLE001 - one event must not stop the others
             _log.warning("an event of partition %d, offset %d fails: %s", record.partition, record.offset, frames(error))
             failed[index] = f"{type(error).__name__}; the worker's log has the cause"
     return found, failed
@@ -117,7 +130,7 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
 def _letter(
     chunk: Chunk, index: int, found: Mapping[int, Evidence], reason: str, now: datetime, retries: int
 ) -> OutgoingDeadLetter:
-    """The letter of one of the chunk's records."""
+    """The dead letter of one of the chunk's records."""
     record, whose = chunk.records[index], found.get(index)
     key = f"{whose.tenant_id}/{whose.student_id}".encode() if whose else None
     return address(failed_event(record.value, ErrorType.PROCESSING, reason, now, retries), chunk.source, record, key)

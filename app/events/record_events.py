@@ -1,4 +1,4 @@
-"""Record learning events: each one's evidence enters its student's facts once, and the score follows."""
+"""Records learning events: merges their evidence into students' facts exactly once, and updates the scores."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.mastery.stores import MasteryStores
 
 
 class Evidence(NamedTuple):
-    """What one event says of its student; no observation where it is older than the retention."""
+    """One event's evidence about a student; ``observation`` is None if the event is older than the retention."""
 
     tenant_id: str
     student_id: str
@@ -21,25 +21,28 @@ class Evidence(NamedTuple):
 
 
 class RecordedEvents(NamedTuple):
-    """How many events of a call were applied, known already, or older than the retention; and why some students' were not."""
+    """The number of applied, duplicate and expired events of a call, and the errors of students without recorded events."""
 
     applied: int
     duplicates: int
     expired: int
-    errors: dict[tuple[str, str], str]  # by tenant and student
+    errors: dict[tuple[str, str], str]  # by (tenant, student)
 
 
 def evidence(event: Event, moment: datetime, first_day: Day) -> Evidence:
-    """The evidence of an event at a moment in UTC, when the retention begins on ``first_day``."""
+    """The evidence of an event at a moment in UTC; the retention begins on ``first_day``."""
     observation = None if day_number(moment) < first_day else observe(event, moment)
     return Evidence(event.tenant_id, event.student_id, observation)
 
 
 def record_events(events: Iterable[tuple[Event, datetime]], *, stores: MasteryStores, now: datetime) -> RecordedEvents:
-    """Record events, each with its moment in UTC, of any tenants and in any order; repeating the call changes nothing.
+    """Record events, each with its moment in UTC, of any tenants and in any order. Idempotent.
 
-    Raises DependencyUnavailable when the store does not answer: some of the events may be recorded then, and all may be
-    sent again.
+    Returns:
+        The numbers of events by result.
+
+    Raises:
+        DependencyUnavailable: Redis does not answer. Some events may be recorded; all may be sent again.
     """
     first_day = day_number(now) - stores.facts.retention_days + 1
     return record_evidence([evidence(event, moment, first_day) for event, moment in events], stores=stores, now=now)
@@ -48,9 +51,12 @@ def record_events(events: Iterable[tuple[Event, datetime]], *, stores: MasterySt
 def record_evidence(
     found: Iterable[Evidence], *, stores: MasteryStores, now: datetime, chunk_id: str | None = None, repeat_only: bool = False
 ) -> RecordedEvents:
-    """Record evidence as ``record_events`` does. That of a chunk is counted in the totals once, however often it is repeated.
+    """Record evidence, as ``record_events`` does. The totals count the events of a repeated chunk once.
 
-    ``repeat_only`` leaves alone what no earlier attempt at the chunk has merged, and reports it among the errors.
+    ``repeat_only`` skips evidence that no earlier attempt at the chunk has merged, and reports it as errors.
+
+    Returns:
+        The numbers of events by result, and the errors.
     """
     by_tenant: dict[str, dict[str, list[Observation]]] = {}
     expired: dict[str, int] = {}

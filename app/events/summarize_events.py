@@ -1,4 +1,4 @@
-"""Say in the trail how many events the workers recorded: an entry for each would be as many entries as events."""
+"""Audits the number of recorded events. An audit entry per event would double the load."""
 
 from datetime import datetime
 
@@ -9,16 +9,22 @@ from app.mastery.stores import TenantStore
 
 
 def summarize_events(*, trails: AuditTrail, tenants: TenantStore, event_totals: EventTotals, now: datetime) -> int:
-    """Append, for each tenant with news since the last time, the totals of its events so far; returns for how many.
+    """Append the event totals of each tenant whose totals changed since the last call.
 
-    Two that do so at once, or a crash in between, say the same twice: they are totals. Raises DependencyUnavailable.
+    A concurrent call or a crash may append the same totals twice, which is harmless.
+
+    Returns:
+        The number of tenants with changes.
+
+    Raises:
+        DependencyUnavailable: Redis does not answer.
     """
-    told = 0
+    summarized = 0
     for tenant in tenants.all():
         totals = event_totals.of(tenant)
         text = ",".join(map(str, totals))
         if any(totals) and trails.last_summary(tenant) != text.encode():
             trails.append(tenant, entry(now, Channel.TASK, WORKER, SystemAction.RECORD_EVENTS, details=totals._asdict()))
             trails.keep_summary(tenant, text)
-            told += 1
-    return told
+            summarized += 1
+    return summarized

@@ -1,1 +1,1 @@
-"""Mastery: the formula, the facts it is applied to, and the use cases that answer with it."""
+"""Mastery: the formula, the facts it is computed from, and the use cases."""

@@ -1,4 +1,4 @@
-"""Recompute a student's mastery from the facts, keep the score, and answer with it."""
+"""Recomputes a student's mastery from the facts, stores the score and returns it."""
 
 from datetime import datetime
 
@@ -12,10 +12,13 @@ from app.mastery.stores import MasteryStores
 def calculate_mastery(
     tenant: str, student_id: str, *, stores: MasteryStores, now: datetime, weights: Weights = DEFAULT_WEIGHTS
 ) -> Standing:
-    """The student's standing today under the given weights.
+    """Recompute a student's mastery today. The stored score uses the default weights, so that rankings are comparable.
 
-    The score that is kept always has the default weights, so that ranks compare.
-    Raises NotFound for a student without evidence.
+    Returns:
+        The student's standing under the given weights.
+
+    Raises:
+        NotFound: The student has no evidence.
     """
     today = day_number(now)
     derive_scores(tenant, stores.facts.merge(tenant, {student_id: []}, today), stores=stores, now=now)

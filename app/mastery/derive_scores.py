@@ -1,4 +1,4 @@
-"""Facts changed or a day passed: derive the students' scores and keep them."""
+"""Computes and stores students' scores after their facts or the day changed."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 def derive_scores(tenant: str, merged: Iterable[Merged], *, stores: MasteryStores, now: datetime) -> None:
-    """Score every student whose facts are newer than their score.
+    """Score every student whose facts have a newer revision than the score.
 
-    A crash between merging and scoring heals here: the repeated events are duplicates then, but the revision tells. So does a
-    score that cannot be kept: the next event or the next day tries again.
+    This also recovers from a crash between merging and scoring: repeated events are duplicates, but the revision shows that the
+    score is outdated. A score that cannot be stored is retried with the next event or day.
     """
     scores = [
         Score(each.student_id, each.window.revision, each.window.day, mastery_score(window_components(each.window)))
@@ -37,10 +37,13 @@ def refresh_scores(
     limit: int,
     refreshed: Callable[[str, int], None] = lambda _tenant, _students: None,
 ) -> int:
-    """Bring scores of an earlier day up to today, and remove students whose last evidence expired.
+    """Update scores of earlier days to today, and remove students whose last evidence expired.
 
-    Handles ``batch`` students at a time and stops after ``limit``. Returns how many it handled: fewer means that none is left.
-    A student that cannot be brought up to date is left for tomorrow. ``refreshed`` is told of each tenant with how many.
+    Processes ``batch`` students at a time and stops after ``limit``. A student whose score cannot be updated is postponed until
+    tomorrow. Calls ``refreshed`` for each tenant with the number of its students.
+
+    Returns:
+        The number of processed students; fewer than ``limit`` means that none is left.
     """
     handled, today = 0, day_number(now)
     for tenant in stores.tenants.all():

@@ -1,4 +1,4 @@
-"""The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents the keys it touches."""
+"""The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents its keys."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
@@ -18,19 +18,18 @@ from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
 
-# The error of a new student for whom there is no room: see merge_evidence.lua.
+# Errors of merge_evidence.lua: a new student beyond the tenant's quota, and a student with the maximum number of events.
 OVER_QUOTA = "QUOTA"
-# And of a student who has as many events as can be kept.
 OVER_EVENTS = "EVENTS"
 
 _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
 
 class Merged(NamedTuple):
-    """What merging did for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
+    """The result for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
 
-    ``error`` says why nothing was done: the record cannot be merged into, or was left alone as ``repeat_only`` demands; or the
-    student is new, and the tenant has as many as it may (``OVER_QUOTA``); or the student has too many events (``OVER_EVENTS``).
+    ``error`` says why nothing was merged: the record is damaged; ``repeat_only`` skipped it; the student is new and beyond the
+    tenant's quota (``OVER_QUOTA``); or the student has too many events (``OVER_EVENTS``).
     """
 
     student_id: str
@@ -48,9 +47,9 @@ class StudentRecord(NamedTuple):
 
 
 class FactStore:
-    """The facts of all tenants' students. Every method takes the tenant first and sees nothing of another's.
+    """The facts of all tenants' students. Every method accesses only the data of the given tenant.
 
-    Raises DependencyUnavailable when Redis does not answer; every call may then be repeated.
+    Raises DependencyUnavailable when Redis does not answer; all calls are idempotent.
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str, retention_days: int, quotas: Quotas) -> None:
@@ -79,11 +78,13 @@ class FactStore:
         chunk_id: str | None = None,
         repeat_only: bool = False,
     ) -> list[Merged]:
-        """Add each student's observations to the facts, each once, and roll the windows to today, all atomically per student.
+        """Merge each observation into the student's facts once, and roll the windows to today, atomically per student.
 
-        A student without observations is only rolled. ``expired`` events are counted in the totals. Those of a chunk are
-        counted once, however often it is merged after ``EventTotals.begin_chunk``, as long as it stays the same; with
-        ``repeat_only`` just what was merged before is merged again.
+        Without observations, only the window is rolled. The totals include ``expired`` events. They count an unchanged chunk
+        once, even if it is merged repeatedly after ``EventTotals.begin_chunk``. ``repeat_only`` skips calls not merged before.
+
+        Returns:
+            The result for each student, in order.
         """
         calls = self._calls(tenant, observations, today, expired=expired, chunk_id=chunk_id, repeat_only=repeat_only)
         if chunk_id is None:
@@ -107,7 +108,7 @@ class FactStore:
         chunk_id: str | None,
         repeat_only: bool,
     ) -> list[tuple[list[str], list[Any]]]:
-        """The keys and arguments of each call of the script. Only the first counts expired events, and has no students then."""
+        """Keys and arguments of each script call. The first one counts the expired events, if any, and has no students."""
         keys = self._keys
         shared_keys = [keys.totals(tenant), keys.students(tenant), keys.counted_chunk(tenant, str(chunk_id))]
         ranking, quota = keys.ranking(tenant, ""), self._quotas.of(tenant)
@@ -125,7 +126,7 @@ class FactStore:
         return calls
 
     def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
-        """Which of these students are new, and one too many for the tenant. Those that come first have the room there is."""
+        """The new students among these that exceed the tenant's quota; the first ones get the remaining places."""
         if not students:
             return set()
         distinct = list(dict.fromkeys(students))
@@ -140,9 +141,15 @@ class FactStore:
     def read(
         self, tenant: str, student: str, today: Day, *, until: Day | None = None, fields: Mapping[bytes, bytes] | None = None
     ) -> StudentRecord:
-        """The student's facts of the retention window that ends today, or of its days up to ``until``.
+        """Read a student's facts of the retention window that ends today, up to the day ``until``.
 
-        ``fields`` are the hash at ``record_key``, where somebody has read it. Raises NotFound for a student without any facts.
+        ``fields`` is the hash at ``record_key``, if the caller has read it already.
+
+        Returns:
+            The cohort, and the facts by day.
+
+        Raises:
+            NotFound: The student has no facts in this period.
         """
         if fields is None:
             fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
@@ -158,16 +165,16 @@ class FactStore:
         return StudentRecord(cohort.decode() if cohort else None, days)
 
     def record_key(self, tenant: str, student: str) -> str:
-        """Where a student's facts are."""
+        """The key of a student's facts."""
         return self._keys.student(tenant, student)
 
     def require_student(self, tenant: str, student: str) -> None:
-        """Raise NotFound for a student of whom nothing is stored."""
+        """Raise NotFound for a student without stored facts."""
         if not self._redis.exists(self.record_key(tenant, student)):
             raise NotFound("no evidence of such a student")
 
     def cohort_of(self, tenant: str, student: str) -> str | None:
-        """The cohort that the student's latest event named, if any."""
+        """The student's cohort, from the latest event with a cohort."""
         cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
         return cohort.decode() if cohort else None
 

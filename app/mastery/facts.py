@@ -1,7 +1,7 @@
-"""The facts that mastery is computed from, and how facts become components. Pure; ``merge_evidence.lua`` stores them.
+"""The facts from which mastery is computed, and their conversion to components. Pure; ``merge_evidence.lua`` stores them.
 
-A student's facts are one small record per day, sums and counts that merge in any order, and a window: the same sums rolled
-up over the retention window that ends on one day, kept so that an event need not read ninety days.
+A student's facts are a small record per day, with sums and counts that merge in any order, and a window: the same sums over the
+retention window that ends on one day, stored so that an event does not have to read ninety days.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,9 @@ _CONSISTENCY_MASK = (1 << CONSISTENCY_DAYS) - 1
 
 
 class DayFacts(Struct, frozen=True, array_like=True, gc=False):
-    """One day's evidence, as far as it is computed with; ``completed`` and ``total`` are those of the day's latest completion.
+    """One day's evidence; ``completed`` and ``total`` are those of the day's latest completion.
 
-    What ``merge_evidence.lua`` keeps behind them, to know the latest, is of no use here and is skipped.
+    ``merge_evidence.lua`` stores two more elements to determine the latest completion; they are ignored here.
     """
 
     correct: int = 0
@@ -52,7 +52,7 @@ class Window(NamedTuple):
 
 
 class History(NamedTuple):
-    """Mastery on each day, and the components on the last one."""
+    """Mastery on each day, and the components on the last day."""
 
     daily: dict[Day, float]
     components: Components
@@ -72,10 +72,12 @@ def window_components(window: Window) -> Components:
 
 
 def daily_components(days: Mapping[Day, DayFacts], last: Day) -> Iterator[tuple[Day, Components]]:
-    """Each day from the first with evidence to ``last``, with the components on that day.
+    """Compute the components on each day from the first with evidence to ``last``.
 
-    ``days`` are the retained ones, at most a retention window in all, so that nothing expires between them. Days that differ
-    in nothing share one object.
+    ``days`` span at most a retention window, so that nothing expires in between.
+
+    Yields:
+        Pairs of day and components. Consecutive days with equal components share one object.
     """
     first = min(days, default=last + 1)
     correct = asked = quality = submissions = completed = total = bits = active_days = ever_active = 0
@@ -83,7 +85,7 @@ def daily_components(days: Mapping[Day, DayFacts], last: Day) -> Iterator[tuple[
     for day in range(first, last + 1):
         facts = days.get(day, _NOTHING)
         bits = (bits << 1 | facts.active) & _CONSISTENCY_MASK
-        # Most days change nothing, or only this: a query looks at ninety of them.
+        # On most days nothing else changes, and a query computes ninety days.
         before, active_days = active_days, bits.bit_count()
         if active_days != before or facts.asked or facts.submissions or facts.total:
             ever_active = ever_active or facts.active

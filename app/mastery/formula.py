@@ -1,10 +1,10 @@
-"""The mastery formula, and the only place where it stands.
+"""The mastery formula; defined only here.
 
     mastery = 0.4·completion + 0.3·quiz + 0.2·quality + 0.1·consistency
 
-Every component is a fraction from 0 to 1, or None where there is no evidence, which counts 0. The result is rounded to six
-decimals, then classified. Coverage is the sum of the weights that have evidence: how much of the score is known at all.
-Source: design section 3; the oracle of the tests recomputes it independently.
+Every component is a fraction from 0 to 1, or None without evidence, which counts as 0. The result is rounded to six decimals,
+then classified. Coverage is the sum of the weights of components with evidence. Source: design section 3; the tests' oracle
+recomputes it independently.
 """
 
 import math
@@ -39,7 +39,7 @@ class Weights(NamedTuple):
 
 
 DEFAULT_WEIGHTS = Weights()
-FORMULA = " + ".join(f"{weight}·{name}" for name, weight in DEFAULT_WEIGHTS._asdict().items())  # for texts
+FORMULA = " + ".join(f"{weight}·{name}" for name, weight in DEFAULT_WEIGHTS._asdict().items())  # for documentation
 
 
 class Level(StrEnum):
@@ -64,7 +64,7 @@ _HIGHEST_FIRST = tuple(FLOORS.items())[::-1]
 
 
 class Contribution(Struct, frozen=True):
-    """One component's part of a score: ``contribution`` = ``weight`` · ``score``, no evidence counting 0."""
+    """One component's part of a score: ``contribution`` = ``weight`` · ``score``, or 0 without evidence."""
 
     score: float | None
     weight: float
@@ -72,7 +72,7 @@ class Contribution(Struct, frozen=True):
 
 
 def mastery_score(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> float:
-    """Mastery, 0..1, rounded to six decimals; weights that sum to a little over 1 do not lift it above 1."""
+    """Mastery, 0..1, rounded to six decimals; capped at 1, since the weights may sum to slightly more."""
     completion, quiz, quality, consistency = components
     score = (
         weights[0] * (completion or 0.0)
@@ -89,13 +89,13 @@ def classify(score: float) -> Level:
 
 
 def coverage(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> float:
-    """The share of the weights, 0..1, that has evidence."""
+    """The sum of the weights of components with evidence, 0..1."""
     known = sum(weight for weight, score in zip(weights, components, strict=True) if score is not None)
     return min(round(float(known), DECIMALS), 1.0)
 
 
 def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dict[str, Contribution]:
-    """What each component adds, by name, rounded to six decimals."""
+    """The contribution of each component by name, rounded to six decimals."""
     return {
         name: Contribution(None if score is None else round(score, DECIMALS), weight, round(weight * (score or 0.0), DECIMALS))
         for name, score, weight in zip(Components._fields, components, weights, strict=True)
@@ -103,7 +103,7 @@ def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dic
 
 
 def check_weights(weights: Weights) -> Weights:
-    """The same weights, if they are what the formula needs. Raises InvalidInput where one is not 0..1 or the sum is not 1."""
+    """Return the weights if valid. Raises InvalidInput if one is not within 0..1, or the sum is not 1."""
     for name, weight in weights._asdict().items():
         if not (math.isfinite(weight) and 0 <= weight <= 1):
             raise InvalidInput(f"weights.{name}", "must be a number from 0 to 1")

@@ -1,47 +1,49 @@
--- Merge observations into the facts of some students of one tenant, each observation once; roll their windows to today.
--- Facts only: nothing here scores. All keys carry the tenant's hash tag, so they live in one cluster slot.
+-- Merge observations into the facts of some students of one tenant, each observation once, and roll their windows to today.
+-- Does not compute scores. All keys have the tenant's hash tag, so they are in one cluster slot.
 --
 -- KEYS[1]       totals of the tenant: hash applied | duplicates | expired -> count
 -- KEYS[2]       students of the tenant: sorted set student_id -> day of its score
--- KEYS[3]       which calls of the chunk were counted in the totals: bitmap, made when the chunk is begun
+-- KEYS[3]       bitmap of the chunk's calls that the totals include; created before the chunk is merged
 -- KEYS[2i+2]    record of the i-th student: hash, described below
 -- KEYS[2i+3]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
 -- ARGV[1]       today, as a day number (days since 1970-01-01)
 -- ARGV[2]       length of the retention window in days
--- ARGV[3]       how many events the caller found expired, to be counted with the others
+-- ARGV[3]       number of events that the caller found expired, for the totals
 -- ARGV[4]       prefix of the keys of the cohorts' rankings
--- ARGV[5]       which call of the chunk this is: its events are counted once, however often the chunk is repeated; -1: no chunk's
+-- ARGV[5]       number of this call within the chunk; the totals count its events once, even if the chunk is repeated; -1: no chunk
 -- ARGV[6]       "1": do nothing unless this call was counted before
--- ARGV[7]       how many students the tenant may have
+-- ARGV[7]       the tenant's quota of students
 -- ARGV[2i+6]    id of the i-th student
 -- ARGV[2i+7]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
 --
--- A record has the fields window, cohort, cohort_at, score, ranked and one for each day with evidence, named by its number:
+-- A record has the fields window, cohort, cohort_at, score, ranked and one per day with evidence, named by the day's number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
 --   window      {revision, day, correct, asked, quality_millionths, submissions, newest_active_day, active_bits,
 --               completion_day, completed, total}
 --   cohort_at   {stamp, event_id} of the event that named the cohort
 --   score       written by put_scores.lua, as are ranked, KEYS[2] and the rankings
--- Every value stays within 64 bytes: longer ones make the server give up the compact encoding of the hash.
+-- Values have at most 64 bytes, since the server gives up the compact encoding of a hash with longer ones.
 --
--- COMPLETION, QUIZ, QUALITY, ACTIVITY (kinds of evidence), MARK_BYTES and CONSISTENCY_DAYS are those of the Python modules.
+-- The Python modules define COMPLETION, QUIZ, QUALITY, ACTIVITY (kinds of evidence), MARK_BYTES and CONSISTENCY_DAYS.
 --
--- Returns for each student {outcomes, window, score}: a string with "1" for an observation applied, "0" for a duplicate and "x" for
--- one that the window has passed already (a worker's clock may lag); and the two fields as stored. Or {outcomes} alone when no
--- evidence is left and the student was removed. Or {false, error} where the student's record cannot be merged into: the others' can,
--- and its events are not counted; the error is QUOTA for a new student of a tenant that has as many as it may, and EVENTS for one
--- who has as many events as can be kept. A new student is entered in KEYS[2] as due, until its score is written.
--- Returns nothing at all where ARGV[6] forbids to. Fails with GONE when the chunk's KEYS[3] is not there: a crash of the server took
--- the chunk back, it will be read again as another, and would be counted twice.
+-- Returns for each student one of
+--   {outcomes, window, score}  outcomes has a character per observation: "1" applied, "0" duplicate, "x" older than the window
+--                              (a worker's clock may lag); window and score are the stored fields
+--   {outcomes}                 no evidence is left, and the student was removed
+--   {false, error}             the student's record was not changed, nor its events counted: QUOTA for a new student beyond the
+--                              tenant's quota, EVENTS for a student with MAX_EVENTS events, or any other error
+-- A new student gets day 0 in KEYS[2], so that it is due until its score is written.
+-- Returns {} if ARGV[6] is "1" and the call was not counted before. Fails with GONE if KEYS[3] does not exist: a crash of the server
+-- lost the chunk, whose events will be read again in another chunk and would be counted twice.
 
--- Lists are read element by element, without a table where none is needed: half of the server's time went into making tables.
--- A list's elements come after its header, which is one byte for up to 15 of them.
+-- Lists are read element by element, without a table where possible: creating tables took half of the server's time.
+-- A list's elements follow its header, which is one byte for up to 15 elements.
 local OBSERVATION_ELEMENTS, WINDOW_ELEMENTS, DAY_ELEMENTS = 8, 11, 9
 local EMPTY_LIST, LIST_16 = 0x90, 0xdc
 local ENTRY_BYTES = MARK_BYTES + 2
 local MICROSECONDS_A_DAY = 86400000000
--- Of one student: 1,100 a day for 90 days. A merge looks through all of them, which takes 0.03 s for 500 new ones then; without
--- an end, one student's events would stop the server for all.
+-- Per student: 1,100 a day for 90 days. A merge scans all marks, which takes 0.03 s for 500 new events at this limit. Without a
+-- limit, one student's events could block the server.
 local MAX_EVENTS = 100000
 
 local today = tonumber(ARGV[1])
@@ -53,7 +55,7 @@ if call >= 0 and redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_repl
 local is_counted = call >= 0 and redis.call('GETBIT', KEYS[3], call) == 1
 if ARGV[6] == '1' and not is_counted then return {} end
 
-local function bytes_greater(a, b)  -- Lua's own < asks the locale
+local function bytes_greater(a, b)  -- Lua's < depends on the locale
   for i = 1, #a do
     local x, y = a:byte(i), b:byte(i) or -1
     if x ~= y then return x > y end
@@ -72,10 +74,10 @@ local function has_mark(marks, mark)
   return at ~= nil
 end
 
--- A table of the elements that cmsgpack.unpack_limit returns after the offset.
+-- Collect the elements that cmsgpack.unpack_limit returns after the offset.
 local function elements(_, ...) return {...} end
 
--- Add evidence of one day to a window; a day outside it changes nothing.
+-- Add the evidence of one day to a window, unless the day is outside it.
 local function fold(window, day, correct, asked, quality, submissions, active, completed, total)
   local age = window[2] - day
   if age < 0 or age >= retention then return end
@@ -88,7 +90,7 @@ local function fold(window, day, correct, asked, quality, submissions, active, c
   if total and day >= window[9] then window[9], window[10], window[11] = day, completed, total end
 end
 
--- Begin the window of today from the stored days, dropping what has left it. Returns the window and the number of days kept.
+-- Rebuild the window for today from the stored days, and delete expired ones. Returns the window and the number of days kept.
 local function roll(record, marks_key, revision)
   local window = {revision + 1, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
   local oldest = today - retention + 1
@@ -126,7 +128,7 @@ local function remove(student, record, marks_key)
   redis.call('DEL', record, marks_key)
 end
 
--- Observation at an offset of a student's list: where the next one is (negative: there is none), then its eight elements.
+-- Read an observation at an offset: returns the offset of the next one (negative: none), then the eight elements.
 local function observation_at(packed, offset)
   return cmsgpack.unpack_limit(packed, OBSERVATION_ELEMENTS, offset)
 end
@@ -208,7 +210,7 @@ local function merge(student, record, marks_key, packed)
     if not rolled then return 0, passed, {outcomes, held[1], held[2]} end
   end
 
-  -- A student who was refused when the call was counted is counted in a chunk of their own, should there be room by now.
+  -- A new student was rejected when the call was counted. With this error its events get chunks of their own, and are counted there.
   if not held[1] and is_counted then error({err = 'not merged before'}) end
   if not held[1] and redis.call('ZCARD', KEYS[2]) >= quota then error({err = 'QUOTA'}) end
   if fresh ~= '' and not rolled then window[1] = window[1] + 1 end

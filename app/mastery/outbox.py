@@ -1,4 +1,4 @@
-"""Changes of scores that wait to be published. ``put_scores.lua`` notes them in the step that stores the score."""
+"""The outbox of score changes to be published. ``put_scores.lua`` adds them atomically with the score."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ _changes = msgspec.msgpack.Decoder(list[Change])
 
 
 class OutboxEntry(NamedTuple):
-    """Changes that were stored together at one moment, with the id of their entry."""
+    """Changes that were stored together, with the id of their stream entry."""
 
     entry_id: str
     at: datetime
@@ -23,21 +23,21 @@ class OutboxEntry(NamedTuple):
 
 
 class Outbox:
-    """The changes of each tenant, in the order in which they were stored. Raises DependencyUnavailable without Redis."""
+    """The changes of each tenant, in storage order. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
 
     def entries(self, tenants: Sequence[str]) -> dict[str, int]:
-        """How many entries wait of each tenant that has any."""
+        """The number of waiting entries, for tenants that have any."""
         pipeline = self._redis.pipeline(transaction=False)
         for tenant in tenants:
             pipeline.xlen(self._keys.changes(tenant))
         return {tenant: count for tenant, count in zip(tenants, pipeline.execute(), strict=True) if count}
 
     def read(self, tenants: Sequence[str], limit: int) -> dict[str, list[OutboxEntry]]:
-        """Up to ``limit`` entries of each tenant that has any."""
+        """Up to ``limit`` entries per tenant, for tenants that have any."""
         pipeline = self._redis.pipeline(transaction=False)
         for tenant in tenants:
             pipeline.xrange(self._keys.changes(tenant), count=limit)
@@ -45,7 +45,7 @@ class Outbox:
         return {tenant: list(map(_entry, entries)) for tenant, entries in zip(tenants, replies, strict=True) if entries}
 
     def acknowledge(self, tenant: str, until: str) -> None:
-        """Strike off the entries up to an id."""
+        """Remove published entries up to an id."""
         self._redis.xtrim(self._keys.changes(tenant), minid=next_id(until), approximate=False)
 
 

@@ -1,4 +1,4 @@
-"""A teacher's first look: how a cohort's students are spread over the levels, and who most needs help."""
+"""Overviews: the distribution of a cohort's students over the levels, and the students most in need of help."""
 
 from collections import Counter
 from contextlib import suppress
@@ -12,7 +12,7 @@ from app.mastery.stores import MasteryStores
 
 
 class CohortLevels(NamedTuple):
-    """How many students of a cohort are at each level, and their mean mastery (0 for an empty cohort)."""
+    """The number of a cohort's students per level, and their mean mastery (0 for an empty cohort)."""
 
     tenant_id: str
     cohort_id: str
@@ -22,14 +22,14 @@ class CohortLevels(NamedTuple):
 
 
 def cohort_levels(tenant: str, cohort: str, *, stores: MasteryStores) -> CohortLevels:
-    """The spread of a cohort over the levels."""
+    """The distribution of a cohort over the levels."""
     scores = [score for _student, score in stores.scores.ranking(tenant, cohort)]
     mean = sum(scores) / len(scores) if scores else 0.0
     return CohortLevels(tenant, cohort, len(scores), mean, Counter(classify(score) for score in scores))
 
 
 def most_in_need(*, stores: MasteryStores, now: datetime, count: int) -> list[tuple[str, Standing]]:
-    """The students of all tenants with the lowest mastery, lowest first, each with the tenant: for whoever runs the engine."""
+    """The (tenant, standing) of the students with the lowest mastery, lowest first. For operators: spans all tenants."""
     lowest = [
         (score, tenant, student)
         for tenant in stores.tenants.all()
@@ -38,6 +38,6 @@ def most_in_need(*, stores: MasteryStores, now: datetime, count: int) -> list[tu
     ]
     found = []
     for _score, tenant, student in sorted(lowest)[:count]:
-        with suppress(NotFound):  # the last evidence expired, and the hourly refresh has not come by yet
+        with suppress(NotFound):  # the last evidence expired, and the hourly refresh has not removed the student yet
             found.append((tenant, query_mastery(tenant, student, stores=stores, now=now)))
     return found

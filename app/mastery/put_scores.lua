@@ -1,9 +1,9 @@
--- Keep the scores derived from the facts of some students of one tenant, unless a newer revision of the facts was scored already,
--- and note in the same step what changed, for those who want to hear of it.
+-- Store the scores of some students of one tenant, unless a newer revision of the facts has a score already, and atomically add
+-- the changes to the outbox.
 --
 -- KEYS[1]       students of the tenant: sorted set student_id -> day of its score
 -- KEYS[2]       cohorts of the tenant: set
--- KEYS[3]       changes to be told: stream with the fields at (milliseconds since 1970-01-01) and changes, msgpack:
+-- KEYS[3]       changes to be published: stream with the fields at (milliseconds since 1970-01-01) and changes, msgpack:
 --               {{student_id, cohort_id or "", revision, day, millionths, previous millionths or -1}, ...}
 -- KEYS[i+3]     record of the i-th student (merge_evidence.lua describes it)
 -- ARGV[1]       prefix of the keys of the cohorts' rankings: sorted set student_id -> mastery, 0..1
@@ -11,15 +11,15 @@
 -- ARGV[2i+1]    id of the i-th student
 -- ARGV[2i+2]    score, msgpack: {revision of the facts that were scored, day they were scored for, mastery in millionths}
 --
--- Writes field score as it comes, and ranked = the cohort in whose ranking the student stands. A record that is
--- gone (expired, erased) is not brought back, nor is one that began anew scored with the old one's revision. The ranking of the
--- previous cohort is named by the record itself: it cannot be a declared key, but carries the same hash tag.
--- MILLIONTHS is that of app/mastery/evidence.py.
--- Returns the errors of students whose score cannot be kept; the others' are.
+-- Writes the field score unchanged, and ranked = the cohort whose ranking has the student. A deleted record (expired, erased) is
+-- not recreated, and a recreated one does not get the score of an old revision. The record names the ranking of the previous
+-- cohort, so that key cannot be declared; it has the same hash tag.
+-- app/mastery/evidence.py defines MILLIONTHS.
+-- Returns the errors of students whose score cannot be stored; the other scores are stored.
 
 local changes, errors = {}, {}
 
--- The three elements of a packed score, read without making a table; the header of a short list is one byte.
+-- Read the three elements of a packed score without creating a table; the header of a short list is one byte.
 local function elements(score)
   local _, revision, day, millionths = cmsgpack.unpack_limit(score, 3, 1)
   return revision, day, millionths
@@ -45,7 +45,7 @@ local function put(record, student, score)
     redis.call('HSET', record, 'ranked', cohort)
   end
   redis.call('HSET', record, 'score', score)
-  -- Most events change neither day nor mastery: the large sorted sets are left alone then.
+  -- Most events change neither day nor mastery, and then need no write to the large sorted sets.
   if day ~= previous_day then redis.call('ZADD', KEYS[1], day, student) end
   if cohort and (moves or millionths ~= previous_millionths) then
     redis.call('ZADD', ARGV[1] .. cohort, millionths / MILLIONTHS, student)

@@ -1,4 +1,4 @@
-"""Where does this student stand? Answered from the facts, for today or an earlier day."""
+"""A student's mastery, computed from the facts, for today or an earlier day."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -26,7 +26,7 @@ from app.mastery.trend import Trend, trend
 
 
 class Calculation(Struct, frozen=True, kw_only=True):
-    """The formula applied: score 0..1, its level, what it was made of, and how much of that is known."""
+    """The result of the formula: score 0..1, level, coverage, components and their contributions."""
 
     score: float
     level: Level
@@ -36,7 +36,7 @@ class Calculation(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Calculation, frozen=True, kw_only=True):
-    """A student's mastery on a day, where it is heading, and its mean since the first evidence that is retained."""
+    """A student's mastery on a day, its trend, and its mean since the first retained evidence."""
 
     student_id: str
     cohort_id: str | None
@@ -46,7 +46,7 @@ class Standing(Calculation, frozen=True, kw_only=True):
 
 
 def calculate(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> Calculation:
-    """Apply the formula to components. What is told of them is rounded, what is computed with is not."""
+    """Apply the formula to components. Only the reported components are rounded, not those computed with."""
     score = mastery_score(components, weights)
     parts = breakdown(components, weights)
     return Calculation(
@@ -67,9 +67,14 @@ def query_mastery(
     on: date | None = None,
     fields: Mapping[bytes, bytes] | None = None,
 ) -> Standing:
-    """The student's standing today, or on the day ``on``; from ``fields``, if somebody has read the record just now.
+    """Compute a student's standing today, or on the day ``on``. ``fields`` is the record's hash, if already read.
 
-    Raises NotFound for a student without evidence up to that day, InvalidInput for a day in the future or before the retention.
+    Returns:
+        The standing.
+
+    Raises:
+        NotFound: The student has no evidence up to that day.
+        InvalidInput: The day is in the future or before the retention window.
     """
     today = day_number(now)
     day = today if on is None else _retained_day(on, today, stores.facts.retention_days)
@@ -77,7 +82,7 @@ def query_mastery(
 
 
 def standing(student_id: str, record: StudentRecord, day: Day, weights: Weights = DEFAULT_WEIGHTS) -> Standing:
-    """What a student's facts say on a day, under the given weights."""
+    """A student's standing on a day, from the facts and under the given weights."""
     daily, components = mastery_history(record.days, day, weights)
     return Standing(
         **structs.asdict(calculate(components, weights)),

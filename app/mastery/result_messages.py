@@ -1,8 +1,8 @@
-"""What the engine tells others: a student's mastery changed. JSON on ``mastery.results``. Source: design section 4.
+"""The messages about changes of mastery: JSON on ``mastery.results``. Source: design section 4.
 
-Both messages of one change derive from its ``Change``, which is stored with the score in one step. Their ids derive from
-student, revision, day and the moment it was stored, so a reader can drop repeats; within a student they come in the order of
-their revisions. (The moment, because a crash of Redis may take a revision back, and another change may get its number.)
+The messages derive from a ``Change``, which is stored atomically with the score. Their ids derive from student, revision, day
+and storage time, so that readers can drop duplicates; a student's messages are in the order of revisions. (The storage time,
+because after a crash of Redis another change may get a lost revision's number.)
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from app.mastery.evidence import MILLIONTHS, Fraction
 from app.mastery.formula import Level, classify
 
 VERSION = "1.0"  # of the contract of all three topics: docs/events.md says when it changes
-# RFC 9562: ids of one namespace. Made once for this purpose; another would make other ids of the same changes.
+# The namespace of UUIDv5 ids (RFC 9562). It must not change, since the same changes would get other ids.
 _NAMESPACE = UUID("6f0d2f3a-58a1-4a86-9d0b-6c1c4f6f7a51")
 
 
 class Change(Struct, frozen=True, array_like=True):
-    """One change of a stored score, as ``put_scores.lua`` notes it. Scores are in millionths; ``previous`` is -1 for none."""
+    """One change of a stored score, as ``put_scores.lua`` writes it. Scores are in millionths; ``previous`` is -1 for none."""
 
     student_id: str
     cohort_id: str  # "": none
@@ -35,10 +35,10 @@ class Change(Struct, frozen=True, array_like=True):
 
 
 class ScoreChange(Struct, frozen=True, kw_only=True):
-    """The score before and after; no score yet counts as 0, as the formula has it, and is told as null."""
+    """The score before and after. A missing previous score is null, and counts as 0 for its level."""
 
-    revision: Annotated[int, Meta(ge=1, description="Grows with every change of the student's evidence, and every day")]
-    date: Annotated[date, Meta(description="The day (UTC) that the score is of")]
+    revision: Annotated[int, Meta(ge=1, description="Increases with every change of the student's evidence, and every day")]
+    date: Annotated[date, Meta(description="The day (UTC) of the score")]
     score: Annotated[Fraction, Meta(description="Mastery, in steps of a millionth")]
     level: Level
     previous_score: Annotated[Fraction | None, Meta(description="The score before; null if there was none")]
@@ -46,14 +46,16 @@ class ScoreChange(Struct, frozen=True, kw_only=True):
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="event_type"):
-    """The envelope, that of learning events."""
+    """The envelope, as for learning events."""
 
-    event_id: Annotated[UUID, Meta(description="Derives from tenant, student, day, revision and type: a repeat has the same")]
+    event_id: Annotated[
+        UUID, Meta(description="Derives from tenant, student, day, revision and type: a repeat has the same id")
+    ]
     timestamp: Annotated[datetime, Meta(tz=True, description="When the score was stored, UTC")]
     tenant_id: Identifier
     student_id: Identifier
-    cohort_id: Annotated[Identifier | None, Meta(description="The cohort that their latest event names; null for none")]
-    version: Annotated[str, Meta(description="Of this contract")]
+    cohort_id: Annotated[Identifier | None, Meta(description="The student's cohort; null for none")]
+    version: Annotated[str, Meta(description="The version of this contract")]
     data: ScoreChange
 
 
@@ -69,7 +71,7 @@ Update: TypeAlias = MasteryUpdated | ThresholdReached
 
 
 def updates(tenant: str, change: Change, at: datetime) -> Iterator[Update]:
-    """The messages of a change that was stored at a moment: one, or two where it crossed into another level."""
+    """The messages of a change that was stored at a moment: two if the level changed, otherwise one."""
     score = change.millionths / MILLIONTHS
     previous = change.previous / MILLIONTHS if change.previous >= 0 else None
     level, previous_level = classify(score), classify(previous or 0.0)

@@ -1,4 +1,4 @@
-"""Scores derived from the facts, and the rankings of cohorts. ``put_scores.lua`` is their only writer."""
+"""Scores and the rankings of cohorts in Redis. ``put_scores.lua`` is their only writer, except for removed students."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,7 +16,7 @@ from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slic
 
 
 class Score(NamedTuple):
-    """A score derived from the facts of a revision, for a day."""
+    """A score, computed from a revision of the facts for a day."""
 
     student_id: str
     revision: int
@@ -25,9 +25,9 @@ class Score(NamedTuple):
 
 
 class ScoreStore:
-    """The scores of all tenants' students. Every method takes the tenant first and sees nothing of another's.
+    """The scores of all tenants' students. Every method accesses only the data of the given tenant.
 
-    Raises DependencyUnavailable when Redis does not answer; every call may then be repeated.
+    Raises DependencyUnavailable when Redis does not answer; all calls are idempotent.
     """
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
@@ -36,9 +36,10 @@ class ScoreStore:
         self._put = load_script(client, Path(__file__).with_name("put_scores.lua"), MILLIONTHS=MILLIONTHS)
 
     def put(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
-        """Keep the scores for rankings and the next comparison, except where a newer revision was scored already.
+        """Store scores, unless a newer revision has a score, and atomically add the changes to the outbox.
 
-        What changed is noted with the moment in the same step. Returns the errors of students whose score cannot be kept.
+        Returns:
+            The errors of students whose score cannot be stored.
         """
         keys = self._keys
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.changes(tenant)]
@@ -54,11 +55,11 @@ class ScoreStore:
         return errors
 
     def postpone(self, tenant: str, students: Iterable[str], day: Day) -> None:
-        """Treat students as scored on a day though they are not: whoever looks for stale ones would find them for ever."""
+        """Mark students as scored on a day although they are not, so that ``stale_students`` does not return them forever."""
         self._redis.zadd(self._keys.students(tenant), dict.fromkeys(students, day))
 
     def stale_students(self, tenant: str, today: Day, limit: int) -> list[str]:
-        """Up to ``limit`` students whose score is of an earlier day, the oldest first."""
+        """Up to ``limit`` students whose score is of an earlier day, oldest first."""
         students = self._redis.zrangebyscore(self._keys.students(tenant), "-inf", today - 1, start=0, num=limit)
         return [student.decode() for student in cast("list[bytes]", students)]
 
@@ -68,7 +69,7 @@ class ScoreStore:
         return sorted(name.decode() for name in members)
 
     def ranking(self, tenant: str, cohort: str, *, lowest: int | None = None) -> list[tuple[str, float]]:
-        """The cohort's students with their scores, lowest first: all of them, or the ``lowest`` so many."""
+        """The cohort's students with their scores, lowest first; only the first ``lowest`` if given."""
         stop = -1 if lowest is None else lowest - 1
         pairs = self._redis.zrange(self._keys.ranking(tenant, cohort), 0, stop, withscores=True)
         return [(student.decode(), score) for student, score in cast("list[tuple[bytes, float]]", pairs)]

@@ -1,4 +1,4 @@
-"""What mastery keeps, by what it is: facts, scores, and whose they are."""
+"""The stores of mastery: facts, scores and tenants."""
 
 from typing import NamedTuple, cast
 
@@ -22,7 +22,7 @@ class TenantStore:
 
 
 class MasteryStores(NamedTuple):
-    """The stores of one engine that use cases work on."""
+    """The stores of one engine."""
 
     facts: FactStore
     scores: ScoreStore

@@ -1,9 +1,9 @@
-"""Where mastery is heading: the least-squares slope of the latest daily mastery.
+"""The trend of mastery: the least-squares slope of the latest daily values.
 
     slope = Σ (x − x̄)·y / Σ (x − x̄)²      x: 0..n−1, the oldest day first; y: mastery on that day; unit: mastery per day
 
-Of the last 14 days those count that lie on or after the first retained evidence: before it nothing is known, which is not
-mastery 0. Fewer than three of them are no trend. Source: design section 3.
+Only days from the first retained evidence on count, of the last 14: before it, mastery is unknown, not 0. Fewer than three
+days make no trend. Source: design section 3.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,10 @@ class Trend(StrEnum):
 
 
 def slope(daily: Mapping[Day, float], last: Day) -> float:
-    """Mastery per day over the 14 days that end on ``last``, as far as ``daily`` reaches back; 0 for fewer than three days.
+    """Slope of the up to 14 days that end on ``last``. ``daily`` has every day from the first retained evidence to ``last``.
 
-    ``daily`` has every day from the first retained evidence to ``last``.
+    Returns:
+        Mastery per day; 0 for fewer than three days.
     """
     days = min(TREND_DAYS, len(daily))
     if days < FEWEST_DAYS:
@@ -38,7 +39,7 @@ def slope(daily: Mapping[Day, float], last: Day) -> float:
 
 
 def trend(daily: Mapping[Day, float], last: Day) -> Trend:
-    """Improving or declining where the slope is steeper than 0.002 a day, else stable."""
+    """Improving or declining if the slope exceeds ±0.002 per day, else stable."""
     steepness = slope(daily, last)
     if abs(steepness) <= STABLE_WITHIN:
         return Trend.STABLE

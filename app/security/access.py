@@ -1,4 +1,4 @@
-"""Who may do what, decided from values alone: one table of actions and roles. Source: design sections 5 and 6."""
+"""Authorization: one table of actions and roles. Pure functions. Source: design sections 5 and 6."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum
@@ -9,7 +9,7 @@ from app.roles import Role
 
 
 class Action(StrEnum):
-    """What a caller may want to do; the audit trail uses the same names."""
+    """Actions of callers; the audit trail uses the same names."""
 
     QUERY_MASTERY = "mastery.query"
     CALCULATE_MASTERY = "mastery.calculate"
@@ -22,30 +22,30 @@ class Action(StrEnum):
 
 
 class Scope(Enum):
-    """How far a role's right to an action reaches."""
+    """The data to which a role's right to an action extends."""
 
-    OWN = "what is theirs: a student's own mastery, one's own tokens"
-    COHORTS = "the students of the cohorts that the token names"
-    TENANT = "everything of the tenant"
+    OWN = "the caller's own mastery, tasks and tokens"
+    COHORTS = "the students of the token's cohorts"
+    TENANT = "everything in the tenant"
 
 
 _THEIR_STUDENTS: Mapping[Role, Scope] = {Role.STUDENT: Scope.OWN, Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
 
-# A role that is not named for an action may not do it at all.
+# Roles that are not listed for an action may not do it.
 POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.QUERY_MASTERY: _THEIR_STUDENTS,
     Action.CALCULATE_MASTERY: _THEIR_STUDENTS,
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
-    Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # whatever the token inside may do: the route comes with Dapr
-    Action.READ_TASK: _THEIR_STUDENTS,  # and only what they have asked for themselves, admins excepted
-    Action.REVOKE_OWN: dict.fromkeys(Role, Scope.OWN),  # a service's too: it may have leaked
+    Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
+    Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins
+    Action.REVOKE_OWN: dict.fromkeys(Role, Scope.OWN),  # services too: their tokens may leak
     Action.REVOKE_ANY: {Role.ADMIN: Scope.TENANT},
     Action.READ_AUDIT: {Role.ADMIN: Scope.TENANT},
 }
 
 
 class Principal(NamedTuple):
-    """The caller, as the token says. ``cohorts`` are those a teacher teaches."""
+    """The caller, according to the token. ``cohorts`` are those of a teacher."""
 
     subject: str
     role: Role
@@ -54,12 +54,12 @@ class Principal(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """Who it is within the tenant: a student and a teacher may have the same subject."""
+        """The caller's id within the tenant; includes the role, since a student and a teacher may have the same subject."""
         return f"{self.role.value}:{self.subject}"
 
 
 def require_role(principal: Principal, action: Action) -> Scope:
-    """How far the caller's right to an action reaches. Raises AccessDenied when they have none."""
+    """The scope of the caller's right to an action. Raises AccessDenied without a right."""
     scope = POLICY[action].get(principal.role)
     if scope is None:
         raise AccessDenied(f"{_ARTICLES[principal.role]} may not do this")
@@ -67,10 +67,12 @@ def require_role(principal: Principal, action: Action) -> Scope:
 
 
 def require_student_access(principal: Principal, action: Action, student_id: str, cohort_of: Callable[[], str | None]) -> None:
-    """Raise AccessDenied unless the caller may do this with the student's data.
+    """Check that the caller may do this with the student's data.
 
-    ``cohort_of`` finds the student's cohort (None: none, or no such student) and is asked only about a teacher's request. The
-    denial is the same whether the student exists or not.
+    ``cohort_of`` looks up the student's cohort (None: none, or no such student); it is called only for teachers.
+
+    Raises:
+        AccessDenied: The caller may not. The error is the same whether the student exists or not.
     """
     match require_role(principal, action):
         case Scope.TENANT:
@@ -84,7 +86,7 @@ def require_student_access(principal: Principal, action: Action, student_id: str
 
 
 def require_owner(principal: Principal, action: Action, owner: str) -> None:
-    """Raise AccessDenied unless what the caller wants is theirs (``owner`` is an identity), or they see all of the tenant."""
+    """Raise AccessDenied unless ``owner`` is the caller's identity, or the caller's scope is the tenant."""
     if require_role(principal, action) is not Scope.TENANT and principal.identity != owner:
         raise AccessDenied("this belongs to someone else")
 

@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
--- Count a request in its caller's moving window, if the window has room for it.
--- A server that is full lets it through (allow-oom): a window is small, and gone when its time has passed.
+-- Count a request in its caller's sliding window, unless the limit is reached.
+-- Runs on a full server (allow-oom): a window is small, and expires.
 --
--- KEYS[1]  the requests counted in the window: list of milliseconds since 1970-01-01, the latest first
--- KEYS[2…] strings that the caller wants to know as well, which saves a round trip
--- ARGV[1]  how many requests a window may hold
+-- KEYS[1]  the requests in the window: list of milliseconds since 1970-01-01, latest first
+-- KEYS[2…] strings to read in the same round trip
+-- ARGV[1]  the limit
 -- ARGV[2]  the length of the window in milliseconds
--- ARGV[3]  1: the last key is that of a hash, which is wanted if the request is counted
+-- ARGV[3]  1: the last key is that of a hash to read if the request is counted
 --
--- Returns how many more it may hold now, or -1 when it is full and nothing was counted; in how many milliseconds the oldest
--- request leaves it; the strings; and the hash, each field followed by its value. A request is popped once: whatever the limit, a
--- call costs what one request costs, on average.
+-- Returns the remaining requests, or -1 if the limit is reached and nothing was counted; in how many milliseconds the oldest
+-- request leaves the window; the strings; the hash as fields followed by their values. Each request is popped once, so the
+-- amortized cost of a call is constant.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

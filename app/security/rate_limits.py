@@ -1,7 +1,6 @@
-"""How often a caller may ask: a moving window of requests, counted in Redis for all processes, or alone while that is away.
+"""Rate limits per caller: sliding windows of requests, shared by all processes in Redis, or local while Redis is unavailable.
 
-In no period as long as the window, wherever it begins, are more requests granted than the limit says; those that are refused
-do not count.
+No interval of the window's length has more granted requests than the limit. Rejected requests do not count.
 """
 
 import logging
@@ -20,13 +19,12 @@ from app.roles import Role
 from app.storage.keys import Keys
 from app.storage.scripts import load_script
 
-# From one attempt to reach Redis to the next: so much later than Redis is back limits are shared again. Whoever makes the
-# attempt waits for as long as the client does; everybody else is answered at once.
+# Time between attempts to reach Redis during an outage. Only the request that makes the attempt waits for the client's timeout.
 PAUSE_SECONDS = 1.0
-# An attempt that has not ended by then is not waited for: its thread may have died.
+# After this time another attempt is allowed, since the thread of the running one may have died.
 ATTEMPT_SECONDS = 30.0
-# Callers that a process remembers while it counts alone; beyond, those who have not asked for longest are forgotten. With the
-# usual limits a caller takes 1 to 20 KB.
+# Callers that a process remembers in local windows; beyond, the least recently active ones are dropped. With the usual limits a
+# caller takes 1 to 20 KB.
 LOCAL_CALLERS = 10_000
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -35,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class RateLimit(NamedTuple):
-    """So many requests in any period of this name: second, minute, hour or day."""
+    """The maximum number of requests per period: second, minute, hour or day."""
 
     requests: int
     period: str
@@ -49,9 +47,9 @@ class RateLimit(NamedTuple):
 
 
 class Allowance(NamedTuple):
-    """Whether a request is granted, how many more would be, and in how many seconds the oldest one that counts leaves.
+    """Whether a request is granted, the remaining number, and in how many seconds the oldest request leaves the window.
 
-    ``values`` are those of the keys that were to be read along, ``fields`` those of the hash; None when they were not.
+    ``values`` are those of the additional keys, ``fields`` those of the hash; None if they were not read.
     """
 
     granted: bool
@@ -62,7 +60,7 @@ class Allowance(NamedTuple):
 
 
 def rate_limits(text: str) -> Mapping[Role | None, RateLimit]:
-    """What a setting like ``50/minute, admin=600/minute`` says of each role, and of callers without one (None)."""
+    """Parse a setting such as ``50/minute, admin=600/minute`` to limits by role; None is the limit without a role."""
     general, *special = listed(text)
     limits: dict[Role | None, RateLimit] = dict.fromkeys([None, *Role], _rate_limit(general))
     for each in special:
@@ -77,10 +75,7 @@ def _rate_limit(text: str) -> RateLimit:
 
 
 class SharedWindows:
-    """The windows of all callers in Redis, where each takes 11 bytes a request and ends by itself.
-
-    Raises DependencyUnavailable when Redis does not answer.
-    """
+    """The windows of all callers in Redis: 11 bytes per request. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
@@ -88,9 +83,10 @@ class SharedWindows:
         self._count = load_script(client, Path(__file__).with_name("count_request.lua"))
 
     def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = (), hash_key: str = "") -> Allowance:
-        """Count a request of the caller, unless the limit is reached. One round trip.
+        """Count a request of the caller, unless the limit is reached, and read further keys of the tenant in one round trip.
 
-        It reads keys of the tenant along: strings always, a hash if the request is granted.
+        Returns:
+            The allowance, with the values of ``keys``, and with the hash at ``hash_key`` if the request is granted.
         """
         all_keys = [self._window(tenant, caller), *keys]
         if hash_key:
@@ -101,7 +97,7 @@ class SharedWindows:
         return Allowance(remaining >= 0, max(remaining, 0), reset / 1000, values, fields)
 
     def take_back(self, tenant: str, caller: str) -> None:
-        """Let the request that was counted last count no more."""
+        """Remove the request that was counted last."""
         self._redis.lpop(self._window(tenant, caller))
 
     def _window(self, tenant: str, caller: str) -> str:
@@ -109,12 +105,12 @@ class SharedWindows:
 
 
 class LocalWindows:
-    """The windows of the latest callers of this process, in its memory. Thread-safe; ``clock`` counts seconds."""
+    """The windows of this process's latest callers, in memory. Thread-safe; ``clock`` is in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._windows: dict[tuple[str, str], deque[float]] = {}  # whoever asked last comes last
+        self._windows: dict[tuple[str, str], deque[float]] = {}  # least recently active caller first
 
     def count(self, tenant: str, caller: str, limit: RateLimit) -> Allowance:
         """Count a request of the caller, unless the limit is reached."""
@@ -132,7 +128,7 @@ class LocalWindows:
 
 
 class RateLimiter:
-    """Counts in the shared windows; while they cannot be reached, in this process's own, by the same limits. Thread-safe."""
+    """Counts in the shared windows, or with the same limits in local ones while Redis is unavailable. Thread-safe."""
 
     def __init__(self, shared: SharedWindows, local: LocalWindows, clock: Callable[[], float] = time.monotonic) -> None:
         self._shared = shared
@@ -142,7 +138,7 @@ class RateLimiter:
         self._next_attempt: float | None = None  # None: Redis answers
 
     def count(self, tenant: str, caller: str, limit: RateLimit, keys: Sequence[str] = (), hash_key: str = "") -> Allowance:
-        """Count a request of the caller, unless the limit is reached, and read keys of the tenant along if Redis answers."""
+        """Count a request of the caller, unless the limit is reached; reads further keys only if Redis answers."""
         if self._may_attempt():
             try:
                 allowance = self._shared.count(tenant, caller, limit, keys, hash_key)
@@ -154,11 +150,11 @@ class RateLimiter:
         return self._local.count(tenant, caller, limit)
 
     def take_back(self, tenant: str, caller: str) -> None:
-        """Let the request that was counted last in the shared window count no more. Raises DependencyUnavailable."""
+        """Remove the request that was counted last in the shared window. Raises DependencyUnavailable."""
         self._shared.take_back(tenant, caller)
 
     def _may_attempt(self) -> bool:
-        """Always while Redis answers; while it is away, one request in a pause."""
+        """Whether to call Redis: always while it answers, one request per pause during an outage."""
         with self._lock:
             if self._next_attempt is None:
                 return True

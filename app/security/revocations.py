@@ -1,4 +1,4 @@
-"""Tokens that are good no longer, although they have not expired: each entry lasts as long as a token that it is about may."""
+"""Revoked tokens. A revocation is stored as long as its tokens may be valid."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -11,11 +11,11 @@ from app.config.settings import Settings
 from app.storage.keys import Keys
 from app.storage.scripts import load_script
 
-HASH_BYTES = 16  # of a token's id: whoever makes two that are alike revokes both
+HASH_BYTES = 16  # of a token's id; an issuer that creates a collision revokes both tokens
 
 
 class Revocations:
-    """Which tokens were revoked: by their id, or all that a subject had. Raises DependencyUnavailable when Redis is away."""
+    """Revocations of single tokens and of all tokens of a subject. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
@@ -23,24 +23,24 @@ class Revocations:
         self._revoke_subject = load_script(client, Path(__file__).with_name("revoke_subject.lua"))
 
     def revoke_token(self, tenant: str, jti: str, ttl_seconds: int) -> None:
-        """Revoke the token with this id for so long, or for longer if it was revoked before for longer."""
+        """Revoke the token with this id for ``ttl_seconds``; never shortens an existing revocation."""
         key = self._token_key(tenant, jti)
         with self._redis.pipeline() as pipeline:
             pipeline.set(key, b"", ex=ttl_seconds, nx=True)
-            pipeline.expire(key, ttl_seconds, gt=True)  # of use where there was an entry already
+            pipeline.expire(key, ttl_seconds, gt=True)  # for an existing entry
             pipeline.execute()
 
     def revoke_subject(self, tenant: str, subject: str, moment: float, ttl_seconds: int) -> None:
-        """Revoke every token of the subject, whatever its role, whose ``iat`` is not after this second (Unix time)."""
+        """Revoke all tokens of the subject, in any role, issued up to this second (Unix time)."""
         self._revoke_subject([self._subject_key(tenant, subject)], [int(moment), ttl_seconds])
 
     def is_revoked(self, tenant: str, subject: str, jti: str, issued_at: float | None) -> bool:
-        """Whether this token was revoked; one that does not say when it was issued counts as old. One round trip."""
+        """Whether this token is revoked; a token without ``iat`` counts as old. One round trip."""
         values = cast("list[bytes | None]", self._redis.mget(self.keys(tenant, subject, jti)))
         return revoked(values, issued_at)
 
     def keys(self, tenant: str, subject: str, jti: str) -> list[str]:
-        """Where it is said whether a token was revoked: ``revoked`` understands their values."""
+        """The keys of a token's revocations; pass their values to ``revoked``."""
         return [self._token_key(tenant, jti), self._subject_key(tenant, subject)]
 
     def _token_key(self, tenant: str, jti: str) -> str:
@@ -51,22 +51,25 @@ class Revocations:
 
 
 def hashed(jti: str) -> str:
-    """What a token's id is called in Redis and in the audit trail: the id itself is whatever its issuer made it."""
+    """A hash of a token's id for Redis and the audit trail, since an issuer may choose any id."""
     return blake2b(jti.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def revoked(values: Sequence[bytes | None], issued_at: float | None) -> bool:
-    """What the values of a token's keys say about it."""
+    """Whether a token is revoked, according to the values of its keys."""
     token, moment = values
-    # A token names the second it was issued in, or a fraction of it: the whole second counts as before.
+    # `iat` may lack the fraction of its second, so a revocation covers the whole second.
     is_old = moment is not None and (issued_at is None or int(issued_at) <= int(moment))
     return token is not None or is_old
 
 
 def longest_validity(settings: Settings) -> int:
-    """For how many seconds at most a token that exists now is accepted.
+    """The maximum remaining validity of a token.
 
-    The issuer's clock may be ahead by the leeway (and PyJWT cuts off fractions of a second), and a token is accepted for the
-    leeway after it has expired.
+    The leeway counts twice: the issuer's clock may be ahead, and tokens are accepted after they expired. PyJWT truncates
+    fractions of a second.
+
+    Returns:
+        Seconds.
     """
     return settings.jwt_max_seconds + 2 * settings.jwt_leeway_seconds + 1

@@ -1,8 +1,8 @@
--- Revoke what a subject was issued up to a moment; an earlier moment than the one that is noted changes nothing.
+-- Revoke a subject's tokens issued up to a moment; a stored later moment is kept.
 --
--- KEYS[1]  the moment that is noted: Unix time in seconds, or nothing
+-- KEYS[1]  the stored moment: Unix time in seconds, or nothing
 -- ARGV[1]  the moment
--- ARGV[2]  for how many seconds at least it is kept
+-- ARGV[2]  minimum time to live in seconds
 
 if tonumber(redis.call('GET', KEYS[1]) or '-1') < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')

@@ -1,7 +1,7 @@
-"""The keys that tokens are verified with: the shared secret, or the public keys of an identity provider.
+"""The keys that verify tokens: the shared secret, or the public keys of an identity provider.
 
-A provider publishes its keys as a JWK Set (RFC 7517 section 5), each with an id (``kid``) that tokens name (RFC 7515 section
-4.1.4). It rotates them by publishing a new one before it signs with it, and later taking the old one away.
+A provider publishes its keys as a JWK Set (RFC 7517 section 5), each with an id (``kid``) that tokens refer to (RFC 7515
+section 4.1.4). It rotates keys by publishing a new key before signing with it, and removing the old key later.
 """
 
 import logging
@@ -26,19 +26,19 @@ from app.config.settings import KEY_ALGORITHMS, SECRET_ALGORITHMS, Settings
 from app.errors import DependencyUnavailable
 from app.security.tokens import InvalidToken
 
-# Then the next use of a key has them fetched anew: one that the provider takes away, since it leaked, say, works until then.
+# After this time the next use of a key fetches the set again. A removed key, such as a leaked one, is accepted until then.
 LIFESPAN_SECONDS = 300.0
-# From one attempt to the next at the least: anyone can send tokens with ids of keys that do not exist, and a provider that is
-# down is not helped by being asked. So much later than the last attempt a key may be known that was used as soon as published.
+# Minimum time between attempts, since anyone can send tokens with unknown key ids, and retries do not help a provider that is
+# down. A key that is used at once after its publication may be rejected for this long.
 PAUSE_SECONDS = 30.0
-# A provider takes milliseconds; a caller waits for the first keys, or for a new one.
+# A provider takes milliseconds; callers wait for the first keys, or for a new key.
 TIMEOUT_SECONDS = 2.0
-MAX_BYTES = 1_000_000  # a set has a handful of keys of 400 bytes, some of them with certificates of 2 KB
+MAX_BYTES = 1_000_000  # a set has a few keys of 400 bytes, some with certificates of 2 KB
 
 _HEADERS = {"Accept": "application/jwk-set+json, application/json", "User-Agent": "mastery-engine"}
 _log = logging.getLogger(__name__)
 
-# By kid and algorithm: one kid may have a key for each (RFC 7517 section 4.5), and none verifies another algorithm's tokens.
+# By (kid, algorithm): a kid may have a key per algorithm (RFC 7517 section 4.5), valid only for tokens of that algorithm.
 _Keys: TypeAlias = Mapping[tuple[str, str], PyJWK]
 
 
@@ -48,7 +48,7 @@ class _KeySet(msgspec.Struct):
 
 @dataclass
 class _Attempt:
-    """To fetch the keys."""
+    """An attempt to fetch the keys."""
 
     began: float
     ended: Event = field(default_factory=Event)
@@ -56,23 +56,27 @@ class _Attempt:
 
 
 class SigningKeys:
-    """The public keys behind a JWKS URL, fetched when first needed and refreshed by a thread of their own. Thread-safe.
+    """The public keys at a JWKS URL, fetched on first use and refreshed by a background thread. Thread-safe.
 
-    Known keys work on while others are fetched, and while the provider is away, however long. ``clock`` counts seconds and
-    never goes back.
+    Known keys remain valid during a refresh and during an outage of any length. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
         self._clock = clock
-        self._lock = Lock()  # of the latest attempt: there is one at a time
+        self._lock = Lock()  # guards the latest attempt; only one runs at a time
         self._latest: _Attempt | None = None
         self._keys: _Keys = {}
 
     def key(self, kid: str, algorithm: str) -> PyJWK:
-        """The key of this id for this algorithm; waits up to ``TIMEOUT_SECONDS`` for one that is not known yet.
+        """Look up a key. Waits up to ``TIMEOUT_SECONDS`` for an unknown one.
 
-        Raises InvalidToken if the provider has none, DependencyUnavailable if that cannot be told.
+        Returns:
+            The key with this id and algorithm.
+
+        Raises:
+            InvalidToken: The provider does not have the key.
+            DependencyUnavailable: The provider does not answer.
         """
         wanted = (kid, algorithm)
         attempt = self._attempt(is_known=wanted in self._keys)
@@ -86,7 +90,7 @@ class SigningKeys:
             raise DependencyUnavailable("identity provider") from None
 
     def _attempt(self, *, is_known: bool) -> _Attempt:
-        """The latest attempt: a new one if it is time for that."""
+        """The latest attempt; starts a new one if it is due."""
         with self._lock:
             latest, now = self._latest, self._clock()
             if latest is not None:
@@ -110,11 +114,16 @@ class SigningKeys:
 
 
 def verification_key(header: Mapping[str, Any], settings: Settings, keys: SigningKeys, secret: str) -> str | PyJWK:
-    """The key for a token with this header, which nobody has verified: it chooses among keys, and brings none (jwk, jku, x5u).
+    """Choose the key for a token by its unverified header. Keys in the header (jwk, jku, x5u) are ignored.
 
-    ``secret`` is the one to try, of those that the settings name.
+    ``secret`` is the shared secret to try, the current or the previous one.
 
-    Raises InvalidToken for an algorithm that the settings do not name, or a key that there is none of; DependencyUnavailable.
+    Returns:
+        The secret, or a key of the provider.
+
+    Raises:
+        InvalidToken: The algorithm is not accepted, or the key is missing or unknown.
+        DependencyUnavailable: The provider does not answer.
     """
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in settings.algorithms:
@@ -127,29 +136,29 @@ def verification_key(header: Mapping[str, Any], settings: Settings, keys: Signin
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """The keys are where the settings say, over the scheme that they say."""
+    """Rejects redirects, so that the keys come from the URL and scheme of the settings."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class _BoundedConnection(HTTPConnection):
-    """Is cut when ``TIMEOUT_SECONDS`` have passed, whatever is going on: the timeout of a socket begins anew with each byte."""
+    """A connection closed after ``TIMEOUT_SECONDS`` in total, since a socket's timeout restarts with each byte."""
 
     def connect(self) -> None:
         super().connect()
-        held = self.sock.dup()  # TLS takes the socket itself away
+        held = self.sock.dup()  # TLS detaches the original socket
         watchdog = Timer(TIMEOUT_SECONDS, _cut, [held])
         watchdog.daemon = True
         watchdog.start()
 
 
 class _BoundedTlsConnection(HTTPSConnection, _BoundedConnection):
-    """The same: its ``connect`` calls that of the other before the handshake, which may trickle as well."""
+    """The same for TLS. Its ``connect`` starts the timer before the handshake, which may be slow too."""
 
 
 def _cut(held: socket.socket) -> None:
-    with held, suppress(OSError):  # it has ended
+    with held, suppress(OSError):  # already closed
         held.shutdown(socket.SHUT_RDWR)
 
 
@@ -167,10 +176,7 @@ _opener = build_opener(_NoRedirects, _BoundedHttp, _BoundedHttps)
 
 
 def _fetch(url: str) -> _Keys:
-    """The usable keys at the URL. Raises DependencyUnavailable when it does not answer, or with none.
-
-    A set without any is taken for a provider's mistake: keys that are known go on working.
-    """
+    """The usable keys at the URL. Raises DependencyUnavailable without an answer, or without a usable key (an error there)."""
     try:
         keys = msgspec.json.decode(_read(url), type=_KeySet).keys
     except HTTPError as error:
@@ -187,7 +193,7 @@ def _fetch(url: str) -> _Keys:
 
 
 def _read(url: str) -> bytes:
-    """The body at the URL, or what came of it until the connection was cut. Raises OSError if it is too large."""
+    """The body at the URL, incomplete if the connection was closed by the timer. Raises OSError if it is too large."""
     body = b""
     request = Request(url, headers=_HEADERS)  # noqa: S310 - app/config/settings.py allows http and https only
     with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
@@ -199,15 +205,16 @@ def _read(url: str) -> bytes:
 
 
 def _usable(jwk: dict[str, Any]) -> PyJWK | None:
-    """The key, if it has an id, verifies signatures of an algorithm that the engine knows, and is long enough.
+    """Check a key of the set; unusable keys are ignored (RFC 7517 section 5).
 
-    Others are passed over, as RFC 7517 section 5 has it. Source of the length: RFC 7518 section 3.3.
+    Returns:
+        The key if it has an id and a known signature algorithm, and is long enough (RFC 7518 section 3.3); else None.
     """
-    is_public = jwk.get("kty") in ("RSA", "EC") and "d" not in jwk  # d: a private key, which everybody can read now
+    is_public = jwk.get("kty") in ("RSA", "EC") and "d" not in jwk  # d: a private key, compromised by its publication
     if not is_public or not isinstance(jwk.get("kid"), str):
         return None
     try:
-        key = PyJWK({**jwk, "alg": None})  # its algorithm is that of its type and curve
+        key = PyJWK({**jwk, "alg": None})  # derives the algorithm from type and curve
     except PyJWTError:
         return None
     is_meant = jwk.get("alg") in (None, key.algorithm_name) and jwk.get("use") in (None, "sig")

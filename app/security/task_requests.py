@@ -1,4 +1,4 @@
-"""Who asked for which task, and about whom, so that only those who may see the answer can ask for it."""
+"""The request behind each task: its owner and students, to authorize access to the result."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -11,7 +11,7 @@ from app.storage.keys import Keys
 
 
 class TaskRequest(msgspec.Struct, frozen=True):
-    """``owner`` is the identity of who asked; ``student_ids`` are those whose data the answer tells."""
+    """``owner`` is the requester's identity; ``student_ids`` are the students whose data the result contains."""
 
     owner: str
     student_ids: Sequence[str] = ()
@@ -21,20 +21,20 @@ _decoder = msgspec.json.Decoder(TaskRequest)
 
 
 class TaskRequests:
-    """The request behind each task handed over to a caller. Raises DependencyUnavailable when Redis does not answer."""
+    """The requests of the tasks whose ids callers received. Raises DependencyUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
 
     def remember(self, tenant: str, task_id: str, request: TaskRequest, ttl_seconds: int) -> None:
-        """Note the request for as long as the task's result is kept."""
+        """Store the request as long as the task's result."""
         self._redis.set(self._keys.task(tenant, task_id), msgspec.json.encode(request), ex=ttl_seconds)
 
     def of(self, tenant: str, task_id: str) -> TaskRequest:
-        """The request behind a task. Raises NotFound for a task of another tenant, or one that is unknown or forgotten."""
+        """The request of a task. Raises NotFound if it is unknown in this tenant, or expired."""
         stored = cast("bytes | None", self._redis.get(self._keys.task(tenant, task_id)))
         try:
             return _decoder.decode(stored or b"")
-        except msgspec.DecodeError:  # none, or one of a version that noted the owner alone
+        except msgspec.DecodeError:  # missing, or stored by a version that only stored the owner
             raise NotFound("no such task, or its result has expired") from None

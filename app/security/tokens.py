@@ -1,7 +1,7 @@
-"""What a token must say to be accepted (RFC 7519), and development tokens for trying the API.
+"""Validation of a token's claims (RFC 7519), and development tokens.
 
-In production an identity provider issues tokens. The signature, and the times, issuer and audience that a token names, are
-checked by PyJWT, which ``api/authentication.py`` configures; the rest is here.
+In production an identity provider issues tokens. PyJWT, configured in ``api/authentication.py``, checks signature, times,
+issuer and audience; this module checks the rest.
 """
 
 import re
@@ -35,19 +35,19 @@ from app.security.access import Principal
 
 DEVELOPMENT_ALGORITHM = "HS256"
 
-# Seconds since 1970, with or without a fraction (RFC 7519 section 2), up to the last year that a datetime has.
+# Seconds since 1970, with or without a fraction (RFC 7519 section 2), up to the last year of datetime.
 NumericDate: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-# Any text, since it is the issuer's, but one that an admin can send to have it revoked: no control characters, and no halves of
-# a character (lone surrogates), which JSON can write all the same.
+# The issuer chooses the id. No control characters and no lone surrogates, so that an admin can send it in a request to revoke
+# the token.
 TokenId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,255}\Z")]
 
 
 class InvalidToken(EngineError):
-    """The token is not accepted. The message tells a developer why, and repeats nothing of the token."""
+    """The token is rejected. The message says why, without quoting the token."""
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a valid token says: who calls, and from when to when the token is good."""
+    """The claims of a valid token: the caller, and the token's validity."""
 
     sub: Identifier
     role: Role
@@ -56,7 +56,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     exp: NumericDate
     iat: NumericDate | None = None
     cohorts: list[Identifier] = []
-    type: Literal["access"] = "access"  # a refresh token only gets other tokens
+    type: Literal["access"] = "access"  # refresh tokens are only for obtaining other tokens
 
     @property
     def principal(self) -> Principal:
@@ -65,20 +65,26 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def claims_of(payload: Mapping[str, Any], settings: Settings, now: datetime) -> Claims:
-    """The claims of a token whose signature and times hold. Raises InvalidToken unless they are complete, safe and for us.
+    """Validate the claims of a token whose signature and times are valid.
 
-    A token may live ``jwt_max_seconds``, counted from when it was issued, or from ``now`` where it does not say when that was.
+    Its lifetime is limited to ``jwt_max_seconds`` from ``iat``, or from ``now`` without ``iat``.
+
+    Returns:
+        The claims.
+
+    Raises:
+        InvalidToken: A claim is missing or invalid, the audience is another, or the lifetime is too long.
     """
     for name in _REQUIRED:
         if payload.get(name) is None:
             raise InvalidToken(f"The token's claim {name} is missing.")
-    if "aud" in payload and not settings.jwt_audience:  # RFC 7519 section 4.1.3; the library does not look, then
+    if "aud" in payload and not settings.jwt_audience:  # RFC 7519 section 4.1.3; PyJWT does not check this case
         raise InvalidToken(_REASONS[InvalidAudienceError])
     try:
         claims = msgspec.convert(payload, Claims)
     except msgspec.ValidationError as error:
         raise InvalidToken(f"The token's claim {_claim_in(error)} is not valid.") from error
-    except UnicodeEncodeError as error:  # half a character where msgspec looks for one of a few words
+    except UnicodeEncodeError as error:  # a lone surrogate in a Literal or enum field
         raise InvalidToken("The token's claims are not all Unicode.") from error
     issued_at = now.timestamp() if claims.iat is None else claims.iat
     if claims.exp - issued_at > settings.jwt_max_seconds:
@@ -87,10 +93,10 @@ def claims_of(payload: Mapping[str, Any], settings: Settings, now: datetime) -> 
 
 
 def refused(error: PyJWTError) -> InvalidToken:
-    """What PyJWT found wrong with a token, in words for whoever sent it."""
+    """Translate PyJWT's error to a message for the client."""
     if isinstance(error, MissingRequiredClaimError):
         return InvalidToken(f"The token's claim {error.claim} is missing.")
-    if time := re.search(r"\((exp|nbf)\) must be", str(error)):  # the library has no class for these
+    if time := re.search(r"\((exp|nbf)\) must be", str(error)):  # PyJWT has no exception classes for these
         return InvalidToken(f"The token's claim {time[1]} is not valid.")
     return InvalidToken(_REASONS.get(type(error), "A valid token is needed: Authorization: Bearer <JWT>."))
 
@@ -110,7 +116,7 @@ _REASONS: Mapping[type[PyJWTError], str] = {
 
 
 def _claim_in(error: msgspec.ValidationError) -> str:
-    """The claim that msgspec complains about; what it says of the value might quote it."""
+    """The name of the claim that msgspec rejects; the rest of its message might quote the value."""
     found = re.search(r"`\$\.(\w+)[^`]*`\Z", str(error))
     return found[1] if found else "set"
 
@@ -118,9 +124,14 @@ def _claim_in(error: msgspec.ValidationError) -> str:
 def development_token(
     settings: Settings, *, role: Role, tenant: str, subject: str, cohorts: Sequence[str] = (), now: datetime
 ) -> str:
-    """A JWT with the claims of design section 6, signed with the secret.
+    """Create a JWT with the claims of design section 6, signed with the secret.
 
-    Raises SettingsError in production, and where only a provider's tokens are accepted; InvalidInput for what is no id.
+    Returns:
+        The encoded token.
+
+    Raises:
+        SettingsError: The engine runs in production, or accepts only a provider's tokens.
+        InvalidInput: A subject, tenant or cohort is not a valid id.
     """
     if settings.env == "production":
         raise SettingsError("development tokens are refused in production")
