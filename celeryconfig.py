@@ -1,4 +1,4 @@
-"""Celery's settings, each number with its reason. docs/decisions/0004 says how messages survive crashes."""
+"""Celery's settings, with reasons. docs/decisions/0004 describes how messages survive crashes."""
 
 from celery.schedules import crontab
 from kombu import Queue
@@ -25,32 +25,32 @@ redis_socket_keepalive = _broker["redis_socket_keepalive"]
 
 task_queues = [Queue(name) for name in QUEUES]
 task_default_queue = INTERACTIVE
-task_create_missing_queues = False  # a misspelt queue is an error, not a place where tasks wait for ever
+task_create_missing_queues = False  # a misspelt queue is an error, not a queue without consumers
 task_routes = {
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},
-    "events.record": {"queue": EVENTS},  # or EVENTS_BULK, as whoever sends it says
+    "events.record": {"queue": EVENTS},  # or EVENTS_BULK, set by the sender
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
 }
 
-# Delivery: a task is acknowledged after it ran, and goes back to its queue when its process dies. All tasks are idempotent.
-# A task that kills its process comes back for ever (celery#9082): record_chunk counts the deaths and takes the chunk apart.
+# Delivery: a task is acknowledged after it ran, and returns to its queue if its process dies. All tasks are idempotent. A task
+# that kills its process is redelivered forever (celery#9082), so record_chunk counts the deaths and splits the chunk.
 task_acks_late = True
 task_reject_on_worker_lost = True
-worker_prefetch_multiplier = 1  # more would hide queued tasks from idle workers, and keep them from callers who wait
+worker_prefetch_multiplier = 1  # with more, busy workers would reserve tasks that idle ones could run, and callers would wait
 
 _sockets = {
-    "socket_timeout": 10.0,  # above the 1 s of a blocking pop, below a caller's patience
+    "socket_timeout": 10.0,  # above the 1 s of a blocking pop
     "socket_connect_timeout": 2.0,
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
 broker_transport_options = {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-    # Both, so that a sweep happens every 5 s: the defaults multiply to 100 s.
+    # Together they restore unacknowledged messages every 5 s; the defaults multiply to 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "global_keyprefix": f"{_settings.key_prefix}:celery:",
@@ -62,55 +62,55 @@ redis_socket_timeout = 5.0
 redis_socket_connect_timeout = 2.0
 redis_max_connections = _settings.redis_max_connections
 broker_connection_retry_on_startup = True
-broker_connection_max_retries = None  # a worker outlives an outage of any length
+broker_connection_max_retries = None  # a worker survives an outage of any length
 broker_channel_error_retry = True
-# A caller hears within a second that the broker is away; the bridge, which can wait, tries again by itself.
+# An HTTP caller gets the error of an outage within a second; the bridge retries by itself.
 task_publish_retry_policy = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 
-# Content: JSON. Chunks are not in the messages, which carry their ids. Nothing is pickled.
+# Content: JSON only, no pickle. Messages contain the ids of chunks, not the chunks.
 accept_content = ["json"]
 result_accept_content = ["json"]
 task_serializer = "json"
 result_serializer = "json"
 
-# Results are kept for whoever was handed a 202; tasks whose result nobody asks for keep none.
+# Results are stored for callers who got a 202; tasks with ignore_result store none.
 result_expires = RESULTS_KEPT
 task_store_errors_even_if_ignored = False
 
 worker_consumer = "tasks.consumer:Consumer"
-# It takes up again what it had in hand, and counts that: reduced, one of two processes would idle after each lost connection.
+# The consumer resumes its messages after a reconnection and counts them. Reduced, one of two processes would idle afterwards.
 worker_enable_prefetch_count_reduction = False
 
-# SIGTERM lets running tasks finish and takes no new ones; what is killed before it ends goes back to its queue.
+# After SIGTERM, running tasks finish and no new ones start; tasks that are killed return to their queue.
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 
-# Flower needs the events; at a few dozen tasks a second they cost next to nothing. They carry no arguments: see tasks/.
+# Flower needs task events; at a few dozen tasks a second they cost next to nothing. They contain no arguments: tasks/celery.py.
 worker_send_task_events = True
 task_send_sent_event = True
-event_queue_ttl = 60.0  # of what nobody reads, a minute is kept
+event_queue_ttl = 60.0  # seconds; unread events expire
 
 timezone = "UTC"
 enable_utc = True
 beat_scheduler = "tasks.beat:Scheduler"
-# No task expires: whether it has would be asked of another machine's clock. None is sent while one waits; see tasks/beat.py.
+# Tasks do not expire, since the workers' clocks may differ. Beat sends none while one waits; see tasks/beat.py.
 beat_schedule = {
     "sweep-chunks": {
         "task": "events.sweep",
         "schedule": SWEEP_EVERY_SECONDS,
     },
-    # Mastery changes with the day even when nothing happens. Every hour, because the run after midnight does all the work
-    # and the others, which find nothing to do, make up for one that was missed.
+    # Mastery changes with the day even without events. The run after midnight does all the work; the hourly runs make up for a
+    # missed one, and otherwise find nothing to do.
     "refresh-mastery": {
         "task": "mastery.refresh",
         "schedule": crontab(minute=1),
     },
-    # In the trail, what the workers recorded is at most so old; what they record until a crash is told afterwards.
+    # The interval bounds how late recorded events appear in the audit trail; after a crash, the next summary includes them.
     "summarize-events": {
         "task": "audit.summarize",
         "schedule": SUMMARIZE_EVERY_SECONDS,
     },
-    # Off-peak; the next day makes up for a day that was missed.
+    # Off-peak; the next run makes up for a missed one.
     "trim-audit-trails": {
         "task": "audit.trim",
         "schedule": crontab(hour=3, minute=31),

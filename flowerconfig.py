@@ -1,13 +1,12 @@
 """Flower's settings: ``celery --app tasks.celery flower --conf=flowerconfig.py``.
 
-Its pages ask for the password. ``/metrics`` (counts by worker and task) and ``/healthcheck`` answer
-without it: scrapers have none.
+Its pages require the password. ``/metrics`` (counts by worker and task) and ``/healthcheck`` do not, for scrapers.
 """
 
 import hmac
 from base64 import b64decode
 from logging import LogRecord, getLogger
-from sys import exit as sys_exit  # Flower takes each name here that is one of its options for that
+from sys import exit as sys_exit  # renamed, since Flower reads each name here that equals one of its options
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -28,14 +27,14 @@ basic_auth = [f"{_settings.flower_user}:{_settings.flower_password}"]
 address = _settings.flower_host
 port = _settings.flower_port
 
-# Whoever operates workers need not see what is known of students, nor act in the name of the API: results and calls of tasks
-# are not served. Flower's pages do not use them; they stop, limit and scale.
+# Routes that return task results or call tasks are removed: operators of workers must not see students' data or act as the API.
+# Flower's pages, which control workers, do not use them.
 _CLOSED = ("/api/task/apply/", "/api/task/async-apply/", "/api/task/send-task/", "/api/task/result/")
 handlers[:] = [each for each in handlers if not (isinstance(each, tuple) and each[0].startswith(_CLOSED))]
 
 
 class SocketWithDatabase(broker.RedisSocket):  # type: ignore[misc]  # Flower has no types
-    """A broker behind a socket in the file system: Flower forgets its database and user, and would count another's queues."""
+    """A broker at a Unix socket. Flower ignores the URL's database and user, and would count another database's queues."""
 
     def __init__(self, broker_url: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(broker_url, *args, **kwargs)
@@ -52,15 +51,20 @@ broker.RedisSocket = SocketWithDatabase
 
 
 def authenticated(handler: Any) -> bool:
-    """True for a request with the name and password (RFC 7617, in UTF-8). Raises HTTPError 401 for any other.
+    """Check a request's user name and password (RFC 7617, in UTF-8).
 
-    Flower compares them as text, which Python does for ASCII only: others were a traceback, and a password with an umlaut let
-    nobody in.
+    Replaces Flower's check, which fails for non-ASCII credentials.
+
+    Returns:
+        True.
+
+    Raises:
+        HTTPError: 401 for missing or wrong credentials.
     """
     scheme, _, credentials = handler.request.headers.get("Authorization", "").partition(" ")
     try:
         given = b64decode(credentials.strip(), validate=True)
-    except ValueError:  # no Base64
+    except ValueError:  # not Base64
         given = b""
     if scheme.lower() != "basic" or not hmac.compare_digest(given, basic_auth[0].encode()):
         raise HTTPError(401)
@@ -71,7 +75,7 @@ BaseHandler.get_current_user = authenticated
 
 
 def _is_no_outage(record: LogRecord) -> bool:
-    """Whether it is about something else than that the broker is away: that is said once, by tasks.connection."""
+    """Whether a record does not report an outage of the broker; tasks.connection logs outages once."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     return not any(isinstance(each, OperationalError | redis.RedisError | OSError) for each in arguments)
 

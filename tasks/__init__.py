@@ -1,1 +1,1 @@
-"""Celery tasks, one file per area: a few lines each, which call one use case of the engine."""
+"""Celery tasks, one file per area: each calls one use case of the engine."""

@@ -1,4 +1,4 @@
-"""Tasks of the audit trail, and what other tasks write into it."""
+"""Tasks of the audit trail, and audit entries of other tasks."""
 
 import logging
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @app.task(name="audit.summarize", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def summarize() -> None:
-    """Note how many events of each tenant were recorded so far; beat sends this every five minutes."""
+    """Audit the number of each tenant's recorded events; beat sends this every five minutes."""
     summarize_events(
         trails=engine().audit, tenants=engine().mastery.tenants, event_totals=engine().event_totals, now=engine().clock()
     )
@@ -29,10 +29,10 @@ def summarize() -> None:
 @app.task(
     name="audit.trim",
     ignore_result=True,
-    soft_time_limit=TASK_SECONDS,  # some millions of entries; the next day goes on
+    soft_time_limit=TASK_SECONDS,  # enough for millions of entries; the next run continues
 )
 def trim() -> None:
-    """Remove entries that are older than the settings say; beat sends this every day. A damaged trail is left as it is."""
+    """Remove entries older than the retention; beat sends this every day. A damaged trail is left unchanged."""
     trails, now = engine().audit, engine().clock()
     limit = now - timedelta(days=engine().settings.audit_retention_days)
     for trail in trails.trails():
@@ -45,23 +45,26 @@ def trim() -> None:
 
 @app.task(name="audit.export_heads", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def export_heads() -> None:
-    """Note where each trail ends in the file that the settings name; beat sends this where they name one."""
+    """Append each trail's head to the file of the settings; beat sends this if a file is set."""
     path = engine().settings.audit_heads_file
     lines = "".join(heads_as_lines(trails=engine().audit, now=engine().clock()))
     try:
-        Path(path).touch(mode=0o600)  # for its owner, where it is new
+        Path(path).touch(mode=0o600)  # owner only, if it is new
         with Path(path).open("a", encoding="ascii") as file:
-            file.write(lines)  # at once: those of two workers do not mix
+            file.write(lines)  # in one write, so that lines of two workers do not mix
     except OSError as error:
         _log.error("MASTERY_AUDIT_HEADS_FILE: %s cannot be written, heads are kept nowhere: %s", path, error.strerror)
 
 
 @contextmanager
 def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor | None) -> Iterator[None]:
-    """Write an entry about what is done within; its failure if it fails. What is not in the trail is not done.
+    """Append an entry about the action within the context, also if it fails. Without the entry, the action fails too.
 
-    It is in the name of who asked, or in the worker's own where that was not proven (None). Raises DependencyUnavailable when
-    the entry cannot be written.
+    The entry names the signed actor, or the worker if the actor was not proven (None). Raises DependencyUnavailable when the
+    entry cannot be written.
+
+    Raises:
+        NotFound: The action raised it.
     """
     outcome = AuditOutcome.FAILED
     try:
@@ -86,6 +89,6 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
 
 
 def note_refresh(tenant: str, students: int) -> None:
-    """Write an entry about scores that were brought up to date, and evidence that expired meanwhile."""
+    """Append an entry about refreshed scores and expired evidence."""
     made = entry(engine().clock(), Channel.TASK, WORKER, SystemAction.REFRESH_MASTERY, details={"students": students})
     engine().audit.append(tenant, made)

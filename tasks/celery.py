@@ -25,29 +25,36 @@ _log = logging.getLogger(__name__)
 
 
 class EngineTask(Task[Any, Any]):
-    """A task that is not lost, and whose arguments and result, personal data, are shown nowhere (logs, Flower, events).
+    """A task that retries outages, and hides its arguments and result (personal data) from logs, Flower and events.
 
-    While a dependency is away it is tried again. A decorator says only what differs from this.
+    Decorators of tasks set only what differs from this.
     """
 
     abstract = True
     autoretry_for = (DependencyUnavailable,)
     max_retries = 10  # some minutes
-    retry_backoff = True  # 1 s, 2 s, 4 s, …, of which a random part (retry_jitter, Celery's default) is waited
+    retry_backoff = True  # a random part (retry_jitter, Celery's default) of 1 s, 2 s, 4 s, …
     retry_backoff_max = MAX_RETRY_SECONDS
     Request = "tasks.request:Request"
-    resultrepr_maxsize = 1  # of what events tell of a result, nothing is left but a bracket
+    resultrepr_maxsize = 1  # truncates the result in task events to a bracket
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]  # passes all on
         options |= {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
         if (countdown := options.get("countdown")) is not None:
-            options["headers"] = {**(options.get("headers") or {}), PAUSE: countdown}  # what tasks/request.py goes by
+            options["headers"] = {**(options.get("headers") or {}), PAUSE: countdown}  # read by tasks/request.py
         return super().apply_async(args, kwargs, **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it. An error whose words are not the engine's own may quote arguments: what it says stays here.
+        """Run the task. Replaces unexpected errors: their messages may quote arguments, and would reach logs and Flower.
 
-        Celery would put it into logs, events, which Flower shows, and results. Raises UnexpectedFailure in its place.
+        Returns:
+            The task's result.
+
+        Raises:
+            EngineError: The task raised it.
+            TaskPredicate: The task is retried, rejected or ignored.
+            SoftTimeLimitExceeded: The task ran too long.
+            UnexpectedFailure: The task raised any other error.
         """
         try:
             return super().__call__(*args, **kwargs)
@@ -58,19 +65,19 @@ class EngineTask(Task[Any, Any]):
             raise UnexpectedFailure(f"{type(error).__name__}; the worker's log has the cause") from None
 
     def retry(self, *args: Any, **options: Any) -> Any:
-        """Celery drops a task whose retry cannot be queued; here it waits until the broker takes it."""
-        is_told = False
+        """Queue a retry. Waits until the broker accepts it; Celery would drop the task."""
+        is_logged = False
         while True:
             try:
                 return super().retry(*args, **options)
             except Reject as error:
-                if not is_told:
+                if not is_logged:
                     _log.warning("a task cannot be queued again yet: %s", error.args[0])
-                is_told = True
+                is_logged = True
                 time.sleep(REQUEUE_SECONDS)
 
 
-# Loaded when the first connection is made, since it needs this module.
+# By name, since the module imports this one; kombu loads it with the first connection.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
 app = Celery(
     "mastery", task_cls=EngineTask, amqp="tasks.connection:AMQP", include=["tasks.audit", "tasks.events", "tasks.mastery"]
@@ -80,35 +87,32 @@ app.config_from_object("celeryconfig")
 
 @cache
 def engine() -> Engine:
-    """This process's engine, made when first asked for."""
+    """This process's engine, created on first use."""
     return bootstrap()
 
 
 @worker_process_init.connect
-def _start_of_a_child(**_: Any) -> None:
-    """A forked child must not share its parent's connections."""
+def _start_child(**_: Any) -> None:
+    """Drop the engine, since a forked child must not share its parent's connections."""
     engine.cache_clear()
     collect_rarely()
 
 
 @setup_logging.connect
-def _own_logging(**_: Any) -> None:
+def _configure_logging(**_: Any) -> None:
     configure_logging(load_settings().log_level)
 
 
 @celeryd_init.connect
 @beat_init.connect
-def _needs_a_broker(**_: Any) -> None:
-    """Without one, Celery would look for RabbitMQ."""
+def _require_broker(**_: Any) -> None:
+    """Exit if no broker is set; Celery would try RabbitMQ."""
     if not load_settings().broker:
         sys.exit("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
 
 
 def enqueue(task: Task[Any, Any], *args: Any, **options: Any) -> Any:
-    """Send a task to its queue. Returns its AsyncResult.
-
-    Raises DependencyUnavailable when the broker does not take it; it may have been queued all the same.
-    """
+    """Send a task to its queue, and return its AsyncResult. Raises DependencyUnavailable; it may be queued nevertheless."""
     with translated_broker_errors():
         return task.apply_async(args=args, **options)
 

@@ -1,4 +1,4 @@
-"""How a broker that is away is waited for: asked once a second, with a line when it goes and a line when it is back."""
+"""Reconnection to the broker: one attempt per second, and one log line at the begin and at the end of an outage."""
 
 import logging
 from typing import Any
@@ -8,20 +8,18 @@ from celery.app import amqp
 
 from app.outage import Outage
 
-# kombu waits 2, 4, 6 … 30 s between attempts, and Celery has no setting for that: after a long outage nothing would happen for
-# half a minute. An attempt costs the server nothing.
+# kombu waits 2, 4, 6 … 30 s between attempts, and Celery has no setting for that: after a long outage, it would take
+# up to half a minute to reconnect. An attempt costs the server next to nothing.
 ASK_AGAIN_SECONDS = 1.0
 
-broker = Outage("broker", logging.getLogger(__name__))  # as this process meets it, whichever part of it asks
+broker = Outage("broker", logging.getLogger(__name__))  # shared by all connections of this process
 
 
 class Connection(kombu.Connection):
-    """A connection to the broker; of whoever waits for it as long as it takes (worker, beat, Flower) unless said otherwise."""
+    """A connection to the broker. By default (worker, beat, Flower) it retries forever."""
 
     def _ensure_connection(self, errback: Any = None, max_retries: int | None = None, *args: Any, **options: Any) -> Any:
-        """Connect. Without ``max_retries`` it is tried for ever; that is said once, and ``errback``, which would say it each
-        time, is not called.
-        """
+        """Connect. Without ``max_retries``, retries forever and logs the outage once, instead of calling ``errback``."""
         if max_retries is not None or self.connected:
             return super()._ensure_connection(errback, max_retries, *args, **options)
 
@@ -35,6 +33,6 @@ class Connection(kombu.Connection):
 
 
 class AMQP(amqp.AMQP):
-    """Has Celery make connections of this kind."""
+    """Makes Celery use ``Connection``."""
 
     Connection = Connection

@@ -12,15 +12,15 @@ from tasks.broker_errors import translated_broker_errors
 from tasks.celery import EngineTask, app, engine, enqueue
 from tasks.delivery import EVENTS, EVENTS_BULK, MAX_RETRY_SECONDS
 
-# A lone event that fails is tried three times more, over some ten seconds: what heals by itself has healed by then.
+# A single failing event is retried three times, over about ten seconds, to survive temporary errors.
 MAX_FAILURES = 3
-# However long an outage was, work goes on within so many seconds. An attempt takes the worker's process 0.15 s while Redis
-# refuses connections and longer while it is silent, so all chunks in flight together are no load for it.
+# Maximum delay between attempts, so that work resumes quickly after an outage of any length. An attempt occupies the worker for
+# 0.15 s while Redis refuses connections, and longer during timeouts, so retries of all chunks in flight do not overload Redis.
 CHUNK_RETRY_SECONDS = 1
-# Chunks of a lane that a sweep sends again: a second of work. The next sweep is seconds away.
+# Chunks per lane that a sweep sends again: a second of work. The next sweep follows in seconds.
 SWEEP_LIMIT = 100
-# What the bridge does between taking a chunk over and sending its task, and a worker between a queue and its hands, takes
-# milliseconds.
+# A chunk without a task for this long lost its task. The bridge sends the task milliseconds after accepting the chunk, and a
+# worker receives a task within milliseconds.
 LOST_SECONDS = 2.0
 
 
@@ -52,10 +52,10 @@ def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
 
 @app.task(name="events.sweep", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def sweep() -> None:
-    """Send chunks whose task was lost once more; beat sends this every few seconds.
+    """Send chunks again whose task was lost; beat sends this every few seconds.
 
-    A chunk that is in the queue waits because the workers are behind. One that is neither there nor in any worker's hands lost
-    its task, with an answer of Redis perhaps; one in a worker's hands may have, with the worker.
+    A chunk in a queue only waits for a worker. A chunk that is neither in a queue nor reserved by a worker lost its task, for
+    example with a reply of Redis. The task of a reserved chunk is lost if it is overdue, since its worker may have died.
     """
     ledger, settings = engine().ledger, engine().settings
     if ledger.in_flight() > queued(EVENTS) + queued(EVENTS_BULK):
@@ -69,13 +69,13 @@ def sweep() -> None:
 
 
 def enqueue_chunks(chunk_ids: Iterable[ChunkId], *, in_bulk: bool = False) -> None:
-    """Send chunks to be recorded. Raises DependencyUnavailable if not; whichever was not sent is sent by a sweep."""
+    """Send tasks that record chunks. Raises DependencyUnavailable; a sweep sends the remaining ones."""
     for chunk_id in chunk_ids:
         enqueue(record, chunk_id, queue=EVENTS_BULK if in_bulk else EVENTS)
 
 
 def chunks_with_a_task() -> tuple[set[ChunkId], set[ChunkId]]:
-    """The chunks whose task waits in a queue of events, and those that a worker has in hand. Raises DependencyUnavailable."""
+    """The chunks whose task waits in a queue, and those whose task a worker has reserved. Raises DependencyUnavailable."""
     with translated_broker_errors(), app.connection_for_write() as connection:
         channel: Any = connection.default_channel
         waiting, in_hand = channel.calls((EVENTS, EVENTS_BULK), record.name)
@@ -87,9 +87,9 @@ def _chunk_ids(calls: list[list[Any]]) -> set[ChunkId]:
 
 
 def queued(queue: str) -> int:
-    """How many tasks wait in a queue. Raises DependencyUnavailable when the broker does not answer."""
+    """The number of tasks in a queue. Raises DependencyUnavailable when the broker does not answer."""
     with translated_broker_errors(), app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1)  # the next sweep is seconds away
+        connection.ensure_connection(max_retries=1)  # the next sweep follows in seconds
         channel: Any = connection.default_channel
-        declared = channel.queue_declare(queue)  # passively it would refuse an empty one, which has no key in Redis
+        declared = channel.queue_declare(queue)  # not passive: that fails for an empty queue, which has no key in Redis
     return int(declared.message_count)

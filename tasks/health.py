@@ -1,4 +1,4 @@
-"""Pings of what tasks depend on."""
+"""Pings of the dependencies of tasks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,20 +11,20 @@ from tasks.celery import app
 from tasks.delivery import MAINTENANCE
 from tasks.events import queued
 
-PING_SECONDS = 1  # a worker answers within milliseconds, its main process being free while tasks run
-# Shorter than those of tasks: whoever asks whether a broker answers does not wait for one that is silent.
+PING_SECONDS = 1  # a worker answers within milliseconds, since its main process is free while tasks run
+# Shorter timeouts than those of tasks, so that a health check does not wait for a silent broker.
 _SOCKETS = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
 
 
 def ping_broker() -> None:
-    """Raise DependencyUnavailable unless the broker accepts a connection, and a write: one that is full answers all else."""
+    """Raise DependencyUnavailable unless the broker accepts a connection and a write; a full one still answers reads."""
     with translated_broker_errors(), _connection() as connection:
         connection.default_channel.client.set("ready", b"", px=1000)
 
 
 def ping_worker() -> None:
     """Raise DependencyUnavailable unless a worker answers."""
-    ping_broker()  # through which it is asked
+    ping_broker()  # the ping of a worker needs the broker
     with translated_broker_errors("worker"), _connection() as connection:
         answers = app.control.ping(timeout=PING_SECONDS, limit=1, connection=connection)
     if not answers:
@@ -32,9 +32,10 @@ def ping_worker() -> None:
 
 
 def ping_beat(sweeps: Sweeps) -> None:
-    """Raise DependencyUnavailable unless what beat sends again and again is done: lost chunks are looked for.
+    """Check that the sweeps which beat sends are done.
 
-    Beat is blamed only where what is between it and the sign of it works.
+    Raises:
+        DependencyUnavailable: There was no recent sweep. The state blames beat only if broker and workers are available.
     """
     try:
         if sweeps.go_on():
@@ -50,7 +51,7 @@ def ping_beat(sweeps: Sweeps) -> None:
 
 @contextmanager
 def _connection() -> Iterator[Any]:
-    """A connection of its own: in Celery's pool one may still wait for an answer from a broker that was restarted since."""
+    """A new connection: one of Celery's pool may still wait for a reply of a broker that was restarted."""
     with app.connection_for_write(transport_options=_SOCKETS) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
         yield connection

@@ -16,18 +16,18 @@ from tasks.delivery import TASK_SECONDS
 
 # Students per round of the refresh: a few milliseconds of Redis at a time.
 REFRESH_BATCH = 500
-# Students per run: about 2 s, well below the time limit; the queue's other tasks get their turn in between.
+# Students per run: about 2 s, well below the time limit; other tasks of the queue run in between.
 REFRESH_LIMIT = 20_000
 
 
 @app.task(
     name="mastery.calculate",
     throws=(NotFound,),
-    max_retries=3,  # somebody waits; after some seconds they had better be told
+    max_retries=3,  # a caller waits, so report the failure after some seconds
     soft_time_limit=TASK_SECONDS,
 )
 def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: Sequence[str] = ()) -> dict[str, Any]:
-    """Recompute one student's mastery from the facts and keep it; the signed_actor says who asked, for the audit trail."""
+    """Recompute and store one student's mastery; the audit trail names the ``signed_actor``."""
     action = Action.CALCULATE_MASTERY
     with audited(
         tenant, action, student_id, engine().audit.actor_signer.verify([tenant, action, student_id, weights], signed_actor)
@@ -40,10 +40,7 @@ def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: 
 
 @app.task(name="mastery.refresh", ignore_result=True, soft_time_limit=TASK_SECONDS)
 def refresh() -> None:
-    """Bring scores up to today and drop what has expired; beat sends this every hour.
-
-    What does not fit in one run is left to another, queued at once.
-    """
+    """Update scores to today and remove expired evidence; beat sends this every hour. Queues another run if students remain."""
     handled = refresh_scores(
         stores=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT, refreshed=note_refresh
     )

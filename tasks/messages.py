@@ -1,6 +1,6 @@
-"""What a message of the queues looks like. Celery and kombu end the worker over one that does not, and get it again.
+"""Validation of messages before Celery and kombu process them. A malformed one would crash the worker, again and again.
 
-Looked at before either of them sees it: the shape of Celery's protocol 2, in JSON, as this engine's own processes write it.
+The schema is that of Celery's message protocol 2 in JSON, as far as the engine's processes use it.
 """
 
 from typing import Any, Literal
@@ -25,7 +25,7 @@ class _Properties(msgspec.Struct):
 
 
 class _Headers(msgspec.Struct):
-    compression: None = None  # which nothing here does
+    compression: None = None  # not used
 
 
 class _TaskHeaders(_Headers, kw_only=True):
@@ -69,7 +69,7 @@ class _Canvas(msgspec.Struct):
 
 
 def task_name(item: bytes) -> str | None:
-    """The name of the task that a message in a queue is of; None if it is of none."""
+    """The task name in a message; None if it is not a task."""
     try:
         return msgspec.json.decode(item, type=_Task).headers.task
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -77,7 +77,7 @@ def task_name(item: bytes) -> str | None:
 
 
 def task_arguments(item: bytes, name: str) -> list[Any] | None:
-    """The arguments in a message of this task; None if it is of none, or of another."""
+    """The arguments in a message of this task; None if it is another task or none."""
     if task_name(item) != name:
         return None
     try:
@@ -88,7 +88,7 @@ def task_arguments(item: bytes, name: str) -> list[Any] | None:
 
 
 def flaw(item: bytes, *, is_task: bool) -> str | None:
-    """What is wrong with what came out of a queue, without quoting it; None if nothing is."""
+    """Why a message is malformed, without quoting it; None if it is valid."""
     try:
         envelope = msgspec.convert(_read(item), _Task if is_task else _Message)
         body = _read(Base64().decode(envelope.body))
@@ -96,19 +96,19 @@ def flaw(item: bytes, *, is_task: bool) -> str | None:
             msgspec.convert(body, tuple[list[Any], dict[str, Any], _Canvas])
     except msgspec.ValidationError as error:
         return f"is no {'task' if is_task else 'message'}: {_place(error)}"
-    except Exception as error:  # noqa: BLE001 - kombu's JSON makes objects of what it names, which may raise anything
+    except Exception as error:  # noqa: BLE001 - kombu's JSON creates objects of named types, which may raise anything
         return f"cannot be read: {type(error).__name__}"
     return None
 
 
 def _read(text: bytes) -> Any:
-    """What kombu will read, if it is JSON to a strict reader: the standard library's takes half a character, and NaN."""
+    """Decode JSON like kombu, but strictly: the standard library accepts lone surrogates and NaN."""
     msgspec.json.decode(text)
     return loads(text.decode())
 
 
 def _place(error: msgspec.ValidationError) -> str:
-    """What is expected, and where: keys that somebody chose are ``[...]`` there, and what they wrote is left out."""
+    """The error and its path, without values of the message; msgspec writes its keys as ``[...]``."""
     text, _, path = str(error).partition(" - at ")
     reason = "not what this engine writes" if text.startswith("Invalid enum value") else text
     return f"{reason} at {path}" if path else reason

@@ -1,4 +1,4 @@
-"""What a worker makes of a message, for machines whose clocks differ."""
+"""A worker's task request that does not depend on the sender's clock."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from tasks.delivery import MAX_RETRY_SECONDS, PAUSE
 
 
 class Request(request.Request):
-    """Waits for as long as the sender said, from now on. Celery goes by the sender's clock: eta and expires are its times."""
+    """Delays a task by its PAUSE header from its receipt on. Celery's eta and expires are times of the sender's clock."""
 
     _eta: datetime | None
     _expires: datetime | None

@@ -1,4 +1,4 @@
-"""What became of a task that somebody asked for."""
+"""The state and result of a task."""
 
 import time
 from enum import StrEnum
@@ -9,13 +9,13 @@ from celery import states
 from tasks.broker_errors import translated_broker_errors
 from tasks.celery import app
 
-# Polled rather than subscribed to: Celery's subscription is one per process and not safe among threads, and a poll of 0.1 ms
-# every few milliseconds costs less than a connection per waiting caller. The pause grows, since long tasks need no haste.
+# Polling instead of a subscription: Celery has one subscription per process, which is not thread-safe, and a poll of 0.1 ms
+# every few milliseconds costs less than a connection per waiting caller. The pause grows, since long tasks tolerate a delay.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.002, 0.1
 
 
 class TaskStatus(StrEnum):
-    """The state of a task, as callers are told."""
+    """The state of a task, as reported to callers."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -23,14 +23,14 @@ class TaskStatus(StrEnum):
 
 
 class TaskState(NamedTuple):
-    """A task's status, and what it returned or raised."""
+    """A task's status, and its return value or exception."""
 
     status: TaskStatus
     result: Any = None
 
 
 def task_state(task_id: str) -> TaskState:
-    """The task's state now. Raises DependencyUnavailable when the result backend does not answer."""
+    """The task's current state. Raises DependencyUnavailable when the result backend does not answer."""
     with translated_broker_errors("result backend"):
         meta = app.backend.get_task_meta(task_id)
     if meta["status"] == states.SUCCESS:
@@ -41,7 +41,7 @@ def task_state(task_id: str) -> TaskState:
 
 
 def await_task(task_id: str, seconds: float) -> TaskState:
-    """The task's state as soon as it has ended, or after so many seconds."""
+    """Wait for a task, at most ``seconds``. Returns its state. Raises DependencyUnavailable."""
     deadline = time.monotonic() + seconds
     pause = FIRST_PAUSE_SECONDS
     while (state := task_state(task_id)).status is TaskStatus.PENDING and time.monotonic() < deadline:

@@ -1,10 +1,10 @@
-"""kombu's Redis transport, for a worker that outlives its Redis and whatever is put into its queues.
+"""kombu's Redis transport, made robust against outages of Redis and malformed messages.
 
-- A connection that is lost is closed whatever happens. kombu gives up half-way when Redis does not take a message back, and
-  Celery then closes once more what has no connection any more: AttributeError, the end of the worker (celery/kombu#582, #970).
-- What is not a message is set aside as it leaves its queue. They would end the worker over it (celery/celery#4308, #7975).
+- A lost connection is always closed completely. kombu stops half-way if Redis does not accept a returned message, and Celery
+  then closes it again, which crashes the worker with an AttributeError (celery/kombu#582, #970).
+- Malformed messages are set aside as they leave their queue; they would crash the worker (celery/celery#4308, #7975).
 
-``tasks/celery.py`` has kombu use it for redis:// and rediss://.
+``tasks/celery.py`` registers it for redis:// and rediss://.
 """
 
 import logging
@@ -23,16 +23,16 @@ from tasks.celery import engine
 from tasks.delivery import QUEUES
 from tasks.messages import flaw, task_arguments, task_name
 
-NEWEST = 100  # messages of a queue that are looked at: some 0.1 MB
-BROADCASTS = "broadcasts"  # to all workers, or of what happens to tasks; they are in no queue
+NEWEST = 100  # messages of a queue that are read: about 0.1 MB
+BROADCASTS = "broadcasts"  # stands for control messages and task events, which are not in a task queue
 
 _log = logging.getLogger(__name__)
 _lost_messages = Outage("what brings back messages of workers that died", _log)
 
 
 def set_aside(queue: str, message: bytes, reason: str) -> None:
-    """Keep for an operator what is no message, and say so without what is in it."""
-    name = queue if queue in QUEUES else BROADCASTS  # replies have queues with names of their own, as many as there are callers
+    """Store a malformed message for an operator, and log it without its content."""
+    name = queue if queue in QUEUES else BROADCASTS  # bounds the number of names: each caller has its own reply queue
     _log.error("a message of %s is set aside: it %s", name, reason)
     try:
         engine().malformed_messages.set_aside(name, message, reason)
@@ -41,44 +41,44 @@ def set_aside(queue: str, message: bytes, reason: str) -> None:
 
 
 class QoS(kombu_redis.QoS):
-    """Knows of each message in hand how far it is, also where Redis could not be told."""
+    """Tracks the state of each unacknowledged message, also while Redis does not answer."""
 
     channel: "Channel"
     _remove_from_indices: Callable[..., Any]
-    _delivered: OrderedDict[str, Any]  # messages in hand, by tag
-    _dirty: set[str]  # tags of those among them that are done
+    _delivered: OrderedDict[str, Any]  # unacknowledged messages, by tag
+    _dirty: set[str]  # tags of finished messages among them
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.unsaved: set[str] = set()  # tags of messages that have left their queue, and are nowhere else
-        self.untold: set[str] = set()  # tags of messages that are done
+        self.unsaved: set[str] = set()  # tags of messages that left their queue and are not in Redis
+        self.unreported: set[str] = set()  # tags of finished messages whose acknowledgement has not reached Redis
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note that a message is in hand, here before in Redis."""
+        """Add an unacknowledged message, here first and then in Redis."""
         self.unsaved.add(delivery_tag)
         self._delivered[delivery_tag] = message
         super().append(message, delivery_tag)
         self.unsaved.discard(delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Strike off a message that is done, and those that could not be struck off before."""
+        """Acknowledge a finished message, and those whose acknowledgement failed before."""
         self._dirty.add(delivery_tag)
-        self.untold.add(delivery_tag)
+        self.unreported.add(delivery_tag)
         try:
-            self.tell()
+            self.report()
         except self.channel.connection_errors as error:
-            _log.debug("what is done cannot be struck off yet: %s", error)
+            _log.debug("finished messages cannot be acknowledged yet: %s", error)
 
-    def tell(self) -> None:
-        """Strike off what is done and in Redis still counts as in hand. Raises the driver's errors."""
-        told = list(self.untold)
-        if told:
+    def report(self) -> None:
+        """Remove finished messages from Redis's unacknowledged ones. Raises the driver's errors."""
+        tags = list(self.unreported)
+        if tags:
             with self.pipe_or_acquire() as pipe:
-                pipe.zrem(self.unacked_index_key, *told).hdel(self.unacked_key, *told).execute()
-            self.untold.difference_update(told)
+                pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
+            self.unreported.difference_update(tags)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Look for messages of workers that are gone, every few seconds; not while the broker takes no writes."""
+        """Requeue messages of dead workers; called every few seconds. Logs the outage if the broker rejects writes."""
         try:
             super().restore_visible(*args, **kwargs)
         except self.channel.ResponseError as error:
@@ -87,22 +87,22 @@ class QoS(kombu_redis.QoS):
             _lost_messages.back()
 
     def put_back(self, tag: str, message: Any, *, is_saved: bool) -> None:
-        """Back to its queue, to be the next; a message that is not even noted in Redis, too. Raises the driver's errors."""
+        """Return a message to the head of its queue, even one that is not saved in Redis. Raises the driver's errors."""
         if is_saved:
             self.restore_by_tag(tag, leftmost=False)
             return
         place = message.delivery_info
         with self.pipe_or_acquire() as pipe:
-            self._remove_from_indices(tag, pipe)  # it may have been noted, and the answer been lost
+            self._remove_from_indices(tag, pipe)  # it may have been saved without a reply
             self.channel._do_restore_message(message._raw, place["exchange"], place["routing_key"], pipe)
             pipe.execute()
 
 
 class Client(kombu_redis.PrefixedStrictRedis):
-    """Gives out of a queue only what is a message."""
+    """Returns only valid messages from queues."""
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-        """What the server answered; to BRPOP nothing, as when its queues were empty, when it was no message."""
+        """The server's reply; for BRPOP of a malformed message None, as if the queues were empty."""
         answer = super().parse_response(connection, command_name, **options)
         if command_name != "BRPOP" or not answer:
             return answer
@@ -116,33 +116,34 @@ class Client(kombu_redis.PrefixedStrictRedis):
 
 class Channel(kombu_redis.Channel):
     QoS = QoS
-    # What the type stubs of kombu lack.
+    # Missing from kombu's type stubs.
     connection_errors: tuple[type[Exception], ...]
     ResponseError: type[Exception]
     _q_for_pri: Callable[[str, int], str]
     _do_restore_message: Callable[..., None]
 
     def _get_client(self) -> Any:
-        super()._get_client()  # type: ignore[misc]  # which looks at the driver's version
+        super()._get_client()  # type: ignore[misc]  # checks the driver's version
         return partial(Client, global_keyprefix=self.global_keyprefix)
 
     def maybe_refresh_binding_expiry(self) -> None:
-        """Keep bindings from expiring, which takes them an hour; kombu tries each second, and logs each failure at length."""
+        """Refresh bindings, which expire after an hour. kombu tries each second, and would log a traceback per failure."""
         try:
             super().maybe_refresh_binding_expiry()  # type: ignore[misc]  # as above
         except self.ResponseError as error:
             _log.debug("bindings are not refreshed yet: %s", error)
 
     def waiting(self, queue: str) -> set[str]:
-        """The names of the tasks that wait in a queue, by its newest hundred messages. Raises the driver's errors."""
+        """The names of tasks in a queue, among its newest ``NEWEST`` messages. Raises the driver's errors."""
         key = self.global_keyprefix + self._q_for_pri(queue, 0)
         with self.conn_or_acquire() as client:
             return {name for item in client.lrange(key, 0, NEWEST - 1) if (name := task_name(item))}
 
     def calls(self, queues: Iterable[str], name: str) -> tuple[list[list[Any]], list[list[Any]]]:
-        """The arguments of a task's calls that wait in some queues, and of those that workers have in hand.
+        """Read all calls of a task; the bridge's marks bound their number. Raises the driver's errors.
 
-        All of them, where the queues are no longer than the bridge lets them become. Raises the driver's errors.
+        Returns:
+            The arguments of the calls in these queues, and of those that workers have reserved.
         """
         prefix = self.global_keyprefix
         with self.conn_or_acquire() as client, client.pipeline() as pipe:
@@ -154,18 +155,18 @@ class Channel(kombu_redis.Channel):
         return tuple([found for each in items if (found := task_arguments(each, name))] for items in (waiting, taken))  # type: ignore[return-value]
 
     def close(self) -> None:
-        """Close it, whether Redis answers or not."""
+        """Close the channel, whether Redis answers or not."""
         try:
             super().close()
         except (*self.connection_errors, self.ResponseError) as error:
             _log.debug("a channel is closed without telling Redis: %s", error)
             self.auto_delete_queues.clear()
-            self.do_restore = False  # a worker takes up again what it had in hand: see tasks/consumer.py
+            self.do_restore = False  # the worker resumes its messages: see tasks/consumer.py
             self.closed = False
             super().close()
 
     def _handle_message(self, client: Any, r: Any) -> Any:
-        """What came over a channel; without its data when that is no message."""
+        """A pub/sub message; without its data if that is malformed."""
         received = super()._handle_message(client, r)  # type: ignore[misc]  # as above
         data = received["data"]
         if received["type"].endswith(b"message") and data and (reason := flaw(data, is_task=False)):
@@ -187,7 +188,7 @@ class Transport(kombu_redis.Transport):
 
 
 def _in_hand(item: bytes) -> bytes | None:
-    """The message of an entry of what workers have in hand; None for what is none, which must not hide the others."""
+    """The message in an unacknowledged entry; None for a malformed entry, which must not hide the others."""
     try:
         return dumps(loads(item)[0]).encode()
     except (ValueError, LookupError, TypeError):

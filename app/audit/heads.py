@@ -18,13 +18,10 @@ _LINE = re.compile(rf"\S+ (\S+) ({_HEAD})")
 
 
 def heads_as_lines(*, trails: AuditTrail, now: datetime) -> Iterator[str]:
-    """Format a line for each trail with a valid head and name.
+    """Format a line for each trail with a valid head and name. Raises DependencyUnavailable.
 
     Yields:
         Lines. Names that the engine would not assign are skipped, since a forged name could contain whole lines.
-
-    Raises:
-        DependencyUnavailable: Redis does not answer.
     """
     for trail in trails.trails():
         head = trails.ends(trail).head

@@ -51,13 +51,10 @@ class Found:
 
 
 def read_trail(trail: str, wanted: EntryFilter, *, trails: AuditTrail, limit: int, cursor: str = "") -> Found:
-    """Find up to ``limit`` entries older than the cursor, reading at most ``SCAN_LIMIT`` records.
+    """Find up to ``limit`` entries older than the cursor, in at most ``SCAN_LIMIT`` records. Raises DependencyUnavailable.
 
     Returns:
         The page, with the cursor of the next one. It may have fewer entries than ``limit``, and still a cursor.
-
-    Raises:
-        DependencyUnavailable: Redis does not answer.
     """
     found, chain, position = Found([]), trails.chain(trail), cursor
     for _page in range(SCAN_LIMIT // PAGE):

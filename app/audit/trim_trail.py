@@ -19,14 +19,13 @@ def trim_trail(trail: str, older_than: datetime, *, trails: AuditTrail, now: dat
     """Remove up to ``TRIM_AT_ONCE`` entries from before a moment, after appending an entry that records it.
 
     Only authentic entries in an unbroken chain are removed. Their age is that of the sealed timestamp, since the ids of stream
-    records are not sealed.
+    records are not sealed. Raises DependencyUnavailable when Redis does not answer.
 
     Returns:
         The number of removed entries.
 
     Raises:
         TrailDamaged: The anchor or the oldest entries are not as the engine wrote them.
-        DependencyUnavailable: Redis does not answer.
     """
     noted = trails.ends(trail).anchor
     if noted is None:

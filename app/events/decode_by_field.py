@@ -29,6 +29,8 @@ Check = Callable[[Any], object]
 def decode_by_field(value: bytes, kinds: Mapping[str, type[Struct]], base: type[Struct], checks: Mapping[str, Check]) -> Any:
     """Decode a struct. For an unknown ``event_type``, only validates the fields of ``base``.
 
+    Raises InvalidInput if the value is not a JSON object, and InvalidFields with all errors of its fields.
+
     Args:
         value: The JSON text.
         kinds: Struct types by ``event_type``.
@@ -37,10 +39,6 @@ def decode_by_field(value: bytes, kinds: Mapping[str, type[Struct]], base: type[
 
     Returns:
         The struct, of the type that ``event_type`` names.
-
-    Raises:
-        InvalidInput: The value is not a JSON object.
-        InvalidFields: Fields are missing or invalid; it has all errors.
     """
     raw = _object(mend_surrogates(value), "")
     kind = kinds.get(_text(raw.get("event_type")))

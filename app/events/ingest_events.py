@@ -64,12 +64,10 @@ def ingest_events(
 
     ``beyond_quota`` returns the students for which the tenant has no room; it is not asked about expired events, which create
     no student. ``admit`` counts events and returns whether it did; it raises QuotaExceeded, and then none is appended.
+    Raises DependencyUnavailable when the log did not confirm all events; it may have some of them, and all may be sent again.
 
     Returns:
         A verdict per event, in order.
-
-    Raises:
-        DependencyUnavailable: The log did not confirm all events. It may have some of them; all may be sent again.
     """
     first_day = day_number(now) - retention_days + 1
     judged = [_judge(element, tenant, now, traceparent) for element in elements]

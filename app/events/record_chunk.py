@@ -46,12 +46,11 @@ def record_chunk(
 ) -> list[ChunkId]:
     """Record the events of a chunk and finish it. ``failures`` counts the earlier failures of a single event.
 
+    Raises UnexpectedFailure when a single event failed and may be retried, and DependencyUnavailable when Redis does not
+    answer. In both cases the chunk stays in flight.
+
     Returns:
         The ids of successor chunks; none if all events were recorded or dead-lettered.
-
-    Raises:
-        UnexpectedFailure: A single event failed and may be retried; the chunk stays in flight.
-        DependencyUnavailable: Redis does not answer; the chunk stays in flight.
     """
     begun = ledger.begin(chunk_id, attempt)
     if begun is None:

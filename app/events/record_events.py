@@ -38,11 +38,10 @@ def evidence(event: Event, moment: datetime, first_day: Day) -> Evidence:
 def record_events(events: Iterable[tuple[Event, datetime]], *, stores: MasteryStores, now: datetime) -> RecordedEvents:
     """Record events, each with its moment in UTC, of any tenants and in any order. Idempotent.
 
+    Raises DependencyUnavailable when Redis does not answer; some events may be recorded, and all may be sent again.
+
     Returns:
         The numbers of events by result.
-
-    Raises:
-        DependencyUnavailable: Redis does not answer. Some events may be recorded; all may be sent again.
     """
     first_day = day_number(now) - stores.facts.retention_days + 1
     return record_evidence([evidence(event, moment, first_day) for event, moment in events], stores=stores, now=now)

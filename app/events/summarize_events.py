@@ -11,13 +11,10 @@ from app.mastery.stores import TenantStore
 def summarize_events(*, trails: AuditTrail, tenants: TenantStore, event_totals: EventTotals, now: datetime) -> int:
     """Append the event totals of each tenant whose totals changed since the last call.
 
-    A concurrent call or a crash may append the same totals twice, which is harmless.
+    A concurrent call or a crash may append the same totals twice, which is harmless. Raises DependencyUnavailable.
 
     Returns:
         The number of tenants with changes.
-
-    Raises:
-        DependencyUnavailable: Redis does not answer.
     """
     summarized = 0
     for tenant in tenants.all():

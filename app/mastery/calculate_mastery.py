@@ -14,11 +14,10 @@ def calculate_mastery(
 ) -> Standing:
     """Recompute a student's mastery today. The stored score uses the default weights, so that rankings are comparable.
 
+    Raises NotFound for a student without evidence.
+
     Returns:
         The student's standing under the given weights.
-
-    Raises:
-        NotFound: The student has no evidence.
     """
     today = day_number(now)
     derive_scores(tenant, stores.facts.merge(tenant, {student_id: []}, today), stores=stores, now=now)

@@ -67,14 +67,12 @@ def query_mastery(
     on: date | None = None,
     fields: Mapping[bytes, bytes] | None = None,
 ) -> Standing:
-    """Compute a student's standing today, or on the day ``on``. ``fields`` is the record's hash, if already read.
+    """A student's standing today, or on the day ``on``. ``fields`` is the record's hash, if already read.
+
+    Raises NotFound without evidence up to that day, and InvalidInput for a day in the future or before the retention window.
 
     Returns:
-        The standing.
-
-    Raises:
-        NotFound: The student has no evidence up to that day.
-        InvalidInput: The day is in the future or before the retention window.
+        The standing under the default weights.
     """
     today = day_number(now)
     day = today if on is None else _retained_day(on, today, stores.facts.retention_days)

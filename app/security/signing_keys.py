@@ -116,14 +116,14 @@ class SigningKeys:
 def verification_key(header: Mapping[str, Any], settings: Settings, keys: SigningKeys, secret: str) -> str | PyJWK:
     """Choose the key for a token by its unverified header. Keys in the header (jwk, jku, x5u) are ignored.
 
-    ``secret`` is the shared secret to try, the current or the previous one.
+    ``secret`` is the shared secret to try, the current or the previous one. Raises DependencyUnavailable when the provider does
+    not answer.
 
     Returns:
         The secret, or a key of the provider.
 
     Raises:
         InvalidToken: The algorithm is not accepted, or the key is missing or unknown.
-        DependencyUnavailable: The provider does not answer.
     """
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in settings.algorithms:

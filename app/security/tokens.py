@@ -124,14 +124,13 @@ def _claim_in(error: msgspec.ValidationError) -> str:
 def development_token(
     settings: Settings, *, role: Role, tenant: str, subject: str, cohorts: Sequence[str] = (), now: datetime
 ) -> str:
-    """Create a JWT with the claims of design section 6, signed with the secret.
+    """Create a JWT with the claims of design section 6, signed with the secret. Raises InvalidInput for an invalid id.
 
     Returns:
         The encoded token.
 
     Raises:
         SettingsError: The engine runs in production, or accepts only a provider's tokens.
-        InvalidInput: A subject, tenant or cohort is not a valid id.
     """
     if settings.env == "production":
         raise SettingsError("development tokens are refused in production")

@@ -40,14 +40,11 @@ def load_script(client: redis.Redis, path: Path, **constants: int) -> Script:
 def run_script(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
     """Call a script once for each (keys, arguments), in one round trip.
 
-    A restarted server does not know the script. Then it is loaded, and only the rejected calls are repeated.
+    A restarted server does not know the script. Then it is loaded, and only the rejected calls are repeated. Raises
+    DependencyUnavailable if a call failed with a transient error, else the first error among the replies.
 
     Returns:
         The replies, in the order of the calls.
-
-    Raises:
-        DependencyUnavailable: A call failed with a transient error.
-        Exception: The first error among the replies that is not transient.
     """
     replies: list[Any] = [redis.exceptions.NoScriptError()] * len(calls)
     for _attempt in range(2):
