@@ -38,7 +38,7 @@ def _dependencies() -> int:
     try:
         dependencies: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
     except ValueError:
-        print(f"pip-audit: {ended.stderr.strip().splitlines()[-1:]}")
+        print("pip-audit:", *ended.stderr.strip().splitlines()[-1:])
         return INCOMPLETE
     vulnerable = [each for each in dependencies if each.get("vulns")]
     unknown = [each["name"] for each in dependencies if "skip_reason" in each]

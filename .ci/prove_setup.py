@@ -1,7 +1,8 @@
 """Runs ``make setup`` in a fresh clone, on every installed supported Python, with the oldest pip that it was released with.
 
 To simulate later releases in the registry, a local folder offers a newer dummy of every package in the lock file. A set-up that
-resolves versions would install a dummy, or fail, as pip below 23.3 did on ``coverage[toml]``. Exit code 1 if any set-up fails.
+resolves versions would install a dummy, or fail, as pip below 23.3 did on ``coverage[toml]``. Exit code 1 if any set-up fails, or if Python
+3.11 or 3.12 is not installed.
 """
 
 import base64
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # The pip of ensurepip in the first release of each Python: the oldest that a user can have.
 OLDEST_PIP = {"3.11": "22.3", "3.12": "23.2.1", "3.13": "24.2", "3.14": "25.2"}
+REQUIRED = {"3.11", "3.12"}  # their pip resolves in the old way, where a set-up is most likely to fail
 NEWER = "99999"  # above every real version
 SETUP_SECONDS = 600
 _PINNED = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
@@ -29,7 +31,8 @@ def main() -> int:
     pythons = {version: path for version in OLDEST_PIP if (path := _find(version))}
     for version in OLDEST_PIP.keys() - pythons:
         print(f"set-up: NOT TESTED on Python {version}, which is not installed")
-    if not pythons:
+    if not pythons.keys() >= REQUIRED:
+        print(f"set-up: FAILED: {', '.join(sorted(REQUIRED - pythons.keys()))} must be here to be proven")
         return 1
     with tempfile.TemporaryDirectory() as folder:
         newer = Path(folder, "newer")
