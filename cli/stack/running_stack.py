@@ -53,13 +53,15 @@ class RunningStack(msgspec.Struct, frozen=True):
     def why_not_ready(self) -> str | None:
         """What is not ready, in words; None when the API reports ready."""
         with requests.Session() as session:
-            if self.http_cert_file:
-                session.mount("https://", _OnlyWithThis(Path(self.http_cert_file)))
             try:
+                if self.http_cert_file:
+                    session.mount("https://", _OnlyWithThis(Path(self.http_cert_file)))
                 # No verification of issuer and name: the fingerprint identifies the certificate.
                 answer = session.get(f"{self.http_url}/ready", timeout=PING_SECONDS, verify=False)
             except requests.RequestException:  # not listening yet
                 return "the API does not answer"
+            except (OSError, ValueError):  # the file is being replaced, say
+                return "the API's certificate cannot be read"
         return None if answer.ok else _reasons(answer)
 
 

@@ -22,6 +22,7 @@ from consumers.bridge.validation import Validated
 from consumers.kafka.clients import headers_of
 
 MINUTE_MILLISECONDS = 1000 * MINUTE_SECONDS
+LOGGED_TENANTS = 1_000  # producers choose the names of tenants; beyond this many, a warning may be repeated
 AHEAD = timedelta(hours=1)  # the default of message.timestamp.after.max.ms since Kafka 4.0
 Minute: TypeAlias = tuple[str, int]  # tenant, and minutes since the Unix epoch
 
@@ -125,6 +126,8 @@ class HandOver:
         tenants = {found.tenants[index] for index in over_quota}
         for tenant, minute in shares:
             if tenant in tenants and self._logged.get(tenant) != minute:
+                if len(self._logged) >= LOGGED_TENANTS:
+                    self._logged.clear()
                 self._logged[tenant] = minute
                 _log.warning("to the dead letters: events over the quota of %s in the minute of %s", tenant, _moment(minute))
 

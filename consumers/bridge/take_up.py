@@ -82,7 +82,10 @@ class TakeUp:
     def _committed(self) -> tuple[str, dict[Partition, Offset | None]]:
         """The source, and the group's committed offset of each partition of the topic (None: no offset)."""
         metadata = self._consumer.list_topics(self._topic, timeout=METADATA_SECONDS)
-        every = [self._at(partition) for partition in metadata.topics[self._topic].partitions]
+        topic = metadata.topics[self._topic]
+        if topic.error is not None:  # without its partitions, lost state would look like a topic that was never read
+            raise KafkaException(topic.error)
+        every = [self._at(partition) for partition in topic.partitions]
         committed: dict[Partition, Offset | None] = {}
         for each in self._consumer.committed(every, timeout=METADATA_SECONDS):
             if each.error is not None:

@@ -1,0 +1,18 @@
+"""What a command learns of a stack that runs, when part of that cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.stack.running_stack import RunningStack
+
+
+@pytest.mark.parametrize("content", [None, b"", b"half a certif"])
+def test_a_certificate_that_cannot_be_read_is_a_reason(tmp_path: Path, content: bytes | None) -> None:
+    """Missing, or half written while it is renewed: the stack is not ready, and the watch over it goes on."""
+    file = tmp_path / "cert.pem"
+    if content is not None:
+        file.write_bytes(content)
+    stack = RunningStack(1, "https://127.0.0.1:9", "", "", "", "", "", http_cert_file=str(file))
+    assert stack.why_not_ready() == "the API's certificate cannot be read"
+    assert not stack.is_ready()
