@@ -1,8 +1,8 @@
 """Runs ``make setup`` in a fresh clone, on every installed supported Python, with the oldest pip that it was released with.
 
 To simulate later releases in the registry, a local folder offers a newer dummy of every package in the lock file. A set-up that
-resolves versions would install a dummy, or fail, as pip below 23.3 did on ``coverage[toml]``. Exit code 1 if any set-up fails, or if Python
-3.11 or 3.12 is not installed.
+resolves versions would install a dummy, or fail, as pip below 23.3 did on ``coverage[toml]``. Exit code 1 if any set-up fails,
+or if Python 3.11 or 3.12 is not installed.
 """
 
 import base64

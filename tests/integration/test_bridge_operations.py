@@ -1,15 +1,19 @@
 """The bridge as an operator sees it: metrics for Prometheus, its state, and the word to go on."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.events.bridges import BridgeState, Heartbeat
+from app.events.dead_letter import ErrorType
 from app.events.event_totals import Totals
 from app.events.positions import Beginning, Start
 from consumers.kafka.clients import producer
+from consumers.kafka.paced_producer import STALLED_SECONDS
 from tests.learning_events import activity, quiz
 from tests.stack import Stack, wait_for
 
@@ -99,3 +103,31 @@ def test_resume_says_whether_there_was_anything_to_resume(stack: Stack) -> None:
         assert stack.mastery("bridge", "resume").stdout == "halted bridges told to resume: 1\n"
     finally:
         bridges.leave("elsewhere-1")
+
+
+def is_halted(stack: Stack) -> bool:
+    return BridgeState.HALTED in {each.state for each in stack.engine.bridges.heartbeats().values()}
+
+
+def test_replay_to_a_halted_bridge_ends_at_once(tmp_path: Path) -> None:
+    """With what helps; after `mastery bridge resume` the same command works, and the invalid records are dead letters."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    file = tmp_path / "events.ndjson"
+    file.write_text(json.dumps(activity(tenant_id="t", timestamp=yesterday)))
+    with Stack(tmp_path / "data") as stack:
+        out = producer(stack.engine.settings)
+        for _ in range(invalid := 2 * stack.settings.poison_records):
+            out.produce(stack.engine.settings.events_topic, b"{broken")
+        assert out.flush(10) == 0
+        wait_for(lambda: is_halted(stack), SECONDS)
+        began = time.monotonic()
+        refused = stack.mastery("replay", str(file), check=False)
+        assert time.monotonic() - began < STALLED_SECONDS / 2
+        said = (refused.stdout + refused.stderr).replace("\n", " ")
+        assert (1, False) == (refused.returncode, "Traceback" in said)
+        assert "is halted: too many invalid records" in said
+        assert "mastery bridge resume" in said
+        assert stack.mastery("bridge", "resume").stdout == "halted bridges told to resume: 1\n"
+        wait_for(lambda: stack.engine.ledger.counts().dead_letters.get(ErrorType.VALIDATION) == invalid, SECONDS)
+        assert stack.mastery("replay", str(file)).returncode == 0
+        assert stack.engine.event_totals.of("t").applied == 1
