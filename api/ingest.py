@@ -20,7 +20,7 @@ from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint, StrictParser
 from api.request_audit import set_data_subjects
 from api.responses import ErrorCode, Failure, envelope, failure, success
-from app.events.decode_by_field import mend_surrogates
+from app.events.decode_by_field import replace_lone_surrogates
 from app.events.event_log import EventLog
 from app.events.event_quota import QuotaExceeded
 from app.events.ingest_events import EventVerdict, claimed_id, ingest_events, read_claim
@@ -52,7 +52,7 @@ class IngestParser(StrictParser):
         if not req.is_json:
             raise UnsupportedMediaType
         try:
-            return _raw_events(mend_surrogates(req.get_data()))
+            return _raw_events(replace_lone_surrogates(req.get_data()))
         except msgspec.ValidationError:  # not an object, or no list of events: rejected by the schema
             return super().decode(req)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Logging of outages: one line when a dependency becomes unavailable and one when it is back, not one per attempt."""
+"""Logs outages: one line when a dependency becomes unavailable and one when it is back, not one per attempt."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ class Outage:
             if is_new:
                 self._since = now
         if is_new:
-            self._log.error("%s is unavailable, and is asked again until it is not: %s", self._dependency, reason)
+            self._log.error("%s is unavailable; retrying: %s", self._dependency, reason)
 
     def back(self, who: str = "") -> None:
         """Report that a call succeeded. Logs only the end of an outage."""

@@ -45,7 +45,7 @@ def ping_beat(sweeps: Sweeps) -> None:
     except DependencyUnavailable as error:
         raise DependencyUnavailable("beat", f"is unknown: {error}") from error
     if waiting:
-        raise DependencyUnavailable("beat", f"is heard, and the workers are behind: {waiting} of its tasks wait")
+        raise DependencyUnavailable("beat", f"is running, but the workers are behind: {waiting} of its tasks wait")
     raise DependencyUnavailable("beat", f"has sent no sweep for lost tasks for {SILENT_SECONDS} s")
 
 

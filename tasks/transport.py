@@ -27,7 +27,7 @@ NEWEST = 100  # messages of a queue that are read: about 0.1 MB
 BROADCASTS = "broadcasts"  # stands for control messages and task events, which are not in a task queue
 
 _log = logging.getLogger(__name__)
-_lost_messages = Outage("what brings back messages of workers that died", _log)
+_lost_messages = Outage("redelivery of messages of dead workers", _log)
 
 
 def set_aside(queue: str, message: bytes, reason: str) -> None:
@@ -37,7 +37,7 @@ def set_aside(queue: str, message: bytes, reason: str) -> None:
     try:
         engine().malformed_messages.set_aside(name, message, reason)
     except EngineError as error:
-        _log.error("it is lost: %s", error)
+        _log.error("the message is lost: %s", error)
 
 
 class QoS(kombu_redis.QoS):

@@ -103,7 +103,7 @@ def _unusable_files(settings: TlsSettings, part: str) -> Iterator[str]:
             yield f"{_name(part, kind)}: needs {_name(part, other)}"
     if "ca" in files.keys() - unreadable and not _has_certificates(files["ca"]):
         yield f"{_name(part, 'ca')}: {files['ca']} holds no certificates in PEM"
-    if {"cert", "key"} <= files.keys() - unreadable and not _go_together(files["cert"], files["key"]):
+    if {"cert", "key"} <= files.keys() - unreadable and not _is_key_of_certificate(files["cert"], files["key"]):
         yield f"{_name(part, 'key')}: {files['key']} is not the key, in PEM and unencrypted, of the certificate {files['cert']}"
 
 
@@ -115,7 +115,7 @@ def _has_certificates(path: str) -> bool:
     return True
 
 
-def _go_together(certificate: str, key: str) -> bool:
+def _is_key_of_certificate(certificate: str, key: str) -> bool:
     try:
         # Without a password, it would prompt for one.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")

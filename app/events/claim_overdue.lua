@@ -13,12 +13,12 @@
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local limit, in_bulk = tonumber(ARGV[2]), tonumber(ARGV[3])
-local besides = {}
-for i = 4, #ARGV do besides[ARGV[i]] = true end
+local excluded = {}
+for i = 4, #ARGV do excluded[ARGV[i]] = true end
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])) do
   if #found == limit then break end
-  if not besides[id] and redis.call('SISMEMBER', KEYS[2], id) == in_bulk then
+  if not excluded[id] and redis.call('SISMEMBER', KEYS[2], id) == in_bulk then
     redis.call('ZADD', KEYS[1], now, id)
     found[#found + 1] = id
   end

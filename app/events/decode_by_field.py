@@ -40,13 +40,13 @@ def decode_by_field(value: bytes, kinds: Mapping[str, type[Struct]], base: type[
     Returns:
         The struct, of the type that ``event_type`` names.
     """
-    raw = _object(mend_surrogates(value), "")
+    raw = _object(replace_lone_surrogates(value), "")
     kind = kinds.get(_text(raw.get("event_type")))
     errors = [] if kind else [InvalidInput("event_type", f"must be one of {', '.join(kinds)}")]
     return _struct(kind or base, raw, "", checks, errors)
 
 
-def mend_surrogates(value: bytes) -> bytes:
+def replace_lone_surrogates(value: bytes) -> bytes:
     r"""Replace each lone surrogate escape (``\ud83d``) in JSON by U+FFFD."""
     if rb"\u" not in value:
         return value

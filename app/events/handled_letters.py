@@ -49,16 +49,16 @@ class HandledLetters:
     def read(self, log: str, oldest: Mapping[int, int]) -> dict[Place, Handled]:
         """The marks of a log. Deletes marks before the ``oldest`` remaining offset of their partition."""
         marks: dict[Place, Handled] = {}
-        gone: list[bytes] = []
+        obsolete: list[bytes] = []
         self._redis.expire(self._keys.handled_letters(log), KEPT_SECONDS)
         for field, how in self._redis.hscan_iter(self._keys.handled_letters(log), count=BATCH):
             place = Place(*map(int, field.split(b":")))
             if place.offset < oldest.get(place.partition, 0):
-                gone.append(field)
+                obsolete.append(field)
             else:
                 marks[place] = Handled(cast("bytes", how).decode())
-        for start in range(0, len(gone), BATCH):
-            self._redis.hdel(self._keys.handled_letters(log), *gone[start : start + BATCH])
+        for start in range(0, len(obsolete), BATCH):
+            self._redis.hdel(self._keys.handled_letters(log), *obsolete[start : start + BATCH])
         return marks
 
     def mark(self, log: str, places: Iterable[Place], how: Handled) -> None:

@@ -173,14 +173,14 @@ class Ledger:
         return [successor for successor, _ in successors] if is_ended else []
 
     def claim_overdue(
-        self, seconds: float, limit: int, besides: Iterable[ChunkId] = (), *, in_bulk: bool = False
+        self, seconds: float, limit: int, excluding: Iterable[ChunkId] = (), *, in_bulk: bool = False
     ) -> list[ChunkId]:
-        """Claim up to ``limit`` chunks of a lane without activity for ``seconds``, except those in ``besides``.
+        """Claim up to ``limit`` chunks of a lane without activity for ``seconds``, except those in ``excluding``.
 
         Returns:
             Their ids. A claimed chunk counts as active, so it is returned at most once in ``seconds``.
         """
-        ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *besides])
+        ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *excluding])
         return [each.decode() for each in cast("list[bytes]", ids)]
 
     def is_in_flight(self, chunk_id: ChunkId) -> bool:

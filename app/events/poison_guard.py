@@ -22,11 +22,11 @@ class PoisonGuard:
             Whether the share of invalid records would be too high. A read without invalid records never trips.
         """
         latest, latest_invalid = self._read + read, self._invalid + invalid
-        for gone, invalid_gone in self._reads:
-            if latest - gone < self._records:
+        for old_read, old_invalid in self._reads:
+            if latest - old_read < self._records:
                 break
-            latest -= gone
-            latest_invalid -= invalid_gone
+            latest -= old_read
+            latest_invalid -= old_invalid
         return invalid > 0 and latest >= self._records and latest_invalid > self._share * latest
 
     def took(self, read: int, invalid: int) -> None:
@@ -37,9 +37,9 @@ class PoisonGuard:
         self._read += read
         self._invalid += invalid
         while self._read - self._reads[0][0] >= self._records:
-            gone, invalid_gone = self._reads.popleft()
-            self._read -= gone
-            self._invalid -= invalid_gone
+            old_read, old_invalid = self._reads.popleft()
+            self._read -= old_read
+            self._invalid -= old_invalid
 
     def forget(self) -> None:
         """Reset, after an operator has examined the records."""

@@ -81,7 +81,7 @@ def _finish(
     apart = [chunk._replace(records=[chunk.records[index]]) for index in again]
     successors = ledger.finish(chunk_id, chunks=apart, letters=letters)
     if successors:
-        _log.warning("chunk %s: %d of %d events go on by themselves", chunk_id, len(successors), len(chunk.records))
+        _log.warning("chunk %s: %d of %d events continue in chunks of their own", chunk_id, len(successors), len(chunk.records))
     return successors
 
 
@@ -95,17 +95,19 @@ def _give_up(chunk_id: ChunkId, reason: str, *, may_retry: bool) -> None:
     """Log that a single event becomes a dead letter. Raises UnexpectedFailure instead if it may be retried."""
     if may_retry:
         raise UnexpectedFailure(f"chunk {chunk_id}, a single event, cannot be recorded: {reason}")
-    _log.error("chunk %s, a single event, goes to the dead letters: %s", chunk_id, reason)
+    _log.error("chunk %s, a single event, becomes a dead letter: %s", chunk_id, reason)
 
 
 def _letters_without_room(
     chunk: Chunk, found: Mapping[int, Evidence], failed: Mapping[int, str], now: datetime, retries: int
 ) -> list[OutgoingDeadLetter]:
-    """The dead letters of the failed events that exceed a quota."""
+    """The dead letters of failed events that exceed the quota of students or the limit of events per student."""
     reasons = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
     if reasons:
         tenants = sorted({found[index].tenant_id for index in reasons})
-        _log.warning("to the dead letters: %d events for which %s has no room", len(reasons), ", ".join(tenants))
+        _log.warning(
+            "%d events of %s become dead letters: no room for new students or events", len(reasons), ", ".join(tenants)
+        )
     return [_letter(chunk, index, found, reason, now, retries) for index, reason in sorted(reasons.items())]
 
 

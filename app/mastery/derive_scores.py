@@ -26,7 +26,7 @@ def derive_scores(tenant: str, merged: Iterable[Merged], *, stores: MasteryStore
         if each.window is not None and each.window.revision > each.scored_revision
     ]
     if scores and (errors := stores.scores.put(tenant, scores, now)):
-        _log.error("scores that cannot be kept: %d, the first because of: %s", len(errors), errors[0])
+        _log.error("scores that cannot be stored: %d, first error: %s", len(errors), errors[0])
 
 
 def refresh_scores(
@@ -53,7 +53,7 @@ def refresh_scores(
             derive_scores(tenant, merged, stores=stores, now=now)
             handled += len(students)
             if left := set(students) & set(stores.scores.stale_students(tenant, today, batch)):
-                _log.error("students whose scores cannot be brought up to date: %d", len(left))
+                _log.error("students whose scores cannot be updated: %d", len(left))
                 stores.scores.postpone(tenant, left, today)
         if handled > before:
             refreshed(tenant, handled - before)

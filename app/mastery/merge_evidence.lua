@@ -94,12 +94,12 @@ end
 local function roll(record, marks_key, revision)
   local window = {revision + 1, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
   local oldest = today - retention + 1
-  local kept, gone = 0, {}
+  local kept, expired_days = 0, {}
   local fields = redis.call('HGETALL', record)
   for i = 1, #fields, 2 do
     local day = tonumber(fields[i])
     if day and day < oldest then
-      gone[#gone + 1] = fields[i]
+      expired_days[#expired_days + 1] = fields[i]
     elseif day then
       local facts = elements(cmsgpack.unpack_limit(fields[i + 1], DAY_ELEMENTS, 1))
       fold(window, day, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], facts[7])
@@ -110,8 +110,8 @@ local function roll(record, marks_key, revision)
   if cohort_at and cmsgpack.unpack(cohort_at)[1] < oldest * MICROSECONDS_A_DAY then
     redis.call('HDEL', record, 'cohort', 'cohort_at')
   end
-  if #gone > 0 then
-    redis.call('HDEL', record, unpack(gone))
+  if #expired_days > 0 then
+    redis.call('HDEL', record, unpack(expired_days))
     local marks, live = redis.call('GET', marks_key) or '', {}
     for at = 1, #marks, ENTRY_BYTES do
       if struct.unpack('>H', marks, at + MARK_BYTES) >= oldest then live[#live + 1] = marks:sub(at, at + ENTRY_BYTES - 1) end

@@ -100,7 +100,7 @@ def test_a_score_that_cannot_be_kept_does_not_stop_the_others(engine: Engine, ca
     engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
     derive_scores("t", merged, stores=engine.mastery, now=NOW)
     assert engine.mastery.scores.ranking("t", "c-1") == [("s-2", 0.3)]
-    assert "scores that cannot be kept: 1" in caplog.text
+    assert "scores that cannot be stored: 1" in caplog.text
     assert "s-1" not in caplog.text
 
 
@@ -114,4 +114,4 @@ def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, 
     assert refresh_scores(stores=engine.mastery, now=tomorrow, batch=1, limit=10) == 2
     assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == []
     assert engine.mastery.scores.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
-    assert "cannot be brought up to date: 1" in caplog.text
+    assert "cannot be updated: 1" in caplog.text

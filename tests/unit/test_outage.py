@@ -7,7 +7,7 @@ import pytest
 from app.errors import DependencyUnavailable
 from app.outage import FORGOTTEN_SECONDS, Outages
 
-GONE = "redis is unavailable, and is asked again until it is not: "
+GONE = "redis is unavailable; retrying: "
 
 
 def unavailable(cause: Exception | None = None, dependency: str = "redis") -> DependencyUnavailable:
