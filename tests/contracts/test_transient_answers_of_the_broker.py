@@ -26,6 +26,7 @@ TOLD = {
     "masterdown": TRANSIENT_CODES["MASTERDOWN"],
     "busy": TRANSIENT_CODES["BUSY"],
 }
+DOCTOR_SECONDS = 60.0
 NOBODY = "does not answer"  # what is said of the worker: there is none
 WELL: dict[str, Any] = {
     "enqueue": "done",
@@ -90,3 +91,23 @@ def test_a_broker_that_was_restarted(server: Ailing, ask: Ask) -> None:
     assert WELL == ask()
     server.restart()
     assert WELL == ask()
+
+
+@pytest.mark.parametrize("state", ["noreplicas", "oom", "misconf-rdb"])
+def test_doctor_says_what_a_server_refuses(server: Ailing, kafka_bootstrap: str, state: str) -> None:
+    """A line for each dependency, no traceback, and exit code 1."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
+    with STATES[state][0](server):
+        said = subprocess.run(
+            [sys.executable, "-m", "cli.main", "doctor"],
+            env=environment | {"MASTERY_REDIS_URL": server.url, "MASTERY_KAFKA_BOOTSTRAP": kafka_bootstrap},
+            capture_output=True,
+            text=True,
+            timeout=DOCTOR_SECONDS,
+            check=False,
+        )
+    assert said.returncode == 1
+    assert "Traceback" not in said.stdout + said.stderr
+    for dependency in ("redis", "broker"):
+        assert f"✗ {dependency}: {TOLD[state]}" in said.stdout
+    assert "✓ kafka: ok" in said.stdout

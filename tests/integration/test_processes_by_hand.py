@@ -17,6 +17,7 @@ from cli.stack.ports import claim_port
 from tests.stack import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
+MISSPELT = "MASTERY_RETENTION_DAY is not a setting and is ignored; did you mean MASTERY_RETENTION_DAYS?"
 UP_SECONDS, STOP_SECONDS = 60.0, 30.0
 COMMANDS: dict[str, str] = dict(
     re.findall(r"^\| (\w+) \| `((?:gunicorn|celery|python) [^`]+)`", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
@@ -36,6 +37,7 @@ def environment(redis_url: str, kafka_bootstrap: str, tmp_path: Path) -> dict[st
         "MASTERY_DATA_DIR": str(tmp_path / "data"),
         "MASTERY_HTTP_PORT": str(claim_port()),
         "MASTERY_FLOWER_PORT": str(claim_port()),
+        "MASTERY_RETENTION_DAY": "30",  # misspelt
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -64,7 +66,7 @@ def test_the_table_has_all_of_them() -> None:
 
 @pytest.mark.parametrize("process", COMMANDS)
 def test_each_runs_as_written(process: str, environment: dict[str, str], project: Path) -> None:
-    """It is of use within a minute, and ends in order on SIGTERM."""
+    """It is of use within a minute, complains of a misspelt setting once, and ends in order on SIGTERM."""
     command = COMMANDS[process]
     prefix = environment["MASTERY_KEY_PREFIX"]
     log = project.parent / f"{process}.log"
@@ -82,6 +84,7 @@ def test_each_runs_as_written(process: str, environment: dict[str, str], project
             assert started.poll() is None, log.read_text()
             started.terminate()
             assert started.wait(STOP_SECONDS) == 0, log.read_text()
+            assert log.read_text().count(MISSPELT) == 1
         finally:
             started.kill()
 
