@@ -84,7 +84,7 @@ def require_not_revoked() -> None:
     if counted is None:
         is_revoked = engine().revocations.is_revoked(token.tenant, token.sub, token.jti, token.iat)
     elif counted.values is None:
-        raise DependencyUnavailable("redis")
+        raise DependencyUnavailable("redis", "did not answer when the request was counted")
     else:
         is_revoked = revoked(counted.values, token.iat)
     if is_revoked:

@@ -166,7 +166,7 @@ class RateLimiter:
     def _fall_back(self, error: DependencyUnavailable) -> None:
         with self._lock:
             if self._next_attempt is None:
-                _log.warning("%s: this process counts requests alone", error)
+                _log.warning("%s: this process counts requests alone (%s)", error, error.__cause__)
             self._next_attempt = self._clock() + PAUSE_SECONDS
 
     def _recover(self) -> None:

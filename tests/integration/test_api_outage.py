@@ -78,8 +78,11 @@ def assert_unavailable(answer: Any, told: dict[str, Any]) -> None:
         assert word not in answer.text
 
 
-def test_without_redis(valkey: Valkey) -> None:
-    """Whatever needs a token answers 503: no revocation could be seen, no audit entry be kept. The rest works."""
+def test_without_redis(valkey: Valkey, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever needs a token answers 503: no revocation could be seen, no audit entry be kept. The rest works.
+
+    The log has a line when the outage begins and one when it ends, and the same of the rate limits, with the cause.
+    """
     engine = bootstrap(load_settings({"MASTERY_REDIS_URL": valkey.url}), clock=lambda: NOW)
     api = FixedTimeApi(engine)
     api.record(quiz())
@@ -94,7 +97,15 @@ def test_without_redis(valkey: Valkey) -> None:
     valkey.start()
     wait_for(lambda: api.post("/mastery/query", QUERY).status_code == 200, BACK_SECONDS)
     assert api.post("/mastery/query", QUERY).get_json()["data"]["score"] == 0.24
+    assert api.post("/mastery/calculate", given).status_code == 200
     engine.redis.close()
+    gone, back = [each for each in caplog.records if each.name == "app.bootstrap"]
+    assert gone.getMessage() == "redis is unavailable; retrying: redis did not answer when the request was counted"
+    assert back.getMessage().startswith("redis is available again after ")
+    alone, together = [each.getMessage() for each in caplog.records if each.name == "app.security.rate_limits"]
+    assert alone.startswith("redis is unavailable: this process counts requests alone (")
+    assert f"{valkey.port}" in alone
+    assert together == "requests are counted for all processes again"
 
 
 def test_a_redis_that_never_was() -> None:

@@ -89,4 +89,5 @@ def test_a_pause_between_attempts(caplog: pytest.LogCaptureFixture) -> None:
             granted.append(limiter.count("t-1", "mastery:student:s-1", limit).granted)
     assert granted == [True] * 3 + [False] * 4
     assert [round(moment - 1000, 2) for moment in attempts] == [0, 1.0, 2.1]
-    assert caplog.messages == ["redis is unavailable: this process counts requests alone"]
+    (line,) = caplog.messages
+    assert line.startswith("redis is unavailable: this process counts requests alone (Error 111 connecting to ")
