@@ -1,4 +1,4 @@
-"""How often a process looks for garbage."""
+"""How often a process collects garbage."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""Whatever somebody sent, a log has one line for an entry, and a traceback that cannot be mistaken for one."""
+"""A log has one line per entry, whatever is logged; a traceback cannot be mistaken for an entry."""
 
 import logging
 import logging.config
@@ -12,13 +12,13 @@ from app.logs import INDENT, LineFormatter, configure_logging, escaped, frames
 
 ENTRY = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [^ :]+: ")
 FORGED = "2026-10-28T12:00:00.000Z ERROR api: forged"
-# What ends a line somewhere, moves a cursor, colours a terminal, turns the direction of writing or cannot be seen.
+# What ends a line, moves a cursor, colours a terminal, changes the writing direction or is invisible.
 HARMFUL = ["\n", "\r", "\r\n", "\x00", "\x07", "\x08", "\t", "\x0b", "\x0c", "\x1b[31m", "\x1c", "\x1d", "\x1e", "\x7f", "\x85"]
 HARMFUL += ["\x9b31m", "\xa0", "\xad", "\u2028", "\u2029", "\u200b", "\u200e", "\u202e", "\u2066", "\ufeff", "\ud800"]
 
 
 def entry(message: str, error: BaseException | None = None, name: str = "api") -> str:
-    """A log entry as it is written."""
+    """A formatted log entry."""
     info = (type(error), error, error.__traceback__) if error else None
     return LineFormatter().format(logging.LogRecord(name, logging.ERROR, "a.py", 1, "%s", (message,), info))
 
@@ -37,7 +37,7 @@ def raised(text: str, cause: str = "") -> ValueError:
 
 @pytest.mark.parametrize("harm", HARMFUL)
 def test_a_message_stays_one_line(harm: str) -> None:
-    """Nothing in a message starts a line, for any reader of lines, or reaches a terminal but as its escape."""
+    """No character of a message starts a line or controls a terminal; such characters are escaped."""
     written = entry(f"refused {harm}{FORGED}")
     assert written.isprintable()
     assert written.splitlines() == [written]
@@ -47,7 +47,7 @@ def test_a_message_stays_one_line(harm: str) -> None:
 
 
 def test_text_that_can_be_read_is_left_alone() -> None:
-    """Letters of any script, signs, and what only looks like an escape."""
+    """Letters of any script, symbols, and text that only looks like an escape."""
     text = r"Grüße 学生 'quoted' 100 % \n {x} <b> 🎓"
     assert escaped(text) == text
     assert entry(text).endswith(f"ERROR api: {text}")
@@ -60,7 +60,7 @@ def test_a_loggers_name_is_escaped_too() -> None:
 
 @pytest.mark.parametrize("harm", HARMFUL)
 def test_the_words_of_an_error_cannot_forge_an_entry(harm: str) -> None:
-    """A traceback has lines, each of them indented; what its errors quote, the causes too, is escaped."""
+    """The lines of a traceback are indented; quoted text, also of causes, is escaped."""
     first, *lines = entry("failed", raised(f"no{harm}{FORGED}", cause=f"key{harm}{FORGED}")).split("\n")
     assert ENTRY.match(first)
     assert any("in fail" in line for line in lines)
@@ -70,20 +70,20 @@ def test_the_words_of_an_error_cannot_forge_an_entry(harm: str) -> None:
 
 
 def test_a_stack_is_indented() -> None:
-    """So is the stack that a caller may ask for."""
+    """This also holds for a stack that a caller requests."""
     record = logging.LogRecord("api", logging.INFO, "a.py", 1, "x", (), None, sinfo="Stack\n  File\x1b")
     assert LineFormatter().format(record).split("\n")[1:] == [f"{INDENT}Stack", rf"{INDENT}  File\x1b"]
 
 
 def test_frames_are_one_line_without_the_errors_words() -> None:
-    """Where an error comes from: its type and each call, and nothing that it quotes."""
+    """Where an error comes from: its type and each call, without quoted text."""
     told = frames(raised("secret\nwords"))
     assert re.fullmatch(rf"ValueError > {re.escape(__file__)}:\d+ raised > {re.escape(__file__)}:\d+ fail", told)
 
 
 @pytest.fixture
 def logging_is_restored() -> Iterator[None]:
-    """Put the handlers of this process back, which pytest has its own of."""
+    """Restore the handlers of this process, which pytest replaces."""
     loggers = [logging.getLogger(name) for name in ("", "gunicorn.error")]
     before = [(each, each.level, each.handlers[:], each.propagate) for each in loggers]
     yield
@@ -95,7 +95,7 @@ def logging_is_restored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("logging_is_restored")
 def test_the_http_server_logs_as_everything_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """gunicorn's own handler and format go, whose entries could be forged; what it says is written once, escaped."""
+    """gunicorn's own handler and format, which allow forged entries, are removed; its messages are logged once, escaped."""
     theirs = logging.getLogger("gunicorn.error")
     theirs.addHandler(logging.StreamHandler())
     theirs.propagate = False

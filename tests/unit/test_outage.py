@@ -1,4 +1,4 @@
-"""A dependency that is away is told once, and once that it is back, however many parts of a process ask it."""
+"""An unavailable dependency is logged once, and once when it is back, however many parts of a process use it."""
 
 import logging
 
@@ -23,7 +23,7 @@ def outages() -> Outages:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds, which a test lets pass."""
+    """A clock in seconds that tests advance."""
     now = [100.0]
     monkeypatch.setattr("app.outage.time.monotonic", lambda: now[0])
     return now
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_line_when_it_goes_and_one_when_it_is_back(
     outages: Outages, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the cause, and after how long; nothing in between, and nothing of what was never away."""
+    """The lines have the cause and the duration; there is none in between, and none for other dependencies."""
     outages.back("bridge")
     for _ in range(3):
         outages.gone(unavailable(ConnectionError("refused")), "bridge")
@@ -48,7 +48,7 @@ def test_a_line_when_it_goes_and_one_when_it_is_back(
 
 
 def test_it_is_back_for_whoever_missed_it(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
-    """A part that reads is answered by a Redis that takes no writes: that it is back is said when all are answered."""
+    """Reads succeed on a Redis that rejects writes: it counts as back when every part that failed has succeeded."""
     for who in ("writer", "reader", "writer"):
         outages.gone(unavailable(), who)
     outages.back("reader")
@@ -59,7 +59,7 @@ def test_it_is_back_for_whoever_missed_it(outages: Outages, caplog: pytest.LogCa
 
 
 def test_who_asks_no_more_is_forgotten(outages: Outages, clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
-    """A route that nobody calls again does not keep a dependency away for ever."""
+    """A route that is never called again does not keep a dependency unavailable."""
     outages.gone(unavailable(), "a rare route")
     clock[0] += FORGOTTEN_SECONDS
     outages.back("another")
@@ -67,7 +67,7 @@ def test_who_asks_no_more_is_forgotten(outages: Outages, clock: list[float], cap
 
 
 def test_the_one_to_blame_is_told(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be done because another dependency is away is no outage of its own."""
+    """A failure caused by another dependency is not an outage of its own."""
     outages.gone(unavailable(unavailable(), "audit trail"), "api")
     outages.gone(unavailable(dependency="kafka"), "api")
     assert [each.partition(" ")[0] for each in caplog.messages] == ["redis", "kafka"]

@@ -1,4 +1,4 @@
-"""What a reader can hold in mind: no file over 300 lines, no function over 40."""
+"""Limits for readability: no file over 300 lines, no function over 40."""
 
 import ast
 from pathlib import Path

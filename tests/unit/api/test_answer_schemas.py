@@ -1,4 +1,4 @@
-"""The schemas of answers, which the OpenAPI document shows, say of each field what the engine's own types say."""
+"""The response schemas in the OpenAPI document agree with the engine's own types in every field."""
 
 from datetime import date
 from enum import StrEnum
@@ -45,5 +45,5 @@ def test_what_is_told_of_each_component(schema: type[Schema], names: Any) -> Non
 
 
 def test_an_entry_of_the_trail_is_shown_whole() -> None:
-    """But for the beginnings of pseudonyms, in place of which their number is told."""
+    """All fields are shown, except the prefixes of pseudonyms; their number is shown instead."""
     assert set(AuditEntry().fields) == {*Entry.__struct_fields__} - {"whose_others"} | {"students"}

@@ -1,4 +1,4 @@
-"""Where a request ends, however its bytes arrive."""
+"""Framing: where a request ends, however its bytes arrive."""
 
 import pytest
 from hypothesis import given
@@ -45,7 +45,7 @@ def framing() -> Framing:
 @pytest.mark.parametrize("request_", REQUESTS)
 @given(cuts=st.sets(st.integers(1, 150)))
 def test_the_end_is_found_however_the_bytes_arrive(request_: bytes, cuts: set[int]) -> None:
-    """Not before the last of them is there, and not beyond it, whatever follows."""
+    """The end is not found before the last byte is there, and never beyond it, whatever follows."""
     sought, everything = framing(), request_ + NEXT
     for at in sorted(cuts | {len(request_) - 1, len(everything)}):
         end = sought.end(everything[:at])
@@ -57,7 +57,7 @@ def test_the_end_is_found_however_the_bytes_arrive(request_: bytes, cuts: set[in
 
 @pytest.mark.parametrize("request_", CUT)
 def test_what_is_broken_or_too_large_is_not_waited_for(request_: bytes) -> None:
-    """It is complete, as far as anybody wants to know; what comes after it is not another request."""
+    """Such a request counts as complete, and what comes after it is not taken for another request."""
     whole, piecemeal = framing(), framing()
     assert whole.end(request_) == len(request_)
     found = [piecemeal.end(request_[:at]) for at in range(1, len(request_) + 1)]
@@ -67,7 +67,7 @@ def test_what_is_broken_or_too_large_is_not_waited_for(request_: bytes) -> None:
 
 
 def test_chunks_are_counted() -> None:
-    """Each costs the parser a copy, however small it is."""
+    """The number of chunks is limited, since each costs the parser a copy, however small it is."""
     for count, is_cut in ((MOST_CHUNKS, False), (MOST_CHUNKS + 1, True)):
         sought = Framing(MAX_HEAD, 1_000_000)
         sent = POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nX\r\n" * count + b"0\r\n\r\n"
@@ -77,7 +77,7 @@ def test_chunks_are_counted() -> None:
 
 @given(data=st.binary(max_size=400))
 def test_any_bytes(data: bytes) -> None:
-    """Nothing raises, and no end lies beyond what has arrived."""
+    """No input raises an error, and no end lies beyond what has arrived."""
     sought = framing()
     for prefix in (b"", POST + b"Transfer-Encoding: chunked\r\n\r\n"):
         end = sought.end(prefix + data)
@@ -86,7 +86,7 @@ def test_any_bytes(data: bytes) -> None:
 
 @pytest.mark.parametrize(("expects", "value"), [(True, b"100-continue"), (True, b"100-Continue "), (False, b"200-ok")])
 def test_who_waits_for_a_word(expects: bool, value: bytes) -> None:
-    """A client that asks before it sends a body is told to go on."""
+    """A client that sends ``Expect: 100-continue`` before its body is told to continue."""
     sought = framing()
     assert sought.end(POST + b"Expect: " + value + b"\r\nContent-Length: 5\r\n\r\n") is None
     assert expects == sought.expects_continue
@@ -94,7 +94,7 @@ def test_who_waits_for_a_word(expects: bool, value: bytes) -> None:
 
 @pytest.mark.parametrize("empty_line", [b"", b"\r\n"])
 def test_http_1_0_knows_no_such_word(empty_line: bytes) -> None:
-    """Its client would take it for the answer (RFC 9110 section 10.1.1)."""
+    """An HTTP/1.0 client would take 100 Continue for the response (RFC 9110 section 10.1.1)."""
     for version, expects in ((b"1.0", False), (b"1.1", True)):
         sought = framing()
         head = b"POST /x?a=http/1.0 HTTP/" + version + b"\r\nX: http/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Lines of requests are written by a thread, many at once, and none is lost at a process's end."""
+"""A thread writes the request log in batches, and no line is lost when the process ends."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from tests.stack import wait_for
 
 
 class Stream(io.StringIO):
-    """Notes each write."""
+    """Records each write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ def told(stream: Stream) -> list[str]:
 
 
 def test_lines_are_written_at_once(stream: Stream) -> None:
-    """Those of a moment in one write, in their order and without anybody asking; and so again later."""
+    """Lines logged at the same time are written at once, in order and without a flush; later ones are too."""
     handler = LineBatches(stream)
     emit(handler, *map(str, range(100)))
     wait_for(lambda: len(told(stream)) == 100, 10)
@@ -50,7 +50,7 @@ def test_lines_are_written_at_once(stream: Stream) -> None:
 
 
 def test_what_is_left_is_written_at_the_end(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As logging asks for when a process ends; nothing is written twice."""
+    """The shutdown hook of logging writes the remaining lines, each once."""
     monkeypatch.setattr(request_log, "BATCH_SECONDS", 3600)
     handler = LineBatches(stream)
     emit(handler, "one", "two")
@@ -60,7 +60,7 @@ def test_what_is_left_is_written_at_the_end(stream: Stream, monkeypatch: pytest.
 
 
 def test_a_stream_that_takes_nothing(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest lines wait for it, so many and no more; nobody else waits."""
+    """If the stream blocks, a bounded number of the newest lines waits; no caller waits."""
     monkeypatch.setattr(request_log, "MAX_LINES", 3)
     stuck, begun = Event(), Event()
 
@@ -79,7 +79,7 @@ def test_a_stream_that_takes_nothing(stream: Stream, monkeypatch: pytest.MonkeyP
 
 
 def test_a_stream_that_is_gone(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken pipe ends neither the thread nor a request; what comes after it is there again is told."""
+    """A broken pipe ends neither the thread nor a request; lines are written again when the stream is back."""
     broken = [True]
 
     def write(text: str) -> int:

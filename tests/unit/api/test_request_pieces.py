@@ -1,4 +1,4 @@
-"""What gunicorn's parser is given to read, and what it costs."""
+"""What gunicorn's parser gets to read, and what it costs."""
 
 import pytest
 from gunicorn.config import Config
@@ -21,7 +21,7 @@ POST = b"POST /x HTTP/1.1\r\nHost: x\r\n"
     ],
 )
 def test_what_is_left_or_missing_is_noticed(used_up: bool, request_: bytes) -> None:
-    """Of a request that ends elsewhere for the parser, the connection has to end."""
+    """If the parser finds another end of the request, the connection is closed."""
     pieces = RequestPieces(request_)
     parser = RequestParser(Config(), pieces, ("127.0.0.1", 1))
     next(parser)
@@ -30,6 +30,6 @@ def test_what_is_left_or_missing_is_noticed(used_up: bool, request_: bytes) -> N
 
 
 def test_the_parser_never_holds_more_than_a_piece() -> None:
-    """It copies what it holds for every chunk: of a whole request, that would be the square of its size."""
+    """The parser copies its buffer for every chunk; for a whole request, the cost would be quadratic."""
     largest = max(len(piece) for piece in RequestPieces(b"x" * 100_000))
     assert largest == PIECE_BYTES

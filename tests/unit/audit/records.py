@@ -1,4 +1,4 @@
-"""An honest trail as its records, for tests that tamper with it."""
+"""The records of an authentic trail, for tests that tamper with it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,18 +15,18 @@ Fields = dict[bytes, bytes]
 
 
 def query(number: int = 0) -> Entry:
-    """Somebody asked for a student's mastery."""
+    """A query of a student's mastery."""
     moment = NOON + timedelta(seconds=number)
     return entry(moment, Channel.API, Actor("admin", "kim"), "mastery.query", whose=["ab" * 12], correlation_id=f"c-{number}")
 
 
 def sealed(count: int, trail: str = TRAIL, after: Head | None = None) -> list[Sealed]:
-    """So many entries, one after the other."""
+    """The given number of entries, in a chain."""
     return Chain(KEYS, trail).seal(after or Head(), *map(query, range(count)))
 
 
 def fields(each: Sealed) -> Fields:
-    """As a stream has it."""
+    """The fields as in a stream."""
     return {ENTRY: each.text, PREVIOUS: each.previous, SEAL: each.mac}
 
 
@@ -38,7 +38,7 @@ def findings(
     expected: Head | None = None,
     chain: Chain | None = None,
 ) -> list[str]:
-    """What is found in records that stand at 1-0, 2-0, and so on."""
+    """The findings in records with the ids 1-0, 2-0, and so on."""
     numbered = [(f"{place}-0", record) for place, record in enumerate(records, 1)]
     noted, heads = Anchor(anchor) if anchor is not None else None, [expected] if expected else []
     return list(Inspection(chain or Chain(KEYS, TRAIL), noted, heads).findings(numbered, head))

@@ -1,4 +1,4 @@
-"""Seals, anchors and heads: what the engine made is recognised, and nothing else."""
+"""Seals, anchors and heads: those made by the engine are accepted, and no others."""
 
 import hmac
 
@@ -12,7 +12,7 @@ CHAIN = Chain(KEYS, TRAIL)
 
 
 def test_entries_are_numbered_and_linked() -> None:
-    """From the head on; the first of all links to zeros."""
+    """Entries continue the head; the first of all links to zeros."""
     first, second = sealed(2)
     assert [each.entry.sequence for each in (first, second)] == [1, 2]
     assert [first.previous, second.previous] == [GENESIS, first.mac]
@@ -21,21 +21,21 @@ def test_entries_are_numbered_and_linked() -> None:
 
 
 def test_the_seal_is_the_hmac_that_the_documentation_says() -> None:
-    """So that an auditor can compute it without this code."""
+    """An auditor can compute the seal without this code."""
     chain_key = hmac.digest(b"a secret that only the engine has", b"mastery audit chain\x01", "sha256")
     first, second = sealed(2)
     assert second.mac == hmac.digest(chain_key, first.mac + b"t-1\0" + second.text, "sha256")
 
 
 def test_the_anchors_seal_has_a_key_of_its_own() -> None:
-    """So that no entry, whatever is in it, has the seal of an anchor."""
+    """No entry, whatever its content, has the seal of an anchor."""
     anchor_key = hmac.digest(b"a secret that only the engine has", b"mastery audit anchor\x01", "sha256")
     removed = sealed(3)[-1].head
     assert CHAIN.anchor_fields(removed)[b"seal"] == hmac.digest(anchor_key, b"t-1\x003:" + removed.mac, "sha256")
 
 
 def test_what_was_sealed_opens_again() -> None:
-    """For its own trail and key only."""
+    """A sealed entry is accepted for its own trail and key only."""
     (each,) = sealed(1)
     assert CHAIN.open(fields(each)) == each
     assert Chain(KEYS, "t-2").open(fields(each)) is None
@@ -43,7 +43,7 @@ def test_what_was_sealed_opens_again() -> None:
 
 
 def test_what_was_sealed_and_is_no_entry_does_not_open() -> None:
-    """An engine of a later version may have written it: it is not guessed at."""
+    """A later version of the engine may have written it, so its content is not guessed."""
     (each,) = sealed(1)
     text = each.text.replace(b'"api"', b'"owl"')
     assert decode(text) is None
@@ -52,12 +52,12 @@ def test_what_was_sealed_and_is_no_entry_does_not_open() -> None:
 
 
 def test_keys_differ_by_purpose_and_secret() -> None:
-    """What one makes is good for no other."""
+    """A key derived for one purpose or secret is useless for another."""
     assert len({*derive_keys("a"), *derive_keys("b")}) == 8
 
 
 def test_an_anchor_is_recognised() -> None:
-    """The one that was made for this trail; none at all is an anchor before the first entry."""
+    """An anchor made for this trail is accepted; no anchor at all means the first entry is expected."""
     removed = sealed(3)[-1].head
     noted = CHAIN.anchor_fields(removed)
     assert CHAIN.open_anchor(noted) == Anchor(removed)
@@ -76,7 +76,7 @@ def test_an_anchor_is_recognised() -> None:
     ],
 )
 def test_a_forged_anchor_is_not(change: dict[bytes, bytes]) -> None:
-    """Whichever of its fields was altered, or left out, or made for another trail."""
+    """An anchor is rejected if any field was altered or omitted, or if it was made for another trail."""
     noted = CHAIN.anchor_fields(sealed(3)[-1].head)
     assert CHAIN.open_anchor(noted | change) is None
     assert CHAIN.open_anchor({name: value for name, value in noted.items() if name not in change}) is None
@@ -84,7 +84,7 @@ def test_a_forged_anchor_is_not(change: dict[bytes, bytes]) -> None:
 
 
 def test_what_the_former_key_sealed_opens_too() -> None:
-    """While there are two; nothing new is sealed with it."""
+    """The previous key is accepted while two are set; nothing new is sealed with it."""
     current = derive_keys("the key that came after it")
     both = Chain(current, TRAIL, KEYS)
     (old,), noted = sealed(1), CHAIN.anchor_fields(sealed(3)[-1].head)
@@ -97,7 +97,7 @@ def test_what_the_former_key_sealed_opens_too() -> None:
 
 
 def test_an_entrys_seal_is_no_anchors() -> None:
-    """Whoever knows the seals of all entries cannot make an anchor of them."""
+    """Knowing the seals of all entries is not enough to make an anchor."""
     last = sealed(3)[-1]
     assert CHAIN.open_anchor(CHAIN.anchor_fields(last.head) | {b"seal": last.mac}) is None
 
@@ -119,10 +119,10 @@ def test_an_entrys_seal_is_no_anchors() -> None:
     ],
 )
 def test_heads_are_read_strictly(stored: tuple[bytes | None, bytes | None], expected: Head | None) -> None:
-    """Whatever somebody put there."""
+    """Any value that is not a valid head is rejected."""
     assert parse_head(*stored) == expected
 
 
 def test_a_head_is_written_as_expect_takes_it() -> None:
-    """A number, a colon, hexadecimal digits."""
+    """A head is a number, a colon and hexadecimal digits."""
     assert str(Head(12, b"\xab" * 32)) == "12:" + "ab" * 32

@@ -14,7 +14,7 @@ HERE = timezone(timedelta(hours=5, minutes=30))
 
 
 def test_an_entry_is_readable_json() -> None:
-    """In the order in which one reads it, without what is empty."""
+    """The keys have a readable order, and empty fields are omitted."""
     expected = (
         '{"sequence":0,"at":"2026-10-28T12:00:07.000Z","channel":"api","role":"admin","who":"kim","action":"mastery.query",'
         '"whose":["abababababababababababab"],"outcome":"done","correlation_id":"c-7"}'
@@ -24,7 +24,7 @@ def test_an_entry_is_readable_json() -> None:
 
 
 def test_an_entry_about_many_is_small() -> None:
-    """All are counted and found, though not each has a full pseudonym in it; others are not."""
+    """All students are counted and found, though not all have a full pseudonym in the entry; others are not found."""
     pseudonyms = Pseudonyms(b"key")
     known = [pseudonyms.of("t-1", f"s-{number}") for number in range(500)]
     about = entry(datetime(2026, 10, 28, tzinfo=UTC), Channel.API, Actor("service", "tutor"), "mastery.ingest", whose=known)
@@ -46,18 +46,18 @@ def test_an_entry_about_many_is_small() -> None:
     ],
 )
 def test_moments_are_utc_to_the_millisecond(moment: datetime, expected: str) -> None:
-    """All of the same length, so that text compares as time does."""
+    """All have the same length, so that they sort as text."""
     assert timestamp(moment) == expected
 
 
 def test_no_tenant_is_called_like_the_operators_trail() -> None:
-    """Else it could read what operators do, or write there."""
+    """Such a tenant could read or write the operators' trail."""
     with pytest.raises(InvalidInput):
         require_identifier("tenant", OPERATORS)
 
 
 def test_a_pseudonym_is_a_students_own() -> None:
-    """Always the same, and different for another student, tenant or key; no part of the id is in it."""
+    """A pseudonym is constant, differs by student, tenant and key, and contains no part of the id."""
     pseudonyms = Pseudonyms(b"key")
     mine = pseudonyms.of("t-1", "s-1")
     assert mine == pseudonyms.of("t-1", "s-1") == Pseudonyms(b"key").of("t-1", "s-1")

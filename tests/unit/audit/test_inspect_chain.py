@@ -1,4 +1,4 @@
-"""Whatever is done to the records of a trail, the inspection finds it and says where."""
+"""The inspection of a trail finds every change of its records, and says where it is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ def without(*places: int) -> list[Fields]:
 
 
 def test_an_honest_trail_is_intact() -> None:
-    """Also an empty one, and one whose beginning was trimmed."""
+    """So are an empty trail, and one whose beginning was trimmed."""
     assert findings(RECORDS, HEAD) == []
     assert findings(RECORDS[3:], HEAD, anchor=HONEST[2].head) == []
     assert findings([], HEAD, anchor=HEAD) == []
@@ -57,7 +57,7 @@ def test_an_honest_trail_is_intact() -> None:
     ],
 )
 def test_an_altered_entry_is_named(place: int, changes: dict[str, object]) -> None:
-    """Whichever of its fields was altered; the others are still what they were."""
+    """It is found whichever field was altered; the other entries stay valid."""
     assert findings(altered(place, **changes), HEAD) == [
         f"what stands in the place of entry {place} ({place}-0) was altered or forged"
     ]
@@ -82,7 +82,7 @@ def test_an_altered_entry_is_named(place: int, changes: dict[str, object]) -> No
     ],
 )
 def test_a_record_that_is_none_of_the_engines_is_named(place: int, damage: Callable[[Fields], Fields]) -> None:
-    """Broken JSON, missing and foreign fields, seals of another length: found, and no exception."""
+    """Broken JSON, missing and foreign fields, and seals of another length are findings, not exceptions."""
     records = [*RECORDS[: place - 1], damage(RECORDS[place - 1]), *RECORDS[place:]]
     assert findings(records, HEAD) == [f"what stands in the place of entry {place} ({place}-0) was altered or forged"]
 
@@ -101,13 +101,13 @@ def test_a_record_that_is_none_of_the_engines_is_named(place: int, damage: Calla
     ],
 )
 def test_removed_entries_are_named(places: list[int], expected: list[str]) -> None:
-    """The first, those in the middle, the newest, all of them."""
+    """They may be the first ones, in the middle, the newest, or all of them."""
     assert findings(without(*places), HEAD) == expected
 
 
 @pytest.mark.parametrize(("first", "second"), [*combinations(range(COUNT), 2)])
 def test_entries_that_changed_places_are_found(first: int, second: int) -> None:
-    """Any two."""
+    """Any two entries that were swapped are found."""
     records = list(RECORDS)
     records[first], records[second] = records[second], records[first]
     found = findings(records, HEAD)
@@ -116,7 +116,7 @@ def test_entries_that_changed_places_are_found(first: int, second: int) -> None:
 
 @EVERYWHERE
 def test_entries_cannot_be_put_in(place: int) -> None:
-    """Forged with another key, repeated, or of another tenant's trail: each is named where it stands."""
+    """Entries that were forged, repeated or copied from another tenant are named with their position."""
     forged = Chain(derive_keys("another secret"), TRAIL).seal(HONEST[place - 1].head, query())[0]
     foreign = sealed(COUNT, "t-2")[place - 1]
     for intruder in (forged, foreign):
@@ -137,7 +137,7 @@ def test_trails_of_two_tenants_cannot_be_exchanged(place: int) -> None:
 
 
 def test_an_altered_run_counts_for_what_it_stands_for() -> None:
-    """Two records in the place of four: two are altered, two are missing."""
+    """Two invalid records in place of four entries count as two altered and two missing ones."""
     junk = {b"x": b"y"}
     assert findings([RECORDS[0], junk, junk, *RECORDS[5:]], HEAD) == [
         "what stands in the place of entry 2 (2-0) was altered or forged",
@@ -151,7 +151,7 @@ def test_an_altered_run_counts_for_what_it_stands_for() -> None:
 
 
 def test_what_a_lost_end_was_replaced_by_does_not_go_back() -> None:
-    """A crash took the last two entries back, others were written; an old one that is put in again does not link."""
+    """After a crash lost the last two entries and others were written, an old one that is inserted again does not link."""
     again = Chain(KEYS, TRAIL).seal(HONEST[4].head, query(50), query(51))
     honest = [*RECORDS[:5], *map(fields, again)]
     assert findings(honest, again[-1].head) == []
@@ -171,17 +171,17 @@ def test_what_a_lost_end_was_replaced_by_does_not_go_back() -> None:
     ],
 )
 def test_a_head_that_was_tampered_with(head: Head | None, expected: str) -> None:
-    """Deleted, set back, set forth, altered."""
+    """The head was deleted, set back, set forward or altered."""
     assert findings(RECORDS, head) == [expected]
 
 
 def test_a_trail_that_is_gone() -> None:
-    """With everything that was about it."""
+    """A trail is missing together with its head and anchor."""
     assert findings([], Head()) == ["the trail is gone"]
 
 
 def test_trimming_by_hand_is_found() -> None:
-    """Without an anchor, with one that was forged, and with one of an earlier time."""
+    """It is found without an anchor, with a forged one, and with an earlier one."""
     assert findings(RECORDS[3:], HEAD) == ["entries 1 to 3 are missing, before 1-0"]
     assert findings(RECORDS[3:], HEAD, anchor=None) == [
         "the anchor, which says up to where entries were trimmed, was forged",
@@ -192,7 +192,7 @@ def test_trimming_by_hand_is_found() -> None:
 
 
 def test_an_expected_head_must_be_there() -> None:
-    """Or have been trimmed since; one that is not, betrays a trail that was set back as a whole."""
+    """If it is neither present nor trimmed, the whole trail was set back."""
     lost = f"the expected head {HEAD} is not in the trail: it was rolled back, or is another one"
     for each in HONEST:
         assert findings(RECORDS, HEAD, expected=each.head) == []
@@ -207,7 +207,7 @@ def test_an_expected_head_must_be_there() -> None:
 
 @dataclass
 class Tampering:
-    """Things that can be done to records, in any order."""
+    """Manipulations of records, in any order."""
 
     records: list[Fields] = field(default_factory=lambda: [dict(record) for record in RECORDS])
 
@@ -250,7 +250,7 @@ steps = st.lists(st.tuples(kinds, st.integers(0, 50), st.integers(0, 50), names,
 
 @given(steps)
 def test_no_tampering_goes_unnoticed(done: list[tuple[str, int, int, bytes, bytes]]) -> None:
-    """Findings if, and only if, the records are not what they were."""
+    """There are findings if, and only if, the records were changed."""
     tampering = Tampering()
     for step in done:
         tampering.do(*step)
@@ -259,5 +259,5 @@ def test_no_tampering_goes_unnoticed(done: list[tuple[str, int, int, bytes, byte
 
 @given(st.integers(0, 20), st.one_of(st.binary(min_size=32, max_size=32), st.sampled_from([each.mac for each in HONEST])))
 def test_no_other_head_goes_unnoticed(sequence: int, mac: bytes) -> None:
-    """As long as the records are all there."""
+    """This holds while all records are present."""
     assert bool(findings(RECORDS, Head(sequence, mac))) == ((sequence, mac) != HEAD)

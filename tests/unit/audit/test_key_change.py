@@ -1,4 +1,4 @@
-"""A trail whose key was replaced: both keys' entries are recognised, and who has the former one forges nothing unnoticed."""
+"""A trail whose key was replaced: entries of both keys are accepted, and the previous key cannot forge unnoticed."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ LATE = KEY_OVERLAP + timedelta(minutes=1)
 
 
 def entry(after: timedelta = timedelta(0)) -> Entry:
-    """One that was made so long after the key was replaced."""
+    """An entry made this long after the key was replaced."""
     return msgspec.structs.replace(query(), at=timestamp(NOON + timedelta(minutes=1) + after))
 
 
@@ -35,14 +35,14 @@ def replaced(*more: tuple[Chain, timedelta]) -> list[Sealed]:
 
 
 def test_a_trail_goes_on_with_another_key() -> None:
-    """While both are known; with one of them alone, half of it is not recognised."""
+    """Both keys together accept the trail; one of them alone accepts only half of it."""
     assert found(replaced()) == []
     assert len(found(replaced(), NEW)) == 3
     assert len(found(replaced(), OLD)) == 2
 
 
 def test_processes_may_change_one_after_the_other() -> None:
-    """For an hour, entries of both follow each other."""
+    """For an hour, entries of both keys may alternate."""
     minutes = [timedelta(minutes=each) for each in (1, 10, 59)]
     assert found(replaced((OLD, minutes[0]), (NEW, minutes[1]), (OLD, minutes[2]), (NEW, LATE))) == []
 
@@ -58,21 +58,21 @@ def test_processes_may_change_one_after_the_other() -> None:
     ids=["late", "late, after a late one", "made earlier, it says", "made long ago, it says"],
 )
 def test_what_the_former_key_seals_afterwards_is_forged(more: list[tuple[Chain, timedelta]]) -> None:
-    """Whatever time it claims."""
+    """Entries that the previous key seals later are forged, whatever time they claim."""
     trail = replaced(*more)
     last = len(trail)
     assert found(trail) == [f"entry {last} ({last}-0) {FORGED}"]
 
 
 def test_a_time_that_is_none_is_no_error() -> None:
-    """Who has the previous key can write anything."""
+    """Anybody who has the previous key can write any text as a time."""
     trail = replaced((NEW, LATE))
     trail += OLD.seal(trail[-1].head, msgspec.structs.replace(query(), at="yesterday"))
     assert found(trail) == [f"entry {len(trail)} ({len(trail)}-0) {FORGED}"]
 
 
 def test_the_former_key_cannot_trim_what_the_current_one_sealed() -> None:
-    """An anchor of its making is believed where its own entries follow, as they did when it was in use."""
+    """An anchor of the previous key is accepted only if entries of that key follow it."""
     trail = replaced()
 
     def after(anchor: Anchor, rest: list[Sealed]) -> list[str]:
@@ -87,7 +87,7 @@ def test_the_former_key_cannot_trim_what_the_current_one_sealed() -> None:
 
 
 def test_each_of_many_expected_heads_must_be_there() -> None:
-    """What was exported hour by hour; the first that is not is named."""
+    """Heads were exported every hour; the first missing one is named."""
     trail = replaced()
     records = [(f"{each.entry.sequence}-0", fields(each)) for each in trail]
     heads = [each.head for each in trail]

@@ -1,4 +1,4 @@
-"""What a worker believes of who asked: only what has a proof, and only for the order that it was given for."""
+"""A worker trusts a signed actor only with a valid signature, and only for the task it was made for."""
 
 import json
 
@@ -20,7 +20,7 @@ def signer() -> ActorSigner:
 
 
 def test_it_survives_a_journey_as_json(signer: ActorSigner) -> None:
-    """As a task's arguments do."""
+    """It is sent as JSON in a task's arguments."""
     signed = signer.sign(ORDER, TEACHER, "c-1")
     order, told = json.loads(json.dumps([ORDER, signed]))
     assert signer.verify(order, told) == signed
@@ -29,7 +29,7 @@ def test_it_survives_a_journey_as_json(signer: ActorSigner) -> None:
 
 @pytest.mark.parametrize("place", range(len(ORDER)))
 def test_it_is_good_for_no_other_order(signer: ActorSigner, place: int) -> None:
-    """Another tenant, action, student or weights."""
+    """It is invalid for another tenant, action, student or weights."""
     other = [*ORDER[:place], "other", *ORDER[place + 1 :]]
     assert signer.verify(other, signer.sign(ORDER, TEACHER, "c-1")) is None
 
@@ -45,7 +45,7 @@ def test_another_key_proves_nothing(signer: ActorSigner) -> None:
 
 
 def test_the_former_key_proves_as_well(signer: ActorSigner) -> None:
-    """A task may wait in its queue while processes are restarted with another key; given is by the current one only."""
+    """A task may wait while processes restart with another key; only the current key signs."""
     key = derive_keys("a key of the trail").mandates
     both = ActorSigner(b"new", key)
     asked = signer.sign(ORDER, TEACHER, "c-1")
@@ -54,13 +54,13 @@ def test_the_former_key_proves_as_well(signer: ActorSigner) -> None:
 
 
 def test_words_do_not_run_into_each_other(signer: ActorSigner) -> None:
-    """What moves a letter from one part to the next is another actor."""
+    """Moving a letter from one field to the next makes another actor."""
     role, who, correlation_id, proof = signer.sign(ORDER, Actor("admin", "x"), "c")
     assert signer.verify(ORDER, SignedActor(role + who, "", correlation_id, proof)) is None
 
 
 @given(st.recursive(st.none() | st.integers() | st.text() | st.floats(), st.lists, max_leaves=8).map(lambda value: [value]))
 def test_what_is_none(forged: list[object]) -> None:
-    """Whatever stands in a task is no signed actor, and no error."""
+    """Other values in a task are not a signed actor, and not an error."""
     assert ActorSigner(b"key").verify(ORDER, forged) is None
     assert ActorSigner(b"key").verify(ORDER, ["admin", "x", "c", *map(str, forged)]) is None

@@ -1,4 +1,4 @@
-"""The verdict of ``make audit``: what was found, and whether everything could be looked at. Its tools answer as given here."""
+"""The verdict of ``make audit``: what was found, and whether everything was checked. Its tools are replaced by stubs."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ def audit() -> ModuleType:
 
 
 def tools(dependencies: str, *, code: int = 0, secrets: int = 0) -> Callable[..., Answer]:
-    """What the three tools print, and their exit codes."""
+    """Output and exit codes of the three tools."""
     answers = {
         "pip_audit": Answer([], 0, dependencies, "first\nno connection"),
         "bandit": Answer([], code, "", ""),
@@ -45,9 +45,9 @@ def tools(dependencies: str, *, code: int = 0, secrets: int = 0) -> Callable[...
         (json.dumps(VULNERABLE), 0, 0, 1, "audit: complete"),
         (json.dumps(CLEAN), 1, 0, 1, "audit: complete"),
         (json.dumps(CLEAN), 0, 1, 1, "audit: complete"),
-        ("", 0, 0, 3, NOT_COMPLETE),  # no answer at all
+        ("", 0, 0, 3, NOT_COMPLETE),  # no response
         (json.dumps(SKIPPED), 0, 0, 3, NOT_COMPLETE),
-        ("", 1, 0, 1, NOT_COMPLETE),  # what was found counts for more
+        ("", 1, 0, 1, NOT_COMPLETE),  # a finding has priority
     ],
 )
 def test_the_verdict(
@@ -60,14 +60,14 @@ def test_the_verdict(
     exit_code: int,
     last_line: str,
 ) -> None:
-    """The exit code tells "nothing found" (0), "found" (1) and "not all could be looked at" (3); the last line says which."""
+    """The exit code is 0 for no finding, 1 for a finding, 3 for an incomplete check; the last line says which."""
     monkeypatch.setattr(audit, "_run", tools(dependencies, code=code, secrets=secrets))
     assert audit.main() == exit_code
     assert capsys.readouterr().out.splitlines()[-1] == last_line
 
 
 def test_the_reason_is_shown(audit: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Why no dependency was checked, in pip-audit's last line."""
+    """The last line of pip-audit says why no dependency was checked."""
     monkeypatch.setattr(audit, "_run", tools(""))
     audit.main()
     assert "pip-audit: no connection\n" in capsys.readouterr().out

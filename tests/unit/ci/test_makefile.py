@@ -1,4 +1,4 @@
-"""The Makefile's targets, in folders of all kinds. The set-up itself is proven by ``.ci/prove_setup.py``."""
+"""The Makefile's targets, in various folders. ``.ci/prove_setup.py`` tests the set-up itself."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ SECONDS = 60.0
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make, not as part of the make that may have started these tests."""
+    """Run make, independently of a make that may have started these tests."""
     environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
     return subprocess.run(
         ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -21,7 +21,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("character", list('${}:"`\\'))
 def test_a_folder_where_python_cannot_work_is_refused(tmp_path: Path, character: str) -> None:
-    """With the reason, before anything is installed."""
+    """The reason is printed before anything is installed."""
     folder = tmp_path / f"my{character}folder"
     folder.mkdir()
     for name in ("Makefile", "requirements.lock", "setup.cfg", "pyproject.toml"):
@@ -33,7 +33,7 @@ def test_a_folder_where_python_cannot_work_is_refused(tmp_path: Path, character:
 
 
 def test_help_lists_every_target() -> None:
-    """Each with what it does; the targets that CONTRIBUTING and README name are among them."""
+    """The list explains each target; it includes those named in CONTRIBUTING and README."""
     listed = {line.split()[0] for line in make(ROOT, "help").stdout.splitlines()}
     assert {"setup", "demo", "test", "unit", "format", "check", "audit", "bench", "chaos", "kafka", "lock", "clean"} <= listed
 
@@ -42,11 +42,11 @@ def test_help_lists_every_target() -> None:
     ("target", "command"), [("unit", "-m pytest --quiet tests/unit"), ("format", "ruff format"), ("check", "ruff check")]
 )
 def test_the_quick_targets_run_the_tools(target: str, command: str) -> None:
-    """As make prints them without running them."""
+    """This compares what make would run, without running it."""
     assert command in make(ROOT, "--dry-run", target).stdout
 
 
 def test_the_licence_is_the_one_of_the_metadata() -> None:
-    """MIT in both places."""
+    """Both say MIT."""
     assert (ROOT / "LICENSE").read_text().startswith("MIT License")
     assert "license = MIT" in (ROOT / "setup.cfg").read_text()

@@ -1,4 +1,4 @@
-"""The simulated classroom looks like one, and is the same every time."""
+"""The simulated classroom is realistic and deterministic."""
 
 import json
 from collections import Counter
@@ -19,21 +19,21 @@ def test_it_is_a_function_of_seed_and_last_day() -> None:
 
 
 def test_every_event_is_valid_and_has_an_id_of_its_own() -> None:
-    """They pass where real events pass."""
+    """The events pass the same validation as real ones."""
     for _key, value in to_records(EVENTS):
         decode_event(value, NOW)
     assert len({event["event_id"] for event in EVENTS}) == len(EVENTS)
 
 
 def test_keys_name_tenant_and_student() -> None:
-    """As producers of the topic do."""
+    """The keys are those that producers of the topic use."""
     key, value = next(to_records(EVENTS))
     event = json.loads(value)
     assert key == f"{event['tenant_id']}/{event['student_id']}".encode()
 
 
 def test_its_size() -> None:
-    """200 students of 2 tenants, 60 days, in the order of time."""
+    """200 students of 2 tenants, 60 days, ordered by time."""
     assert len({(event["tenant_id"], event["student_id"]) for event in EVENTS}) == 200
     assert {event["tenant_id"] for event in EVENTS} == {"riverside", "hilltop"}
     days = {event["timestamp"][:10] for event in EVENTS}
@@ -58,7 +58,7 @@ def test_drop_outs() -> None:
 
 
 def test_students_differ() -> None:
-    """Some hand in everything, some hardly anything."""
+    """Some complete everything, some hardly anything."""
     final = {
         event["student_id"]: event["data"]["completed_exercises"] / event["data"]["total_exercises"]
         for event in EVENTS
@@ -69,5 +69,5 @@ def test_students_differ() -> None:
 
 
 def test_a_small_classroom() -> None:
-    """One student, one day."""
+    """One student and one day work too."""
     assert len(simulate(Classroom({"t": ("c",)}, students=1, days=1), LAST_DAY)) <= 4

@@ -1,4 +1,4 @@
-"""Whom `mastery down` ends: the process that runs a stack on the folder, and nobody who has its id later, or elsewhere."""
+"""`mastery down` ends the process that runs a stack on the folder, and no process that reuses its id or runs elsewhere."""
 
 import fcntl
 import subprocess
@@ -20,14 +20,14 @@ LOOKS = 10_000
 
 @pytest.fixture
 def bystander() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that is no stack."""
+    """A process that is not a stack."""
     with subprocess.Popen(["sleep", "1000"]) as process:
         yield process
         process.kill()
 
 
 def hold(folder: Path, held_by: ProcessIdentity) -> "subprocess.Popen[bytes]":
-    """Have the lock held for a second, as the guard does of a stack that was killed."""
+    """Hold the lock for a second, like the guard of a killed stack."""
     with (folder / LOCK).open("wb", buffering=0) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(msgspec.json.encode(held_by))
@@ -35,7 +35,7 @@ def hold(folder: Path, held_by: ProcessIdentity) -> "subprocess.Popen[bytes]":
 
 
 def test_it_is_known_who_uses_a_folder(tmp_path: Path) -> None:
-    """While it does, and not after."""
+    """The user of a folder is known while it runs, and not after."""
     with sole_user_of(tmp_path):
         used_by = user_of(tmp_path)
         assert used_by == identity_of_this_process()
@@ -45,7 +45,7 @@ def test_it_is_known_who_uses_a_folder(tmp_path: Path) -> None:
 
 
 def test_two_who_look_do_not_see_each_other(tmp_path: Path) -> None:
-    """Though a stack that was killed has left its name; one of them holds the lock as the other looks."""
+    """Two concurrent checks do not take each other for a stack, although a killed stack left its name."""
     (tmp_path / LOCK).write_bytes(msgspec.json.encode(identity_of_this_process()))
     with ThreadPoolExecutor(2) as threads:
         assert set(threads.map(user_of, [tmp_path] * LOOKS)) == {None}
@@ -54,7 +54,7 @@ def test_two_who_look_do_not_see_each_other(tmp_path: Path) -> None:
 def test_who_has_the_id_of_a_killed_stack_is_left_alone(
     tmp_path: Path, bystander: "subprocess.Popen[bytes]", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its guard works still, and holds the lock: `down` waits for that."""
+    """The guard of the killed stack still runs and holds the lock; `down` waits for it."""
     here = identity_of_this_process()
     with hold(tmp_path, ProcessIdentity(bystander.pid, here.started + "0", here.place)):
         down.run(tmp_path)
@@ -63,7 +63,7 @@ def test_who_has_the_id_of_a_killed_stack_is_left_alone(
 
 
 def test_a_stack_in_another_container_is_left_alone(tmp_path: Path, bystander: "subprocess.Popen[bytes]") -> None:
-    """Its id means somebody else here. The message says where it can be ended."""
+    """Its id means another process here. The message says where to stop the stack."""
     with (
         hold(tmp_path, ProcessIdentity(bystander.pid, identity_of_this_process().started, "another place")),
         pytest.raises(SettingsError, match="runs elsewhere, in another container or on another machine"),
@@ -73,7 +73,7 @@ def test_a_stack_in_another_container_is_left_alone(tmp_path: Path, bystander: "
 
 
 def test_a_lock_that_names_nobody_is_a_message(tmp_path: Path) -> None:
-    """One of another version, say."""
+    """For example, a lock file of another version."""
     (tmp_path / LOCK).write_text("1234")
     with (tmp_path / LOCK).open() as other:
         fcntl.flock(other, fcntl.LOCK_EX)

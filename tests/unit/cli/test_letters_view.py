@@ -1,4 +1,4 @@
-"""How dead letters look: nothing of a student in a row, nothing that steers a terminal anywhere."""
+"""How dead letters are displayed: no personal data in a row, and no terminal control characters."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ def letter(offset: int, at: datetime = NOW) -> StoredDeadLetter:
 
 
 def test_a_row_says_what_failed_and_not_whose_it_was() -> None:
-    """Time in UTC; neither the key nor the payload."""
+    """The time is in UTC; key and payload are not shown."""
     shown = msgspec.json.encode(row(letter(7), Handled.REPLAYED))
     assert json.loads(shown) == {
         "place": "0:7",
@@ -37,7 +37,7 @@ def test_a_row_says_what_failed_and_not_whose_it_was() -> None:
 
 
 def test_the_newest_come_first_and_all_are_counted() -> None:
-    """What cannot be read has no time, and comes last."""
+    """Unreadable records have no time, and come last."""
     newest = Newest(3)
     newest.add(read_letter(Place(0, 9), None, None, {}))
     for offset, hours in enumerate((2, 1, 3)):
@@ -50,7 +50,7 @@ def test_the_newest_come_first_and_all_are_counted() -> None:
 
 
 def test_everything_is_json_again() -> None:
-    """The payload as it is, and what Kafka carries beside it."""
+    """The JSON has the unchanged payload, and what Kafka stores beside it."""
     shown = json.loads(everything(letter(7), None))
     assert (shown["place"], shown["key"], shown["replays"], shown["handled"]) == ("0:7", "t-1/unmistakable", 1, None)
     assert shown["letter"]["original_payload"]["student_id"] == "unmistakable"
@@ -58,7 +58,7 @@ def test_everything_is_json_again() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff\x00", b"[" * 100_000])
 def test_everything_of_what_is_no_letter(value: bytes | None) -> None:
-    """The reason and its bytes, those that are not UTF-8 written out."""
+    """For an unreadable record: the reason and its bytes, with those that are not UTF-8 escaped."""
     shown = json.loads(everything(read_letter(Place(0, 7), b"\xfe", value, {"x": b"\xfd", "y": None}), None))
     assert shown["unreadable"]
     assert (shown["key"], shown["headers"]) == ("\\xfe", {"x": "\\xfd", "y": None})
@@ -67,7 +67,7 @@ def test_everything_of_what_is_no_letter(value: bytes | None) -> None:
 
 @pytest.mark.parametrize("depth", range(980, 1000))
 def test_everything_of_a_payload_that_is_nested_as_deeply_as_can_be(depth: int) -> None:
-    """It is shown, on one line perhaps, or is unreadable; it never fails."""
+    """Such a payload is shown, perhaps on one line, or is unreadable; displaying it never fails."""
     value = letter(7).value or b""
     start, end = value.index(b'{"event_id"', 1), value.index(b',"error_type"')
     deep = value[:start] + b"[" * depth + b"]" * depth + value[end:]
@@ -75,5 +75,5 @@ def test_everything_of_a_payload_that_is_nested_as_deeply_as_can_be(depth: int) 
 
 
 def test_what_steers_a_terminal_is_written_out() -> None:
-    """As JSON writes it; what has a shape stays."""
+    """Control characters are escaped as in JSON; line breaks and indentation stay."""
     assert printable("Zoë 学生 \u001b[2J \u009b \u202e \n") == "Zoë 学生 \\u001b[2J \\u009b \\u202e \\n"

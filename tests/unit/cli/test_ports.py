@@ -1,4 +1,4 @@
-"""Ports that are claimed for servers to come."""
+"""Ports that are reserved for servers before they start."""
 
 import errno
 import socket
@@ -16,14 +16,14 @@ IP_LOCAL_PORT_RANGE = 51  # linux/in.h: the first and the last port that this so
 
 @pytest.fixture
 def listening() -> Iterator[tuple[str, int]]:
-    """Where somebody listens."""
+    """A port with a listening server."""
     with socket.create_server((LOOPBACK, 0)) as server:
         place: tuple[str, int] = server.getsockname()
         yield place
 
 
 def test_a_server_that_names_a_claimed_port_has_it_at_once() -> None:
-    """As often as it starts."""
+    """This also holds each time the server restarts."""
     port = claim_port()
     for _ in range(3):
         with socket.create_server((LOOPBACK, port)) as server:
@@ -32,7 +32,7 @@ def test_a_server_that_names_a_claimed_port_has_it_at_once() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a socket choose from which ports it is given one")
 def test_no_connection_is_given_a_claimed_port(listening: tuple[str, int]) -> None:
-    """Though the system gives such a port away otherwise, as soon as nobody listens there any more."""
+    """The system would otherwise give the port away as soon as nobody listens on it."""
     with socket.create_server((LOOPBACK, 0)) as server:
         unclaimed = server.getsockname()[1]
     connect_from(unclaimed, listening)
@@ -42,7 +42,7 @@ def test_no_connection_is_given_a_claimed_port(listening: tuple[str, int]) -> No
 
 
 def connect_from(port: int, place: tuple[str, int]) -> None:
-    """Connect as a client to which the system can give this one port only."""
+    """Connect as a client that can only get this one local port."""
     with socket.socket() as client:
         client.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=HH", port, port))
         client.connect(place)
@@ -50,19 +50,19 @@ def connect_from(port: int, place: tuple[str, int]) -> None:
 
 
 def test_a_wanted_port_is_kept() -> None:
-    """When nobody listens there."""
+    """This holds if nobody listens on it."""
     port = claim_port()
     assert claim_port(wanted=port) == port
 
 
 def test_a_port_that_is_taken_is_refused(listening: tuple[str, int]) -> None:
-    """As the system says it."""
+    """The error has the system's reason."""
     with pytest.raises(OSError, match="Address already in use"):
         claim_port(wanted=listening[1])
 
 
 def test_every_address_of_the_machine() -> None:
-    """The API may serve on all of them."""
+    """The API may listen on all addresses."""
     assert claim_port("0.0.0.0") > 0
 
 
@@ -76,7 +76,7 @@ def has_ipv6() -> bool:
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_ipv6(listening: tuple[str, int]) -> None:
-    """A port is claimed of the address that is named; who listens on another one's is not in the way."""
+    """A port is reserved for one address; a server on another address does not matter."""
     port = claim_port("::1")
     with (
         socket.create_server(("::1", port), family=socket.AF_INET6),
@@ -97,7 +97,7 @@ def test_ipv6(listening: tuple[str, int]) -> None:
     ],
 )
 def test_the_setting_to_blame_is_named(listening: tuple[str, int], host: str, blamed: str) -> None:
-    """The host where it is not this machine's, else the port."""
+    """The host is named if it does not belong to this machine, otherwise the port."""
     with pytest.raises(SettingsError) as refused:
         claim_port_of("THE_HOST", host, "THE_PORT", listening[1])
     assert str(refused.value).startswith(blamed)

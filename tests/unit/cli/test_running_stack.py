@@ -1,4 +1,4 @@
-"""What a command learns of a stack that runs, when part of that cannot be had."""
+"""What a command learns about a running stack when some information is missing."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cli.stack.running_stack import RunningStack
 
 @pytest.mark.parametrize("content", [None, b"", b"half a certif"])
 def test_a_certificate_that_cannot_be_read_is_a_reason(tmp_path: Path, content: bytes | None) -> None:
-    """Missing, or half written while it is renewed: the stack is not ready, and the watch over it goes on."""
+    """The certificate is missing or half written during renewal: the stack is not ready, and is still watched."""
     file = tmp_path / "cert.pem"
     if content is not None:
         file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What is only good for development is refused in production, and its secrets wherever others can reach them."""
+"""Production rejects development settings; development secrets are rejected wherever other machines can connect."""
 
 from hashlib import sha256
 from typing import TypeAlias
@@ -36,7 +36,7 @@ def opens_flower(name: str) -> tuple[str, Changes]:
     return f"FLOWER_{name}: is refused in production; Flower has the MASTERY_FLOWER_ settings", {f"FLOWER_{name}": "true"}
 
 
-# What is wrong, and the line that says so.
+# The wrong setting, and the line that reports it.
 REFUSED: list[tuple[str, Changes]] = [
     ("MASTERY_JWT_SECRET: the development secret is refused in production", {"MASTERY_JWT_SECRET": None}),
     ("MASTERY_JWT_SECRET: the development secret is refused in production", {"MASTERY_JWT_SECRET": f"{DEVELOPMENT_SECRET}!"}),
@@ -115,7 +115,7 @@ def refusal(environ: Changes) -> str:
 
 @pytest.mark.parametrize(("line", "changes"), REFUSED, ids=[line.partition(":")[0] for line, _ in REFUSED])
 def test_each_is_refused_with_a_line_of_its_own(line: str, changes: Changes) -> None:
-    """One thing wrong: one line, and nothing else."""
+    """One wrong setting gives exactly one line."""
     assert refusal({**PRODUCTION, **changes}) == line
 
 
@@ -140,14 +140,14 @@ def test_each_is_refused_with_a_line_of_its_own(line: str, changes: Changes) -> 
     ids=[*range(14)],
 )
 def test_what_is_safe_is_let_through(changes: Changes) -> None:
-    """And a certificate takes the place of a password, where there is one."""
+    """A client certificate may replace a password."""
     assert load_settings({name: value for name, value in {**PRODUCTION, **changes}.items() if value is not None})
 
 
 def test_flower_knows_the_variables_that_open_it() -> None:
-    """By these names, in this version."""
+    """This version of Flower uses these names."""
     unknown = [name for name in _OPENS_FLOWER if name.lower() not in default_options]
-    assert unknown == ["UNAUTHENTICATED_API"]  # no option: Flower reads the variable itself
+    assert unknown == ["UNAUTHENTICATED_API"]  # not an option: Flower reads the variable itself
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_flower_knows_the_variables_that_open_it() -> None:
     ids=[*range(7)],
 )
 def test_development_secrets_are_for_loopback(changes: Changes, lines: list[str]) -> None:
-    """Whoever forgot MASTERY_ENV does not hand them to the world."""
+    """A deployment without MASTERY_ENV does not expose them."""
     said = refusal({**changes}).splitlines()
     assert [line.partition(":")[0] for line in said] == lines
     [(place, host)] = [(name, value) for name, value in changes.items() if name.endswith("_HOST")]
@@ -186,11 +186,11 @@ def test_development_secrets_are_for_loopback(changes: Changes, lines: list[str]
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "localhost", "LocalHost."])
 def test_on_loopback_they_are_fine(host: str) -> None:
-    """In all its names."""
+    """This holds for every name of loopback."""
     assert load_settings({"MASTERY_HTTP_HOST": host, "MASTERY_FLOWER_HOST": host})
 
 
 def test_secrets_of_one_s_own_may_be_anywhere() -> None:
-    """In development, whatever they are."""
+    """Development accepts any own secrets."""
     names = {"MASTERY_JWT_SECRET": "short", "MASTERY_AUDIT_KEY": "short", "MASTERY_FLOWER_PASSWORD": "x"}
     assert load_settings({**names, "MASTERY_HTTP_HOST": "0.0.0.0", "MASTERY_FLOWER_HOST": "0.0.0.0"})

@@ -1,4 +1,4 @@
-"""A quota is a number, or a number and those of some tenants."""
+"""A quota is a number, optionally with other numbers for some tenants."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from app.errors import SettingsError
     ],
 )
 def test_each_tenant_has_its_own_or_the_general_one(setting: str, expected: tuple[int, int]) -> None:
-    """As the setting says."""
+    """A tenant has the value for its name, or else the default."""
     quotas = Quotas(load_settings({"MASTERY_QUOTA_STUDENTS": setting}).quota_students)
     assert expected == (quotas.of("a"), quotas.of("b"))
 
@@ -28,7 +28,7 @@ def test_each_tenant_has_its_own_or_the_general_one(setting: str, expected: tupl
     "setting", ["", "0", "-1", "many", "a=5", "5, a", "5, a=0", "5, a=", "none", "5, a b=3", "5;a=3", "5, a=3\n", "1" * 13]
 )
 def test_what_is_no_quota(setting: str) -> None:
-    """It is refused, and told what would be right."""
+    """Other text is rejected with a description of valid values."""
     with pytest.raises(SettingsError, match="MASTERY_QUOTA_STUDENTS: must be as 100000, or 100000, socsci=250000"):
         load_settings({"MASTERY_QUOTA_STUDENTS": setting})
 
@@ -37,5 +37,5 @@ def test_what_is_no_quota(setting: str) -> None:
     ("setting", "expected"), [("unlimited", False), ("unlimited, a=unlimited", False), ("unlimited, a=5", True)]
 )
 def test_whether_any_tenant_has_a_limit(setting: str, expected: bool) -> None:
-    """Where none has, nothing needs to be counted."""
+    """If no tenant has a limit, nothing needs to be counted."""
     assert expected == Quotas(setting).limit_any

@@ -1,4 +1,4 @@
-"""Secrets are read from files that orchestrators mount."""
+"""Secrets can be read from files that orchestrators mount."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ VALUES = {
 
 
 def value(name: str) -> str:
-    """Something that production takes."""
+    """A value that production accepts."""
     return VALUES.get(name, sha256(name.encode()).hexdigest())
 
 
@@ -44,7 +44,7 @@ def without(name: str) -> dict[str, str]:
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["as it is", "with a newline", "from Windows"])
 @pytest.mark.parametrize("name", FILE_VARIABLES)
 def test_each_secret_can_be_in_a_file(path: Path, name: str, end: str) -> None:
-    """Without the end of its line; it is a setting, and shown to nobody."""
+    """The final newline is removed, and the value is never shown."""
     path.write_bytes(f"{value(name)}{end}".encode())
     environ = {**without(name), f"{name}_FILE": str(path)}
     settings = load_settings(environ)
@@ -58,7 +58,7 @@ def test_each_secret_can_be_in_a_file(path: Path, name: str, end: str) -> None:
 
 @pytest.mark.parametrize("name", FILE_VARIABLES)
 def test_both_are_refused(path: Path, name: str) -> None:
-    """Nobody could tell which one counts."""
+    """It would be unclear which one counts."""
     path.write_text(value(name))
     with pytest.raises(SettingsError) as refused:
         loaded({name: value(name), f"{name}_FILE": str(path)})
@@ -66,7 +66,7 @@ def test_both_are_refused(path: Path, name: str) -> None:
 
 
 def test_an_empty_name_is_none() -> None:
-    """As templates write it where there is no file."""
+    """Templates write an empty name if there is no file."""
     assert loaded({"MASTERY_JWT_SECRET_FILE": ""}).jwt_secret == PRODUCTION["MASTERY_JWT_SECRET"]
 
 
@@ -85,7 +85,7 @@ def test_an_empty_name_is_none() -> None:
 )
 @pytest.mark.parametrize("others", [{}, PRODUCTION], ids=["development", "production"])
 def test_what_cannot_be_used_is_refused_by_name(path: Path, content: bytes | None, reason: str, others: dict[str, str]) -> None:
-    """And development's secret does not take its place; what is in the file is not repeated."""
+    """No development secret is used instead, and the message does not quote the file."""
     if content is not None:
         path.write_bytes(content)
     environ = {name: value for name, value in others.items() if name != "MASTERY_AUDIT_KEY"}
@@ -95,13 +95,13 @@ def test_what_cannot_be_used_is_refused_by_name(path: Path, content: bytes | Non
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    """As a mount that went wrong leaves it."""
+    """A failed mount may leave a folder."""
     with pytest.raises(SettingsError, match=r"^MASTERY_JWT_SECRET_FILE: .* cannot be read: Is a directory"):
         load_settings({"MASTERY_JWT_SECRET_FILE": str(tmp_path)})
 
 
 def test_a_file_s_secret_is_judged_as_any(path: Path) -> None:
-    """Where it comes from makes it no better."""
+    """A secret from a file must be as strong as any other."""
     path.write_text("short\n")
     environ = {name: value for name, value in PRODUCTION.items() if name != "MASTERY_JWT_SECRET"}
     with pytest.raises(SettingsError, match=r"^MASTERY_JWT_SECRET: needs at least 32 bytes in production$"):

@@ -1,4 +1,4 @@
-"""What is no secret is recognized, and what is random is none of it."""
+"""Weak secrets are recognized, and random ones are accepted."""
 
 import base64
 import random
@@ -11,7 +11,7 @@ RANDOM = random.Random(1)
 
 
 def made() -> list[str]:
-    """Secrets as they are made: hexadecimal digits, Base64 in two lengths, Diceware words."""
+    """Typical secrets: hexadecimal digits, Base64 in two lengths, Diceware words."""
     words = ["lamp", "orchid", "gravel", "tunic", "breeze", "mosaic", "ladder", "quartz", "velvet", "zephyr"]
     return [
         RANDOM.randbytes(32).hex(),
@@ -23,7 +23,7 @@ def made() -> list[str]:
 
 
 def test_random_ones_are_strong_and_no_variations_of_each_other() -> None:
-    """Of some thousand, none is refused."""
+    """None of some thousand random secrets is rejected."""
     for _ in range(500):
         secrets = made()
         assert [weakness(secret) for secret in secrets] == [None] * len(secrets)
@@ -44,7 +44,7 @@ def test_random_ones_are_strong_and_no_variations_of_each_other() -> None:
     ],
 )
 def test_what_is_no_secret(secret: str, reason: str) -> None:
-    """With the reason."""
+    """The reason is given."""
     said = weakness(secret)
     assert said is not None
     assert said.startswith(reason)
@@ -59,11 +59,11 @@ SECRET = RANDOM.randbytes(32).hex()
     ids=["the same", "with an end", "in capitals", "shortened", "with another beginning", "with spaces"],
 )
 def test_variations(other: str) -> None:
-    """Something before or behind, a part, in capitals."""
+    """Text before or after it, a part of it, and other case are variations."""
     assert is_variation(SECRET, other)
     assert is_variation(other, SECRET)
 
 
 def test_short_passwords_are_no_variations_by_chance() -> None:
-    """Two letters in common say nothing."""
+    """Two common letters prove nothing."""
     assert not is_variation("pass", "correct passage of a text that is long")

@@ -1,4 +1,4 @@
-"""Settings come from the environment, are checked, and refuse what is dangerous in production."""
+"""Settings are read from the environment and validated; production rejects dangerous ones."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from app.config.url_settings import host_to_call, in_url
 from app.errors import SettingsError
 from tests.production import PRODUCTION
 
-# Those for development are refused where others can connect.
+# Development secrets are rejected where other machines can connect.
 OWN_SECRETS = {"MASTERY_JWT_SECRET": "a", "MASTERY_AUDIT_KEY": "b", "MASTERY_FLOWER_PASSWORD": "c"}
 
 
@@ -90,7 +90,7 @@ def test_text_becomes_the_setting_s_type() -> None:
 )
 @pytest.mark.parametrize("others", [{}, PRODUCTION], ids=["development", "production"])
 def test_a_wrong_value_is_refused_by_name(others: dict[str, str], name: str, value: str) -> None:
-    """The message names the variable, and does not repeat what may be a password."""
+    """The message names the variable, and does not quote the value, which may be a password."""
     with pytest.raises(SettingsError, match=f"^{name}: |\n{name}: ") as refused:
         load_settings({**others, name: value})
     assert "hunter2" not in str(refused.value)
@@ -108,7 +108,7 @@ def test_a_wrong_value_is_refused_by_name(others: dict[str, str], name: str, val
     ],
 )
 def test_places_can_be_named_in_every_way_that_works(name: str, value: str) -> None:
-    """As the drivers take them."""
+    """All forms that the drivers accept are valid."""
     assert load_settings({name: value}) != load_settings({})
 
 
@@ -129,7 +129,7 @@ def test_places_can_be_named_in_every_way_that_works(name: str, value: str) -> N
     ],
 )
 def test_a_message_says_what_would_be_right(name: str, value: str, reason: str) -> None:
-    """In words, where msgspec has a pattern or none."""
+    """Words replace msgspec's patterns."""
     with pytest.raises(SettingsError) as refused:
         load_settings({name: value})
     assert str(refused.value) == f"{name}: {reason}"
@@ -151,7 +151,7 @@ def test_production_takes_real_values() -> None:
     ],
 )
 def test_production_refuses_what_development_has(name: str, value: str | None) -> None:
-    """No default secret, no short one, nothing embedded."""
+    """Default secrets, short secrets and embedded servers are rejected."""
     environ = {**PRODUCTION, name: value}
     with pytest.raises(SettingsError, match=name):
         load_settings({key: given for key, given in environ.items() if given is not None})
@@ -169,12 +169,12 @@ def test_secrets_are_redacted() -> None:
 
 
 def test_a_misspelt_setting_is_found() -> None:
-    """What begins like a setting and is none."""
+    """It is a variable with the prefix that is not a setting."""
     assert unknown_settings({"MASTERY_HTP_PORT": "1", "MASTERY_HTTP_PORT": "1", "HOME": "/"}) == ["MASTERY_HTP_PORT"]
 
 
 def test_the_nearest_name_of_a_misspelt_setting_is_told() -> None:
-    """Also where only its letters' case is wrong; where none is near, none is told."""
+    """Also if only the case is wrong; without a similar name, none is suggested."""
     known = ["MASTERY_HTTP_PORT", "MASTERY_REDIS_URL"]
     names = ["MASTERY_HTP_PORT", "mastery_redis_url", "MASTERY_XYZZY", "MASTERY_REDIS_URL", "HOME"]
     ignored = "is not a setting and is ignored"
@@ -187,13 +187,13 @@ def test_the_nearest_name_of_a_misspelt_setting_is_told() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::", "fe80::1%eth0", "localhost", "a.b-c.example."])
 def test_hosts(host: str) -> None:
-    """Names and addresses of both kinds."""
+    """Names, IPv4 and IPv6 addresses are valid."""
     assert load_settings({**OWN_SECRETS, "MASTERY_HTTP_HOST": host}).http_host == host
 
 
 @pytest.mark.parametrize("host", ["[::1]", "localhost:8005", "127.0.0.1:1", "http://localhost", "a b", "-a", "a/b", ":::"])
 def test_what_is_no_host_is_refused(host: str) -> None:
-    """With the setting's name, and what would be right."""
+    """The message names the setting, and describes valid values."""
     with pytest.raises(SettingsError, match="MASTERY_HTTP_HOST: must be a host's name, or an address as in"):
         load_settings({**OWN_SECRETS, "MASTERY_HTTP_HOST": host})
 
@@ -209,5 +209,5 @@ def test_what_is_no_host_is_refused(host: str) -> None:
     ],
 )
 def test_hosts_in_urls(host: str, called: str, written: str) -> None:
-    """All addresses of a machine are no place to call; IPv6 has brackets."""
+    """A wildcard address is not a place to call, so loopback is used; IPv6 has brackets."""
     assert (host_to_call(host), in_url(host_to_call(host))) == (called, written)

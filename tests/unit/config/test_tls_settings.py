@@ -1,4 +1,4 @@
-"""What the settings of TLS must be like: files that can be used, and none that would do nothing."""
+"""TLS settings: files must be usable, and settings without an effect are rejected."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def pair(authority: Authority) -> Pair:
 
 
 def refusal(**variables: str) -> list[str]:
-    """What is said of these settings, a line each."""
+    """The errors of these settings, one per line."""
     with pytest.raises(SettingsError) as refused:
         load_settings({f"MASTERY_{name}": value for name, value in variables.items()})
     assert "hunter2" not in str(refused.value)
@@ -32,7 +32,7 @@ def refusal(**variables: str) -> list[str]:
 
 
 def test_files_that_can_be_used_are_taken(authority: Authority, pair: Pair) -> None:
-    """All of them at once, with what they are for."""
+    """All of them together, each with the setting it belongs to."""
     files = {
         f"MASTERY_{part}_{kind}_FILE": path
         for part in ("REDIS", "KAFKA", "HTTP")
@@ -44,26 +44,26 @@ def test_files_that_can_be_used_are_taken(authority: Authority, pair: Pair) -> N
 
 @pytest.mark.parametrize("part", ["REDIS", "KAFKA", "HTTP"])
 def test_a_file_that_is_not_there_is_named(part: str, pair: Pair) -> None:
-    """Whatever it is for: before anything connects."""
+    """A missing file of any kind is an error before anything connects."""
     protocol = {"KAFKA_SECURITY_PROTOCOL": "SSL"}
     said = refusal(**protocol, **{f"{part}_CERT_FILE": "/nowhere.pem", f"{part}_KEY_FILE": pair.key})
     assert said == [f"MASTERY_{part}_CERT_FILE: /nowhere.pem cannot be read"]
 
 
 def test_a_certificate_without_its_key_is_refused(pair: Pair) -> None:
-    """And the other way round."""
+    """So is a key without its certificate."""
     assert refusal(HTTP_CERT_FILE=pair.certificate) == ["MASTERY_HTTP_CERT_FILE: needs MASTERY_HTTP_KEY_FILE"]
     assert refusal(HTTP_KEY_FILE=pair.key) == ["MASTERY_HTTP_KEY_FILE: needs MASTERY_HTTP_CERT_FILE"]
 
 
 def test_authorities_that_are_none_are_refused(pair: Pair, tmp_path: Path) -> None:
-    """A key, or a folder, in their place."""
+    """A key or a folder is not a CA file."""
     for path in (pair.key, str(tmp_path)):
         assert refusal(REDIS_CA_FILE=path) == [f"MASTERY_REDIS_CA_FILE: {path} holds no certificates in PEM"]
 
 
 def test_a_key_that_is_not_the_certificate_s_is_refused(authority: Authority, pair: Pair, tmp_path: Path) -> None:
-    """Another's, or one that a password protects, which nobody is there to type."""
+    """The key is another one, or needs a password, which nobody could type."""
     locked = tmp_path / "locked.key"
     key = load_pem_private_key(Path(pair.key).read_bytes(), None)
     locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
@@ -74,7 +74,7 @@ def test_a_key_that_is_not_the_certificate_s_is_refused(authority: Authority, pa
 
 
 def test_what_would_do_nothing_is_refused(authority: Authority, pair: Pair) -> None:
-    """Files and passwords of a connection that does not use them: whoever set them believes it does."""
+    """Files and passwords of an unused connection are rejected, since the user believes that they work."""
     own = {"CERT_FILE": pair.certificate, "KEY_FILE": pair.key}
     assert refusal(KAFKA_CA_FILE=authority.file) == [
         "MASTERY_KAFKA_CA_FILE: needs MASTERY_KAFKA_SECURITY_PROTOCOL to be SSL or SASL_SSL"
@@ -92,7 +92,7 @@ def test_what_would_do_nothing_is_refused(authority: Authority, pair: Pair) -> N
 
 
 def test_files_may_wait_for_a_url_that_the_running_stack_names(authority: Authority) -> None:
-    """Commands read it from the data folder later; and one of two URLs is enough."""
+    """Commands read the URL from the data folder later; one TLS URL out of two is enough."""
     assert load_settings({"MASTERY_REDIS_CA_FILE": authority.file}).redis_ca_file
     urls = {"MASTERY_REDIS_URL": "redis://here/0", "MASTERY_BROKER_URL": "rediss://there/0"}
     assert load_settings({**urls, "MASTERY_REDIS_CA_FILE": authority.file}).redis_ca_file
@@ -100,7 +100,7 @@ def test_files_may_wait_for_a_url_that_the_running_stack_names(authority: Author
 
 @pytest.mark.parametrize("missing", ["USERNAME", "PASSWORD"])
 def test_sasl_needs_a_name_and_a_password(missing: str) -> None:
-    """Both of them."""
+    """Both are required."""
     given = {name.removeprefix("MASTERY_"): value for name, value in SASL.items() if not name.endswith(missing)}
     assert refusal(**given) == [f"MASTERY_KAFKA_SECURITY_PROTOCOL: SASL needs MASTERY_KAFKA_{missing}"]
 
@@ -110,7 +110,7 @@ def test_sasl_needs_a_name_and_a_password(missing: str) -> None:
     "query", ["ssl_cert_reqs=none", "db=1&ssl_check_hostname=false", "ssl%5Fmin_version=769", "ssl_ciphers="]
 )
 def test_a_url_cannot_turn_verification_off_in_production(name: str, query: str) -> None:
-    """Its options come before the engine's, so none of TLS is let through; in development they are."""
+    """TLS options of a URL would override the engine's, so production rejects them; development accepts them."""
     url = f"rediss://redis/0?{query}"
     with pytest.raises(SettingsError, match=f"^{name}: options that begin with ssl_ are refused in production"):
         load_settings({**PRODUCTION, name: url})
@@ -118,12 +118,12 @@ def test_a_url_cannot_turn_verification_off_in_production(name: str, query: str)
 
 
 def test_other_options_of_a_url_are_let_through() -> None:
-    """They have nothing to do with TLS."""
+    """They do not affect TLS."""
     assert load_settings({**PRODUCTION, "MASTERY_REDIS_URL": "rediss://redis/0?protocol=3&password=p"})
 
 
 def test_a_password_is_not_sent_readably_in_production() -> None:
-    """PLAIN hands it over as it is; SCRAM proves that it is known (RFC 5802)."""
+    """PLAIN sends the password itself; SCRAM only proves that it is known (RFC 5802)."""
     plain = {**PRODUCTION, **SASL, "MASTERY_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "MASTERY_KAFKA_SASL_MECHANISM": "PLAIN"}
     with pytest.raises(SettingsError, match=r"^MASTERY_KAFKA_SASL_MECHANISM: PLAIN without TLS is refused"):
         load_settings(plain)

@@ -1,4 +1,4 @@
-"""When the bridge holds back and when it goes on: high marks, low marks, and a relay that is full."""
+"""Backpressure: when the bridge pauses and resumes, by high marks, low marks and a full relay."""
 
 import pytest
 from msgspec import structs

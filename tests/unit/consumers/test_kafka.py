@@ -1,4 +1,4 @@
-"""What Kafka's clients say by themselves."""
+"""What Kafka's clients log by themselves."""
 
 import logging
 
@@ -9,7 +9,7 @@ from consumers.kafka import clients as kafka
 
 
 def test_attempts_to_connect_are_not_told_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
-    """A broker that is away would fill the log; whatever else a client has to say is there."""
+    """An unavailable broker would fill the log; other messages of the client are kept."""
     client = Producer({"bootstrap.servers": "127.0.0.1:1"}, logger=logging.getLogger(kafka.__name__))
     client.poll(0.5)
     assert [line for line in caplog.messages if line.startswith("FAIL")] == []

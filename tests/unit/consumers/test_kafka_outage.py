@@ -1,4 +1,4 @@
-"""A partition that cannot be read is told of once when it goes and once when it is back, however often it is asked for."""
+"""An unreadable partition is logged once when it fails and once when it is back, however often it is polled."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What is found on the dead letter topic is read, or kept with the reason why it cannot be; and filters pick among it."""
+"""Records on the dead letter topic are parsed, or kept with the reason why they are unreadable; filters select them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -24,7 +24,7 @@ HEADERS: dict[str, bytes | None] = {
 
 
 def value(payload: bytes | None, *, at: datetime = NOW, reason: ErrorType = ErrorType.PROCESSING) -> bytes:
-    """The value of the dead letter of this record."""
+    """The dead letter of this record, as a value."""
     if reason is ErrorType.VALIDATION:
         return msgspec.json.encode(invalid_event(payload, InvalidInput("data", "is wrong"), at))
     return msgspec.json.encode(failed_event(payload or b"", reason, "went wrong", at, retry_count=3))
@@ -35,10 +35,10 @@ def letter(payload: Any, *, key: bytes | None = b"t-1/s-1", **of: Any) -> Stored
 
 
 class TestReading:
-    """A record of the topic, whoever wrote it."""
+    """A record on the topic, whoever wrote it."""
 
     def test_everything_that_the_contract_names_is_read(self) -> None:
-        """Its contents, its tenant, its source, its replays and its trace."""
+        """Contents, tenant, source, replays and trace."""
         found = letter(quiz(tenant_id="t-7"))
         assert found.body is not None
         assert found.body.error_message == "went wrong"
@@ -46,7 +46,7 @@ class TestReading:
         assert str(found.source) == "mastery.events/1/42"
 
     def test_the_payload_stays_the_text_that_it_is(self) -> None:
-        """Numbers that no float holds, and the order of fields."""
+        """Large numbers and the order of fields are preserved."""
         payload = b'{"b": 1.00000000000000000001, "a": 123456789012345678901234567890}'
         whole = value(b"{}").replace(b'"original_payload":{}', b'"original_payload": ' + payload)
         found = read_letter(PLACE, None, whole, {})
@@ -71,7 +71,7 @@ class TestReading:
         ],
     )
     def test_what_is_no_letter_is_kept_with_the_reason(self, broken: bytes | None, why: str) -> None:
-        """The reason repeats nothing of what is in it: that may be anybody's."""
+        """The reason quotes nothing of the record, which may be personal data."""
         found = read_letter(PLACE, b"t-1/s-1", broken, {})
         assert (None, why, "t-1", broken) == (found.body, found.unreadable, found.tenant, found.value)
 
@@ -90,18 +90,18 @@ class TestReading:
         ],
     )
     def test_the_tenant_is_the_events_or_else_the_keys(self, payload: object, key: bytes | None, tenant: str | None) -> None:
-        """If either looks like one: what is shown as a tenant must not be somebody's name."""
+        """It must look like a tenant, since it is displayed and must not be personal data."""
         assert tenant == letter(payload, key=key).tenant
 
     @pytest.mark.parametrize("junk", [None, b"", b"x", b"-1", b"1.5", "٣".encode(), b"9" * 5000, b"\xff"])
     def test_junk_in_headers_is_as_good_as_none(self, junk: bytes | None) -> None:
-        """No number, no source; and a letter that nobody replayed."""
+        """Such a record has no source, and counts as never replayed."""
         found = read_letter(PLACE, None, value(b"{}"), {**HEADERS, "dlq.offset": junk, "dlq.replay_count": junk})
         assert (found.source, found.replays) == (None, 0)
 
 
 class TestFilter:
-    """Everything given must apply."""
+    """All given options must match."""
 
     @pytest.mark.parametrize(
         ("meant", "matches"),
@@ -121,11 +121,11 @@ class TestFilter:
         ],
     )
     def test_a_letter_matches(self, meant: LetterFilter, matches: bool) -> None:
-        """From ``since`` on, and before ``until``."""
+        """``since`` is inclusive, ``until`` is exclusive."""
         assert matches == meant.matches(letter(quiz()))
 
     def test_an_unreadable_letter_has_a_place_and_perhaps_a_tenant(self) -> None:
-        """No reason and no time are its own."""
+        """It has no reason and no time."""
         broken = read_letter(PLACE, b"t-1/s-1", b"", {})
         assert LetterFilter(tenant="t-1", places=frozenset({PLACE})).matches(broken)
         for meant in (LetterFilter(reason=ErrorType.VALIDATION), LetterFilter(since=NOW), LetterFilter(until=NOW)):
@@ -133,7 +133,7 @@ class TestFilter:
 
 
 class TestWhatAnOperatorTypes:
-    """Moments and places."""
+    """Times and places."""
 
     @pytest.mark.parametrize(
         ("text", "moment"),
@@ -150,24 +150,24 @@ class TestWhatAnOperatorTypes:
         ],
     )
     def test_a_moment(self, text: str, moment: datetime) -> None:
-        """A time ago, or ISO 8601; UTC unless it says otherwise."""
+        """A duration before now, or ISO 8601; UTC without an offset."""
         assert moment == parse_moment("--since", text, NOW)
 
     @pytest.mark.parametrize(
         "text", ["", "2", "h", "-2h", "2 h", "1y", "9999999999d", "99999999w", "yesterday", "0001-01-01T00+14"]
     )
     def test_what_is_no_moment_is_refused(self, text: str) -> None:
-        """With the option's name and what it takes."""
+        """The message names the option and its valid values."""
         with pytest.raises(InvalidInput, match="--since: must be ISO 8601"):
             parse_moment("--since", text, NOW)
 
     def test_a_place(self) -> None:
-        """As it is shown."""
+        """A place is read as it is displayed."""
         assert Place(3, 17) == parse_place("3:17")
         assert str(Place(3, 17)) == "3:17"
 
     @pytest.mark.parametrize("text", ["", "3", "3:", ":17", "3:-1", "3:17:1", "a:b", " 3:17", "٣:17", "3:" + "9" * 20])
     def test_what_is_no_place_is_refused(self, text: str) -> None:
-        """With an example of one."""
+        """The message has an example."""
         with pytest.raises(InvalidInput, match="such as 3:17"):
             parse_place(text)

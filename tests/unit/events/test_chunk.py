@@ -1,4 +1,4 @@
-"""A chunk travels as bytes and comes out as it went in."""
+"""A chunk can be encoded and decoded without a change."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.conftest import NOW
 
 
 def test_records_survive_the_journey() -> None:
-    """Any bytes, any place, any moment."""
+    """Any bytes, partition, offset and time are preserved."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     records = [SourceRecord(0, 0, b"{}"), SourceRecord(3, 2**40, b"\xff\x00", replays=2, traceparent=trace)]
     chunk = Chunk("mastery.events", NOW.replace(microsecond=123_456), records)
@@ -15,7 +15,7 @@ def test_records_survive_the_journey() -> None:
 
 
 def test_anything_else_is_refused() -> None:
-    """What is no chunk does not pass for one."""
+    """Other bytes are not decoded as a chunk."""
     with pytest.raises(UNREADABLE):
         decode_chunk(b"\x93\x01")
 
@@ -30,6 +30,6 @@ def test_anything_else_is_refused() -> None:
     ],
 )
 def test_a_chunk_has_a_bound_in_bytes(sizes: list[int], groups: list[list[int]]) -> None:
-    """Five hundred of the largest records are not one task."""
+    """Five hundred of the largest records are split into several tasks."""
     records = [SourceRecord(0, offset, b"x" * size) for offset, size in enumerate(sizes)]
     assert [[len(record.value) for record in group] for group in split(records, lambda record: len(record.value))] == groups

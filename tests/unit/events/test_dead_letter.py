@@ -1,4 +1,4 @@
-"""A dead letter keeps what is needed to understand and replay an event."""
+"""A dead letter has what is needed to understand and replay an event."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ ERROR = InvalidInput("data.total_questions", "Expected `int` >= 1")
 
 
 def test_it_carries_the_payload_and_the_reason() -> None:
-    """The value of design section 4, as JSON."""
+    """The value is that of design section 4, as JSON."""
     event = quiz(total_questions=0)
     letter = invalid_event(json.dumps(event).encode(), ERROR, NOW)
     assert json.loads(msgspec.json.encode(letter)) == {
@@ -31,14 +31,14 @@ def test_it_carries_the_payload_and_the_reason() -> None:
 
 
 def test_what_is_not_json_is_kept_as_text() -> None:
-    """Bytes that are no UTF-8 stay recoverable."""
+    """Bytes that are not UTF-8 can be recovered."""
     letter = invalid_event(b"\xffoops", ERROR, NOW)
     assert (letter.event_id, letter.original_event_type, letter.original_payload) == (None, None, "\\xffoops")
     assert letter.error_type is ErrorType.VALIDATION
 
 
 def test_ids_that_are_no_text_are_left_to_the_payload() -> None:
-    """A number where the id should be is in the payload, not in the id."""
+    """A number instead of an id stays in the payload, and is not used as the id."""
     letter = invalid_event(b'{"event_id": 7, "event_type": null}', ERROR, NOW)
     assert (letter.event_id, letter.original_event_type, letter.original_payload) == (
         None,
@@ -49,19 +49,19 @@ def test_ids_that_are_no_text_are_left_to_the_payload() -> None:
 
 @pytest.mark.parametrize("value", [b"\xff" * 1_000_000, b"x" * 1_000_000, json.dumps({"a": "\u0001" * 150_000}).encode()])
 def test_it_always_fits_into_a_message(value: bytes) -> None:
-    """Otherwise the largest records could not be dead-lettered, and would hold up all that follow."""
+    """Otherwise the largest records could not be dead-lettered, and would block those behind them."""
     letter = invalid_event(value, ERROR, NOW)
     assert len(msgspec.json.encode(letter)) < 1_000_000
     assert str(letter.original_payload).endswith(f"… ({len(value)} bytes in all)")
 
 
 def test_a_record_without_a_value_has_a_dead_letter_too() -> None:
-    """A tombstone on the topic is no event."""
+    """A tombstone on the topic is not an event."""
     assert invalid_event(None, ERROR, NOW).original_payload is None
 
 
 def test_its_headers_name_the_source_record() -> None:
-    """And what came with it: how often it was replayed, and its trace."""
+    """They also have its replay count and trace."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     letter = invalid_event(b"{}", ERROR, NOW)
     addressed = address(letter, "mastery.events", SourceRecord(3, 17, b"{}", replays=2, traceparent=trace), b"k" * 300)
@@ -80,13 +80,13 @@ def test_its_headers_name_the_source_record() -> None:
 
 
 def test_a_valid_event_that_failed_says_how_often_it_was_tried() -> None:
-    """With the reason, and nothing invented."""
+    """The reason is unchanged."""
     letter = failed_event(json.dumps(quiz()).encode(), ErrorType.PROCESSING, "ValueError", NOW, 3)
     assert (letter.error_type, letter.error_message, letter.retry_count) == (ErrorType.PROCESSING, "ValueError", 3)
 
 
 def test_its_id_is_that_of_its_source_record() -> None:
-    """However often the record is taken, the letter is the same one; another record's is another."""
+    """The dead letter of a record has the same id each time; that of another record differs."""
 
     def letter_id(offset: int, value: bytes, at: datetime = NOW) -> str:
         record = SourceRecord(3, offset, value)

@@ -1,4 +1,4 @@
-"""What is an event and what can never be one."""
+"""Which records are valid events."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def decode(event: dict[str, Any]) -> datetime:
 
 @pytest.mark.parametrize("event", [activity(), completion(), quality(), quality(peer_review_score=0.5), quiz()])
 def test_each_type_of_event_is_taken(event: dict[str, Any]) -> None:
-    """The four types of the contract decode."""
+    """All four types of the contract are decoded."""
     decoded, moment = decode_event(json.dumps(event).encode(), NOW)
     assert decoded.student_id == event["student_id"]
     assert moment == datetime.fromisoformat(event["timestamp"])
@@ -42,25 +42,25 @@ def test_each_type_of_event_is_taken(event: dict[str, Any]) -> None:
     ],
 )
 def test_a_moment_may_be_written_in_many_ways(timestamp: str | int) -> None:
-    """ISO 8601 with any offset, or epoch milliseconds, all mean the same moment in UTC."""
+    """ISO 8601 with any offset, or epoch milliseconds, give the same time in UTC."""
     assert decode(activity(timestamp=timestamp)) == datetime(2026, 10, 27, 22, 54, 26, tzinfo=UTC)
 
 
 def test_epoch_seconds_are_refused_and_why_is_said() -> None:
-    """They were taken for a day in 1970, and expired without a word."""
+    """As milliseconds they would be a day in 1970, and expire silently."""
     with pytest.raises(InvalidInput, match="must be epoch milliseconds; this is before 1973, or in seconds"):
         decode(activity(timestamp=1793141666))
 
 
 def test_a_leap_second_stays_on_its_day() -> None:
-    """RFC 3339 has 23:59:60, in whatever zone; it counts as the second before."""
+    """RFC 3339 allows 23:59:60 in any time zone; it counts as the second before."""
     expected = datetime(2026, 10, 27, 23, 59, 59, 500_000, tzinfo=UTC)
     assert decode(activity(timestamp="2026-10-27T23:59:60.5Z")) == expected
     assert decode(activity(timestamp="2026-10-28T05:29:60.5+05:30")) == expected
 
 
 def test_a_whole_number_may_have_a_point() -> None:
-    """JSON Schema, and so docs/asyncapi.json, takes 8.0 for an integer."""
+    """JSON Schema, and so docs/asyncapi.json, accepts 8.0 as an integer."""
     decoded, _ = decode_event(json.dumps(quiz(total_questions=10.0, correct_answers=8e0)).encode(), NOW)
     assert isinstance(decoded, QuizEvent)
     assert repr(decoded.data) == "QuizPerformance(quiz_id='q-1', total_questions=10, correct_answers=8)"
@@ -70,7 +70,7 @@ def test_a_whole_number_may_have_a_point() -> None:
     "field", [rb'"\ud83d"', rb'{"\ud83d": 1}', rb'"a\udc00\ud83dz"', b"1e400", b"9" * 5_000, b'"\xff"', b"[" * 98 + b"]" * 98]
 )
 def test_ignored_fields_do_not_matter(field: bytes) -> None:
-    """Whatever an ignored field holds (half an emoji, a number beyond measure): the evidence is clear."""
+    """Half an emoji or a huge number in an ignored field does not make an event invalid."""
     value = json.dumps(quiz()).encode()[:-1] + b', "note": ' + field + b"}"
     assert decode_event(value, NOW)[0].student_id == "s-1"
 
@@ -79,19 +79,19 @@ def test_ignored_fields_do_not_matter(field: bytes) -> None:
     ("text", "expected"), [(r"\ud83d", "\ufffd"), (r"\ud83d\ude00", "\U0001f600"), (r"\\ud83d", r"\ud83d")]
 )
 def test_half_a_surrogate_pair_is_replaced(text: str, expected: str) -> None:
-    """A whole pair is the character that it means, and an escaped backslash begins no escape; also beside half a pair."""
+    """Pairs and escaped backslashes are decoded correctly, also next to a lone surrogate."""
     value = json.dumps(activity(source="TEXT", mood="HALF")).replace("TEXT", text).replace("HALF", r"\udc00")
     assert decode_event(value.encode(), NOW)[0].source == expected
 
 
 def test_fields_beyond_the_contract_are_ignored() -> None:
-    """A producer may add fields, on the envelope and in the data, without breaking its readers."""
+    """A producer may add fields to the envelope and the data without breaking consumers."""
     event = quiz(time_spent=12, mood="good")
     decode({**event, "trace": {"deep": [1, 2]}, "version": "1.1"})
 
 
 def test_five_minutes_ahead_is_the_most() -> None:
-    """A producer's clock may run a little fast."""
+    """A producer's clock may be a little fast."""
     soon = NOW + timedelta(minutes=5)
     assert decode(activity(timestamp=soon.isoformat())) == soon
 
@@ -142,14 +142,14 @@ def test_five_minutes_ahead_is_the_most() -> None:
     ],
 )
 def test_what_breaks_the_contract_is_refused_by_field(event: dict[str, Any], field: str) -> None:
-    """The error names the field, so that the producer's engineers can act on it."""
+    """The error names the field, so that the producer can be fixed."""
     with pytest.raises(InvalidInput) as refused:
         decode(event)
     assert refused.value.field == field
 
 
 def test_everything_that_is_wrong_is_told() -> None:
-    """Whoever mends an event mends it once."""
+    """A producer sees all errors of an event at once."""
     event = quiz(student_id="a/b", timestamp="soon", total_questions=8.5, correct_answers=-1)
     del event["event_id"], event["data"]["quiz_id"]
     with pytest.raises(InvalidInput) as refused:
@@ -166,7 +166,7 @@ def test_everything_that_is_wrong_is_told() -> None:
 
 
 def test_an_unknown_type_is_told_the_known_ones() -> None:
-    """And what is wrong with the fields that every event has."""
+    """Errors of the common fields are reported too."""
     with pytest.raises(InvalidInput) as refused:
         decode(activity(event_type="quiz.unknown", tenant_id="../etc"))
     assert [str(each) for each in refused.value.errors] == [
@@ -179,14 +179,14 @@ def test_an_unknown_type_is_told_the_known_ones() -> None:
 
 
 def test_nesting_beyond_a_hundred_levels_is_refused() -> None:
-    """So that no reader, however deep in calls, fails where another did not; brackets in a text do not count."""
+    """No decoder may fail where another does not, whatever its stack depth; brackets in strings do not count."""
     decode(activity(note="[{" * 1_000))
     with pytest.raises(InvalidInput, match="nested deeper than 100 levels"):
         decode_event(json.dumps(activity()).encode()[:-1] + b', "note": ' + b"[" * 100 + b"]" * 100 + b"}", NOW)
 
 
 def test_a_missing_field_is_named() -> None:
-    """So is one that is not there."""
+    """A missing field is an error with its name."""
     event = quiz()
     del event["data"]["total_questions"]
     with pytest.raises(InvalidInput, match="total_questions"):
@@ -211,7 +211,7 @@ def test_a_missing_field_is_named() -> None:
     ],
 )
 def test_what_is_not_json_in_utf8_is_refused(value: bytes | None) -> None:
-    """Nothing that a producer sends makes the decoder fail in another way."""
+    """No input makes the decoder fail in another way."""
     with pytest.raises(InvalidInput):
         decode_event(value, NOW)
 
@@ -225,14 +225,14 @@ def test_what_is_not_json_in_utf8_is_refused(value: bytes | None) -> None:
     ],
 )
 def test_patterns_are_told_in_words(event: dict[str, Any], reason: str) -> None:
-    """A producer's log is read by people."""
+    """A producer's log is read by people, so errors describe patterns in words."""
     with pytest.raises(InvalidInput) as refused:
         decode(event)
     assert str(refused.value) == reason
 
 
 def test_the_message_does_not_repeat_personal_data() -> None:
-    """An invalid id may be somebody's name: it stays out of messages, and so out of logs."""
+    """An invalid id may be a person's name, so it must not be in messages and logs."""
     with pytest.raises(InvalidInput) as refused:
         decode(activity(student_id="Ada Lovelace"))
     assert "Ada" not in str(refused.value)

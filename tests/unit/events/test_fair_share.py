@@ -1,17 +1,17 @@
-"""Who sends more than their share."""
+"""Which tenants send more than their share."""
 
 from app.events import fair_share
 from app.events.fair_share import FairShare
 
 
 def test_a_tenant_within_its_rate_never_exceeds_it() -> None:
-    """100 a second, in ten reads a second, for a minute."""
+    """100 events a second, in ten reads per second, for a minute."""
     share = FairShare(100)
     assert not any(share.exceeded_by({"calm": 10}, now=tenth / 10) for tenth in range(600))
 
 
 def test_a_second_of_events_may_come_at_once() -> None:
-    """And then some more only as time goes by."""
+    """After that, more events are within the share only as time passes."""
     share = FairShare(100)
     assert share.exceeded_by({"t": 100}, now=0) == set()
     assert share.exceeded_by({"t": 50}, now=0.5) == set()
@@ -19,7 +19,7 @@ def test_a_second_of_events_may_come_at_once() -> None:
 
 
 def test_a_flood_exceeds_it_from_the_first_read_that_is_above() -> None:
-    """All of its events of that read do; those of others in the same read do not."""
+    """All of the tenant's events of that read exceed it; other tenants' do not."""
     share = FairShare(1000)
     found = [share.exceeded_by({"flood": 499, "calm": 1}, now=read / 40) for read in range(40)]
     assert found[:2] == [set(), set()]
@@ -27,7 +27,7 @@ def test_a_flood_exceeds_it_from_the_first_read_that_is_above() -> None:
 
 
 def test_a_flood_that_is_over_is_forgotten_after_a_second() -> None:
-    """However much it was."""
+    """The size of the flood does not matter."""
     share = FairShare(100)
     for _ in range(50):
         share.exceeded_by({"t": 1_000_000}, now=0)
@@ -36,7 +36,7 @@ def test_a_flood_that_is_over_is_forgotten_after_a_second() -> None:
 
 
 def test_names_that_nobody_has_twice_take_no_memory_without_end() -> None:
-    """Whoever is forgotten begins with a full share."""
+    """A tenant that is forgotten starts with a full share."""
     share = FairShare(1)
     for number in range(2 * fair_share.MAX_TENANTS):
         share.exceeded_by({f"t-{number}": 1}, now=0)

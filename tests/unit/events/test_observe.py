@@ -1,4 +1,4 @@
-"""What each event is evidence of."""
+"""The observation that each event becomes."""
 
 import json
 from datetime import UTC, datetime
@@ -36,21 +36,21 @@ def test_evidence_is_integers(event: dict[str, Any], evidence: tuple[int, int, i
 
 
 def test_the_day_is_utc() -> None:
-    """Half past one in Paris is still the day before in UTC."""
+    """Half past one in Paris can still be the previous day in UTC."""
     assert (
         observed(activity(timestamp="2026-10-28T01:30:00+02:00"))[1] == observed(activity(timestamp="2026-10-27T12:00:00Z"))[1]
     )
 
 
 def test_the_stamp_orders_microseconds() -> None:
-    """Completions a microsecond apart are told apart."""
+    """Completions a microsecond apart are ordered."""
     first = observed(completion(timestamp="2026-10-27T09:00:00.000001Z"))
     second = observed(completion(timestamp="2026-10-27T09:00:00.000002Z"))
     assert second[5] - first[5] == 1
 
 
 def test_one_id_has_one_mark() -> None:
-    """However the id is written, and whatever else the event says."""
+    """The spelling of the id and the other fields do not matter."""
     event_id = "ad0cd920-fc77-5e71-9d2f-29ee6cdc4010"
     first, second = observed(activity(event_id=event_id)), observed(quiz(event_id=event_id.upper()))
     assert first[0] == second[0]
@@ -59,7 +59,7 @@ def test_one_id_has_one_mark() -> None:
 
 
 def test_ids_that_count_up_have_unrelated_marks() -> None:
-    """Time-ordered UUIDs differ in few places; their marks must not collide for it."""
+    """Time-ordered UUIDs differ in few positions; their marks must still not collide."""
     marks = {observed(activity(event_id=str(UUID(int=0x0192_0000_0000_7000_8000_0000_0000_0000 + i))))[0] for i in range(1000)}
     assert len(marks) == 1000
 

@@ -1,4 +1,4 @@
-"""One check of the dependencies at a time, whose findings all who ask are told."""
+"""One check of the dependencies runs at a time, and all callers share its result."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -9,7 +9,7 @@ SECONDS = 10.0
 
 
 class Checks:
-    """Checks that find ``state``, and take until they are let go."""
+    """Checks that return ``state``, and block until they are released."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -30,7 +30,7 @@ def readiness(state: str) -> Readiness:
 
 
 def test_while_a_check_waits_others_are_told_what_was_found_before() -> None:
-    """At once, and without a check of their own; whoever asks after it has one."""
+    """They get it at once, without a check of their own; a caller after the check starts a new one."""
     checks = Checks()
     checks.may_end.set()
     assert readiness("ok") == checks.shared.now()
@@ -49,7 +49,7 @@ def test_while_a_check_waits_others_are_told_what_was_found_before() -> None:
 
 
 def test_what_was_found_long_ago_is_not_told() -> None:
-    """Those who ask then, or before anything was found, wait for the check that is under way."""
+    """Callers with no recent result wait for the running check."""
     checks = Checks()
     for state in ("ok", "does not answer"):
         checks.state = state

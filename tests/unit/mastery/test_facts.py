@@ -1,4 +1,4 @@
-"""Facts of days and of the window become the four components."""
+"""The facts of days and of the window give the four components."""
 
 from app.mastery.facts import DayFacts, History, Window, daily_components, mastery_history, window_components
 from app.mastery.formula import Components
@@ -17,7 +17,7 @@ def test_an_empty_window_knows_nothing() -> None:
 
 
 def test_components_of_a_window() -> None:
-    """Completed of total, correct of asked, mean quality, and active days of fourteen."""
+    """Completed of total, correct of total, mean quality, and active days of fourteen."""
     full = window(
         correct=15,
         asked=20,
@@ -32,24 +32,24 @@ def test_components_of_a_window() -> None:
 
 
 def test_activity_that_is_older_than_fourteen_days_is_evidence_of_none() -> None:
-    """Consistency is 0, not unknown, for a student who was active once within the retention."""
+    """Consistency is 0, not unknown, for a student who was active within the retention."""
     assert window_components(window(newest_active_day=TODAY - 30)).consistency == 0.0
 
 
 def test_sums_grow_from_day_to_day() -> None:
-    """A quiz counts from its day on, together with the earlier ones."""
+    """A quiz counts from its day on, together with earlier ones."""
     days = {TODAY - 2: DayFacts(correct=1, asked=2), TODAY: DayFacts(correct=2, asked=2)}
     assert [components.quiz for _, components in daily_components(days, TODAY)] == [0.5, 0.5, 0.75]
 
 
 def test_the_completion_of_the_latest_day_replaces_the_earlier() -> None:
-    """Completion may fall: later evidence replaces, it does not add."""
+    """Completion may fall: later evidence replaces earlier evidence."""
     days = {TODAY - 1: DayFacts(completed=4, total=4), TODAY: DayFacts(completed=4, total=8)}
     assert [components.completion for _, components in daily_components(days, TODAY)] == [1.0, 0.5]
 
 
 def test_a_day_leaves_the_consistency_after_fourteen_days() -> None:
-    """The day itself and the thirteen after it count the activity; then it is evidence of inactivity."""
+    """Activity counts on its day and the following thirteen; after that it is evidence of inactivity."""
     days = {TODAY: DayFacts(active=1)}
     consistency = [components.consistency for _, components in daily_components(days, TODAY + 14)]
     assert consistency == [1 / 14] * 14 + [0.0]

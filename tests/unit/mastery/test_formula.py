@@ -1,4 +1,4 @@
-"""The mastery formula, level by level and weight by weight."""
+"""The mastery formula: levels, weights and rounding."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_the_breakdown_names_score_weight_and_contribution() -> None:
     "weights", [Weights(), Weights(0.25, 0.25, 0.25, 0.25), Weights(1, 0, 0, 0), Weights(0.4, 0.3, 0.2, 0.101)]
 )
 def test_weights_that_sum_to_one_within_a_thousandth_are_taken(weights: Weights) -> None:
-    """Rounded weights of a caller are good enough."""
+    """Rounded weights are accepted."""
     assert check_weights(weights) == weights
 
 
@@ -91,7 +91,7 @@ def test_weights_that_sum_to_one_within_a_thousandth_are_taken(weights: Weights)
     ],
 )
 def test_other_weights_are_refused_by_name(weights: Weights, field: str) -> None:
-    """The error names what the caller must change."""
+    """The error names what must be changed."""
     with pytest.raises(InvalidInput) as refused:
         check_weights(weights)
     assert refused.value.field == field

@@ -1,4 +1,4 @@
-"""What others are told of a change of mastery."""
+"""The messages that are published for a change of mastery."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,7 +18,7 @@ def told(**changes: int | str) -> list[Update]:
 
 
 def test_both_messages_of_a_change_as_json() -> None:
-    """They say the same, each under an id of its own. The ids are fixed here: repeats after an update have them too."""
+    """Both have the same data and their own ids. The ids are fixed here, since repeats after an upgrade must have the same."""
     updated, reached = (json.loads(encode_update(each)) for each in told())
     assert updated == {
         "event_type": "mastery.updated",
@@ -54,7 +54,7 @@ def test_both_messages_of_a_change_as_json() -> None:
     ],
 )
 def test_a_level_is_reached_up_or_down(previous: int, millionths: int, levels: tuple[str | None, str] | None) -> None:
-    """A student without a score comes from the lowest level, as 0 is in it."""
+    """A student without a previous score counts as being on the lowest level."""
     first, *more = told(previous=previous, millionths=millionths)
     assert isinstance(first, MasteryUpdated)
     assert ([] if levels is None else [levels]) == [(each.data.previous_level, each.data.level) for each in more]
@@ -62,7 +62,7 @@ def test_a_level_is_reached_up_or_down(previous: int, millionths: int, levels: t
 
 
 def test_a_first_score_has_no_previous_one() -> None:
-    """Which is another thing than a previous score of 0."""
+    """This differs from a previous score of 0."""
     (first,) = told(previous=-1, millionths=100_000)
     assert (None, None) == (first.data.previous_score, first.data.previous_level)
     (risen,) = told(previous=0, millionths=100_000)
@@ -70,12 +70,12 @@ def test_a_first_score_has_no_previous_one() -> None:
 
 
 def test_no_cohort_is_told_as_null() -> None:
-    """The store has no null, and notes an empty text."""
+    """The store has no null, and uses an empty text."""
     assert [None, None] == [each.cohort_id for each in told(cohort_id="")]
 
 
 def test_a_repeat_has_the_same_ids() -> None:
-    """By whomever it is told, so that a reader can drop it. One stored at another moment, after a crash of Redis, is none."""
+    """Any relay makes the same ids, so consumers can drop repeats. A change stored again after a crash of Redis differs."""
     assert [each.event_id for each in told()] == [each.event_id for each in told()]
     later = updates("t-1", CHANGE, AT + timedelta(milliseconds=1))
     assert {each.event_id for each in told()}.isdisjoint(each.event_id for each in later)
@@ -83,24 +83,24 @@ def test_a_repeat_has_the_same_ids() -> None:
 
 @pytest.mark.parametrize("another", [{"revision": 18}, {"day": CHANGE.day + 1}, {"student_id": "s-2"}])
 def test_another_change_has_other_ids(another: dict[str, int | str]) -> None:
-    """None of its ids is among those of this one."""
+    """No id is shared with another change."""
     assert {each.event_id for each in told()}.isdisjoint(each.event_id for each in told(**another))
 
 
 def test_another_tenant_s_student_has_other_ids() -> None:
-    """Students of two tenants may have the same name."""
+    """Students of two tenants may have the same id."""
     others = updates("t-2", CHANGE, AT)
     assert {each.event_id for each in told()}.isdisjoint(each.event_id for each in others)
 
 
 def test_moments_are_told_in_utc() -> None:
-    """Wherever the clock stood."""
+    """The machine's time zone does not matter."""
     abroad = AT.astimezone(timezone(timedelta(hours=2)))
     assert [AT.isoformat()] * 2 == [each.timestamp.isoformat() for each in updates("t-1", CHANGE, abroad)]
 
 
 def test_a_change_is_an_array_in_the_order_that_the_script_writes() -> None:
-    """``put_scores.lua`` knows no names of fields."""
+    """``put_scores.lua`` does not use field names."""
     noted = msgspec.msgpack.encode(["s-1", "", 1, 20_754, 400_000, -1])
     assert Change("s-1", "", revision=1, day=20_754, millionths=400_000, previous=-1) == msgspec.msgpack.decode(
         noted, type=Change

@@ -12,7 +12,7 @@ def rising_by(step: float) -> dict[int, float]:
 
 
 def test_the_slope_of_a_line_is_its_steepness() -> None:
-    """A straight rise of 0.01 a day has slope 0.01."""
+    """A steady rise of 0.01 a day has slope 0.01."""
     assert slope(rising_by(0.01), TODAY) == pytest.approx(0.01)
 
 
@@ -34,21 +34,21 @@ def test_it_is_stable_within_two_thousandths_a_day(step: float, expected: Trend)
 
 
 def test_days_before_the_first_evidence_do_not_count() -> None:
-    """A student with one bad quiz ten days ago, and nothing since, is not improving."""
+    """A student with one bad quiz ten days ago and nothing since is not improving."""
     assert trend({TODAY - 10 + i: 0.09 for i in range(11)}, TODAY) is Trend.STABLE
 
 
 def test_a_short_history_has_the_slope_of_its_own_days() -> None:
-    """Evidence since five days that rises by 0.01 a day has slope 0.01."""
+    """Evidence of the last five days that rises by 0.01 a day has slope 0.01."""
     assert slope({TODAY - 4 + i: 0.3 + 0.01 * i for i in range(5)}, TODAY) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(("days", "expected"), [(1, Trend.STABLE), (2, Trend.STABLE), (3, Trend.IMPROVING)])
 def test_fewer_than_three_days_are_no_trend(days: int, expected: Trend) -> None:
-    """Two points make a line through anything."""
+    """Two points are always on a line."""
     assert trend({TODAY - days + 1 + i: 0.1 * i for i in range(days)}, TODAY) is expected
 
 
 def test_older_days_do_not_matter() -> None:
-    """A fall three weeks ago is no decline now."""
+    """A fall three weeks ago is not a decline now."""
     assert trend({TODAY - 20 + i: 1.0 if i < 7 else 0.5 for i in range(21)}, TODAY) is Trend.STABLE

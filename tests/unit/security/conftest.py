@@ -1,4 +1,4 @@
-"""A provider of keys on a real web server, and time that passes when a test says so."""
+"""An identity provider on a real web server, and a clock that tests control."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ RSA, EC = rsa_key(), ec_key()
 
 
 class Time:
-    """Seconds that pass when the test says so."""
+    """A clock in seconds that tests advance."""
 
     now = 1000.0
 

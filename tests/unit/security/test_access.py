@@ -1,4 +1,4 @@
-"""Who may do what: the whole decision table."""
+"""The complete access table."""
 
 from itertools import product
 
@@ -10,7 +10,7 @@ from app.security.access import Action, Principal, Scope, require_owner, require
 
 COHORTS = frozenset({"c-1", "c-2"})
 
-# Each action, and how far the right of student, teacher, admin and service reaches: O own, C cohorts, T tenant, - not at all.
+# Each action with the scopes of student, teacher, admin and service: O own, C cohorts, T tenant, - none.
 TABLE = {
     Action.QUERY_MASTERY: "OCT-",
     Action.CALCULATE_MASTERY: "OCT-",
@@ -27,13 +27,13 @@ STUDENT_ACTIONS = [Action.QUERY_MASTERY, Action.CALCULATE_MASTERY, Action.READ_T
 
 
 def test_the_table_is_whole() -> None:
-    """Every action and every role is decided."""
+    """It has every action and every role."""
     assert {(action, role) for action, role, _ in ROWS} == set(product(Action, Role))
 
 
 @pytest.mark.parametrize(("action", "role", "reach"), ROWS)
 def test_how_far_each_role_reaches(action: Action, role: Role, reach: str) -> None:
-    """A role has the scope of the table, or is denied the action."""
+    """A role has the scope of the table, or is denied."""
     principal = Principal("p-1", role, "tenant", COHORTS)
     if reach == "-":
         with pytest.raises(AccessDenied, match=f"{role} may not do this"):
@@ -66,7 +66,7 @@ def test_how_far_each_role_reaches(action: Action, role: Role, reach: str) -> No
 def test_access_to_student_s_1(
     action: Action, role: Role, subject: str, cohorts: frozenset[str], student_cohort: str | None, *, allowed: bool
 ) -> None:
-    """Students see themselves, teachers their cohorts, admins their tenant, services nobody."""
+    """Students see themselves, teachers their cohorts, admins their tenant; services see nobody."""
     principal = Principal(subject, role, "tenant", cohorts)
     if allowed:
         require_student_access(principal, action, "s-1", lambda: student_cohort)
@@ -76,7 +76,7 @@ def test_access_to_student_s_1(
 
 
 def test_the_denial_is_the_same_whether_the_student_exists_or_not() -> None:
-    """A teacher cannot find out who exists by asking."""
+    """A teacher cannot use queries to find out which students exist."""
     teacher = Principal("t-1", Role.TEACHER, "tenant", COHORTS)
     messages = set()
     for cohort in ("c-3", None):
@@ -97,7 +97,7 @@ def test_the_denial_is_the_same_whether_the_student_exists_or_not() -> None:
     ],
 )
 def test_access_to_a_task_of_student_me(role: Role, subject: str, *, allowed: bool) -> None:
-    """Owners and admins; the same subject in another role is someone else."""
+    """The owner and admins have access; the same subject with another role does not."""
     principal = Principal(subject, role, "tenant")
     if allowed:
         require_owner(principal, Action.READ_TASK, "student:me")

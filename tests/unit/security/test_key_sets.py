@@ -1,4 +1,4 @@
-"""Which keys of a provider's JWK Set count, and which key a token's header gets. On a real web server."""
+"""Which keys of a JWK Set are usable, and which key a token's header selects. On a real web server."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ UNUSABLE: list[dict[str, Any]] = [
 def test_keys_that_are_passed_over(
     provider: IdentityProvider, keys: SigningKeys, clock: Time, caplog: pytest.LogCaptureFixture, unusable: dict[str, Any]
 ) -> None:
-    """Broken ones, those without an id, for something else, of other algorithms, too short: they do not hide the good ones."""
+    """Broken keys, and those without id, for another use or algorithm, or too short, do not hide the valid ones."""
     provider.keys.insert(0, unusable)
     assert keys.key("rsa-1", "RS256")
     for kid in ("x", ""):
@@ -69,7 +69,7 @@ def settings_for(algorithms: str) -> Settings:
 
 
 def test_the_header_chooses_among_the_algorithms_of_the_settings(provider: IdentityProvider, keys: SigningKeys) -> None:
-    """The secret is for HS256 only and a provider's keys for theirs; what the settings do not name is refused."""
+    """The secret is for HS256 only, a provider's keys for their own algorithm; others are rejected."""
     both = settings_for("HS256,RS256")
     assert verification_key({"alg": "HS256", "kid": "rsa-1"}, both, keys, "s") == "s"
     assert provider.requests == []
@@ -83,7 +83,7 @@ def test_the_header_chooses_among_the_algorithms_of_the_settings(provider: Ident
 
 
 def test_a_token_without_a_kid_is_refused(provider: IdentityProvider, keys: SigningKeys) -> None:
-    """Even where the provider has one key only: that would break the day it has two."""
+    """Also if the provider has only one key: otherwise a second key would break its tokens."""
     provider.keys = [jwk(RSA, "rsa-1")]
     with pytest.raises(InvalidToken, match="kid"):
         verification_key({"alg": "RS256"}, settings_for("RS256"), keys, "s")

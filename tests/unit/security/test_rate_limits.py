@@ -1,4 +1,4 @@
-"""What limits are, when a process counts alone, and what it remembers then."""
+"""Parsing of rate limits, and counting within one process."""
 
 import logging
 from itertools import pairwise
@@ -16,7 +16,7 @@ from cli.stack.ports import claim_port
 
 
 class Clock:
-    """Counts seconds as the test says."""
+    """A clock in seconds that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -27,13 +27,13 @@ class Clock:
 
 @pytest.mark.parametrize("text", ["50/minute", " 50/minute"])
 def test_one_limit_for_all(text: str) -> None:
-    """A single limit is that of every role, and of callers without one."""
+    """A single limit is for every role, and for callers without one."""
     assert set(rate_limits(text).values()) == {RateLimit(50, "minute")}
     assert set(rate_limits(text)) == {None, *Role}
 
 
 def test_limits_of_roles() -> None:
-    """A role's own limit counts for it, the first one for all others."""
+    """A role may have its own limit; the first limit is for all others."""
     limits = rate_limits("50/minute, admin=600/hour,service=7/day")
     assert limits[Role.ADMIN] == RateLimit(600, "hour")
     assert limits[Role.SERVICE] == RateLimit(7, "day")
@@ -42,7 +42,7 @@ def test_limits_of_roles() -> None:
 
 @given(st.lists(st.floats(0, 30), max_size=60), st.integers(1, 5))
 def test_no_period_has_more_than_the_limit(pauses: list[float], requests: int) -> None:
-    """Wherever a minute begins, no more are granted in it than the limit says; and none is refused that it has room for."""
+    """In any period no more requests than the limit are granted, and none is rejected needlessly."""
     clock = Clock()
     windows, granted = LocalWindows(clock), list[float]()
     for pause in pauses:
@@ -57,7 +57,7 @@ def test_no_period_has_more_than_the_limit(pauses: list[float], requests: int) -
 
 
 def test_callers_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond a number of callers, the one who has not asked for longest is forgotten."""
+    """Above the maximum number of callers, the one with the oldest request is forgotten."""
     monkeypatch.setattr(module, "LOCAL_CALLERS", 2)
     windows, limit = LocalWindows(), RateLimit(2, "minute")
 
@@ -70,7 +70,7 @@ def test_callers_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_pause_between_attempts(caplog: pytest.LogCaptureFixture) -> None:
-    """While Redis is away a process counts alone, tries it once a second, and says so once and names nobody."""
+    """While Redis is unavailable a process counts alone, retries once a second, and logs it once, without personal data."""
     clock = Clock()
     away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     attempts: list[float] = []

@@ -1,4 +1,4 @@
-"""When a provider of keys is asked, and what happens while it is slow, away or wrong. On a real web server."""
+"""When an identity provider is called, and what happens while it is slow, unavailable or wrong. On a real web server."""
 
 import logging
 import socket
@@ -38,13 +38,13 @@ def unavailable(keys: SigningKeys, kid: str = "rsa-1") -> None:
 
 
 def at_once(count: int, ask: Callable[[int], object]) -> list[object]:
-    """What so many threads get that ask at the same time."""
+    """The results of this many threads that call at the same time."""
     with ThreadPoolExecutor(count) as threads:
         return list(threads.map(ask, range(count)))
 
 
 def test_keys_are_fetched_once_and_found_by_kid_and_algorithm(provider: IdentityProvider, keys: SigningKeys) -> None:
-    """Not before the first token; then a key has its own algorithm, and no other."""
+    """They are not fetched before the first token; a key is only used with its own algorithm."""
     assert provider.requests == []
     for _ in range(3):
         assert keys.key("rsa-1", "RS256").algorithm_name == "RS256"
@@ -56,7 +56,7 @@ def test_keys_are_fetched_once_and_found_by_kid_and_algorithm(provider: Identity
 
 
 def test_many_first_tokens_cause_one_fetch(provider: IdentityProvider, keys: SigningKeys) -> None:
-    """All that come while it goes on wait for it."""
+    """All concurrent callers wait for the same fetch."""
     provider.delay = 0.2
     found = at_once(MANY, lambda _: keys.key("rsa-1", "RS256").key_id)
     assert found == ["rsa-1"] * MANY
@@ -64,7 +64,7 @@ def test_many_first_tokens_cause_one_fetch(provider: IdentityProvider, keys: Sig
 
 
 def test_rotation(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
-    """A new key is found 30 s after the last fetch; one that the provider took away is known no longer."""
+    """A new key is found 30 s after the last fetch; a removed one is then unknown."""
     keys.key("rsa-1", "RS256")
     provider.keys = [jwk(RSA, "rsa-2")]
     clock.now += PAUSE_SECONDS - 0.1
@@ -76,7 +76,7 @@ def test_rotation(provider: IdentityProvider, keys: SigningKeys, clock: Time) ->
 
 
 def test_random_kids_cause_one_fetch_each_30_seconds(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
-    """However many callers send them, one after the other or at once; known keys work all the while."""
+    """This holds for any number of callers, sequential or concurrent; known keys keep working."""
     keys.key("rsa-1", "RS256")
 
     def attack(_: int) -> None:
@@ -91,7 +91,7 @@ def test_random_kids_cause_one_fetch_each_30_seconds(provider: IdentityProvider,
 
 
 def test_known_keys_are_refreshed_while_they_are_used(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
-    """After five minutes one thread fetches them anew; nobody waits for it, and what was taken away is refused afterwards."""
+    """After five minutes one thread fetches them in the background; removed keys are then rejected."""
     keys.key("rsa-1", "RS256")
     provider.keys, provider.delay = [jwk(EC, "ec-1")], 1.0
     clock.now += LIFESPAN_SECONDS - 0.1
@@ -106,7 +106,7 @@ def test_known_keys_are_refreshed_while_they_are_used(provider: IdentityProvider
 
 
 def test_a_refresh_that_takes_long_is_the_only_one(provider: IdentityProvider, keys: SigningKeys, clock: Time) -> None:
-    """However much time goes by meanwhile."""
+    """No second refresh starts, however long it takes."""
     keys.key("rsa-1", "RS256")
     provider.delay = 1.0
     for _ in range(5):
@@ -127,7 +127,7 @@ def refused(keys: SigningKeys, kid: str) -> bool:
 def test_known_keys_work_without_the_provider(
     provider: IdentityProvider, keys: SigningKeys, clock: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However long it is away; whether an unknown one exists cannot be told then. It is asked every 30 s, and found again."""
+    """They work for any time; unknown keys cannot be checked. The provider is retried every 30 s until it is back."""
     keys.key("rsa-1", "RS256")
     provider.stop()
     for attempts in (1, 2):
@@ -147,7 +147,7 @@ def test_known_keys_work_without_the_provider(
 def test_after_a_failure_known_keys_are_refreshed_soon(
     provider: IdentityProvider, keys: SigningKeys, clock: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Half a minute later, not five: what was taken away meanwhile is to be refused."""
+    """After half a minute, not five, since removed keys must be rejected."""
     keys.key("rsa-1", "RS256")
     provider.status, provider.keys = 500, [jwk(EC, "ec-1")]
     clock.now += LIFESPAN_SECONDS
@@ -163,7 +163,7 @@ def failures(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_provider_that_never_answered(provider: IdentityProvider, clock: Time, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing can be told; that is logged once, without what the URL's query or credentials say."""
+    """No key can be checked; this is logged once, without the URL's query and credentials."""
     provider.stop()
     keys = SigningKeys(f"http://127.0.0.1:{provider.port}/keys?key=secret", clock)
     at_once(10, lambda _: unavailable(keys))
@@ -176,7 +176,7 @@ def test_a_provider_that_never_answered(provider: IdentityProvider, clock: Time,
 
 
 def test_a_slow_provider(provider: IdentityProvider, keys: SigningKeys, caplog: pytest.LogCaptureFixture) -> None:
-    """Callers wait two seconds, then it is given up."""
+    """Callers wait for two seconds at most."""
     provider.delay = TIMEOUT_SECONDS * 2
     began = time.monotonic()
     at_once(10, lambda _: unavailable(keys))
@@ -186,7 +186,7 @@ def test_a_slow_provider(provider: IdentityProvider, keys: SigningKeys, caplog: 
 
 @pytest.mark.parametrize("part", ["trickle", "trickle_head"])
 def test_an_answer_that_trickles(provider: IdentityProvider, clock: Time, caplog: pytest.LogCaptureFixture, part: str) -> None:
-    """What does not end in time is cut, although each byte of it comes in time; the next attempt, 30 s later, works."""
+    """A response has a total deadline, even if its bytes keep arriving; the next attempt, 30 s later, works."""
     setattr(provider, part, TIMEOUT_SECONDS / 4)
     keys = SigningKeys(provider.url, clock)
     unavailable(keys)
@@ -198,7 +198,7 @@ def test_an_answer_that_trickles(provider: IdentityProvider, clock: Time, caplog
 
 
 def test_a_handshake_that_trickles(clock: Time, caplog: pytest.LogCaptureFixture) -> None:
-    """TLS is bounded as well."""
+    """The deadline includes the TLS handshake."""
 
     def trickle() -> None:
         connection, _ = server.accept()
@@ -243,7 +243,7 @@ def test_an_answer_without_keys(
     body: bytes,
     reason: str,
 ) -> None:
-    """Is like none: known keys go on working, and the log says what came."""
+    """Known keys keep working, and the log says what was received."""
     keys.key("rsa-1", "RS256")
     provider.status, provider.body = status, body
     clock.now += LIFESPAN_SECONDS
@@ -253,7 +253,7 @@ def test_an_answer_without_keys(
 
 
 def test_redirects_are_not_followed(provider: IdentityProvider, keys: SigningKeys, caplog: pytest.LogCaptureFixture) -> None:
-    """The settings say where the keys are; whoever could redirect could name their own."""
+    """The settings define where the keys are; a redirect could name an attacker's keys."""
     provider.status, provider.headers = 302, {"Location": "/elsewhere"}
     unavailable(keys)
     assert provider.requests == ["/keys"]

@@ -1,4 +1,4 @@
-"""What a token must say; development tokens say it, and exist in development only."""
+"""The claims that a token needs. Development tokens have them, and exist in development only."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +48,7 @@ def test_the_principal() -> None:
     ],
 )
 def test_accepted(changes: dict[str, Any]) -> None:
-    """An id is whatever the issuer writes; times may have fractions (RFC 7519 section 2); other claims are the issuer's own."""
+    """An id is any text; times may have fractions (RFC 7519 section 2); other claims are allowed."""
     check(**changes)
 
 
@@ -89,20 +89,20 @@ SECRET_VALUE = "`$.secret` - at `$.other`"
     ids=lambda each: ascii(each).replace(str(SECONDS), "now")[:30],
 )
 def test_not_valid(name: str, value: Any) -> None:
-    """The message names the claim, and does not repeat its value."""
+    """The message names the claim, and does not quote its value."""
     with pytest.raises(InvalidToken, match=rf"^The token's claim {name} is not valid\.$"):
         check(SETTINGS, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["role", "type"])
 def test_half_a_character(name: str) -> None:
-    """JSON can write one where a word is expected."""
+    """JSON can contain a lone surrogate in a string."""
     with pytest.raises(InvalidToken, match="Unicode"):
         check(SETTINGS, **{name: "\ud800"})
 
 
 def test_the_longest_life() -> None:
-    """Counted from when it was issued; without that, from now."""
+    """It counts from ``iat``, or without that from now."""
     check(exp=SECONDS + MAX)
     check(iat=None, exp=NOW.timestamp() + MAX)
     for changes in (
@@ -116,20 +116,20 @@ def test_the_longest_life() -> None:
 
 @pytest.mark.parametrize("audience", ["mastery", ["mastery"], [], "", 5])
 def test_an_audience_where_none_is_expected(audience: Any) -> None:
-    """RFC 7519 section 4.1.3: whoever is not named must refuse; where one is expected, the library has looked."""
+    """RFC 7519 section 4.1.3: such a token must be rejected. If an audience is expected, the library checks it."""
     with pytest.raises(InvalidToken, match="audience"):
         check(aud=audience)
     check(load_settings({"MASTERY_JWT_AUDIENCE": "mastery"}), aud=audience)
 
 
 def test_what_the_library_found() -> None:
-    """A missing claim is named; what is no token gets the message of no token."""
+    """A missing claim is named; other errors of the library get a general message."""
     assert str(refused(MissingRequiredClaimError("iss"))) == "The token's claim iss is missing."
     assert str(refused(DecodeError("secret"))) == "A valid token is needed: Authorization: Bearer <JWT>."
 
 
 def test_development_token() -> None:
-    """Subject, role, tenant, cohorts, expiry and an id of its own: all that is needed."""
+    """Subject, role, tenant, cohorts, expiry and an id of its own."""
     token = development_token(SETTINGS, role=Role.TEACHER, tenant="t-1", subject="ada", cohorts=["c-1"], now=NOW)
     payload = jwt.decode(token, DEVELOPMENT_SECRET, algorithms=["HS256"])
     claims = claims_of(payload, SETTINGS, NOW)
@@ -142,7 +142,7 @@ def test_development_token() -> None:
 
 
 def test_development_token_names_issuer_and_audience() -> None:
-    """Where the settings expect them."""
+    """It has them if the settings expect them."""
     settings = load_settings({"MASTERY_JWT_ISSUER": "https://school.example", "MASTERY_JWT_AUDIENCE": "mastery"})
     token = development_token(settings, role=Role.ADMIN, tenant="t-1", subject="ada", now=NOW)
     payload = jwt.decode(token, DEVELOPMENT_SECRET, algorithms=["HS256"], audience="mastery")
@@ -157,7 +157,7 @@ def test_production_has_none() -> None:
 
 
 def test_there_are_none_where_only_a_provider_s_are_accepted() -> None:
-    """A token that the API would refuse is not made."""
+    """The API would reject such a token, so none is made."""
     settings = load_settings({"MASTERY_JWT_JWKS_URL": "https://id.example/keys"})
     with pytest.raises(SettingsError, match="MASTERY_JWT_ALGORITHMS"):
         development_token(settings, role=Role.ADMIN, tenant="t-1", subject="ada", now=NOW)

@@ -1,4 +1,4 @@
-"""Which answers of Redis mean "not now", as the driver reads them: those that no server of a test can be made to give."""
+"""Which Redis errors are transient, as the driver raises them; here those that no test server can produce."""
 
 import pytest
 import redis
@@ -38,25 +38,25 @@ def read_by_the_driver(reply: str) -> redis.RedisError:
 
 @pytest.mark.parametrize("reply", ABOUT_THE_SERVER)
 def test_an_answer_about_the_server(reply: str) -> None:
-    """Means "not now", and says what is the matter."""
+    """Such an error is transient, and has a readable message."""
     assert TRANSIENT_CODES[ABOUT_THE_SERVER[reply]] == getattr(transient_error(read_by_the_driver(reply)), "state", None)
 
 
 @pytest.mark.parametrize("reply", ABOUT_THE_COMMAND)
 def test_an_answer_about_the_command(reply: str) -> None:
-    """Does not, whatever it begins with."""
+    """Such an error is not transient, whatever its first word is."""
     assert transient_error(read_by_the_driver(reply)) is None
     raise_if_transient([reply, b"a reply", None, 1])
 
 
 def test_a_database_that_is_not_there() -> None:
-    """Is no reason for a traceback: the address is wrong."""
+    """It is reported without a traceback, since the address is wrong."""
     error = transient_error(read_by_the_driver("ERR DB index is out of range"))
     assert str(error) == "redis has no database of that number"
 
 
 @pytest.mark.parametrize("text", ["NOREPLICAS Not enough good replicas to write.", "ERR ACL failure in script: User default …"])
 def test_what_a_script_caught(text: str) -> None:
-    """Is text, and means the same."""
+    """An error that a script caught is text, and is classified the same way."""
     with pytest.raises(DependencyUnavailable, match=r"^redis "):
         raise_if_transient(["WRONGTYPE Operation …", text])

@@ -1,4 +1,4 @@
-"""Celery is told in its own words where its broker is."""
+"""Celery gets the broker's address in its own format."""
 
 import pytest
 
@@ -20,12 +20,12 @@ from tasks.broker import broker_settings, celery_url
     ],
 )
 def test_a_socket_in_the_file_system_has_another_form(url: str, expected: str) -> None:
-    """With its database, its user and its password; others stay as they are."""
+    """Database, user and password are preserved; other URLs are unchanged."""
     assert celery_url(url) == expected
 
 
 def test_broker_and_results_are_the_same_place() -> None:
-    """Whichever URL names it."""
+    """This holds for either URL."""
     for names in ({"MASTERY_REDIS_URL": "unix:///r.sock"}, {"MASTERY_BROKER_URL": "unix:///r.sock"}):
         made = broker_settings(load_settings(names))
         assert (made["broker_url"], made["redis_socket_keepalive"]) == (made["result_backend"], False)
