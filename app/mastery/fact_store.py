@@ -110,7 +110,8 @@ class FactStore:
     ) -> list[tuple[list[str], list[Any]]]:
         """Keys and arguments of each script call. The first one counts the expired events, if any, and has no students."""
         keys = self._keys
-        shared_keys = [keys.totals(tenant), keys.students(tenant), keys.counted_chunk(tenant, str(chunk_id))]
+        chunk = keys.counted_chunk(tenant, str(chunk_id))
+        shared_keys = [keys.totals(tenant), keys.students(tenant), chunk, keys.cohorts(tenant)]
         ranking, quota = keys.ranking(tenant, ""), self._quotas.of(tenant)
         calls: list[tuple[list[str], list[Any]]] = []
         if expired:

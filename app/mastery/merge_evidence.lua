@@ -4,8 +4,9 @@
 -- KEYS[1]       totals of the tenant: hash applied | duplicates | expired -> count
 -- KEYS[2]       students of the tenant: sorted set student_id -> day of its score
 -- KEYS[3]       bitmap of the chunk's calls that the totals include; created before the chunk is merged
--- KEYS[2i+2]    record of the i-th student: hash, described below
--- KEYS[2i+3]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
+-- KEYS[4]       cohorts of the tenant: set
+-- KEYS[2i+3]    record of the i-th student: hash, described below
+-- KEYS[2i+4]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
 -- ARGV[1]       today, as a day number (days since 1970-01-01)
 -- ARGV[2]       length of the retention window in days
 -- ARGV[3]       number of events that the caller found expired, for the totals
@@ -123,7 +124,10 @@ end
 
 local function remove(student, record, marks_key)
   local ranked = redis.call('HGET', record, 'ranked')
-  if ranked then redis.call('ZREM', ranking_prefix .. ranked, student) end
+  if ranked then
+    redis.call('ZREM', ranking_prefix .. ranked, student)
+    if redis.call('EXISTS', ranking_prefix .. ranked) == 0 then redis.call('SREM', KEYS[4], ranked) end
+  end
   redis.call('ZREM', KEYS[2], student)
   redis.call('DEL', record, marks_key)
 end
@@ -231,8 +235,8 @@ local function merge(student, record, marks_key, packed)
 end
 
 local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
-for i = 1, (#KEYS - 3) / 2 do
-  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[2 * i + 7])
+for i = 1, (#KEYS - 4) / 2 do
+  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 3], KEYS[2 * i + 4], ARGV[2 * i + 7])
   if merged then
     replies[i] = reply
     applied, expired, duplicates = applied + count, expired + passed, duplicates + #reply[1] - count - passed

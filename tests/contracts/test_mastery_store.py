@@ -137,12 +137,15 @@ def test_what_expires_is_removed_with_its_marks(engine: Engine) -> None:
 
 
 def test_a_student_whose_last_evidence_expired_is_gone(engine: Engine) -> None:
-    """From records, marks, rankings and indexes."""
+    """From records, marks, rankings and indexes; a cohort goes with its last student."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1))
-    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
+    merge(engine, observation(2, TODAY - 89, QUIZ, 1, 1), student="s-2")
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3), ("s-2", 0.3)]
     assert window(engine, TODAY + 1) is None
-    assert engine.mastery.scores.ranking("t", "c-1") == []
-    assert keys(engine) == {"tenants", "{t}:totals", "{t}:cohorts", "{t}:changes"}
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-2", 0.3)]
+    assert engine.mastery.scores.cohorts("t") == ["c-1"]
+    assert window(engine, TODAY + 1, "s-2") is None
+    assert keys(engine) == {"tenants", "{t}:totals", "{t}:changes"}
     with pytest.raises(NotFound):
         engine.mastery.facts.read("t", "s-1", TODAY + 1)
 
