@@ -46,8 +46,9 @@ class Outage:
             self._missed.pop(who, None)
             self._missed = {each: at for each, at in self._missed.items() if now - at < FORGOTTEN_SECONDS}
             is_back = was_missed and not self._missed
+            lasted = now - self._since
         if is_back:
-            self._log.warning("%s is available again after %.1f s", self._dependency, now - self._since)
+            self._log.warning("%s is available again after %.1f s", self._dependency, lasted)
 
 
 class Outages:

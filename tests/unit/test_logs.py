@@ -1,7 +1,6 @@
 """A log has one line per entry, whatever is logged; a traceback cannot be mistaken for an entry."""
 
 import logging
-import logging.config
 import re
 from collections.abc import Iterator
 from typing import NoReturn

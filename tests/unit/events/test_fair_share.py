@@ -40,4 +40,16 @@ def test_names_that_nobody_has_twice_take_no_memory_without_end() -> None:
     share = FairShare(1)
     for number in range(2 * fair_share.MAX_TENANTS):
         share.exceeded_by({f"t-{number}": 1}, now=0)
-    assert len(share._used) <= fair_share.MAX_TENANTS + 1
+    assert len(share._used) == fair_share.MAX_TENANTS
+
+
+def test_names_that_nobody_has_twice_free_nobody_who_sends_on() -> None:
+    """A producer cannot get out of the bulk lane by making others, or itself, forgotten."""
+    share = FairShare(1)
+    assert share.exceeded_by({"busy": 2}, now=0) == {"busy"}
+    for number in range(fair_share.MAX_TENANTS // 2):
+        share.exceeded_by({f"a-{number}": 1}, now=0)
+    assert share.exceeded_by({"busy": 1}, now=0) == {"busy"}
+    for number in range(fair_share.MAX_TENANTS // 2 + 10):
+        share.exceeded_by({f"b-{number}": 1}, now=0)
+    assert share.exceeded_by({"busy": 1}, now=0) == {"busy"}
