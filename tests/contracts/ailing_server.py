@@ -1,4 +1,4 @@
-"""A Redis of one's own that can be made to refuse what it is asked, in every way in which a real one does."""
+"""A private Redis that can be made to reject commands in every way in which a real one does."""
 
 import resource
 import signal
@@ -17,15 +17,15 @@ from tests.stack import wait_for
 SECONDS = 30.0
 NOWHERE = 1  # a port on which no master listens
 FULL_BYTES = 20_000  # what the append-only file may grow to: a disk of this size
-SLOW_KEYS, KEY_BYTES, KEY_MICROSECONDS = 20_000, 1_000, 1_000  # loading takes 20 s, or until it is told to hurry
+SLOW_KEYS, KEY_BYTES, KEY_MICROSECONDS = 20_000, 1_000, 1_000  # loading takes 20 s, or until it is told to speed up
 
 
 class Refuses(StrEnum):
-    """What a server refuses in some state."""
+    """What a server rejects in some state."""
 
     ALL = "all"
     WRITES = "writes"
-    GROWTH = "growth"  # writes that could take memory; others are carried out
+    GROWTH = "growth"  # writes that may need memory; others are accepted
 
 
 class Ailing:
@@ -51,28 +51,28 @@ class Ailing:
         self.start()
 
     def start(self) -> None:
-        """Have a process on its data."""
+        """Start a process on the server's data."""
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.DEVNULL,
-            # A write beyond the limit on files is an error then, as on a full disk, and not the process's end.
+            # A write above the file size limit is then an error, as on a full disk, instead of killing the process.
             preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),  # noqa: PLW1509 - no other thread runs yet
         )
         wait_for(self._answers, SECONDS)
 
     def restart(self) -> None:
-        """End the process in order, and start another on its data."""
+        """Stop the process cleanly, and start another on its data."""
         self._process.terminate()
         self._process.wait(SECONDS)
         self.start()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process with SIGKILL."""
         self._process.kill()
         self._process.wait(SECONDS)
 
     def stop(self) -> None:
-        """End it for good."""
+        """Stop the server permanently."""
         self.admin.close()
         self.kill()
 
@@ -96,7 +96,7 @@ class Ailing:
 
     @contextmanager
     def failed_save(self) -> Iterator[None]:
-        """MISCONF: the last background save failed, since nothing can be written to its folder, by whomever."""
+        """MISCONF: the last background save failed, since no user can write to its folder."""
         with self._configured("save", "3600 1", ""), self._configured("dir", "/proc", str(self._folder)):
             self.admin.bgsave()
             wait_for(lambda: self.admin.info("persistence")["rdb_last_bgsave_status"] == "err", SECONDS)
@@ -106,7 +106,7 @@ class Ailing:
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """MISCONF, for another reason: the append-only file cannot grow."""
+        """MISCONF for another reason: the append-only file cannot grow."""
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
         try:
@@ -132,14 +132,14 @@ class Ailing:
 
     @contextmanager
     def without_rights(self) -> Iterator[None]:
-        """NOPERM, and what a script says of it."""
+        """NOPERM, directly and from a script."""
         self.admin.acl_setuser("default", enabled=True, categories=["-@write"])
         yield
         self.admin.acl_setuser("default", enabled=True, categories=["+@all"])
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """BUSY: somebody's script takes long."""
+        """BUSY: a script takes long."""
 
         def run() -> None:
             with redis.Redis(port=self.port, socket_timeout=None) as client:
@@ -158,7 +158,7 @@ class Ailing:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """LOADING: it reads what it has stored, and takes long."""
+        """LOADING: reading the stored data takes long."""
         self._debug("POPULATE", SLOW_KEYS, "filler", KEY_BYTES)
 
         def load() -> None:

@@ -15,19 +15,19 @@ COUNT = 9
 
 
 def query(number: int = 0, *, days_ago: float = 0, who: str = "kim") -> Entry:
-    """Somebody asked for a student's mastery."""
+    """A query of a student's mastery."""
     moment = NOW - timedelta(days=days_ago)
     actor = Actor("admin", who)
     return entry(moment, Channel.API, actor, "mastery.query", whose=["ab" * 12], correlation_id=f"c-{number}")
 
 
 def another(engine: Engine) -> AuditTrail:
-    """The trails as another process sees them: it knows nothing of what this one remembers."""
+    """The trails as seen by another process, without the heads that this one remembers."""
     return AuditTrail(engine.redis, engine.settings.key_prefix, engine.settings.audit_key, engine.settings.audit_key_previous)
 
 
 def fill(engine: Engine, count: int, trail: str = "t") -> Head:
-    """So many entries; returns the head."""
+    """Append this many entries; returns the head."""
     engine.audit.append(trail, *map(query, range(count)))
     head = engine.audit.ends(trail).head
     assert head is not None
@@ -56,7 +56,7 @@ def ids(engine: Engine, trail: str = "t") -> list[str]:
 
 
 def rewrite(engine: Engine, change: Callable[[list[dict[bytes, bytes]]], list[dict[bytes, bytes]]], trail: str = "t") -> None:
-    """Put other records in the place of those in a stream, as somebody can who may write to Redis."""
+    """Replace the records of a stream, as anybody who may write to Redis can."""
     changed = change(records(engine, trail))
     engine.redis.delete(stream(engine, trail))
     for fields in changed:
@@ -92,14 +92,14 @@ def insert(engine: Engine) -> None:
 
 
 def exchange(engine: Engine) -> None:
-    """The trail of another tenant in the place of this one."""
+    """Replace this trail by that of another tenant."""
     fill(engine, COUNT, "u")
     for part in ("", "-head"):
         engine.redis.rename(f"{stream(engine, 'u')}{part}", f"{stream(engine)}{part}")
 
 
 def set_head(engine: Engine, head: Head) -> None:
-    """As somebody writes it who wants the trail to end there."""
+    """Write the head, like an attacker who wants the trail to end there."""
     engine.redis.delete(f"{stream(engine)}-head")
     if head.sequence:
         engine.redis.hset(f"{stream(engine)}-head", mapping={"sequence": head.sequence, "mac": head.mac})

@@ -1,6 +1,6 @@
-"""``python -m tests.contracts.broker_calls``: asks a broker everything that the engine asks, once for each line it reads.
+"""``python -m tests.contracts.broker_calls``: makes each of the engine's calls to the broker, once for each line of input.
 
-A process of its own, since what Celery remembers of a broker stays in a process. It answers with the outcomes as a JSON object.
+It is a separate process, since Celery keeps state about a broker per process. It prints the outcomes as a JSON object.
 """
 
 import logging
@@ -23,12 +23,12 @@ from tasks.health import ping_broker, ping_worker
 from tasks.mastery import calculate
 from tasks.results import task_state
 
-STUDENT = "s-secret"  # is in no log
+STUDENT = "s-secret"  # must not be in any log
 TASK = "00000000-0000-0000-0000-000000000000"
 
 
 class NoKafka:
-    """A log that is never asked to do anything, and is well: Kafka is not what is looked at here."""
+    """An event log that is never called and always healthy: Kafka is not tested here."""
 
     def append(self, records: Sequence[LogRecord]) -> None:
         raise AssertionError(f"{len(records)} records, where none is appended")
@@ -38,7 +38,7 @@ class NoKafka:
 
 
 def outcome(call: Callable[[], object]) -> str:
-    """What became of a call: what it says if it raises DependencyUnavailable, "done", or an error that it must not raise."""
+    """The outcome of a call: the message of DependencyUnavailable, "done", or an error that must not be raised."""
     try:
         call()
     except DependencyUnavailable as error:
@@ -49,12 +49,12 @@ def outcome(call: Callable[[], object]) -> str:
 
 
 def outcomes(calls: Mapping[str, Callable[[], object]]) -> dict[str, str]:
-    """What became of each call."""
+    """The outcome of each call."""
     return {name: outcome(call) for name, call in calls.items()}
 
 
 def told_of_a_result() -> bool:
-    """Whether the error of a result that cannot be stored tells of a student: its message is in logs and in Flower."""
+    """Whether the error for a result that cannot be stored names a student: its message is in logs and in Flower."""
     try:
         cast("Any", app.backend)._set("result", f'{{"student_id": "{STUDENT}"}}')
     except redis.RedisError as error:
@@ -63,7 +63,7 @@ def told_of_a_result() -> bool:
 
 
 def main() -> None:
-    """Ask as often as lines come."""
+    """Make all calls for each line of input."""
     logging.disable()
     client = create_app(bootstrap(), NoKafka()).test_client()
     calls = {

@@ -1,4 +1,4 @@
-"""The servers that the store must work on alike: the embedded Valkey, and a Redis where one is installed."""
+"""The servers on which the stores must behave the same: the embedded Valkey, and a Redis if one is installed."""
 
 import shutil
 import subprocess
@@ -48,7 +48,7 @@ def keys(engine: Engine) -> set[str]:
 
 @pytest.fixture(scope="session")
 def installed_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis server from the machine; skips where none is installed, since `make test` needs nothing but Python."""
+    """The machine's Redis server; skips if there is none, since `make test` needs nothing but Python."""
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip("redis-server is not installed; the same tests ran on the embedded Valkey")
@@ -76,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module", params=["valkey", "redis"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ailing]:
-    """A server that belongs to these tests alone."""
+    """A server for these tests only."""
     binary = str(get_binary_path()) if request.param == "valkey" else shutil.which("redis-server")
     if binary is None:
         pytest.skip("redis-server is not installed; the same tests ran on the embedded Valkey")

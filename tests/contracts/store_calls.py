@@ -1,4 +1,4 @@
-"""Every call of every store: what it does to Redis, and how to make it, again and again."""
+"""Every call of every store: how it uses Redis, and a function that makes it any number of times."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,26 +27,26 @@ from tests.conftest import NOW
 from tests.contracts.ailing_server import Refuses
 from tests.contracts.audit_trails import query
 
-STUDENT = "s-secret"  # is in no log
+STUDENT = "s-secret"  # must not be in any log
 SOURCE, LOG = "cluster/group/mastery.events", "cluster/mastery.dlq"
 TODAY = day_number(NOW)
 RECORD = SourceRecord(0, 0, b'{"student_id": "s-secret"}')
 CHUNK = Chunk("mastery.events", NOW, [RECORD])
 LETTER = address(invalid_event(RECORD.value, InvalidInput("", "not JSON"), NOW), "mastery.events", RECORD, b"t/s-secret")
 
-# What the weakest refusal is that refuses a call. A call that reads is refused by nothing less than all.
+# The weakest refusal that rejects a call. A call that only reads is rejected only if everything is.
 READS, WRITES, GROWS = Refuses.ALL, Refuses.WRITES, Refuses.GROWTH
 
 
 class Call(NamedTuple):
-    """A call, and what it does to Redis at the least."""
+    """A call, and its minimal effect on Redis."""
 
     does: Refuses
     make: Callable[[], Any]
 
 
 def store_calls(engine: Engine) -> dict[str, Call]:
-    """All calls, each named ``store.method``. Makes what they need."""
+    """All calls, each named ``store.method``. Creates what they need."""
     return {
         **_tasks(engine),
         **_events(engine),
@@ -120,7 +120,7 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         return scores.put("t", [Score(STUDENT, next(revisions), TODAY, 0.5)], NOW)
 
     for _ in range(20):
-        merge()  # so that there are revisions to be scored
+        merge()  # so that there are revisions to score
     put()
     return {
         "facts.merge": Call(GROWS, merge),
@@ -154,7 +154,7 @@ def _audit(engine: Engine) -> dict[str, Call]:
         sealed, anchor = trails.chain("t").open(fields), trails.ends("t").anchor
         assert sealed is not None
         assert anchor is not None
-        trails.append("t", query())  # so that the next call finds one, too
+        trails.append("t", query())  # so that the next call finds one too
         trails.trim("t", anchor.removed, sealed.head, record_id)
 
     return {

@@ -1,4 +1,4 @@
-"""docs/asyncapi.json says what is on the topics: no more, no less, and no other than the code."""
+"""docs/asyncapi.json agrees exactly with the code about the messages on the topics."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def within(node: Any) -> Iterator[Any]:
 
 
 def resolve(reference: str) -> Any:
-    """What a reference leads to. Raises KeyError where that is nowhere."""
+    """The target of a reference. Raises KeyError if there is none."""
     node: Any = DOCUMENT
     for step in reference.removeprefix("#/").split("/"):
         node = node[step.replace("~1", "/").replace("~0", "~")]
@@ -47,7 +47,7 @@ def example(message: str) -> Any:
 
 
 def assert_documented(value: Any, schema: dict[str, Any]) -> None:
-    """An object that the engine sends has the documented fields, all of them always, and so have the objects in it."""
+    """An object sent by the engine always has all documented fields and no others; so have the objects in it."""
     assert list(value) == list(schema["properties"])
     assert set(value) == set(schema["required"])
     for name, its_schema in schema["properties"].items():
@@ -59,12 +59,12 @@ def assert_documented(value: Any, schema: dict[str, Any]) -> None:
 
 
 def test_the_file_is_what_the_code_says() -> None:
-    """Whoever changes a message changes its documentation with it."""
+    """A change of a message must change its documentation."""
     assert (DOCS / "asyncapi.json").read_bytes() == document(), "docs/asyncapi.json is out of date: run `make asyncapi`"
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """Channels, operations, messages and schemas exist."""
+    """The referenced channels, operations, messages and schemas exist."""
     references = [node["$ref"] for node in within(DOCUMENT) if isinstance(node, dict) and "$ref" in node]
     assert references
     for reference in references:
@@ -72,12 +72,12 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_a_reference_stands_alone() -> None:
-    """What stands beside one is ignored by those who follow it."""
+    """Readers ignore properties beside a reference."""
     assert all(len(node) == 1 for node in within(DOCUMENT) if isinstance(node, dict) and "$ref" in node)
 
 
 def test_an_operation_is_about_all_messages_of_its_channel() -> None:
-    """Each channel has one operation, which names the channel's messages and nobody else's."""
+    """Each channel has one operation, which names exactly the channel's messages."""
     channels = []
     for operation in DOCUMENT["operations"].values():
         channel = operation["channel"]["$ref"]
@@ -88,7 +88,7 @@ def test_an_operation_is_about_all_messages_of_its_channel() -> None:
 
 
 def test_the_topics_are_those_of_the_settings() -> None:
-    """By default; an installation may call them otherwise."""
+    """These are the defaults; an installation may use other names."""
     settings = Settings()
     expected = {
         settings.events_topic: ("receive", {*EVENT_TYPES}),
@@ -104,7 +104,7 @@ def test_the_topics_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_the_example_of_an_event_is_one(event_type: str) -> None:
-    """It is taken, and all that it says is understood."""
+    """The example is accepted, and every field is used."""
     value = example(event_type)
     event, _moment = decode_event(msgspec.json.encode(value), NOW)
     assert value == msgspec.to_builtins(event)
@@ -112,13 +112,13 @@ def test_the_example_of_an_event_is_one(event_type: str) -> None:
 
 @pytest.mark.parametrize("event_type", UPDATE_TYPES)
 def test_the_example_of_an_update_is_one(event_type: str) -> None:
-    """It is within the bounds that are documented, and says nothing that is not."""
+    """The example is within the documented limits, and has only documented fields."""
     value = example(event_type)
     assert value == msgspec.to_builtins(msgspec.convert(value, Update))
 
 
 def test_the_example_of_a_dead_letter_is_what_its_event_makes() -> None:
-    """The payload is refused for the reason that the letter gives."""
+    """The payload is rejected for the reason in the dead letter."""
     value = example("DeadLetter")
     letter = msgspec.convert(value, DeadLetter)
     payload = msgspec.json.encode(letter.original_payload)
@@ -131,7 +131,7 @@ def test_the_example_of_a_dead_letter_is_what_its_event_makes() -> None:
 @pytest.mark.parametrize("former", [-1, 0, 574_524])
 @pytest.mark.parametrize("cohort", ["", "c-1"])
 def test_updates_are_as_documented(cohort: str, former: int) -> None:
-    """Every field is always there, null where it says nothing."""
+    """Every field is always present, or null."""
     kinds = []
     for update in updates("t-1", Change("s-1", cohort, 17, 20_754, 612_500, former), NOW):
         sent = msgspec.json.decode(encode_update(update))
@@ -143,7 +143,7 @@ def test_updates_are_as_documented(cohort: str, former: int) -> None:
 
 @pytest.mark.parametrize("value", [None, b"\xff", b"[]", b'{"event_id": "e-1", "event_type": "quiz.unknown"}'])
 def test_dead_letters_are_as_documented(value: bytes | None) -> None:
-    """Whatever came, its letter has every field; and the headers, of which the letter's id is added when it is sent."""
+    """Every dead letter has all fields and headers; its id is added when it is sent."""
     letter = invalid_event(value, InvalidInput("", "no event"), NOW)
     assert_documented(msgspec.to_builtins(letter), SCHEMAS["DeadLetter"])
 
@@ -156,7 +156,7 @@ def test_dead_letters_are_as_documented(value: bytes | None) -> None:
 
 
 def test_the_page_shows_true_examples() -> None:
-    """docs/events.md is what most people read."""
+    """The examples in docs/events.md must be valid, since most people read only that page."""
     blocks = re.findall("```json\n(.*?)```", (DOCS / "events.md").read_text(), re.DOTALL)
     event, updated, reached, letter = map(msgspec.json.decode, blocks)
     decode_event(msgspec.json.encode(event), NOW)
@@ -172,7 +172,7 @@ def test_patterns_are_those_of_json_schema() -> None:
 
 
 def test_nothing_is_described_that_is_not_there() -> None:
-    """A field that was renamed takes its description along."""
+    """When a field is renamed, its description must be renamed too."""
     fields = {field for schema in SCHEMAS.values() for field in schema.get("properties", {})}
     qualified = {f"{name}.{field}" for name, schema in SCHEMAS.items() for field in schema.get("properties", {})}
     assert set(DESCRIPTIONS) <= {*SCHEMAS, *fields, *qualified}

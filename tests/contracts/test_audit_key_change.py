@@ -1,4 +1,4 @@
-"""The audit key is replaced while the trails go on, on every server: nothing is lost, and tampering is found as before."""
+"""The audit key is replaced while trails continue, on every server: nothing is lost, and tampering is still found."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,7 +24,7 @@ def about(engine: Engine, student_id: str, *, days_ago: float) -> None:
 
 @pytest.fixture
 def later(engine: Engine) -> Iterator[Engine]:
-    """The same engine after its key was replaced; there are five entries from before, and two from afterwards."""
+    """The same engine after a key change; five entries are from before, and two from after it."""
     for day in range(10, 5, -1):
         about(engine, "s-1" if day % 2 else "s-2", days_ago=day)
     changed = msgspec.structs.replace(engine.settings, audit_key=KEY, audit_key_previous=engine.settings.audit_key)
@@ -36,14 +36,14 @@ def later(engine: Engine) -> Iterator[Engine]:
 
 
 def test_the_trail_is_intact(later: Engine) -> None:
-    """And goes on."""
+    """It also continues."""
     assert found(later) == []
     later.audit.append("t", query())
     assert found(later) == []
 
 
 def test_a_student_is_found_by_both_pseudonyms(engine: Engine, later: Engine) -> None:
-    """Which differ: who had the key, and knows some of the former ones, cannot follow anybody any further."""
+    """The two differ: a person who has the old key and knows pseudonyms cannot follow students after the change."""
     both = later.audit.pseudonyms("t", "s-1")
     assert both == {later.audit.pseudonym("t", "s-1"), engine.audit.pseudonym("t", "s-1")}
     assert len(both) == 2
@@ -54,7 +54,7 @@ def test_a_student_is_found_by_both_pseudonyms(engine: Engine, later: Engine) ->
 
 @pytest.mark.parametrize("place", range(7))
 def test_tampering_is_found_with_either_key(later: Engine, place: int) -> None:
-    """In what the former one sealed and in what the current one did: altered, or taken out."""
+    """Entries sealed with either key that are altered or removed are found."""
 
     def alter(all_: list[dict[bytes, bytes]]) -> list[dict[bytes, bytes]]:
         all_[place][b"entry"] = all_[place][b"entry"].replace(b"kim", b"lee")
@@ -70,7 +70,7 @@ def test_tampering_is_found_with_either_key(later: Engine, place: int) -> None:
 
 
 def test_without_the_former_key_what_it_sealed_counts_as_altered(later: Engine) -> None:
-    """So it stays in the settings until that has been trimmed; until then nothing is."""
+    """So the previous key must stay in the settings until those entries are trimmed; without it nothing is trimmed."""
     alone = bootstrap(msgspec.structs.replace(later.settings, audit_key_previous=""), clock=later.clock)
     with closing(alone.redis):
         assert len(found(alone)) == 5
@@ -81,7 +81,7 @@ def test_without_the_former_key_what_it_sealed_counts_as_altered(later: Engine) 
 
 
 def test_what_was_trimmed_with_the_former_key_stays_trimmed(engine: Engine) -> None:
-    """The anchor is recognised, too."""
+    """The anchor of the previous key is accepted too."""
     for day in range(10, 5, -1):
         about(engine, "s-1", days_ago=day)
     assert trim_trail("t", NOW - timedelta(days=7), trails=engine.audit, now=NOW) == 3

@@ -1,4 +1,4 @@
-"""What is done to an audit trail in Redis is found, on every server."""
+"""Tampering with an audit trail in Redis is found, on every server."""
 
 import pytest
 
@@ -11,11 +11,11 @@ from tests.contracts.audit_trails import ATTACKS, COUNT, another, fill, found, i
 
 
 class TestTampering:
-    """Whoever can write to Redis, but has not the key."""
+    """Tampering by a person who can write to Redis, but does not have the key."""
 
     @pytest.mark.parametrize("attack", ATTACKS)
     def test_it_is_found(self, engine: Engine, attack: str) -> None:
-        """With its place; entries that are written afterwards do not hide it."""
+        """The finding has a position, and entries written afterwards do not hide it."""
         do, expected = ATTACKS[attack]
         fill(engine, COUNT)
         do(engine)
@@ -23,7 +23,7 @@ class TestTampering:
 
     @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if "delete" not in attack and "type" not in attack])
     def test_it_stays_found(self, engine: Engine, attack: str) -> None:
-        """When the engine goes on writing."""
+        """It is still found when the engine writes more entries."""
         fill(engine, COUNT)
         ATTACKS[attack][0](engine)
         try:
@@ -33,7 +33,7 @@ class TestTampering:
         assert found(engine)
 
     def test_a_trail_that_was_set_back_as_a_whole_is_found_by_a_head_that_was_noted_elsewhere(self, engine: Engine) -> None:
-        """Stream and head together: what remains once was a good trail."""
+        """Stream and head were set back together to an earlier, intact state."""
         before = fill(engine, 5)
         noted = fill(engine, 5)
         remove(-1, -2, -3, -4, -5)(engine)
@@ -47,7 +47,7 @@ class TestTampering:
 
     @pytest.mark.parametrize("kept", [0, 3], ids=["all of it", "a part"])
     def test_a_process_that_knows_better_says_so(self, engine: Engine, caplog: pytest.LogCaptureFixture, kept: int) -> None:
-        """In its log, with the head to look for; and in the operators' trail. The request goes on, and it is said once."""
+        """It logs the expected head, and adds an entry to the operators' trail, once. The request is still processed."""
         known = fill(engine, COUNT)
         reset = engine.audit.chain("t").open(records(engine)[kept - 1]) if kept else None
         was_left = reset.head if reset else Head()
@@ -71,7 +71,7 @@ class TestTampering:
         )
 
     def test_another_entry_of_the_same_number_is_noticed_too(self, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-        """Another process wrote as many after it had been set back."""
+        """After the trail was set back, another process wrote the same number of entries."""
         before = fill(engine, 5)
         fill(engine, 2)
         remove(-1, -2)(engine)
@@ -82,7 +82,7 @@ class TestTampering:
         assert "the audit trail t was set back from entry 7 to 7" in caplog.text
 
     def test_the_operators_own_trail(self, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-        """Is no exception."""
+        """Setting it back is detected too."""
         fill(engine, 3, OPERATORS)
         engine.redis.delete(stream(engine, OPERATORS), f"{stream(engine, OPERATORS)}-head")
         engine.audit.append(OPERATORS, query())
@@ -90,7 +90,7 @@ class TestTampering:
         assert "the audit trail .operators was set back from entry 3 to 0" in caplog.text
 
     def test_races_are_no_set_back(self, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-        """Another process was faster: the trail goes on."""
+        """If another process was faster, the trail simply continues."""
         other = another(engine)
         for _ in range(3):
             engine.audit.append("t", query())
@@ -99,7 +99,7 @@ class TestTampering:
         assert engine.audit.trails() == ["t"]
 
     def test_findings_are_bounded(self, engine: Engine) -> None:
-        """Whoever destroyed everything does not fill the auditor's memory."""
+        """Massive damage does not fill the verifier's memory."""
         with engine.redis.pipeline(transaction=False) as pipeline:
             for _ in range(MAX_FINDINGS + 500):
                 pipeline.xadd(stream(engine), {"junk": ""})
@@ -108,7 +108,7 @@ class TestTampering:
 
 
 def test_a_trail_that_was_taken_off_the_list_is_verified_all_the_same(engine: Engine) -> None:
-    """Whoever removes an entry may remove the name as well; anything that is left of the trail betrays it."""
+    """The attacker may remove the name as well; any remaining key of the trail reveals it."""
     fill(engine, 5)
     engine.redis.xdel(stream(engine), ids(engine)[2])
     engine.redis.srem(f"{engine.settings.key_prefix}:audited", "t")

@@ -1,4 +1,4 @@
-"""What is in the trail stays, whoever writes at the same time, and whatever crashes, on every server."""
+"""Entries are kept under concurrent writers and crashes, on every server."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ from tests.conftest import NOW
 from tests.contracts.audit_trails import another, fill, found, query, records, stream, verify
 from tests.stack import wait_for
 
-# Another process of the engine, which writes into a trail as fast as it can.
+# Another process of the engine, which writes to a trail as fast as it can.
 WRITE = """
 import sys
 from datetime import UTC, datetime
@@ -42,10 +42,10 @@ for number in range(int(sys.argv[1])):
 
 
 class TestAppending:
-    """Entries arrive, each once, in an unbroken chain."""
+    """Each entry is added once, in an unbroken chain."""
 
     def test_an_entry_can_be_read_with_redis_own_tools(self, engine: Engine) -> None:
-        """JSON in a stream, its seal and the one before it beside it."""
+        """An entry is JSON in a stream, with its seal and the previous one."""
         head = fill(engine, 2)
         stored = records(engine)
         assert [set(fields) for fields in stored] == [{b"entry", b"previous", b"mac"}] * 2
@@ -55,7 +55,7 @@ class TestAppending:
         assert (verify(engine).entries, found(engine)) == (2, [])
 
     def test_threads_and_processes_write_one_unbroken_trail(self, engine: Engine) -> None:
-        """Eight threads on two AuditTrails, and two processes besides; verified again and again meanwhile."""
+        """Eight threads on two AuditTrails and two more processes write, while the trail is verified repeatedly."""
         trails = [engine.audit, another(engine)]
         trails[0].append("t", query())
         environment = {
@@ -85,10 +85,10 @@ class TestAppending:
         written = [(each.entry.who, each.entry.correlation_id) for each in opened if each]
         assert len(set(written)) == 2001
         mine = [correlation for who, correlation in written if who == "thread-3"]
-        assert mine == [f"c-{number}" for number in range(200)]  # each thread's in its order
+        assert mine == [f"c-{number}" for number in range(200)]  # each thread's entries in its order
 
     def test_whoever_has_the_turn_is_waited_for_and_not_for_ever(self, engine: Engine) -> None:
-        """A process that lost too often goes first; if it died meanwhile, the others go on a moment later."""
+        """A process that lost too often gets the turn; if it dies, the others continue a moment later."""
         engine.redis.set(f"{stream(engine)}-turn", "another", px=100)
         began = time.monotonic()
         fill(engine, 1)
@@ -96,7 +96,7 @@ class TestAppending:
         assert found(engine) == []
 
     def test_a_writer_that_loses_gets_its_turn(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It asks for the turn with an attempt that lost, and gives it back with one that did not."""
+        """It requests the turn with a failed attempt, and releases it with a successful one."""
         monkeypatch.setattr(writer, "PATIENCE", 0)
         late = another(engine)
         fill(engine, 1)
@@ -109,14 +109,14 @@ class TestAppending:
             assert next(each for each in commands if each.startswith("DEL")) == f"DEL {turn}"
 
     def test_equal_entries_of_two_processes_are_two_entries(self, engine: Engine) -> None:
-        """Nothing tells them apart, and neither is taken for the other."""
+        """They are identical, but neither is taken for the other."""
         trails = [engine.audit, another(engine)]
         for each in trails:
             each.append("t", query())
         assert verify(engine).entries == 2
 
     def test_threads_share_round_trips(self, engine: Engine) -> None:
-        """While one writes, the others collect what the next round trip takes: for several tenants, too."""
+        """While one thread writes, the others queue entries for the next round trip, also for several tenants."""
         engine.audit.append("t", query())
         began = commands(engine)
         with engine.audit._writer._writing:
@@ -128,11 +128,11 @@ class TestAppending:
             wait_for(lambda: len(engine.audit._writer._waiting) == len(threads), 10)
         for thread in threads:
             thread.join()
-        assert commands(engine) - began <= 3  # one for each tenant; u's may have begun anew
+        assert commands(engine) - began <= 3  # one for each tenant; u's may have started anew
         assert (verify(engine).entries, verify(engine, "u").entries) == (11, 10)
 
     def test_tenants_do_not_mix(self, engine: Engine) -> None:
-        """Each has a trail, and the operators have one."""
+        """Each tenant has a trail, and the operators have one."""
         for trail in ("t", "u", OPERATORS):
             fill(engine, 2, trail)
         assert engine.audit.trails() == [OPERATORS, "t", "u"]
@@ -145,7 +145,7 @@ class TestAppending:
         assert engine.audit.trails() == []
 
     def test_a_server_that_forgot_the_scripts_learns_them_again(self, engine: Engine) -> None:
-        """As a restarted one does."""
+        """This happens after a restart."""
         fill(engine, 1)
         engine.redis.script_flush()
         fill(engine, 1)
@@ -154,7 +154,7 @@ class TestAppending:
         assert found(engine) == []
 
     def test_many_trails_are_not_all_remembered(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A process's memory is bounded; it asks again."""
+        """The memory of a process is bounded; it reads a forgotten head again."""
         monkeypatch.setattr(writer, "MAX_HEADS", 3)
         for _round in range(2):
             for number in range(8):
@@ -176,14 +176,14 @@ class TestAppending:
         ],
     )
     def test_what_cannot_be_stored_is_an_error(self, engine: Engine, damage: Callable[[Engine], object]) -> None:
-        """Whatever is in the way."""
+        """Any failure to store an entry raises an error."""
         fill(engine, 1)
         damage(engine)
         with pytest.raises(DependencyUnavailable, match="audit trail cannot be written"):
             another(engine).append("t", query())
 
     def test_a_trail_that_always_ends_elsewhere_is_given_up(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        """After so many attempts, by an error; the next append finds its way."""
+        """It raises an error after a number of attempts; the next append succeeds."""
         stale = another(engine)
         stale.append("t", query())
         fill(engine, 1)
@@ -194,7 +194,7 @@ class TestAppending:
         assert verify(engine).entries == 3
 
     def test_whoever_waits_hears_of_a_failure_of_the_one_who_writes(self) -> None:
-        """Nobody takes for stored what is not."""
+        """No thread takes an entry for stored if it is not."""
         broken = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
 
         def append() -> bool:
@@ -209,7 +209,7 @@ class TestAppending:
         assert [each.result() for each in waiting] == [False] * 16
 
     def test_a_mistake_of_one_is_not_taken_for_success_by_another(self, engine: Engine) -> None:
-        """Whose entry was to go in the same round trip."""
+        """Its entry was to be stored in the same round trip."""
         wrong = msgspec.structs.replace(query(), details={"x": object()})
         with ThreadPoolExecutor(2) as pool:
             with engine.audit._writer._writing:
@@ -222,14 +222,14 @@ class TestAppending:
 
 
 def commands(engine: Engine) -> int:
-    """How often the server was told to run a script."""
+    """How many script calls the server got."""
     stats = cast("dict[str, dict[str, int]]", engine.redis.info("commandstats"))
     return stats["cmdstat_evalsha"]["calls"]
 
 
 @contextmanager
 def crashing_valkey(folder: Path) -> Iterator[Valkey]:
-    """A Valkey that forces nothing onto the disk by itself."""
+    """A Valkey that does not sync to disk by itself."""
     logs = folder / "logs"
     logs.mkdir()
     server = Valkey(folder / "valkey", Fsync.EVERYSEC, logs)
@@ -243,7 +243,7 @@ def crashing_valkey(folder: Path) -> Iterator[Valkey]:
 
 @pytest.mark.parametrize("share", [0.3, 0.77, 1.0])
 def test_a_crash_that_takes_the_newest_entries_back_is_no_tampering(tmp_path: Path, share: float) -> None:
-    """Stream and head go back together, at any byte of the file; the writers find the new end, and go on from there."""
+    """Stream and head are truncated together, at any byte of the file; writers find the new end, and continue there."""
     with crashing_valkey(tmp_path) as server:
         engine = bootstrap(load_settings({"MASTERY_REDIS_URL": server.url}), clock=lambda: NOW)
         fill(engine, 50)
@@ -263,21 +263,21 @@ def test_a_crash_that_takes_the_newest_entries_back_is_no_tampering(tmp_path: Pa
             assert found(engine) == []
             engine.audit.append("t", query())
             assert found(engine) == []
-            assert len(found(engine, expected=before)) == 1  # which only a head that was noted elsewhere can tell
+            assert len(found(engine, expected=before)) == 1  # which only an exported head can show
         engine.redis.close()
 
 
 def test_a_trail_that_was_taken_back_wholly_begins_anew(engine: Engine) -> None:
-    """Its name among the trails included, although this process knew it."""
+    """Its name in the list of trails is added again, although this process had added it before."""
     fill(engine, 3)
     engine.redis.delete(stream(engine), f"{stream(engine)}-head", f"{engine.settings.key_prefix}:audited")
     fill(engine, 2)
-    assert engine.audit.trails() == [OPERATORS, "t"]  # where that is told
+    assert engine.audit.trails() == [OPERATORS, "t"]  # where that is reported
     assert (verify(engine).entries, found(engine)) == (2, [])
 
 
 def test_without_redis_every_call_says_so() -> None:
-    """In the engine's words."""
+    """It raises the engine's own error."""
     away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"})).audit
     calls: list[Callable[[], object]] = [
         lambda: away.append("t", query()),

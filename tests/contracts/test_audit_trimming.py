@@ -1,4 +1,4 @@
-"""Old entries of an audit trail are trimmed, and that is not taken for tampering, on every server."""
+"""Trimming old entries of an audit trail is not taken for tampering, on every server."""
 
 from datetime import timedelta
 
@@ -16,10 +16,10 @@ from tests.contracts.audit_trails import ATTACKS, COUNT, fill, found, ids, put, 
 
 
 class TestTrimming:
-    """Old entries go, in a way that can be told from tampering."""
+    """Old entries are removed, in a way that differs from tampering."""
 
     def test_old_entries_go_and_the_rest_is_intact(self, engine: Engine) -> None:
-        """By the time in them; an entry says how many went. Twice a day changes nothing."""
+        """The sealed time decides; an entry records how many were removed. A second run changes nothing."""
         engine.audit.append("t", *(query(days_ago=10 - number) for number in range(10)))
         noted = engine.audit.ends("t").head
         assert trim_trail("t", NOW - timedelta(days=4), trails=engine.audit, now=NOW) == 6
@@ -36,7 +36,7 @@ class TestTrimming:
         assert found(engine) == []
 
     def test_all_may_be_old(self, engine: Engine) -> None:
-        """Then what says so remains; and the trail goes on."""
+        """Then only the anchor remains; and the trail continues."""
         fill(engine, 3)
         assert trim_trail("t", NOW + timedelta(days=1), trails=engine.audit, now=NOW + timedelta(days=400)) == 3
         assert (verify(engine).entries, found(engine)) == (1, [])
@@ -44,12 +44,12 @@ class TestTrimming:
         assert found(engine) == []
 
     def test_an_empty_trail_stays_empty(self, engine: Engine) -> None:
-        """Nothing is noted where nothing goes."""
+        """Nothing is recorded if nothing is removed."""
         assert trim_trail("t", NOW, trails=engine.audit, now=NOW) == 0
         assert engine.audit.trails() == []
 
     def test_much_goes_in_pieces(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        """So that the server answers others in between."""
+        """The server can process other commands in between."""
         monkeypatch.setattr(trim_module, "TRIM_AT_ONCE", 4)
         fill(engine, 10)
         removed = [trim_trail("t", NOW + timedelta(days=1), trails=engine.audit, now=NOW + timedelta(days=2)) for _ in range(3)]
@@ -57,7 +57,7 @@ class TestTrimming:
         assert (verify(engine).entries, found(engine)) == (3, [])
 
     def test_a_trim_that_comes_second_removes_nothing(self, engine: Engine) -> None:
-        """It believes in an anchor that has moved on."""
+        """Its expected anchor is outdated."""
         fill(engine, 6)
         first, second = (engine.audit.chain("t").open(fields) for _, fields in list(engine.audit.oldest_first("t"))[:2])
         assert first is not None
@@ -67,7 +67,7 @@ class TestTrimming:
         assert (verify(engine).entries, found(engine)) == (4, [])
 
     def test_ids_do_not_make_an_entry_old(self, engine: Engine) -> None:
-        """They are not sealed: whoever puts young entries in under old ids does not have them removed for him."""
+        """Ids are not sealed: young entries inserted under old ids are not removed."""
         fill(engine, 5)
         stored = records(engine)
         engine.redis.delete(stream(engine))
@@ -78,7 +78,7 @@ class TestTrimming:
 
     @pytest.mark.parametrize("attack", ["the first removed", "one in the middle removed", "two exchanged", "trimmed by hand"])
     def test_what_is_damaged_stays(self, engine: Engine, attack: str) -> None:
-        """Evidence is not removed, and a gap not made good by an anchor behind it."""
+        """Evidence is not removed, and a gap is not hidden by an anchor behind it."""
         fill(engine, COUNT)
         ATTACKS[attack][0](engine)
         before = engine.redis.xlen(stream(engine))
@@ -88,7 +88,7 @@ class TestTrimming:
         assert found(engine)
 
     def test_trimming_while_somebody_verifies_is_no_finding(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What went meanwhile is not taken for missing."""
+        """Entries trimmed meanwhile do not count as missing."""
         monkeypatch.setattr(trail_module, "PAGE", 10)
         fill(engine, 100)
         honest, trims = engine.audit._page, iter([40, 30])
@@ -107,7 +107,7 @@ class TestTrimming:
         assert next(trims, None) is None
 
     def test_trimming_that_does_not_end_is_no_finding_either(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What cannot be told is not told."""
+        """If verification never gets a stable trail, it raises an error, and reports no finding."""
         fill(engine, 10)
         remove(5)(engine)
         anchors = iter(range(1, 100))

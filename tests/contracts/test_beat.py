@@ -1,4 +1,4 @@
-"""Beat sends what is due, whatever its clock says, and nothing of which one waits already."""
+"""Beat sends what is due, whatever its clock says, and nothing while the same task is waiting."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 class Beat:
-    """A scheduler on a real broker, with two tasks: one every five seconds, one at the first minute of each year."""
+    """A scheduler on a real broker with two tasks: every five seconds, and in the first minute of each year."""
 
     def __init__(self, url: str) -> None:
         self.prefix = f"test-{uuid4().hex[:12]}:"
@@ -39,17 +39,17 @@ class Beat:
         self.redis = redis.Redis.from_url(url)
 
     def tick(self) -> None:
-        """Let it send all that is due."""
+        """Send everything that is due."""
         while self.scheduler.tick() <= 0:
             pass
 
     def waiting(self) -> list[str]:
-        """The tasks in the queue, the first one sent first."""
+        """The tasks in the queue, the oldest first."""
         messages: Any = self.redis.lrange(self.prefix + MAINTENANCE, 0, -1)
         return [msgspec.json.decode(each)["headers"]["task"] for each in reversed(messages)]
 
     def work(self) -> list[str]:
-        """Take all from the queue, as a worker does."""
+        """Take everything from the queue, like a worker."""
         taken = self.waiting()
         self.redis.delete(self.prefix + MAINTENANCE)
         return taken
@@ -68,13 +68,13 @@ def beat(redis_url: str) -> Iterator[Beat]:
 
 
 def was_sent(beat: Beat, name: str, ago: timedelta) -> None:
-    """As if it had been sent so long ago, by the clock as it is now."""
+    """As if the task had been sent this long ago, by the current clock."""
     beat.scheduler.schedule[name].last_run_at = datetime.now(UTC) - ago
     beat.scheduler.populate_heap()
 
 
 def test_everything_is_sent_at_the_start(beat: Beat) -> None:
-    """What was missed while it was away is made up for: nobody remembers when it was sent last."""
+    """Nobody stores the last times, so tasks missed during a downtime are sent at once."""
     beat.tick()
     assert sorted(beat.work()) == ["often", "yearly"]
     beat.tick()
@@ -82,7 +82,7 @@ def test_everything_is_sent_at_the_start(beat: Beat) -> None:
 
 
 def test_a_task_is_sent_again_when_it_is_due(beat: Beat) -> None:
-    """Each by its own schedule."""
+    """Each task has its own schedule."""
     beat.tick()
     beat.work()
     was_sent(beat, "often", timedelta(seconds=6))
@@ -91,7 +91,7 @@ def test_a_task_is_sent_again_when_it_is_due(beat: Beat) -> None:
 
 
 def test_a_clock_that_is_put_back_does_not_silence_it(beat: Beat) -> None:
-    """What was sent in the future counts as sent now: the next is due after its interval, not after an hour."""
+    """A time in the future counts as now: the next task is due after its interval, not after an hour."""
     beat.tick()
     beat.work()
     was_sent(beat, "often", -HOUR)
@@ -103,7 +103,7 @@ def test_a_clock_that_is_put_back_does_not_silence_it(beat: Beat) -> None:
 
 
 def test_a_task_that_waits_is_not_sent_again(beat: Beat) -> None:
-    """With no worker about, the queue does not grow, and nothing in it expires by anybody's clock."""
+    """Without a worker the queue does not grow, and nothing in it expires."""
     beat.tick()
     for _ in range(3):
         was_sent(beat, "often", timedelta(seconds=6))
@@ -116,7 +116,7 @@ def test_a_task_that_waits_is_not_sent_again(beat: Beat) -> None:
 
 
 def test_a_queue_of_anything_does_not_stop_it(beat: Beat) -> None:
-    """What is no message is not looked into."""
+    """Malformed messages in the queue are not inspected."""
     for spoilt in (b"", b"\xff", b"[" * 100_000, b"null", b'{"headers": []}'):
         beat.redis.lpush(beat.prefix + MAINTENANCE, spoilt)
     beat.scheduler.tick()
@@ -126,7 +126,7 @@ def test_a_queue_of_anything_does_not_stop_it(beat: Beat) -> None:
 
 
 def test_no_task_of_the_schedule_expires() -> None:
-    """Whether it has would be asked of the worker's clock about a time by beat's."""
+    """Expiry would compare the worker's clock with a time of beat's clock."""
     assert {name: entry.get("options", {}) for name, entry in engine_app.conf.beat_schedule.items()} == {
         name: {} for name in engine_app.conf.beat_schedule
     }

@@ -1,4 +1,4 @@
-"""What bridges say of themselves stops whoever waits for them, on every server it may be kept on."""
+"""Callers that wait for the bridges are stopped by the bridges' state, on every server."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from consumers.kafka.paced_producer import wait_for_progress
 
 
 def test_nobody_waits_for_a_halted_bridge(engine: Engine) -> None:
-    """Whoever feeds it is told at once, and how it goes on; not after two minutes without progress."""
+    """A producer gets an error at once, with the way to resume, not after two minutes without progress."""
     engine.bridges.report("one", Heartbeat(BridgeState.RUNNING, 0, 0))
     engine.bridges.require_not_halted()
     engine.bridges.report("other", Heartbeat(BridgeState.HALTED, 200, 150))

@@ -1,4 +1,4 @@
-"""What the store of handled letters promises, on every server it may run on."""
+"""The store of handled dead letters, on every server."""
 
 from app.bootstrap import Engine
 from app.events.handled_letters import BATCH, KEPT_SECONDS, Handled, HandledLetters, Place
@@ -11,7 +11,7 @@ def store(engine: Engine) -> HandledLetters:
 
 
 def test_what_was_done_is_remembered(engine: Engine) -> None:
-    """The last word about a letter counts."""
+    """The last mark of a dead letter counts."""
     marks = store(engine)
     marks.mark(LOG, [Place(0, 1), Place(3, 17)], Handled.REPLAYED)
     marks.mark(LOG, [Place(0, 1)], Handled.PURGED)
@@ -19,13 +19,13 @@ def test_what_was_done_is_remembered(engine: Engine) -> None:
 
 
 def test_logs_do_not_mix(engine: Engine) -> None:
-    """The same place in another cluster, as an embedded broker is after its restart, is another letter."""
+    """The same place in another cluster, such as an embedded broker after a restart, is another dead letter."""
     store(engine).mark(LOG, [Place(0, 1)], Handled.REPLAYED)
     assert store(engine).read("cluster-2/mastery.dlq", {}) == {}
 
 
 def test_marks_of_letters_that_are_gone_are_dropped(engine: Engine) -> None:
-    """Those before the oldest that their partition has; more than one command takes."""
+    """Marks before the oldest record of a partition are removed, even if more than one command is needed."""
     marks = store(engine)
     marks.mark(LOG, (Place(0, offset) for offset in range(2 * BATCH + 1)), Handled.REPLAYED)
     marks.mark(LOG, [Place(1, 0)], Handled.REPLAYED)
@@ -46,6 +46,6 @@ def test_marks_of_a_log_that_nobody_asks_about_expire(engine: Engine) -> None:
 
 
 def test_nothing_to_mark(engine: Engine) -> None:
-    """Is no error, and leaves nothing."""
+    """This is no error, and stores nothing."""
     store(engine).mark(LOG, [], Handled.PURGED)
     assert engine.redis.keys(f"{engine.settings.key_prefix}:*") == []

@@ -1,4 +1,4 @@
-"""What the store of idempotency keys promises, on every server it may run on."""
+"""The store of idempotency keys, on every server."""
 
 import socket
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def ttl(engine: Engine, mine: Claim) -> int:
 
 
 def test_a_key_is_claimed_once_then_answered(engine: Engine) -> None:
-    """Until it is answered others hear that it is being; then they hear the answer, for a day."""
+    """Until there is a response, others see that the request is in progress; then they get the response, for a day."""
     mine = claimed(engine)
     assert LEASE_SECONDS - 5 <= ttl(engine, mine) <= LEASE_SECONDS
     assert claim(engine) is None
@@ -48,7 +48,7 @@ def test_a_key_is_claimed_once_then_answered(engine: Engine) -> None:
 
 
 def test_another_request_with_the_key_is_refused(engine: Engine) -> None:
-    """Before as after the answer."""
+    """This holds before and after the response."""
     other = fingerprint("POST", "/mastery/ingest", b"{ }")
     mine = claimed(engine)
     with pytest.raises(InvalidInput, match="Idempotency-Key: was used with another body"):
@@ -69,7 +69,7 @@ def test_keys_belong_to_one_caller(engine: Engine) -> None:
 
 @pytest.fixture
 def forgetful(engine: Engine) -> Iterator[Engine]:
-    """An engine whose first connection is cut after the server has set a key, before it can say so."""
+    """An engine whose first connection is cut after the server has set a key, before it replies."""
     server = urlsplit(engine.settings.redis_url)
 
     def relay(listener: socket.socket) -> None:
@@ -94,19 +94,19 @@ def forgetful(engine: Engine) -> Iterator[Engine]:
 
 
 def test_a_claim_whose_reply_was_lost_is_still_a_claim(engine: Engine, forgetful: Engine) -> None:
-    """The driver asks again, and is told that the key is taken: by itself."""
+    """The driver retries, and finds the key taken by itself."""
     assert isinstance(claim(forgetful), Claim)
     assert claim(engine) is None
 
 
 def test_a_released_key_is_free(engine: Engine) -> None:
-    """For any request."""
+    """It can be used for any request."""
     engine.idempotency_keys.release(claimed(engine))
     assert isinstance(claim(engine, request=b"another"), Claim)
 
 
 def test_a_claim_that_ran_out_changes_nothing(engine: Engine) -> None:
-    """Whoever took the key over keeps it, and its answer."""
+    """The new owner of the key keeps it, and its response."""
     late = claimed(engine)
     engine.redis.pexpire(late.name, 1)
     wait_for(lambda: not engine.redis.exists(late.name), 5)
@@ -124,21 +124,21 @@ def test_a_claim_that_ran_out_changes_nothing(engine: Engine) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "\x7f", "\x00", "é", "x" * 256])
 def test_what_can_be_no_key(engine: Engine, key: str) -> None:
-    """1 to 255 visible ASCII characters, quotes and all."""
+    """1 to 255 visible ASCII characters, including quotes, are a key; nothing else is."""
     with pytest.raises(InvalidInput, match="must be 1 to 255 visible ASCII characters"):
         claim(engine, key=key)
 
 
 @pytest.mark.parametrize("key", ["!", "~" * 255, '"8e03978e-40d5-43e8-bc93-6894a57f9324"', "{t-2}:*"])
 def test_what_can(engine: Engine, key: str) -> None:
-    """It is no part of the name in Redis, whatever it holds."""
+    """A key is not part of the name in Redis, whatever it contains."""
     mine = claim(engine, key=key)
     assert isinstance(mine, Claim)
     assert key not in mine.name.removeprefix(f"{engine.settings.key_prefix}:{{t-1}}:idempotency:")
 
 
 def test_answers_beyond_the_quota(engine: Engine) -> None:
-    """New keys are refused, those in use are served, and other tenants have a quota of their own."""
+    """New keys are rejected, existing ones work, and other tenants have their own quota."""
     keys = IdempotencyKeys(engine.redis, engine.settings.key_prefix, 86_400, Quotas("1000000, t-1=600"))
 
     def answered(tenant: str, key: str) -> None:

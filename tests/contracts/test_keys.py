@@ -1,4 +1,4 @@
-"""The catalogue of keys: what the documents say of them, and what is really in Redis."""
+"""The catalogue of keys agrees with the documentation and with what is in Redis."""
 
 import re
 from pathlib import Path
@@ -14,13 +14,13 @@ ELSEWHERE = {
     "audit_turn",  # for milliseconds, while two processes write to a trail
     "bulk",
     "event_minute",
-    "loss",  # where something was lost
+    "loss",  # after a loss
     "relay",  # while a bridge relays
 }
 
 
 def test_the_document_has_the_catalogue() -> None:
-    """Each kind of key, Redis's type, whether it is personal, and what it holds, in the catalogue's words and order."""
+    """The table has each kind of key, its type, whether it is personal, and its content, in the catalogue's words and order."""
     rows = [
         f"| `{pattern}` | {kind.type} | {'yes' if kind.is_personal else ''} | {kind.holds} |"
         for pattern, kind in Keys.patterns("mastery").items()
@@ -31,7 +31,7 @@ def test_the_document_has_the_catalogue() -> None:
 
 
 def test_every_key_of_a_system_is_in_the_catalogue(engine: Engine) -> None:
-    """After every call of every store: no key that it does not know, none of another type, and a key of each kind."""
+    """The calls of all stores create keys of every kind, with the right type, and no other keys."""
     for call in store_calls(engine).values():
         call.make()
     prefix = engine.settings.key_prefix
@@ -49,6 +49,6 @@ def test_every_key_of_a_system_is_in_the_catalogue(engine: Engine) -> None:
 
 
 def _expression(pattern: str) -> str:
-    """What the keys of a pattern match; a trail's name may begin with a dot."""
+    """A pattern of the keys of a kind; a trail's name may begin with a dot."""
     escaped = re.escape(pattern).replace(r"\{t\}", r"\{[A-Za-z0-9_.-]+\}")
     return re.sub(r"(<[^>]+>[/:]?)+", "[^{}]+", escaped)

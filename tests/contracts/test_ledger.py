@@ -1,4 +1,4 @@
-"""What the ledger of records taken over promises, on every server it may run on."""
+"""The ledger of accepted records, on every server."""
 
 import time
 
@@ -33,7 +33,7 @@ def accept(
 
 
 def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None:
-    """The chunk is in flight, its letters wait, the position is behind them, all are counted."""
+    """The chunk is in flight, its dead letters wait, the position is behind them, and all are counted."""
     accepted = accept(engine, (0, OffsetAdvance(None, 4)), (1, OffsetAdvance(None, 9)), letters=(letter(),))
     assert accepted.depths == Depths(ordinary=1, bulk=0)
     assert engine.positions.of(SOURCE).offsets == {0: 4, 1: 9}
@@ -45,7 +45,7 @@ def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None
 
 @pytest.mark.parametrize("believed", [None, 3, 5])
 def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: int | None) -> None:
-    """A bridge that believes the source to be elsewhere is told, and nothing changes, not even for its other partitions."""
+    """A bridge with an outdated position gets a conflict, and nothing changes, not even for its other partitions."""
     accept(engine, (0, OffsetAdvance(None, 4)))
     with pytest.raises(PositionConflict):
         accept(engine, (1, OffsetAdvance(None, 2)), (0, OffsetAdvance(believed, 8)), letters=(letter(),))
@@ -54,13 +54,13 @@ def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: i
 
 
 def test_only_invalid_records_make_no_chunk(engine: Engine) -> None:
-    """There is no task to be sent."""
+    """There is no task to send."""
     accepted = accept(engine, (0, OffsetAdvance(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),))
     assert accepted == Accepted(None, None, Depths(0, 0))
 
 
 def test_a_read_enters_in_two_lanes_at_once(engine: Engine) -> None:
-    """As a chunk each, with one move of the position; the bulk lane is known until its chunk is finished."""
+    """There is one chunk per lane and one move of the position; a chunk is known as bulk until it is finished."""
     bulk = CHUNK._replace(records=RECORDS[1:])
     accepted = engine.ledger.accept(
         CHUNK._replace(records=RECORDS[:1]), bulk=bulk, source=SOURCE, advances={0: OffsetAdvance(None, 3)}
@@ -80,13 +80,13 @@ def test_a_read_enters_in_two_lanes_at_once(engine: Engine) -> None:
 
 
 def test_a_read_may_have_a_bulk_chunk_only(engine: Engine) -> None:
-    """Where one tenant alone sends, all of its events are above its share."""
+    """If only one tenant sends, all of its events are above its share."""
     accepted = engine.ledger.accept(CHUNK._replace(records=[]), bulk=CHUNK)
     assert (accepted.chunk_id, accepted.depths) == (None, Depths(ordinary=0, bulk=1))
 
 
 def test_a_finished_chunk_is_gone_and_cannot_be_finished_again(engine: Engine) -> None:
-    """Whoever comes second changes nothing, and counts nothing."""
+    """A second call changes nothing, and counts nothing."""
     chunk_id = str(accept(engine).chunk_id)
     assert engine.ledger.finish(chunk_id) == []
     assert engine.ledger.begin(chunk_id, Attempt("task", 0)) is None
@@ -96,7 +96,7 @@ def test_a_finished_chunk_is_gone_and_cannot_be_finished_again(engine: Engine) -
 
 
 def test_what_could_not_be_recorded_goes_on(engine: Engine) -> None:
-    """As new chunks and as letters, in the step that ends the old chunk; no record is counted anew."""
+    """Events continue as new chunks and dead letters, in the step that ends the old chunk; no record is counted again."""
     chunk_id = str(accept(engine).chunk_id)
     apart = [CHUNK._replace(records=[record]) for record in RECORDS[:2]]
     failed = address(failed_event(b"{}", ErrorType.PROCESSING, "why", NOW, 3), "mastery.events", RECORDS[2], None)
@@ -108,7 +108,7 @@ def test_what_could_not_be_recorded_goes_on(engine: Engine) -> None:
 
 
 def test_attempts_that_died_are_counted(engine: Engine) -> None:
-    """The very same attempt again tells of a death; a retry does not, nor do other tasks of the chunk, in whatever order."""
+    """The same attempt twice means a death; a retry does not, and other tasks of the chunk do not, in any order."""
     chunk_id = str(accept(engine).chunk_id)
 
     def deaths(*attempts: Attempt) -> list[int]:
@@ -121,11 +121,11 @@ def test_attempts_that_died_are_counted(engine: Engine) -> None:
 
 
 def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) -> None:
-    """The longest waiting first; an attempt counts as activity."""
+    """The longest waiting chunks come first; an attempt counts as activity."""
     chunk_ids = []
     for _ in range(3):
         chunk_ids.append(str(accept(engine).chunk_id))
-        time.sleep(0.002)  # their order is that of milliseconds
+        time.sleep(0.002)  # they are ordered by milliseconds
     assert engine.ledger.claim_overdue(60, 10) == []
     found: list[str] = []
     wait_for(lambda: len(found.extend(engine.ledger.claim_overdue(0.05, 1)) or found) == 2, 5)  # type: ignore[func-returns-value]
@@ -137,7 +137,7 @@ def test_chunks_that_nobody_sees_to_are_found_once_per_period(engine: Engine) ->
 
 
 def test_chunks_that_are_not_meant_are_left_alone(engine: Engine) -> None:
-    """Neither found nor counted as activity."""
+    """They are neither returned nor count as active."""
     chunk_ids = [str(accept(engine).chunk_id) for _ in range(3)]
     time.sleep(0.002)
     assert engine.ledger.claim_overdue(0.001, 10, chunk_ids[:2]) == chunk_ids[2:]
@@ -145,7 +145,7 @@ def test_chunks_that_are_not_meant_are_left_alone(engine: Engine) -> None:
 
 
 def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
-    """Oldest first, up to the one that was delivered last; where they ended is kept for whoever relays next."""
+    """Oldest first, up to the last delivered one; the topic's end offsets are stored for the next relay."""
     accept(engine, letters=tuple(letter(offset) for offset in range(3)))
     waiting = engine.ledger.waiting_letters(10)
     assert [each.letter for each in waiting] == [letter(offset) for offset in range(3)]
@@ -160,7 +160,7 @@ def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
 
 
 def test_the_last_letter_is_told(engine: Engine) -> None:
-    """What was taken before it may be committed when it is delivered."""
+    """When it is delivered, everything accepted before it may be committed."""
     assert engine.ledger.last_letter() is None
     accept(engine, (0, OffsetAdvance(None, 4)), letters=(letter(1), letter(2)))
     assert engine.ledger.last_letter() == engine.ledger.waiting_letters(10)[-1].entry_id
@@ -174,7 +174,7 @@ def accept_uses(engine: Engine, *uses: Use, advance: OffsetAdvance | None = None
 
 
 def test_events_beyond_a_quota_are_told_and_nothing_is_taken(engine: Engine) -> None:
-    """Of each tenant and minute how many are too many: no position advances, nothing is counted, so the rest has its room."""
+    """The excess of each tenant and minute is returned: no position moves, nothing is counted, so the rest has room."""
     accept_uses(engine, Use("a", MINUTE, 5, 4, 0))
     with pytest.raises(OverQuota) as refused:
         accept_uses(
@@ -192,7 +192,7 @@ def test_events_beyond_a_quota_are_told_and_nothing_is_taken(engine: Engine) -> 
 
 
 def test_what_is_read_again_is_counted_once(engine: Engine) -> None:
-    """A bridge that does not know that its records were taken is told so, and their minute keeps its room."""
+    """A bridge that does not know that its records were accepted gets a conflict, and nothing is counted."""
     accept_uses(engine, Use("a", MINUTE, 5, 4, 0), advance=OffsetAdvance(None, 4))
     with pytest.raises(PositionConflict):
         accept_uses(engine, Use("a", MINUTE, 5, 4, 0), advance=OffsetAdvance(None, 4))
@@ -200,7 +200,7 @@ def test_what_is_read_again_is_counted_once(engine: Engine) -> None:
 
 
 def test_both_doors_share_a_quota(engine: Engine) -> None:
-    """What the API counted is not counted again when it is read; what is left is for either door."""
+    """Events that the API counted are not counted again when they are read; HTTP and Kafka share what is left."""
     door = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("10"))
     assert door.admit("a", 4, NOW)
     accept_uses(engine, Use("a", MINUTE, 10, 3, 4))
@@ -213,7 +213,7 @@ def test_both_doors_share_a_quota(engine: Engine) -> None:
 
 
 def test_a_minute_that_was_lost_is_counted_again_from_the_log(engine: Engine) -> None:
-    """Also what the API had counted: the log says which events those are."""
+    """This includes events counted by the API, which the topic marks."""
     key = Keys(engine.settings.key_prefix).event_minute(MINUTE)
     accept_uses(engine, Use("a", MINUTE, 10, 3, 4))
     with pytest.raises(OverQuota) as refused:
@@ -223,7 +223,7 @@ def test_a_minute_that_was_lost_is_counted_again_from_the_log(engine: Engine) ->
 
 
 def test_what_was_promised_is_taken_however_much_it_is(engine: Engine) -> None:
-    """Events that the API counted are beyond no quota, though the quota was lowered since."""
+    """Events that the API counted are never beyond a quota, even if the quota was lowered since."""
     accept_uses(engine, Use("a", MINUTE, 2, 0, 4))
     with pytest.raises(OverQuota) as refused:
         accept_uses(engine, Use("a", MINUTE, 2, 3, 0))

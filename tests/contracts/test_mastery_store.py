@@ -1,4 +1,4 @@
-"""What the store of facts promises, on every server it may run on."""
+"""The store of facts, on every server."""
 
 from datetime import datetime, timedelta
 from typing import cast
@@ -49,7 +49,7 @@ def test_evidence_of_each_kind_is_kept_by_day(engine: Engine) -> None:
 
 
 def test_each_mark_counts_once_in_and_across_calls(engine: Engine) -> None:
-    """The outcomes tell, in order, what was applied and what was known."""
+    """The outcomes say, in order, which were applied and which were duplicates."""
     one, two = observation(1, TODAY, QUIZ, 1, 1), observation(2, TODAY - 5, QUIZ, 1, 1)
     assert merge(engine, one, one, two) == "101"
     assert merge(engine, two, one, observation(3, TODAY, ACTIVITY)) == "001"
@@ -58,7 +58,7 @@ def test_each_mark_counts_once_in_and_across_calls(engine: Engine) -> None:
 
 
 def test_marks_are_compared_whole(engine: Engine) -> None:
-    """The bytes of two neighbouring marks do not look like a third one."""
+    """The bytes of two neighbouring marks are not taken for a third one."""
     first, second = bytes(range(1, 9)), bytes(range(11, 19))
     between = (first + TODAY.to_bytes(2) + second)[4:12]
     marks = [(mark, TODAY, QUIZ, 1, 1, TODAY, mark * 2, "") for mark in (first, second, between)]
@@ -67,7 +67,7 @@ def test_marks_are_compared_whole(engine: Engine) -> None:
 
 
 def test_the_latest_completion_wins_whatever_comes_first(engine: Engine) -> None:
-    """By timestamp, then by event id, compared as bytes."""
+    """The timestamp decides, then the event id, compared as bytes."""
     low, high = b"\x7f" * 16, b"\x80" + b"\x00" * 15
     early = (b"mark-001", TODAY, COMPLETION, 1, 9, 1_000, high, "")
     late = (b"mark-002", TODAY, COMPLETION, 2, 9, 2_000, low, "")
@@ -82,7 +82,7 @@ def test_the_latest_completion_wins_whatever_comes_first(engine: Engine) -> None
 
 
 def test_evidence_of_tomorrow_waits_for_its_day(engine: Engine) -> None:
-    """A producer's clock may be ahead: the window of today does not see it, that of tomorrow does."""
+    """A producer's clock may be ahead: the event is not in today's window, but in tomorrow's."""
     merge(engine, observation(1, TODAY + 1, QUIZ, 1, 2), observation(2, TODAY, QUIZ, 1, 1))
     assert window(engine).asked == 1  # type: ignore[union-attr]
     assert window(engine, TODAY + 1).asked == 3  # type: ignore[union-attr]
@@ -96,7 +96,7 @@ def test_a_worker_whose_clock_lags_does_not_turn_the_window_back(engine: Engine)
 
 
 def test_a_worker_whose_clock_lags_does_not_count_again_what_the_window_has_passed(engine: Engine) -> None:
-    """The day and its marks are gone; the event is expired, whoever sends it."""
+    """The day and its marks are gone, so the event is expired, whichever worker gets it."""
     old, new = observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 1, 1)
     merge(engine, old, new)
     window(engine, TODAY + 1)
@@ -105,7 +105,7 @@ def test_a_worker_whose_clock_lags_does_not_count_again_what_the_window_has_pass
 
 
 def test_a_cohort_expires_with_the_event_that_named_it(engine: Engine) -> None:
-    """Whether or not anything happened meanwhile."""
+    """This does not depend on other events."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1, cohort="c-old"), observation(2, TODAY, QUIZ, 1, 1, cohort=""))
     assert engine.mastery.facts.cohort_of("t", "s-1") == "c-old"
     merge(engine, observation(3, TODAY + 1, QUIZ, 1, 1, cohort=""), today=TODAY + 1)
@@ -114,7 +114,7 @@ def test_a_cohort_expires_with_the_event_that_named_it(engine: Engine) -> None:
 
 
 def test_the_window_moves_with_the_days(engine: Engine) -> None:
-    """Evidence leaves after ninety days, activity leaves the fortnight after fourteen; each move is a new revision."""
+    """Evidence leaves after ninety days, activity after fourteen; each move is a new revision."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2), observation(3, TODAY, ACTIVITY))
     before, after = window(engine), window(engine, TODAY + 1)
     assert before is not None
@@ -127,7 +127,7 @@ def test_the_window_moves_with_the_days(engine: Engine) -> None:
 
 
 def test_what_expires_is_removed_with_its_marks(engine: Engine) -> None:
-    """No personal data outlives the retention, day by day."""
+    """No personal data is kept longer than the retention."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2))
     marks = f"{engine.settings.key_prefix}:{{t}}:marks:s-1"
     assert len(cast("bytes", engine.redis.get(marks))) == 20
@@ -151,7 +151,7 @@ def test_a_student_whose_last_evidence_expired_is_gone(engine: Engine) -> None:
 
 
 def test_reading_sees_only_the_retained_days(engine: Engine) -> None:
-    """Even of a student whose window was not moved yet."""
+    """This includes a student whose window was not moved yet."""
     merge(engine, observation(1, TODAY - 89, QUIZ, 1, 1), observation(2, TODAY, QUIZ, 2, 2))
     assert set(engine.mastery.facts.read("t", "s-1", TODAY + 1).days) == {TODAY}
     assert set(engine.mastery.facts.read("t", "s-1", TODAY, until=TODAY - 1).days) == {TODAY - 89}
@@ -160,7 +160,7 @@ def test_reading_sees_only_the_retained_days(engine: Engine) -> None:
 
 
 def test_more_students_than_one_call_takes(engine: Engine) -> None:
-    """Slices are invisible from outside."""
+    """The result does not show the slices."""
     students = [f"s-{number}" for number in range(2 * STUDENTS_PER_CALL + 1)]
     merged = engine.mastery.facts.merge("t", {each: [observation(1, TODAY, QUIZ, 1, 1)] for each in students}, TODAY, expired=3)
     assert [each.student_id for each in merged] == students
@@ -176,7 +176,7 @@ def test_only_expired_events_are_counted_too(engine: Engine) -> None:
 
 
 def test_scripts_are_loaded_again_after_the_server_forgot_them(engine: Engine) -> None:
-    """A restarted server knows no scripts; the call that finds out succeeds, and counts once."""
+    """A restarted server has no scripts; the first call loads them, and counts once."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1))
     engine.redis.script_flush()
     assert merge(engine, observation(2, TODAY, QUIZ, 0, 1)) == "1"
@@ -184,7 +184,7 @@ def test_scripts_are_loaded_again_after_the_server_forgot_them(engine: Engine) -
 
 
 def test_records_keep_the_compact_encoding(engine: Engine) -> None:
-    """Ninety full days, the longest ids: still a listpack, which is what keeps a student below 4 KB."""
+    """A record with ninety full days and the longest ids is a listpack, which keeps a student below 4 KB."""
     kinds = [(QUIZ, 10**6, 10**6), (QUALITY, 10**6, 1), (COMPLETION, 10**6, 10**6), (ACTIVITY, 0, 0)]
     observations = [
         observation(4 * day + kind, TODAY - day, kind_code, first, second, cohort="c" * 50)
@@ -196,7 +196,7 @@ def test_records_keep_the_compact_encoding(engine: Engine) -> None:
 
 
 def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: Engine) -> None:
-    """A worker that died after merging is followed by another; the totals tell what happened to the events, not how often."""
+    """If a worker dies after merging, another repeats the chunk; the totals count its events once."""
     observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in range(STUDENTS_PER_CALL + 1)}
     for _attempt in range(2):
         engine.event_totals.begin_chunk(["t"], "7")
@@ -214,7 +214,7 @@ def test_a_chunk_s_events_are_counted_once_however_often_it_is_merged(engine: En
 
 
 def test_a_chunk_that_a_crash_took_back_is_not_merged(engine: Engine) -> None:
-    """Its records are read again, as another chunk: a worker that still has the old one must not count them."""
+    """Its records are read again in another chunk, so a worker with the old one must not count them."""
     with pytest.raises(DependencyUnavailable):
         engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY, expired=1, chunk_id="7")
     assert engine.event_totals.of("t") == Totals()
@@ -223,7 +223,7 @@ def test_a_chunk_that_a_crash_took_back_is_not_merged(engine: Engine) -> None:
 
 
 def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None:
-    """Of a chunk that kills its process, what was merged is known, and the rest can be taken apart."""
+    """If a chunk kills its process, it is known what was merged, and the rest can be processed separately."""
     one, two = {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, {"s-2": [observation(2, TODAY, QUIZ, 1, 1)]}
     engine.event_totals.begin_chunk(["t"], "7")
     engine.event_totals.begin_chunk(["t"], "8")
@@ -238,7 +238,7 @@ def test_repeating_only_leaves_alone_what_was_not_merged(engine: Engine) -> None
 
 
 def test_a_record_that_cannot_be_merged_into_does_not_stop_the_others(engine: Engine) -> None:
-    """Its student is named with the error; its events are not counted."""
+    """The error names its student; its events are not counted."""
     engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-2", "not a hash")
     observations = {f"s-{number}": [observation(number, TODAY, QUIZ, 1, 1)] for number in (1, 2, 3)}
     merged = engine.mastery.facts.merge("t", observations, TODAY)
@@ -255,24 +255,24 @@ def test_tenants_are_listed_in_order(engine: Engine) -> None:
 
 
 def test_a_moment_of_the_engine_is_a_day_of_utc() -> None:
-    """The day changes at midnight in UTC, wherever the server stands."""
+    """The day changes at midnight UTC, whatever the server's time zone."""
     assert day_number(datetime(1970, 1, 2)) == 1  # noqa: DTZ001 - the clock's moments are in UTC
     assert day_number(NOW + timedelta(hours=12)) == TODAY + 1
 
 
 def test_a_student_has_an_end_of_events(engine: Engine) -> None:
-    """A merge looks through all marks of a student: without an end, one student's events would stop the server for all."""
+    """A merge searches all marks of a student: without a limit, one student could block the server."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1))
     key = f"{engine.settings.key_prefix}:{{t}}:marks:s-1"
     entries = b"".join((10**9 + number).to_bytes(8) + TODAY.to_bytes(2) for number in range(100_000 - 1))
     engine.redis.append(key, entries)
     (refused,) = engine.mastery.facts.merge("t", {"s-1": [observation(2, TODAY, QUIZ, 1, 1)]}, TODAY)
     assert (OVER_EVENTS, engine.redis.strlen(key)) == (refused.error, 1_000_000)
-    assert merge(engine, observation(1, TODAY, QUIZ, 1, 1)) == "0"  # what was counted is known all the same
+    assert merge(engine, observation(1, TODAY, QUIZ, 1, 1)) == "0"  # what was counted is still known
 
 
 def test_a_student_who_finds_room_later_is_counted_apart(engine: Engine) -> None:
-    """The call's other students were counted with it: the one who was refused would be in no total."""
+    """The totals of the call's other students are counted already, without the rejected student."""
     store = FactStore(engine.redis, engine.settings.key_prefix, 90, Quotas("1"))
     engine.event_totals.begin_chunk(["t"], "chunk")
     both = {"s-1": [observation(1, TODAY, ACTIVITY)], "s-2": [observation(2, TODAY, ACTIVITY)]}

@@ -1,4 +1,4 @@
-"""Changes wait to be told from the step in which their score was stored, on every server it may run on."""
+"""Changes are stored for publishing in the step that stores the score, on every server."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def record(engine: Engine, observation: Observation, student: str = "s-1", tenan
 
 
 def test_a_change_waits_with_what_was_before(engine: Engine) -> None:
-    """In the order in which they were stored, with the moment; none for a score that stayed as it was."""
+    """They are in the order of the scores, with the time; an unchanged score makes none."""
     record(engine, quiz(1, 8))
     record(engine, quiz(1, 8))
     record(engine, quiz(2, 8, cohort="c-2"))
@@ -37,7 +37,7 @@ def test_a_change_waits_with_what_was_before(engine: Engine) -> None:
 
 
 def test_what_was_told_is_struck_off(engine: Engine) -> None:
-    """Up to an entry; what came later waits on. Tenants do not mix."""
+    """Everything up to an entry is removed, later entries stay. Tenants are separate."""
     for number in range(3):
         record(engine, quiz(number, number))
     record(engine, quiz(1, 8), tenant="u")
@@ -52,7 +52,7 @@ def test_what_was_told_is_struck_off(engine: Engine) -> None:
 
 
 def test_a_score_that_was_not_kept_changes_nothing(engine: Engine) -> None:
-    """It came too late: a newer revision was scored already."""
+    """It was too late: a newer revision has a score already."""
     record(engine, quiz(1, 8))
     record(engine, quiz(2, 4))
     engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW + timedelta(seconds=1))

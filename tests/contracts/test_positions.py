@@ -1,4 +1,4 @@
-"""What is known of a topic, and what of a loss: on every server it may be kept on."""
+"""What is stored about topics and losses, on every server."""
 
 from app.bootstrap import Engine
 from app.events.chunk import Chunk, SourceRecord
@@ -25,14 +25,14 @@ def accept(engine: Engine, topic_id: str, advance: OffsetAdvance) -> Accepted | 
 
 
 def test_nothing_is_known_at_first(engine: Engine) -> None:
-    """Neither a topic nor a loss."""
+    """There is neither a topic nor a loss."""
     assert engine.positions.of(SOURCE) == Progress()
     assert not engine.positions.of(SOURCE).is_known
     assert engine.losses.known().is_acknowledged
 
 
 def test_a_topic_is_begun_with_its_id_and_where_its_partitions_are_read_from(engine: Engine) -> None:
-    """And is refused from then on to whoever means another of the same name."""
+    """From then on, calls with another id for this name are rejected."""
     assert begin(engine, "a", Start(0, None, 7), Start(1, None, 0))
     assert engine.positions.of(SOURCE) == Progress("a", Beginning.FIRST, {0: 7, 1: 0}, {})
     assert accept(engine, "b", OffsetAdvance(7, 8)) is None
@@ -42,7 +42,7 @@ def test_a_topic_is_begun_with_its_id_and_where_its_partitions_are_read_from(eng
 
 
 def test_whoever_found_another_topic_noted_is_told_to_look_again(engine: Engine) -> None:
-    """Two bridges notice at the same time; what the second believes is out of date."""
+    """Two bridges notice it at the same time; the second has outdated information."""
     begin(engine, "a", Start(0, None, 7))
     assert begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, previous="a")
     assert not begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, previous="a")
@@ -51,7 +51,7 @@ def test_whoever_found_another_topic_noted_is_told_to_look_again(engine: Engine)
 
 
 def test_of_a_topic_that_was_made_anew_nothing_former_stays(engine: Engine) -> None:
-    """No position of a partition that nobody has looked at yet, no word of an operator."""
+    """No position of a partition is left, and no mark of an operator."""
     begin(engine, "a", Start(0, None, 7), Start(3, None, 7))
     engine.positions.admit(SOURCE, {0: 100})
     begin(engine, "b", Start(0, None, 0), begun=Beginning.ANEW, previous="a")
@@ -59,7 +59,7 @@ def test_of_a_topic_that_was_made_anew_nothing_former_stays(engine: Engine) -> N
 
 
 def test_a_position_that_moved_meanwhile_is_left(engine: Engine) -> None:
-    """Another bridge had the partition, and went on; what it took is not lost either."""
+    """Another bridge had the partition and continued; what it accepted is not lost."""
     begin(engine, "a", Start(0, None, 7))
     accept(engine, "a", OffsetAdvance(7, 8))
     assert begin(engine, "a", Start(0, 7, 20, lost=13), previous="a")
@@ -68,7 +68,7 @@ def test_a_position_that_moved_meanwhile_is_left(engine: Engine) -> None:
 
 
 def test_what_the_version_before_noted_is_taken_over(engine: Engine) -> None:
-    """It knew no ids: the positions stay."""
+    """The previous version had no ids: the positions are kept."""
     accept(engine, NO_ID, OffsetAdvance(None, 5))
     assert engine.positions.of(SOURCE).is_known
     assert engine.positions.of(SOURCE).is_of("a")
@@ -77,7 +77,7 @@ def test_what_the_version_before_noted_is_taken_over(engine: Engine) -> None:
 
 
 def test_an_operator_s_word_is_kept_with_the_positions(engine: Engine) -> None:
-    """It makes no topic known that is not."""
+    """It does not register an unknown topic."""
     engine.positions.admit(SOURCE, {0: 100, 2: 3})
     engine.positions.admit(SOURCE, {})
     assert engine.positions.of(SOURCE).admitted == {0: 100, 2: 3}
@@ -85,7 +85,7 @@ def test_an_operator_s_word_is_kept_with_the_positions(engine: Engine) -> None:
 
 
 def test_losses_add_up_until_they_are_acknowledged(engine: Engine) -> None:
-    """What comes after the acknowledgement counts anew; that the state was lost stays on record."""
+    """Later losses are counted from zero; that the state was lost stays recorded."""
     begin(engine, "a", Start(0, None, 7, lost=7), Start(1, None, 2, lost=2), begun=Beginning.LOST, is_loss=True)
     begin(engine, "a", Start(2, None, 1, lost=1), previous="a")
     loss = engine.losses.known()
@@ -99,7 +99,7 @@ def test_losses_add_up_until_they_are_acknowledged(engine: Engine) -> None:
 
 
 def test_marks_and_ends_of_the_version_before_are_taken_over_once(engine: Engine) -> None:
-    """Those of dead letters, which went by the topic's name, or by nothing: by the first topic that asks, and no other."""
+    """Data on dead letters was stored by topic name or without one; only the first topic that asks gets it."""
     marks = HandledLetters(engine.redis, engine.settings.key_prefix)
     marks.mark("cluster/mastery.dlq", [Place(0, 1)], Handled.REPLAYED)
     engine.redis.hset(f"{engine.settings.key_prefix}:{{.events}}:letters-delivered", "2", 17)

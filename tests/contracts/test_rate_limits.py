@@ -1,4 +1,4 @@
-"""What the windows of callers promise, in Redis on every server it may run on, and in a process's memory."""
+"""The moving windows of callers, in Redis on every server, and in a process's memory."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def windows(request: pytest.FixtureRequest) -> Iterator[SharedWindows | LocalWin
 
 
 def test_a_limit(windows: SharedWindows | LocalWindows) -> None:
-    """As many as the limit says are granted, each leaving one less; then none, and when the first one leaves is known."""
+    """The limit's number of requests is granted, then none; the time at which the first one leaves is known."""
     for remaining in reversed(range(50)):
         assert windows.count(*CALLER, MINUTE)[:2] == (True, remaining)
     for _ in range(3):
@@ -43,19 +43,19 @@ def test_a_limit(windows: SharedWindows | LocalWindows) -> None:
 
 @pytest.mark.parametrize(("period", "seconds"), [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)])
 def test_periods(windows: SharedWindows | LocalWindows, period: str, seconds: int) -> None:
-    """A request leaves the window as much later as the limit's period is long."""
+    """A request leaves the window after the limit's period."""
     assert seconds - 0.5 < windows.count(*CALLER, RateLimit(2, period)).reset_seconds <= seconds + 0.001
 
 
 def test_the_window_moves(windows: SharedWindows | LocalWindows) -> None:
-    """Each request counts for a second of its own: one that leaves makes room for one, refused ones do not count."""
+    """One that leaves makes room for one; rejected requests do not count."""
     limit = RateLimit(2, "second")
     first = time.monotonic()
     assert windows.count(*CALLER, limit).granted
     wait_for(lambda: time.monotonic() > first + 0.6, 2)
     second = time.monotonic()
     assert windows.count(*CALLER, limit).granted
-    wait_for(lambda: windows.count(*CALLER, limit).granted, 2)  # refused time and again
+    wait_for(lambda: windows.count(*CALLER, limit).granted, 2)  # rejected repeatedly
     assert first + 1 <= time.monotonic() + 0.002  # Redis counts milliseconds
     assert time.monotonic() < second + 0.9
     refused = windows.count(*CALLER, limit)
@@ -64,7 +64,7 @@ def test_the_window_moves(windows: SharedWindows | LocalWindows) -> None:
 
 
 def test_each_caller_has_a_window(windows: SharedWindows | LocalWindows) -> None:
-    """Another caller, or one of that name in another tenant, is not touched."""
+    """Other callers, and one with the same name in another tenant, are not affected."""
     limit = RateLimit(1, "minute")
     assert windows.count(*CALLER, limit).granted
     assert not windows.count(*CALLER, limit).granted
@@ -73,21 +73,21 @@ def test_each_caller_has_a_window(windows: SharedWindows | LocalWindows) -> None
 
 
 def test_many_at_once(windows: SharedWindows | LocalWindows) -> None:
-    """However many ask at the same moment, as many as the limit says are granted."""
+    """Concurrent requests do not exceed the limit."""
     with ThreadPoolExecutor(8) as threads:
         granted = list(threads.map(lambda _: windows.count(*CALLER, MINUTE).granted, range(200)))
     assert sum(granted) == 50
 
 
 def test_a_lower_limit(windows: SharedWindows | LocalWindows) -> None:
-    """A limit that was lowered while requests count grants none until enough of them have left."""
+    """If a limit is lowered, none is granted until enough requests have left the window."""
     for _ in range(5):
         windows.count(*CALLER, MINUTE)
     assert windows.count(*CALLER, RateLimit(3, "minute"))[:2] == (False, 0)
 
 
 def test_what_is_in_redis(engine: Engine) -> None:
-    """A key of the tenant's that ends by itself, and takes 11 bytes a request."""
+    """The key belongs to the tenant, expires by itself, and takes 11 bytes a request."""
     windows = SharedWindows(engine.redis, engine.settings.key_prefix)
     for _ in range(600):
         windows.count(*CALLER, RateLimit(600, "minute"))
@@ -98,14 +98,14 @@ def test_what_is_in_redis(engine: Engine) -> None:
 
 
 def test_without_redis() -> None:
-    """Whoever counts is told that Redis is away, and nothing of the driver."""
+    """The error says that Redis is unavailable, without the driver's message."""
     away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     with pytest.raises(DependencyUnavailable, match=r"^redis is unavailable$"):
         SharedWindows(away.redis, "mastery").count(*CALLER, MINUTE)
 
 
 def test_keys_are_read_along(redis_url: str) -> None:
-    """Whoever counts may ask for a tenant's keys in the same round trip; while Redis is away, their values are not known."""
+    """The caller can read a tenant's keys in the same round trip; while Redis is unavailable, their values are unknown."""
     settings = load_settings({"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"})
     engine = bootstrap(settings)
     keys = [f"{settings.key_prefix}:{{t-1}}:{name}" for name in ("one", "none")]
@@ -119,7 +119,7 @@ def test_keys_are_read_along(redis_url: str) -> None:
 
 
 def test_a_hash_is_read_along(engine: Engine) -> None:
-    """Whoever counts may ask for a hash of the tenant's as well, which comes if the request is granted."""
+    """The caller can also read a hash of the tenant, which is returned if the request is granted."""
     windows, limit = SharedWindows(engine.redis, engine.settings.key_prefix), RateLimit(1, "minute")
     keys = [f"{engine.settings.key_prefix}:{{t-1}}:{name}" for name in ("string", "hash", "none")]
     engine.redis.set(keys[0], "1")

@@ -1,4 +1,4 @@
-"""What the store of revoked tokens promises, on every server it may run on."""
+"""The store of revoked tokens, on every server."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def ttl(engine: Engine) -> int:
 
 
 def test_one_token(engine: Engine) -> None:
-    """The token of this id and tenant, and no other; for as long as was said."""
+    """Only the token of this id and tenant is revoked, for the given time."""
     assert not is_revoked(engine)
     engine.revocations.revoke_token("t-1", "j-1", HOUR)
     assert is_revoked(engine)
@@ -36,7 +36,7 @@ def test_one_token(engine: Engine) -> None:
 
 @pytest.mark.parametrize("jti", ["a:b}{c", "\x00\n ", "ü🎓" * 100, "*"])
 def test_ids_are_the_issuers(engine: Engine, jti: str) -> None:
-    """Whatever they are, keys are safe and short."""
+    """Any id gives a safe and short key."""
     engine.revocations.revoke_token("t-1", jti, HOUR)
     assert is_revoked(engine, jti=jti)
     [key] = engine.redis.keys(f"{engine.settings.key_prefix}:*")
@@ -45,7 +45,7 @@ def test_ids_are_the_issuers(engine: Engine, jti: str) -> None:
 
 
 def test_revoking_again_never_shortens(engine: Engine) -> None:
-    """The longer of two times counts, whichever comes first."""
+    """The longer of two times counts, in any order."""
     engine.revocations.revoke_token("t-1", "j-1", HOUR)
     engine.revocations.revoke_token("t-1", "j-1", 60)
     assert ttl(engine) > HOUR - 5
@@ -54,7 +54,7 @@ def test_revoking_again_never_shortens(engine: Engine) -> None:
 
 
 def test_an_entry_ends_by_itself(engine: Engine) -> None:
-    """Nothing stays of a token that has expired."""
+    """No data about an expired token is kept."""
     engine.revocations.revoke_token("t-1", "j-1", 1)
     engine.revocations.revoke_subject("t-1", "s-1", ISSUED, 1)
     assert is_revoked(engine)
@@ -63,7 +63,7 @@ def test_an_entry_ends_by_itself(engine: Engine) -> None:
 
 
 def test_all_of_a_subject(engine: Engine) -> None:
-    """Those issued up to that second, or without a date; later ones are good, and so are those of others."""
+    """Tokens issued up to that second or without a date are revoked; later ones and those of others are not."""
     engine.revocations.revoke_subject("t-1", "s-1", ISSUED + 0.2, HOUR)
     assert HOUR - 5 <= ttl(engine) <= HOUR
     for issued_at in (0, ISSUED - 1, ISSUED, ISSUED + 0.7, None):
@@ -76,7 +76,7 @@ def test_all_of_a_subject(engine: Engine) -> None:
 
 
 def test_an_earlier_moment_takes_nothing_back(engine: Engine) -> None:
-    """A host whose clock is behind does not make tokens good again, or forgotten sooner."""
+    """A host with a slow clock does not make tokens valid again, or end the revocation sooner."""
     engine.revocations.revoke_subject("t-1", "s-1", ISSUED + 10, HOUR)
     engine.revocations.revoke_subject("t-1", "s-1", ISSUED - 10, 60)
     assert is_revoked(engine, issued_at=ISSUED + 10)
@@ -87,8 +87,8 @@ def test_an_earlier_moment_takes_nothing_back(engine: Engine) -> None:
 
 
 def test_asking_is_one_round_trip(engine: Engine) -> None:
-    """Each request asks it."""
-    is_revoked(engine)  # connects, and says hello
+    """Every request makes this call."""
+    is_revoked(engine)  # connects with HELLO
     before = engine.redis.info("stats")["total_commands_processed"]
     for _ in range(10):
         is_revoked(engine)
@@ -96,7 +96,7 @@ def test_asking_is_one_round_trip(engine: Engine) -> None:
 
 
 def test_without_redis() -> None:
-    """Whether a token was revoked cannot be told then, nor can it be noted."""
+    """Then revocations can be neither checked nor stored."""
     away = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"})).revocations
     for call in (
         lambda: away.is_revoked("t-1", "s-1", "j-1", ISSUED),

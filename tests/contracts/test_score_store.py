@@ -1,4 +1,4 @@
-"""What the store of scores and rankings promises, on every server it may run on."""
+"""The store of scores and rankings, on every server."""
 
 from datetime import timedelta
 
@@ -16,14 +16,14 @@ from tests.contracts.conftest import TODAY, keys, merge, observation
 
 
 def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
-    """A worker died between facts and score, and nothing more is heard of the student: the refresh finds them."""
+    """A worker died between facts and score, and no event follows: the refresh finds the student."""
     engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
     assert refresh_scores(stores=engine.mastery, now=NOW, batch=10, limit=10) == 1
     assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
 
 
 def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
-    """The latest event's cohort holds, in whatever order the events come."""
+    """The cohort of the latest event counts, in any order of arrival."""
     merge(engine, observation(2, TODAY, QUIZ, 1, 1, cohort="c-2"))
     merge(engine, observation(1, TODAY - 1, QUIZ, 1, 1, cohort="c-1"))
     assert engine.mastery.facts.cohort_of("t", "s-1") == "c-2"
@@ -31,18 +31,18 @@ def test_a_student_who_changes_cohort_changes_ranking(engine: Engine) -> None:
     assert engine.mastery.facts.cohort_of("t", "s-1") == "c-3"
     assert engine.mastery.scores.ranking("t", "c-2") == []
     assert engine.mastery.scores.ranking("t", "c-3") == [("s-1", 0.15)]
-    assert engine.mastery.scores.cohorts("t") == ["c-3"]  # one that is empty would stay for ever
+    assert engine.mastery.scores.cohorts("t") == ["c-3"]  # an empty one would stay forever
 
 
 def test_a_student_without_a_cohort_is_in_no_ranking(engine: Engine) -> None:
-    """But is scored and found all the same."""
+    """The student is still scored and found."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1, cohort=""))
     assert engine.mastery.scores.cohorts("t") == []
     assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == ["s-1"]
 
 
 def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) -> None:
-    """Two workers may score the same student; the one that saw less comes too late."""
+    """If two workers score the same student, the outdated score is dropped."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 1))
     merge(engine, observation(2, TODAY, QUIZ, 0, 1))
     engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
@@ -50,20 +50,20 @@ def test_an_older_revision_s_score_does_not_replace_a_newer_one(engine: Engine) 
 
 
 def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> None:
-    """A late score of an erased or expired student is dropped."""
+    """A late score of a removed student is dropped."""
     engine.mastery.scores.put("t", [Score("s-1", revision=1, day=TODAY, mastery=0.9)], NOW)
     assert keys(engine) == set()
 
 
 def test_the_lowest_of_a_ranking(engine: Engine) -> None:
-    """Lowest mastery first, as many as asked for."""
+    """Lowest mastery first, up to the given number."""
     for number in range(1, 4):
         merge(engine, observation(1, TODAY, QUIZ, number, 3), student=f"s-{number}")
     assert engine.mastery.scores.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
 
 
 def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
-    """Mastery falls when activity leaves the fortnight, though nothing happens; who has no evidence left is removed."""
+    """Mastery falls when activity gets too old; students without evidence are removed."""
     for number in range(5):
         merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
     merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
@@ -74,7 +74,7 @@ def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
 
 
 def test_refresh_stops_at_its_limit(engine: Engine) -> None:
-    """What is left is left to the next run."""
+    """The next run does the rest."""
     for number in range(5):
         merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
     assert refresh_scores(stores=engine.mastery, now=NOW + timedelta(days=1), batch=2, limit=3) == 3
@@ -82,7 +82,7 @@ def test_refresh_stops_at_its_limit(engine: Engine) -> None:
 
 
 def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) -> None:
-    """Whatever weights the answer has: ranks must compare. Activity has left the fortnight since it was scored."""
+    """The stored score ignores the response's weights, so that ranks compare. The score also changes as activity gets old."""
     merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY, QUIZ, 1, 2))
     assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.157143)]
     later = NOW + timedelta(days=20)
@@ -105,7 +105,7 @@ def test_a_score_that_cannot_be_kept_does_not_stop_the_others(engine: Engine, ca
 
 
 def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Who is left for tomorrow, or it would be tried for ever."""
+    """Such a student is left for the next day, and not retried forever."""
     for student in ("s-1", "s-2"):
         merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=student)
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")

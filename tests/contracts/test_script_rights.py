@@ -1,6 +1,6 @@
-"""A script whose user may not run one of its commands does nothing at all, on every server it may run on.
+"""A script whose user may not run one of its commands has no effect at all, on every server.
 
-A server refuses each command by itself and takes nothing back. What was written before would stay, and be written again.
+A server rejects single commands and reverts nothing. Earlier writes of a script would stay, and be repeated by the next call.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.contracts.test_ledger import CHUNK, SOURCE, letter
 
 @contextmanager
 def user_without(engine: Engine, command: str) -> Iterator[redis.Redis]:
-    """A client whose user may run everything but this command."""
+    """A client whose user may run all commands but this one."""
     name = f"{engine.settings.key_prefix}-user"
     rights: dict[str, Any] = {"keys": ["*"], "categories": ["+@all"], "commands": [f"-{command}"]}
     engine.redis.acl_setuser(name, enabled=True, nopass=True, **rights)
@@ -37,7 +37,7 @@ def user_without(engine: Engine, command: str) -> Iterator[redis.Redis]:
 
 @pytest.mark.parametrize("command", ["append", "hset", "setbit"])
 def test_evidence_is_merged_whole_or_not_at_all(engine: Engine, command: str) -> None:
-    """An event counts once, also when it was refused three times before."""
+    """An event counts once, also if it was rejected three times before."""
     with user_without(engine, command) as client:
         store = FactStore(client, engine.settings.key_prefix, 90, Quotas("100"))
         for _ in range(3):
@@ -51,7 +51,7 @@ def test_evidence_is_merged_whole_or_not_at_all(engine: Engine, command: str) ->
 
 @pytest.mark.parametrize("command", ["zadd", "xadd", "hincrby"])
 def test_records_are_taken_over_whole_or_not_at_all(engine: Engine, command: str) -> None:
-    """Neither position nor chunk nor letter: the bridge tries again, and all is taken."""
+    """Neither position nor chunk nor dead letter is stored: the bridge retries, and everything is accepted."""
     with user_without(engine, command) as client, pytest.raises(DependencyUnavailable, match="redis"):
         Ledger(client, engine.settings.key_prefix).accept(
             CHUNK, (letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)}

@@ -1,4 +1,4 @@
-"""What every store makes of a server that refuses, on each kind of server: "not now", without a word of what it asked."""
+"""Every store treats a server that rejects commands as temporarily unavailable, without quoting the command."""
 
 import inspect
 import traceback
@@ -17,15 +17,15 @@ from tests.conftest import NOW
 from tests.contracts.ailing_server import NOWHERE, STATES, Ailing, Refuses
 from tests.contracts.store_calls import STUDENT, Call, store_calls
 
-# What does not ask Redis anything.
+# Methods without a call to Redis.
 PURE = {"audit.pseudonym", "audit.pseudonyms", "audit.chain", "facts.record_key", "revocations.keys"}
-# What reads in a transaction. A Redis that is full refuses that, as it may have to remember much; a Valkey does not.
+# Calls that read in a transaction. A full Redis rejects them, since the reply may need much memory; Valkey does not.
 TRANSACTIONS = {"ledger.counts", "audit.ends", "audit.append and trim"}
 
 
 @pytest.fixture
 def engine(server: Ailing) -> Iterator[Engine]:
-    """An engine on it, of which nothing is left from the test before."""
+    """An engine on the server, without data of earlier tests."""
     server.admin.flushall()
     made = bootstrap(load_settings({"MASTERY_REDIS_URL": server.url}), clock=lambda: NOW)
     made.redis.set_retry(Retry(NoBackoff(), RETRIES, (redis.ConnectionError,)))  # as usual, but at once
@@ -34,7 +34,7 @@ def engine(server: Ailing) -> Iterator[Engine]:
 
 
 def outcome(call: Call) -> str:
-    """What became of a call."""
+    """The outcome of a call."""
     try:
         call.make()
     except DependencyUnavailable as error:
@@ -46,14 +46,14 @@ def outcome(call: Call) -> str:
 
 
 def refused(call: Call, refuses: Refuses) -> bool:
-    """Whether a server that refuses so much refuses this call."""
+    """Whether a server in this state rejects this call."""
     strength = [Refuses.GROWTH, Refuses.WRITES, Refuses.ALL]
     return strength.index(refuses) >= strength.index(call.does)
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_call_of_a_server_that_refuses(server: Ailing, engine: Engine, state: str) -> None:
-    """Raises DependencyUnavailable where it is refused, and works where it is not; afterwards all is as before."""
+    """Rejected calls raise DependencyUnavailable, others work; afterwards all calls work again."""
     enter, refuses = STATES[state]
     calls = store_calls(engine)
     with enter(server):
@@ -66,7 +66,7 @@ def test_every_call_of_a_server_that_refuses(server: Ailing, engine: Engine, sta
 
 
 def test_a_server_that_is_gone(engine: Engine) -> None:
-    """Refuses everything."""
+    """Every call fails."""
     calls = store_calls(engine)
     engine.redis.connection_pool.reset()
     engine.redis.connection_pool.connection_kwargs["port"] = NOWHERE
@@ -74,7 +74,7 @@ def test_a_server_that_is_gone(engine: Engine) -> None:
 
 
 def test_no_call_is_missing(engine: Engine) -> None:
-    """Every public method of every store is among those calls: whoever adds one adds it there."""
+    """Every public method of every store is in the list: a new method must be added there."""
     tested = {name.partition(" ")[0] for name in store_calls(engine)} | PURE
     others = {"settings", "redis", "mastery", "signing_keys", "outages", "clock"}
     stores = {name: store for name, store in vars(engine).items() if name not in others} | engine.mastery._asdict()
@@ -99,7 +99,7 @@ def test_no_call_is_missing(engine: Engine) -> None:
     ids=["a command", "a pipeline", "a transaction", "a transaction that is discarded", "a script"],
 )
 def test_what_was_wrong_with_the_command(engine: Engine, ask: Callable[[redis.Redis], object]) -> None:
-    """Is no "not now", and is told without the command's arguments."""
+    """Such an error is not transient, and does not quote the command's arguments."""
     engine.redis.set("text", "x")
     with pytest.raises(redis.ResponseError) as raised:
         ask(engine.redis)

@@ -1,4 +1,4 @@
-"""What everything that asks the broker makes of one that refuses: "not now", and /ready says which dependency it is."""
+"""Every call to a broker that rejects commands reports it as temporarily unavailable; /ready names the dependency."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ Ask = Callable[[], dict[str, Any]]
 # kombu is the same for each kind of server.
 pytestmark = pytest.mark.parametrize("server", ["valkey"], indirect=True, scope="module")
 
-# Of the states, what is said of the server.
+# For each state, what is reported about the server.
 TOLD = {
     "readonly": TRANSIENT_CODES["READONLY"],
     "noreplicas": TRANSIENT_CODES["NOREPLICAS"],
@@ -27,7 +27,7 @@ TOLD = {
     "busy": TRANSIENT_CODES["BUSY"],
 }
 DOCTOR_SECONDS = 60.0
-NOBODY = "does not answer"  # what is said of the worker: there is none
+NOBODY = "does not answer"  # reported about the worker: there is none
 WELL: dict[str, Any] = {
     "enqueue": "done",
     "enqueue for a result": "done",
@@ -43,7 +43,7 @@ WELL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def ask(server: Ailing) -> Iterator[Ask]:
-    """Have the same process ask everything once more."""
+    """Let the same process make all calls again."""
     server.admin.flushall()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     process = subprocess.Popen(
@@ -69,13 +69,13 @@ def ask(server: Ailing) -> Iterator[Ask]:
 
 @pytest.mark.parametrize("state", TOLD)
 def test_a_broker_that_refuses(server: Ailing, ask: Ask, state: str) -> None:
-    """Whatever it refuses is DependencyUnavailable, and says what is wrong; afterwards all is as before."""
+    """Rejected calls raise DependencyUnavailable with the reason; afterwards all calls work again."""
     enter, refuses = STATES[state]
     with enter(server):
         told = ask()
     wrong = (
         {TOLD[state], TOLD["readonly"]} if state == "masterdown" else {TOLD[state]}
-    )  # of writes it says that it is a replica
+    )  # for writes it reports that it is a replica
     assert (503, True) == (told["status"], {"redis", "broker", "worker"} <= told["/ready"].keys())
     assert wrong >= {told["/ready"][name][0] for name in ("redis", "broker", "worker")}
     writes = {told[name] for name in ("enqueue", "enqueue for a result", "ping_broker", "ping_worker")}
@@ -87,7 +87,7 @@ def test_a_broker_that_refuses(server: Ailing, ask: Ask, state: str) -> None:
 
 
 def test_a_broker_that_was_restarted(server: Ailing, ask: Ask) -> None:
-    """Connections that it closed are in no pool: the first to ask is answered."""
+    """Closed connections are not left in any pool: the first call works."""
     assert WELL == ask()
     server.restart()
     assert WELL == ask()
@@ -95,7 +95,7 @@ def test_a_broker_that_was_restarted(server: Ailing, ask: Ask) -> None:
 
 @pytest.mark.parametrize("state", ["noreplicas", "oom", "misconf-rdb"])
 def test_doctor_says_what_a_server_refuses(server: Ailing, kafka_bootstrap: str, state: str) -> None:
-    """A line for each dependency, no traceback, and exit code 1."""
+    """There is one line per dependency, no traceback, and exit code 1."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     with STATES[state][0](server):
         said = subprocess.run(
