@@ -12,8 +12,9 @@ from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import DependencyUnavailable, NotFound
 from app.events.summarize_events import summarize_events
-from tasks.celery import app, engine
+from tasks.celery import app, engine, enqueue
 from tasks.delivery import TASK_SECONDS
+from tasks.slices import finish_in_slice
 
 _log = logging.getLogger(__name__)
 
@@ -26,21 +27,22 @@ def summarize() -> None:
     )
 
 
-@app.task(
-    name="audit.trim",
-    ignore_result=True,
-    soft_time_limit=TASK_SECONDS,  # enough for millions of entries; the next run continues
-)
+@app.task(name="audit.trim", ignore_result=True, soft_time_limit=TASK_SECONDS)
 def trim() -> None:
-    """Remove entries older than the retention; beat sends this every day. A damaged trail is left unchanged."""
-    trails, now = engine().audit, engine().clock()
-    limit = now - timedelta(days=engine().settings.audit_retention_days)
-    for trail in trails.trails():
-        try:
-            while trim_trail(trail, limit, trails=trails, now=now) == TRIM_AT_ONCE:
-                pass
-        except TrailDamaged as error:
-            _log.error("%s; `mastery audit verify --tenant %s` finds where", error, trail)
+    """Remove entries older than the retention, in slices; beat sends this every day. A damaged trail is left unchanged."""
+
+    def work() -> Iterator[None]:
+        trails, now = engine().audit, engine().clock()
+        limit = now - timedelta(days=engine().settings.audit_retention_days)
+        for trail in trails.trails():
+            try:
+                while trim_trail(trail, limit, trails=trails, now=now) == TRIM_AT_ONCE:
+                    yield
+            except TrailDamaged as error:
+                _log.error("%s; `mastery audit verify --tenant %s` finds where", error, trail)
+
+    if not finish_in_slice(work()):
+        enqueue(trim)
 
 
 @app.task(name="audit.export_heads", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))

@@ -1,6 +1,7 @@
 """Tasks that compute mastery."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -13,11 +14,10 @@ from app.security.access import Action
 from tasks.audit import audited, note_refresh
 from tasks.celery import app, engine, enqueue
 from tasks.delivery import TASK_SECONDS
+from tasks.slices import finish_in_slice
 
-# Students per round of the refresh: a few milliseconds of Redis at a time.
+# Students per step: a few milliseconds of Redis at a time.
 REFRESH_BATCH = 500
-# Students per run: about 2 s, well below the time limit; other tasks of the queue run in between.
-REFRESH_LIMIT = 20_000
 
 
 @app.task(
@@ -40,9 +40,18 @@ def calculate(tenant: str, student_id: str, weights: list[float], signed_actor: 
 
 @app.task(name="mastery.refresh", ignore_result=True, soft_time_limit=TASK_SECONDS)
 def refresh() -> None:
-    """Update scores to today and remove expired evidence; beat sends this every hour. Queues another run if students remain."""
-    handled = refresh_scores(
-        stores=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH, limit=REFRESH_LIMIT, refreshed=note_refresh
-    )
-    if handled == REFRESH_LIMIT:
+    """Update scores to today and remove expired evidence, in slices; beat sends this every hour."""
+    refreshed: Counter[str] = Counter()
+
+    def work() -> Iterator[None]:
+        for tenant, students in refresh_scores(stores=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH):
+            refreshed[tenant] += students
+            yield
+
+    try:
+        is_finished = finish_in_slice(work())
+    finally:
+        for tenant, students in refreshed.items():
+            note_refresh(tenant, students)
+    if not is_finished:
         enqueue(refresh)

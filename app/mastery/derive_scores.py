@@ -1,7 +1,7 @@
 """Computes and stores students' scores after their facts or the day changed."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from app.clock import day_number
@@ -29,32 +29,21 @@ def derive_scores(tenant: str, merged: Iterable[Merged], *, stores: MasteryStore
         _log.error("scores that cannot be stored: %d, first error: %s", len(errors), errors[0])
 
 
-def refresh_scores(
-    *,
-    stores: MasteryStores,
-    now: datetime,
-    batch: int,
-    limit: int,
-    refreshed: Callable[[str, int], None] = lambda _tenant, _students: None,
-) -> int:
+def refresh_scores(*, stores: MasteryStores, now: datetime, batch: int) -> Iterator[tuple[str, int]]:
     """Update scores of earlier days to today, and remove students whose last evidence expired.
 
-    Processes ``batch`` students at a time and stops after ``limit``. A student whose score cannot be updated is postponed until
-    tomorrow. Calls ``refreshed`` for each tenant with the number of its students.
+    Students without a score of today are found in Redis, so an abandoned iteration is continued by a new one. A student whose
+    score cannot be updated is postponed until tomorrow.
 
-    Returns:
-        The number of processed students; fewer than ``limit`` means that none is left.
+    Yields:
+        After each batch of up to ``batch`` students: their tenant and number.
     """
-    handled, today = 0, day_number(now)
+    today = day_number(now)
     for tenant in stores.tenants.all():
-        before = handled
-        while handled < limit and (students := stores.scores.stale_students(tenant, today, min(batch, limit - handled))):
+        while students := stores.scores.stale_students(tenant, today, batch):
             merged = stores.facts.merge(tenant, {student: [] for student in students}, today)
             derive_scores(tenant, merged, stores=stores, now=now)
-            handled += len(students)
             if left := set(students) & set(stores.scores.stale_students(tenant, today, batch)):
                 _log.error("students whose scores cannot be updated: %d", len(left))
                 stores.scores.postpone(tenant, left, today)
-        if handled > before:
-            refreshed(tenant, handled - before)
-    return handled
+            yield tenant, len(students)
