@@ -1,12 +1,12 @@
-"""A real Apache Kafka of one node, for tests and development: the broker in a JVM child process.
+"""A real Apache Kafka with one node, for tests and development: the broker is a JVM child process.
 
-``make kafka`` runs one in the foreground, ``apache_kafka`` one for as long as a context lasts. Everything it keeps is in
-the folder: started again there, on any port, it has its topics, records and offsets.
-A file of Kafka's properties may be given: its ``listeners`` are added (with TLS, say), its other lines win over those here.
+``make kafka`` runs one in the foreground, ``apache_kafka`` one while a context lasts. All its data is in the folder: if it is
+started there again, on any port, it has its topics, records and offsets.
+A file of Kafka properties may be given: its ``listeners`` are added (e.g. with TLS), its other lines override those here.
 
-For those who break it on purpose: the JVM's process id is in ``FOLDER/kafka.pid`` while it runs. When the JVM is killed, the
-Python process above it (the JVM's parent) ends too, with exit code 1; when that one is killed, the kernel kills the JVM, whose
-end is to be awaited before another is started on the same port.
+For tests that kill it: the JVM's process id is in ``FOLDER/kafka.pid`` while it runs. If the JVM is killed, its parent, the
+Python process, exits with code 1. If the parent is killed, the kernel kills the JVM; wait for its end before you start another
+on the same port.
 """
 
 import fcntl
@@ -30,32 +30,32 @@ from cli.stack.lifetime import dies_with_this_process, wait_until_stopped
 from cli.stack.ports import LOOPBACK, claim_port
 from tests.kafka_jars import HOME, KAFKA, environment, fetch_jars, java, run
 
-READY_SECONDS = 60.0  # it takes three; a busy machine and a long log to recover take more
-STOP_SECONDS = 25.0  # it takes one; below what ``started`` waits before it kills
+READY_SECONDS = 60.0  # it takes three; a busy machine or a long recovery takes more
+STOP_SECONDS = 25.0  # it takes one; less than ``started`` waits before it kills
 PROBE_SECONDS = 1.0
 
 PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    # There is one node, so there is one replica of everything.
+    # There is one node, so one replica of everything.
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # 50 partitions each are for clusters; here they are files and time at the start.
+    # The default of 50 partitions is for clusters; here they only cost files and startup time.
     "offsets.topic.num.partitions": "1",
     "transaction.state.log.num.partitions": "1",
     "share.coordinator.state.topic.num.partitions": "1",
-    # As the other embedded broker: a topic is made when it is first asked about, with four partitions.
+    # Like the other embedded broker: a topic is created on first use, with four partitions.
     "auto.create.topics.enable": "true",
     "num.partitions": "4",
-    "group.initial.rebalance.delay.ms": "0",  # nobody waits for members that a test does not have
-    # A broker that was killed is refused as a duplicate of itself until its session ends: two seconds, not nine.
+    "group.initial.rebalance.delay.ms": "0",  # do not wait for members that a test does not have
+    # A killed broker is rejected as its own duplicate until its session ends: two seconds instead of nine.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
-    # Modest files: a partition keeps at most 512 MB (a million and a half events), in pieces of 64 MB with small indexes.
+    # Small files: a partition keeps at most 512 MB (1.5 million events), in segments of 64 MB with small indexes.
     "log.retention.bytes": str(512 << 20),
     "log.segment.bytes": str(64 << 20),
     "log.index.size.max.bytes": str(1 << 20),
@@ -63,8 +63,8 @@ PROPERTIES = {
 }
 JVM = (
     "-Xmx512m",
-    "-XX:+UseSerialGC",  # the least memory and threads
-    # Warnings and errors, with their time.
+    "-XX:+UseSerialGC",  # minimal memory and threads
+    # Warnings and errors, with timestamps.
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -75,20 +75,20 @@ JVM = (
 def apache_kafka(
     folder: Path, jars: Path, *properties: str, port: int = 0, log: IO[bytes] | int = subprocess.DEVNULL
 ) -> Iterator[str]:
-    """Run one while the context lasts; gives its address. Raises DependencyUnavailable when it does not start."""
+    """Run a broker while the context lasts; yields its address. Raises DependencyUnavailable if it does not start."""
     with started(KAFKA, serve_command(folder, jars, *properties, port=port), log=log) as address:
         yield address
 
 
 def serve_command(folder: Path, jars: Path, *properties: str, port: int = 0) -> list[str]:
-    """The command line that serves one until its standard input ends; it prints the address when it is ready."""
+    """The command line of a broker that runs until its standard input ends; it prints the address when it is ready."""
     return [sys.executable, "-m", "tests.apache_kafka", "serve", str(folder), str(port), str(jars), *properties]
 
 
 def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None = None) -> None:
-    """Serve an Apache Kafka that keeps its data in a folder, until standard input ends; port 0 is any free one.
+    """Serve an Apache Kafka that keeps its data in a folder, until standard input ends; port 0 means any free port.
 
-    Raises DependencyUnavailable when it does not start, or ends by itself.
+    Raises DependencyUnavailable if it does not start, or exits by itself.
     """
     more = _read_properties(Path(properties)) if properties else {}
     with _sole_user_of(Path(folder)), _broker(Path(folder), port, Path(jars), more) as (address, jvm):
@@ -99,7 +99,7 @@ def serve_apache_kafka(folder: str, port: int, jars: str, properties: str | None
 
 
 def main(*arguments: str) -> int:
-    """Serve one until standard input ends (``serve …``), or on a port in the foreground until Ctrl-C."""
+    """Serve a broker until standard input ends (``serve …``), or on a port in the foreground until Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.umask(PRIVATE)
     try:
@@ -110,7 +110,7 @@ def main(*arguments: str) -> int:
                 return _serve_in_the_foreground(int(port))
             case _:
                 sys.exit("usage: python -m tests.apache_kafka PORT")
-    except KeyboardInterrupt:  # which SIGTERM is here, too
+    except KeyboardInterrupt:  # which SIGTERM raises here too
         return 0
     except (DependencyUnavailable, OSError) as error:
         print(error, file=sys.stderr)
@@ -133,7 +133,7 @@ def _serve_in_the_foreground(port: int) -> int:
 
 @contextmanager
 def _sole_user_of(folder: Path) -> Iterator[None]:
-    """Make the folder and hold its lock; the system lets it go however this process ends."""
+    """Make the folder and hold its lock; the system releases it when this process ends."""
     make_private(folder)
     with (folder / "lock").open("w") as lock:
         try:
@@ -145,7 +145,7 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A broker that serves, and ends with the context: its address and its JVM."""
+    """A running broker, which ends with the context: its address and its JVM."""
     address = f"{LOOPBACK}:{_port(port)}"
     command = [java(), *JVM, "-cp", str(jars.resolve() / "*")]
     properties = _write_properties(folder, address, more)
@@ -177,7 +177,7 @@ def _broker(folder: Path, port: int, jars: Path, more: Mapping[str, str]) -> Ite
 def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> str:
     """Returns the name of the file, in the folder. The JVM runs there, so that no path has to be written into it: a comma in
     one would begin another."""
-    # The controller's port may be another at each start: nobody but this node has to find it.
+    # The controller's port may change at each start, since only this node uses it.
     controller = f"{LOOPBACK}:{claim_port()}"
     listeners = [f"PLAINTEXT://{address}", f"CONTROLLER://{controller}"]
     properties = {
@@ -193,8 +193,8 @@ def _write_properties(folder: Path, address: str, more: Mapping[str, str]) -> st
 
 
 def _cluster_id(folder: Path, command: Sequence[str], properties: str) -> str:
-    """The id of the cluster whose data is in the folder, which is formatted if it is new."""
-    meta = folder / "data" / "meta.properties"  # what formatting writes last
+    """The cluster id of the data in the folder, which is formatted if it is new."""
+    meta = folder / "data" / "meta.properties"  # the last file that formatting writes
     if not meta.exists():
         tool = [*command, "kafka.tools.StorageTool", "format", "-t", "random", "-c", properties]
         run(tool, "cannot format its folder", folder)
@@ -206,7 +206,7 @@ def _read_properties(path: Path) -> dict[str, str]:
 
 
 def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[bytes]) -> None:
-    """Return when this very cluster lists its topics and has a broker to serve them."""
+    """Return when this cluster lists its topics and has a broker for them."""
     client = AdminClient({"bootstrap.servers": address, "reconnect.backoff.max.ms": 100, "log_level": 0})
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -220,7 +220,7 @@ def _wait_until_it_serves(address: str, cluster: str, jvm: subprocess.Popen[byte
 
 
 def _port(wanted: int) -> int:
-    """The wanted port, or a free one for 0. Raises DependencyUnavailable when it is taken."""
+    """The wanted port, or a free one for 0. Raises DependencyUnavailable if it is in use."""
     try:
         return claim_port(wanted=wanted)
     except OSError as error:

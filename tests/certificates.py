@@ -1,4 +1,4 @@
-"""Certificates for tests, made in the test: an authority, what it issues, and another that nobody should trust."""
+"""Certificates for tests: an authority, certificates it issues, and another authority that nobody should trust."""
 
 import socket
 import ssl
@@ -18,14 +18,14 @@ HANDSHAKE_SECONDS = 10.0  # it takes milliseconds
 
 
 class Pair(NamedTuple):
-    """A certificate with its authority's, and its key: the files' paths."""
+    """The file paths of a certificate chain and its key."""
 
     certificate: str
     key: str
 
 
 class Authority:
-    """An authority that issues certificates into a folder. ``file`` is its own."""
+    """An authority that issues certificates into a folder. ``file`` is its own certificate."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,21 +35,21 @@ class Authority:
         self._ca.cert_pem.write_to_path(self.file)
 
     def issue(self, *names: str) -> Pair:
-        """A certificate for these hosts, as a server's or as a client's."""
+        """A certificate for these hosts, for a server or a client."""
         issued = self._ca.issue_cert(*names, common_name=names[0])
         certificate, key = self._folder / f"{names[0]}.pem", self._folder / f"{names[0]}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        # In PKCS #8 (RFC 5958), the one form of PEM that Java reads.
+        # In PKCS #8 (RFC 5958), the only PEM format that Java reads.
         loaded = load_pem_private_key(issued.private_key_pem.bytes(), None)
         key.write_bytes(loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return Pair(str(certificate), str(key))
 
 
 def old_tls(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Have a context speak TLS 1.1 at most, which OpenSSL only does at its lowest level of security."""
+    """Limit a context to TLS 1.1, which OpenSSL only allows at its lowest security level."""
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of which we are well aware
+        warnings.simplefilter("ignore", DeprecationWarning)  # intended here
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     return context

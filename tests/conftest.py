@@ -1,8 +1,8 @@
-"""The real parts that tests run on: a Valkey, two Kafka brokers and a whole stack, each started once and stopped at the end.
+"""The real servers that tests use: a Valkey, two Kafka brokers and a whole stack, each started once and stopped at the end.
 
-``make test`` runs tests in two processes, and each starts its own. Names of tests must be the same in both: no random ids.
+``make test`` runs tests in two processes, each with its own servers. Test names must be the same in both: no random ids.
 
-``MASTERY_TEST_REDIS_URL`` and ``MASTERY_TEST_KAFKA_BOOTSTRAP`` make the same tests run on servers of your own.
+``MASTERY_TEST_REDIS_URL`` and ``MASTERY_TEST_KAFKA_BOOTSTRAP`` run the same tests on your own servers.
 """
 
 import os
@@ -23,20 +23,20 @@ from tests.apache_kafka import apache_kafka as serve_apache_kafka
 from tests.kafka_jars import fetch_jars
 from tests.stack import Stack, wait_for
 
-# A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that a test interrupts.
+# A shell starts background jobs with SIGINT ignored, and so would be every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
-# A fixed moment for tests that choose theirs: a Wednesday noon.
+# A fixed time for tests that set the clock: a Wednesday noon.
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
 
-TOPIC_SECONDS = 30.0  # it takes milliseconds; the first one of a fresh broker takes more
+TOPIC_SECONDS = 30.0  # it takes milliseconds; the first one of a new broker takes more
 
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Valkey for all tests; each takes a key prefix of its own."""
+    """A Valkey for all tests; each uses its own key prefix."""
     if given := os.environ.get("MASTERY_TEST_REDIS_URL"):
         yield given
         return
@@ -46,7 +46,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
-    """A Kafka broker for all tests; each takes topics and groups of its own."""
+    """A Kafka broker for all tests; each uses its own topics and groups."""
     if given := os.environ.get("MASTERY_TEST_KAFKA_BOOTSTRAP"):
         yield given
         return
@@ -56,7 +56,7 @@ def kafka_bootstrap() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_jars() -> Path:
-    """Where the jars of Apache Kafka are. Skips where there is no Java 17 or no Maven to fetch them, and fails in CI."""
+    """The jars of Apache Kafka. Skips without Java 17 or without Maven to download them, but fails in CI."""
     try:
         return fetch_jars()
     except DependencyUnavailable as error:
@@ -67,7 +67,7 @@ def kafka_jars() -> Path:
 
 @pytest.fixture(scope="session")
 def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Apache Kafka for all tests that do not kill it; each takes topics and groups of its own."""
+    """A real Apache Kafka for all tests that do not kill it; each uses its own topics and groups."""
     if given := os.environ.get("MASTERY_TEST_KAFKA_BOOTSTRAP"):
         yield given
         return
@@ -82,17 +82,17 @@ def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(params=["embedded", "apache"])
 def any_kafka(request: pytest.FixtureRequest) -> str:
-    """Each kind of Kafka broker in turn: the embedded one, and a real Apache Kafka."""
+    """Each kind of Kafka broker: the embedded one, and a real Apache Kafka."""
     bootstrap_servers: str = request.getfixturevalue("kafka_bootstrap" if request.param == "embedded" else "apache_kafka")
     return bootstrap_servers
 
 
 def make_topics(bootstrap_servers: str, *topics: str) -> None:
-    """Have the broker make topics in its own way, with four partitions, and return when each can be written and read."""
+    """Create topics in the broker's own way, with four partitions, and return when each can be written and read."""
     client = Producer({"bootstrap.servers": bootstrap_servers})
 
     def is_served(topic: str) -> bool:
-        found = client.list_topics(topic, timeout=TOPIC_SECONDS).topics[topic]  # which makes it, if it is not there
+        found = client.list_topics(topic, timeout=TOPIC_SECONDS).topics[topic]  # which creates it if it does not exist
         return bool(found.partitions) and all(each.leader >= 0 and each.error is None for each in found.partitions.values())
 
     for topic in topics:
@@ -101,7 +101,7 @@ def make_topics(bootstrap_servers: str, *topics: str) -> None:
 
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
-    """Settings under which nothing of another test is seen."""
+    """Settings that isolate a test from all others."""
     return load_settings({"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"})
 
 
@@ -115,14 +115,14 @@ def engine(settings: Settings) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for all tests that only need some: they take students, tenants and tokens of their own."""
+    """One stack for all tests that only need any: each uses its own students, tenants and tokens."""
     with Stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real events. Skips on a machine that has none, and fails in CI, where it must be there."""
+    """The folder of real events. Skips on a machine without it, but fails in CI."""
     folder = SHARED / "data"
     if not folder.is_dir():
         reason = f"{folder} is not there: the real events do not come with the project"

@@ -1,4 +1,4 @@
-"""An identity provider as the engine meets it: a web server with a JWK Set, and tokens that its keys sign."""
+"""An identity provider as seen by the engine: a web server with a JWK Set, and tokens signed with its keys."""
 
 import base64
 import json
@@ -25,14 +25,14 @@ def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
 
 
 def jwk(key: PrivateKey, kid: str, **more: Any) -> dict[str, Any]:
-    """The public part of a key, as it is published."""
+    """The published form of a key: its public part."""
     public = key.public_key()
     algorithm: Any = RSAAlgorithm if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm
     return {**algorithm.to_jwk(public, as_dict=True), "kid": kid, **more}
 
 
 def signed(key: PrivateKey, kid: str | None, claims: Mapping[str, Any], **header: Any) -> str:
-    """A token that the key signs by its own algorithm."""
+    """A token signed by the key with its own algorithm."""
     algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
     return jwt.encode(dict(claims), key, algorithm=algorithm, headers=header | ({"kid": kid} if kid else {}))
 
@@ -53,7 +53,7 @@ CLAIMS = {"sub": "s-1", "role": "student", "tenant": "t-1", "jti": "j-1"}
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Those of a token of an hour; None leaves one out."""
+    """The claims of a token that is valid for an hour; None omits a claim."""
     now = int(time.time())
     return {name: value for name, value in (CLAIMS | {"iat": now, "exp": now + 3600} | changes).items() if value is not None}
 
@@ -72,7 +72,7 @@ class IdentityProvider:
         self.headers: dict[str, str] = {}
         self.delay = 0.0
         self.trickle = 0.0  # seconds from byte to byte of the body
-        self.trickle_head = 0.0  # the same, of a header that comes before
+        self.trickle_head = 0.0  # the same for a header that comes before the body
         self.requests: list[str] = []
         self.start()
 
@@ -100,7 +100,7 @@ class IdentityProvider:
                         time.sleep(pause)
                     self.wfile.write(b"" if pause else text)
                 except OSError:
-                    return  # who asked has waited long enough
+                    return  # the client has given up
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -113,7 +113,7 @@ class IdentityProvider:
         self._thread.start()
 
     def stop(self) -> None:
-        """Refuse connections from now on; ``start(port)`` is its return."""
+        """Refuse connections from now on; ``start(port)`` reverts it."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, which Maven fetches, and the Java that runs them."""
+"""The jars of Apache Kafka, which Maven downloads, and the Java that runs them."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ POM = ROOT / "deploy" / "kafka" / "pom.xml"
 HOME = ROOT / ".kafka"
 JARS = HOME / "jars"
 KAFKA = "Apache Kafka"
-JAVA_VERSION = 17  # what the brokers of Kafka 4 are compiled for
+JAVA_VERSION = 17  # the version that the brokers of Kafka 4 are compiled for
 FETCH_SECONDS = 300.0  # 45 MB, once
 
 
@@ -31,7 +31,7 @@ def fetch_jars(folder: Path = JARS) -> Path:
     complete = folder / "pom.sha256"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test runs one fetches, and the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several test runs downloads them, the others wait
         if not (complete.exists() and complete.read_text() == wanted):
             complete.unlink(missing_ok=True)
             for old in folder.glob("*.jar"):
@@ -50,7 +50,7 @@ def _copy_dependencies(folder: Path) -> None:
 
 
 def java() -> str:
-    """The Java that runs Kafka. Raises DependencyUnavailable where there is none, or one that is too old."""
+    """The Java that runs Kafka. Raises DependencyUnavailable if there is none, or if it is too old."""
     if sys.platform != "linux":
         raise DependencyUnavailable(KAFKA, "is run from here on Linux only: elsewhere its JVM might outlive this process")
     path = shutil.which("java")
@@ -65,12 +65,12 @@ def java() -> str:
 
 
 def environment() -> dict[str, str]:
-    """For a JVM: it reads the names of files as the locale says, and in the one named C it finds no other than English ones."""
+    """The environment of a JVM, which decodes file names by the locale; with the locale C it only finds ASCII names."""
     return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 def run(command: Sequence[str], failure: str, folder: Path | None = None) -> None:
-    """Run a command to its end, in a folder. Raises DependencyUnavailable with its last words when it fails."""
+    """Run a command in a folder until it ends. Raises DependencyUnavailable with the end of its output if it fails."""
     try:
         subprocess.run(
             command,

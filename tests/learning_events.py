@@ -1,4 +1,4 @@
-"""Valid learning events as JSON objects, for tests to vary: a keyword changes the envelope, or else the data."""
+"""Valid learning events as JSON objects, which tests can vary: a keyword sets a field of the envelope, or else of the data."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Messages that are none, of every kind that is known to end a worker: name → how a valid one is spoilt."""
+"""Malformed messages of every kind that is known to end a worker: name → how a valid one is damaged."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from tasks.celery import HIDDEN
 
-SECRET = "s-unmistakable"  # stands for what is known of a student: it must show nowhere
+SECRET = "s-unmistakable"  # stands for personal data, which must not be shown anywhere
 
 
 _SAID_OF_ALL = {"lang": "py", "retries": 0, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
@@ -18,7 +18,7 @@ _SAID_OF_ALL = {"lang": "py", "retries": 0, "argsrepr": HIDDEN, "kwargsrepr": HI
 def task(
     name: str = "events.record", arguments: Any = (SECRET,), keywords: dict[str, Any] | None = None, **headers: Any
 ) -> dict[str, Any]:
-    """A message as Celery writes it, of a task with these arguments."""
+    """A message for a task with these arguments, in Celery's format."""
     task_id = str(uuid4())
     embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     return {
@@ -113,7 +113,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "an encoding of the body that is unknown": _with("properties", "body_encoding", value=SECRET),
     "a priority that is a list": _with("properties", "priority", value=[SECRET]),
 }
-# Well-formed, and still of no use to a worker.
+# Well-formed, but useless to a worker.
 USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "an unknown task": _with("headers", "task", value="mastery.nosuch"),
     "an eta that is no time": _with("headers", "eta", value=SECRET),
@@ -123,7 +123,7 @@ USELESS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 def raw_messages(changes: dict[str, Callable[[dict[str, Any]], Any]], **options: Any) -> dict[str, bytes]:
-    """Name → what is put into the queue."""
+    """Name → the bytes in the queue."""
     return {name: json.dumps(change(deepcopy(task(**options)))).encode() for name, change in changes.items()}
 
 
@@ -144,7 +144,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def distorted(message: Any) -> Iterator[Any]:
-    """The message with each of its parts, however deep, replaced by values of every kind, or left out."""
+    """The message with each of its parts, at any depth, replaced by values of every kind, or removed."""
     parts = message.items() if isinstance(message, dict) else enumerate(message) if isinstance(message, list) else ()
     for key, part in parts:
         for value in (*_VALUES, *distorted(part)):
@@ -176,7 +176,7 @@ _ALL_HEADERS: dict[str, Any] = {
 
 
 def distorted_tasks(name: str) -> list[bytes]:
-    """Messages of a task without arguments, distorted in the envelope, and in what their body holds."""
+    """Messages of a task without arguments, with damage in the envelope and in the body."""
     valid = task(name, [], **_ALL_HEADERS)
     bodies = distorted(json.loads(base64.b64decode(valid["body"])))
     return [json.dumps(each).encode() for each in (*distorted(valid), *({**valid, "body": encoded(body)} for body in bodies))]

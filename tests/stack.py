@@ -1,4 +1,4 @@
-"""A whole stack, or its supervisor alone, as tests use it: in a process, a folder and on ports of its own."""
+"""A whole stack, or only its supervisor, for tests: in its own process and folder, on its own ports."""
 
 import os
 import subprocess
@@ -22,12 +22,12 @@ from cli.stack.running_stack import RunningStack, find_running_stack
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
-# Tests and benchmarks call more often than any caller may: they are counted as well, and granted all.
+# Tests and benchmarks call more often than any caller may: requests are counted, but the limits are never reached.
 RAISED_LIMITS = {f"MASTERY_RATELIMIT_{area}": "1000000/minute" for area in ("MASTERY", "INGEST", "DEFAULT", "ANONYMOUS")}
 
 
 class Stack:
-    """A whole stack in a data folder: ``mastery up`` as a process, its parts reached over TCP."""
+    """A whole stack in a data folder: ``mastery up`` as a process, whose parts are reached over TCP."""
 
     command: tuple[str, ...] = (sys.executable, "-m", "cli.main")
 
@@ -45,7 +45,7 @@ class Stack:
     def __enter__(self) -> "Stack":
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "up", "--until-input-ends"],  # should the tests be killed
+                [*self.command, "up", "--until-input-ends"],  # if the tests are killed
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -66,7 +66,7 @@ class Stack:
         self.stop()
 
     def stop(self) -> int:
-        """End the stack as a service manager does; returns its exit code."""
+        """Stop the stack like a service manager; returns its exit code."""
         self.process.terminate()
         try:
             return self.process.wait(STOP_SECONDS)
@@ -77,17 +77,17 @@ class Stack:
 
     @property
     def running(self) -> RunningStack:
-        """What the stack says of itself."""
+        """The stack's description of itself."""
         found = find_running_stack(self.folder)
         assert found is not None
         return found
 
     def log(self) -> str:
-        """What the stack printed."""
+        """The stack's output."""
         return (self.folder.parent / f"{self.folder.name}.log").read_text()
 
     def mastery(self, *arguments: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a ``mastery`` command against this stack, as in another terminal; what is given comes from a pipe."""
+        """Run a ``mastery`` command for this stack, as in another terminal; ``given`` is piped to it."""
         return subprocess.run(
             [*self.command, *arguments],
             env=self.environment,
@@ -122,7 +122,7 @@ class Stack:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    """Return as soon as the condition holds; fail the test when it does not within so many seconds."""
+    """Return as soon as the condition holds; fail the test if it does not within this many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -146,12 +146,12 @@ with Supervisor(Path(folder, "stack.json")) as supervisor:
     except Stopped as told:
         supervisor.say(f"{told}: stopping")
 """
-# Leaves its process id, and has a child of its own, as a worker does; both are quiet.
+# Writes its process id, and has a child of its own, like a worker; both print nothing.
 QUIET = "echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000' & wait"
 
 
 class Supervised:
-    """A supervisor in a folder of its own, where its programs leave their process ids in a file."""
+    """A supervisor in its own folder, where its programs write their process ids to a file."""
 
     def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
@@ -159,21 +159,21 @@ class Supervised:
         self._family: set[psutil.Process] = set()
 
     def wait_until_it_runs(self, count: int) -> None:
-        """Return when so many programs and children have begun; they are known from then on."""
+        """Return when this many programs and children have started; their ids are then known."""
         wait_for(lambda: self._pids.exists() and len(self._pids.read_text().split()) >= count, READY_SECONDS)
         self._family.update(psutil.Process(self.process.pid).children(recursive=True))
 
     def guard(self) -> psutil.Process:
-        """Its guard."""
+        """The guard process."""
         return next(each for each in psutil.Process(self.process.pid).children() if "cli.stack.guard" in each.cmdline())
 
     def assert_nothing_is_left(self) -> None:
-        """All that was started has ended, or does soon."""
+        """Everything that was started has ended, or does soon."""
         assert self._family
         assert psutil.wait_procs(self._family, timeout=READY_SECONDS)[1] == []
 
     def put_away(self) -> None:
-        """End what a failing test leaves."""
+        """Kill what a failing test leaves."""
         self.process.kill()
         self.process.wait()
         for each in self._family:
@@ -190,7 +190,7 @@ def supervise(
     setup: str = "",
     terminal: int | None = None,
 ) -> Iterator[Supervised]:
-    """A supervisor that runs the commands of a shell; ``before`` it a shell's commands, and ``setup`` in its own Python."""
+    """A supervisor of shell commands; ``before`` is shell code that runs first, ``setup`` is code in its own Python."""
     script = SCRIPT.replace("SETUP", setup)
     process = subprocess.Popen(
         ["/bin/sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", script, str(folder), *commands],

@@ -42,7 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def as_of() -> date:
-    """The oracle's day, 2026-10-29, shifted as the events are: the newest fall on yesterday."""
+    """The oracle's day, 2026-10-29, shifted like the events: the newest are from yesterday."""
     return datetime.now(UTC).date()
 
 
@@ -52,7 +52,7 @@ def totals(stack: Stack) -> Totals:
 
 
 def facts(stack: Stack) -> dict[bytes, Any]:
-    """All students' facts as stored, without what counts how they came to be."""
+    """All students' facts as stored, without fields that depend on how they were written."""
     redis = stack.engine.redis
     return {key: redis.hgetall(key) for key in redis.scan_iter("mastery:{*}:student:*", count=1000)}
 

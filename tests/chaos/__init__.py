@@ -1,1 +1,1 @@
-"""Proof by fault: processes are killed while real events stream, and afterwards nothing is lost and nothing counted twice."""
+"""Chaos tests: processes are killed while real events stream; afterwards nothing is lost and nothing is counted twice."""

@@ -1,4 +1,4 @@
-"""The Kafka that a run is on: librdkafka's embedded one, which must last, or a real one, which is killed and comes back."""
+"""The Kafka of a run: the embedded broker, which must not be killed, or a real one, which is killed and restarted."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from cli.stack.ports import claim_port
 from tests.apache_kafka import apache_kafka
 
 TOPICS = ("mastery.events", "mastery.dlq", "mastery.results")
-PARTITIONS = 4  # as the embedded broker
+PARTITIONS = 4  # like the embedded broker
 ANSWER_SECONDS = 30.0
 
 
@@ -27,22 +27,22 @@ class Broker(Protocol):
         """SIGKILL it."""
 
     def start(self) -> None:
-        """Start it on what it had written, and return when it answers."""
+        """Start it on its data, and return when it responds."""
 
 
 class LastingBroker:
-    """The embedded broker forgets everything with its process, so no fault strikes it."""
+    """The embedded broker loses everything with its process, so no fault kills it."""
 
     def __init__(self) -> None:
         self._serving = ExitStack()
         self.bootstrap_servers = ""
 
     def start(self) -> None:
-        """Start it, empty but for the topics."""
+        """Start it, empty except for the topics."""
         self.bootstrap_servers = self._serving.enter_context(embedded("kafka", *TOPICS))
 
     def kill(self) -> None:
-        """Refused."""
+        """Not allowed."""
         raise AssertionError("it would come back empty")
 
     def put_away(self) -> None:
@@ -51,7 +51,7 @@ class LastingBroker:
 
 
 class ApacheKafka:
-    """An Apache Kafka of one node, on one folder and port for as long as the test lasts."""
+    """An Apache Kafka with one node, on one folder and port while the test runs."""
 
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder = folder
@@ -62,18 +62,18 @@ class ApacheKafka:
         folder.mkdir()
 
     def start(self) -> None:
-        """Start it on what it had written, and return when it answers."""
+        """Start it on its data, and return when it responds."""
         log = self._serving.enter_context((self._folder / "kafka.log").open("ab"))
         self._serving.enter_context(apache_kafka(self._folder, self._jars, port=self._port, log=log))
 
     def create_topics(self) -> None:
-        """Create the topics that it does not have yet."""
+        """Create the topics that do not exist yet."""
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         for created in client.create_topics([NewTopic(name, PARTITIONS, 1) for name in TOPICS]).values():
             created.result(ANSWER_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL to the JVM; the process that started it ends then."""
+        """SIGKILL to the JVM; its parent process then exits."""
         os.kill(int((self._folder / "kafka.pid").read_text()), signal.SIGKILL)
         self.put_away()
 

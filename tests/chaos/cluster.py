@@ -1,4 +1,4 @@
-"""The engine's processes, each killed and started by itself. No supervisor starts one again meanwhile."""
+"""The engine's processes, each started and killed separately. No supervisor restarts them."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ from tests.chaos.broker import Broker
 from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey
 
-# Coverage is not measured in what is killed: it would leave half-written files. MASTERY_* of the developer's shell stay out.
+# Coverage is not measured in killed processes: it would leave incomplete files. The developer's MASTERY_* are not passed on.
 NOT_INHERITED = ("MASTERY_", "COVERAGE_", "COV_CORE_")
 
 
 class Cluster:
-    """Valkey, worker, beat and one or two bridges in a folder, on a Kafka broker that is somebody else's."""
+    """Valkey, worker, beat and one or two bridges in a folder, on a given Kafka broker."""
 
     def __init__(self, folder: Path, broker: Broker, fsync: Fsync) -> None:
         self.fsync = fsync
@@ -34,7 +34,7 @@ class Cluster:
             "MASTERY_BROKER_URL": self.valkey.url,
             "MASTERY_KAFKA_BOOTSTRAP": broker.bootstrap_servers,
             "MASTERY_KEY_PREFIX": "chaos",
-            # What is waited for after a fault; the defaults suit a machine that is not being tortured.
+            # Timeouts after a fault; the defaults suit a machine that is not under such load.
             "MASTERY_CHUNK_OVERDUE_SECONDS": "5",
             "MASTERY_KAFKA_SESSION_SECONDS": "6",
             "PYTHONUNBUFFERED": "1",
@@ -65,13 +65,13 @@ class Cluster:
         self._put_away()
 
     def start(self) -> None:
-        """Start all that one bridge needs, at once and in no order, as a machine that boots; return when Valkey answers."""
+        """Start everything that one bridge needs, in parallel, like a booting machine; return when Valkey responds."""
         for part in (self.valkey, *self._clients()):
             part.start()
         self.valkey.wait_until_loaded()
 
     def stop(self) -> str:
-        """SIGTERM to everything, and Valkey last, so that the others can finish what is in hand. Tells how long it took."""
+        """SIGTERM to everything, and Valkey last, so that the others can finish their work. Returns how long it took."""
         clients = [part for part in self.parts() if part is not self.valkey and part.is_started]
         began = time.monotonic()
         for part in clients:
@@ -85,7 +85,7 @@ class Cluster:
         return ", ".join(told)
 
     def kill(self) -> None:
-        """SIGKILL to everything, one right after the other."""
+        """SIGKILL to all processes, one right after the other."""
         for part in self.parts():
             if part.is_started:
                 part.kill()
@@ -97,10 +97,10 @@ class Cluster:
         yield self.second_bridge
 
     def supervise(self) -> str:
-        """Start a worker again that has ended by itself; returns what there is to tell. Fails when any other part has ended.
+        """Restart a worker that exited by itself; returns a line for the log. Fails if any other part has exited.
 
-        Celery counts on a supervisor where a process dies before the worker is up ("Could not start worker processes"), and
-        where the connection to the broker is lost at a bad moment (kombu restores messages over a connection it has given up).
+        Celery relies on a supervisor if a process dies before the worker is up ("Could not start worker processes"), and if
+        the connection to the broker is lost at a bad time (kombu restores messages over a connection that it has given up).
         """
         for part in self.parts():
             code = part.exit_code()

@@ -1,4 +1,4 @@
-"""What the runs share: the real events, the seed, and how many faults are asked for."""
+"""What all runs share: the real events, the seed, and the number of faults."""
 
 import os
 import secrets
@@ -16,20 +16,20 @@ from tests.kafka_jars import fetch_jars
 
 @pytest.fixture(scope="session")
 def real_events(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> RealEvents:
-    """The events of the last weeks, and some that are too old."""
+    """The events of the last weeks, and some that are expired."""
     today = datetime.now(UTC).date()
     return read_events(shared_data / "oulad_dev.ndjson.gz", today, tmp_path_factory.mktemp("events"))
 
 
 @pytest.fixture(scope="session")
 def reference(shared_data: Path) -> Path:
-    """The plain computation that the engine must agree with."""
+    """The reference computation that the engine must agree with."""
     return shared_data.parent / "reference" / "mastery_reference.py"
 
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Says a line at once, whatever becomes of the test: a run that hangs must have told its seed."""
+    """Prints a line at once, whatever the test's result: a run that hangs must have printed its seed."""
 
     def write(line: str) -> None:
         if terminal := request.config.pluginmanager.get_plugin("terminalreporter"):
@@ -48,7 +48,7 @@ def seed() -> int:
 
 @pytest.fixture
 def lasting_broker() -> Iterator[LastingBroker]:
-    """The embedded broker, for a test of its own."""
+    """A separate embedded broker for a test."""
     broker = LastingBroker()
     broker.start()
     yield broker
@@ -57,7 +57,7 @@ def lasting_broker() -> Iterator[LastingBroker]:
 
 @pytest.fixture
 def mortal_broker(tmp_path: Path) -> Iterator[ApacheKafka]:
-    """A real Kafka, for a test of its own. Skips on a machine that cannot run one, and fails in CI, which must."""
+    """A separate real Kafka for a test. Skips on a machine that cannot run one, but fails in CI."""
     try:
         jars = fetch_jars()
     except DependencyUnavailable as error:

@@ -1,6 +1,6 @@
-"""What goes wrong. Each fault strikes a running cluster, leaves it running again, and says what it did.
+"""Faults. Each is applied to a running cluster, leaves it running again, and returns what it did.
 
-A part that was killed comes back at once or a moment later, as supervisors do it: for that moment the others do without.
+A killed part is restarted at once or a moment later, as by a supervisor; until then the others run without it.
 """
 
 import time
@@ -16,28 +16,28 @@ from tests.chaos.process import Part
 
 Fault: TypeAlias = Callable[[Cluster, Random], str]
 
-SUPERVISOR_SECONDS = 1.5  # systemd waits 0.1 s before it starts a service again, a container runtime a little longer
-# How late the disk may be under `everysec`: Valkey begins to hold back writes when a second has become two.
+SUPERVISOR_SECONDS = 1.5  # systemd waits 0.1 s before it restarts a service, a container runtime a little longer
+# How late a sync may be under `everysec`: Valkey delays writes when one second has become two.
 LATE_SECONDS = 1.5
-IDLE_SECONDS = 12.0  # the group waits ten seconds for a bridge that an earlier fault killed
+IDLE_SECONDS = 12.0  # the session timeout of ten seconds, for a bridge that an earlier fault killed
 FORK_SECONDS = 5.0  # after which a worker that was just started has children
-TOGETHER_SECONDS = 4.0  # for which two bridges work side by side; a rebalance takes about one
+TOGETHER_SECONDS = 4.0  # during which two bridges work side by side; a rebalance takes about one
 
 
 def kill_worker(cluster: Cluster, rng: Random) -> str:
-    """SIGKILL of a worker's main process, with the tasks that it has fetched."""
+    """SIGKILL of a worker's main process, with the tasks that it has prefetched."""
     return _kill_and_start(cluster.worker, rng)
 
 
 def kill_worker_child(cluster: Cluster, rng: Random) -> str:
-    """SIGKILL of one of the processes that run the tasks, as the system does when memory is short."""
+    """SIGKILL of one of a worker's child processes, like the OOM killer."""
     deadline = time.monotonic() + FORK_SECONDS
     while not (children := cluster.worker.children()) and time.monotonic() < deadline:
         time.sleep(0.02)
     if not children:
         return "the worker has no child"
     child = rng.choice(sorted(children, key=lambda each: each.pid))
-    with suppress(psutil.NoSuchProcess):  # it may have gone by itself
+    with suppress(psutil.NoSuchProcess):  # it may have exited by itself
         child.kill()
     return f"child {child.pid}"
 
@@ -48,12 +48,12 @@ def kill_beat(cluster: Cluster, rng: Random) -> str:
 
 
 def kill_bridge(cluster: Cluster, rng: Random) -> str:
-    """SIGKILL of the bridge: its records come again, and its partitions stay with the dead until the group gives it up."""
+    """SIGKILL of the bridge: its records are read again, after the group's session timeout for its partitions."""
     return _kill_and_start(cluster.bridge, rng)
 
 
 def rebalance(cluster: Cluster, rng: Random) -> str:
-    """A second bridge joins, works for a while, and leaves in order or by SIGKILL."""
+    """A second bridge joins, works for a while, and leaves cleanly or by SIGKILL."""
     cluster.second_bridge.start()
     seconds = _pause(rng, TOGETHER_SECONDS)
     if rng.random() < 0.5:
@@ -65,14 +65,14 @@ def rebalance(cluster: Cluster, rng: Random) -> str:
 
 
 def kill_valkey(cluster: Cluster, rng: Random) -> str:
-    """SIGKILL of the server of state and queues: what it had written, the system still has."""
+    """SIGKILL of the server of state and queues: the system keeps what it had written."""
     text = _kill_and_start(cluster.valkey, rng)
     cluster.valkey.wait_until_loaded()
     return text
 
 
 def crash_valkey(cluster: Cluster, rng: Random) -> str:
-    """The machine of Valkey crashes: what was not forced onto the disk is gone, though it was acknowledged."""
+    """Valkey's machine crashes: writes that were not synced to disk are lost, though they were acknowledged."""
     lost = _lose_writes(cluster, rng, cluster.valkey.kill)
     seconds = _pause(rng)
     cluster.valkey.start()
@@ -81,7 +81,7 @@ def crash_valkey(cluster: Cluster, rng: Random) -> str:
 
 
 def crash_everything(cluster: Cluster, rng: Random) -> str:
-    """The one machine that everything but Kafka runs on crashes, with what was not forced onto the disk."""
+    """The machine of everything except Kafka crashes, and loses what was not synced to disk."""
     lost = _lose_writes(cluster, rng, cluster.kill)
     seconds = _pause(rng)
     cluster.start()
@@ -89,7 +89,7 @@ def crash_everything(cluster: Cluster, rng: Random) -> str:
 
 
 def kill_everything(cluster: Cluster, rng: Random) -> str:
-    """SIGKILL of every process but Kafka."""
+    """SIGKILL of every process except Kafka."""
     cluster.kill()
     seconds = _pause(rng)
     cluster.start()
@@ -105,7 +105,7 @@ def kill_kafka(cluster: Cluster, rng: Random) -> str:
 
 
 def restart_everything(cluster: Cluster, rng: Random) -> str:
-    """SIGTERM of everything, as for an upgrade; then all of it is started again."""
+    """SIGTERM to everything, as for an upgrade; then everything is started again."""
     stopped = cluster.stop()
     seconds = _pause(rng)
     cluster.start()
@@ -113,7 +113,7 @@ def restart_everything(cluster: Cluster, rng: Random) -> str:
 
 
 def draw(certain: Sequence[Fault], others: Sequence[Fault], count: int, rng: Random) -> list[Fault]:
-    """So many faults in random order: the certain ones for sure, and no kind again before each had its turn."""
+    """This many faults in random order: all required ones, and no kind again before each was used once."""
     drawn = rng.sample(certain, min(count, len(certain))) + rng.sample(others, max(0, min(count - len(certain), len(others))))
     rng.shuffle(drawn)
     kinds = (*certain, *others)
@@ -138,7 +138,7 @@ def _lose_writes(cluster: Cluster, rng: Random, kill: Callable[[], None]) -> int
 
 
 def _pause(rng: Random, longest: float = SUPERVISOR_SECONDS) -> float:
-    """Sleep for a random time: it is part of the fault, there is nothing to wait for."""
+    """Sleep for a random time: this is part of the fault, there is no condition to wait for."""
     seconds = rng.uniform(0, longest)
     time.sleep(seconds)
     return seconds

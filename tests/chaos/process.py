@@ -1,4 +1,4 @@
-"""A process of the engine that a test may kill and start again, as a supervisor would, without the others noticing."""
+"""A process of the engine that a test can kill and restart, without the others noticing."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import psutil
 
-# A worker finishes what it has in hand, which takes milliseconds; a bridge may wait ten seconds for the group to let it go.
+# A worker finishes its task, which takes milliseconds; a bridge may wait ten seconds to leave the group.
 STOP_SECONDS = 40.0
 KILL_SECONDS = 10.0
 TAIL_BYTES = 3_000
 
 
 class Part:
-    """One process, in a session of its own: its death takes nobody along. What it prints goes to a log that outlives it."""
+    """One process, in its own session: its death affects no other. Its output goes to a log that outlives it."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> None:
         self.name = name
@@ -24,7 +24,7 @@ class Part:
         self._children: set[psutil.Process] = set()
 
     def start(self) -> None:
-        """Start it, and do not wait for it to be of use."""
+        """Start it without waiting until it is ready."""
         assert self._process is None, f"{self.name} runs already"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -38,24 +38,24 @@ class Part:
 
     @property
     def is_started(self) -> bool:
-        """Whether it was started and neither killed nor stopped since; it may have ended by itself."""
+        """Whether it was started, and neither killed nor stopped since; it may have exited by itself."""
         return self._process is not None
 
     def exit_code(self) -> int | None:
-        """Its exit code if it ended by itself, which nothing here should."""
+        """Its exit code if it exited by itself, which no process should."""
         return self._process.poll() if self._process else None
 
     def children(self) -> list[psutil.Process]:
-        """The processes that it forked and that live."""
+        """Its living child processes."""
         try:
             found = psutil.Process(self._running().pid).children(recursive=True)
         except psutil.NoSuchProcess:
-            return []  # it has just ended
+            return []  # it has just exited
         self._children.update(found)
         return found
 
     def kill(self) -> None:
-        """SIGKILL to the process alone. Its children are left to find out."""
+        """SIGKILL to the process alone. Its children have to notice it."""
         process = self._running()
         self.children()
         process.kill()
@@ -63,12 +63,12 @@ class Part:
         self._process = None
 
     def terminate(self) -> None:
-        """SIGTERM: it begins to stop in order."""
+        """SIGTERM: it begins to shut down."""
         self.children()
         self._running().terminate()
 
     def wait(self) -> None:
-        """Return when it has stopped after ``terminate``."""
+        """Return when it has exited after ``terminate``."""
         process = self._running()
         try:
             process.wait(STOP_SECONDS)
@@ -77,7 +77,7 @@ class Part:
         self._process = None
 
     def put_away(self) -> None:
-        """End it and every process it ever forked, whatever their state."""
+        """Kill it and every process it ever forked, whatever their state."""
         if self._process:
             if self._process.poll() is None:
                 self.children()
@@ -86,13 +86,13 @@ class Part:
             self._process = None
         for child in self._children:
             try:
-                child.kill()  # psutil knows a reused id by its time of creation, and leaves it alone
+                child.kill()  # psutil recognizes a reused id by its creation time, and does not signal it
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(self._children, timeout=KILL_SECONDS)
 
     def tail(self) -> str:
-        """The end of what it printed."""
+        """The end of its output."""
         if not self._log.exists():
             return ""
         return self._log.read_bytes()[-TAIL_BYTES:].decode(errors="replace")

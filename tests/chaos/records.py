@@ -1,4 +1,4 @@
-"""What is sent: real events of the last weeks, some too old, some sent twice, and some that are no events."""
+"""What is sent: real events of the last weeks, some expired, some sent twice, and some invalid."""
 
 import importlib.util
 from collections import Counter, deque
@@ -14,16 +14,16 @@ import msgspec
 from app.events.event_totals import Totals
 from cli.commands.event_files import EventFile, read_lines, records, survey
 
-# The day may change while a test runs: what is retained stays so for another day, and what is expired was so the day before.
+# The day may change while a test runs: what is retained is also retained on the next day, and what is expired was so before.
 OLDEST_RETAINED_DAYS, YOUNGEST_EXPIRED_DAYS = 88, 91
-TAIL_EVENTS = 110_000  # the newest of the file, which is sorted by time: all that are retained, and some that are not
+TAIL_EVENTS = 110_000  # the newest of the file, which is sorted by time: all retained events, and some expired ones
 
 KeyValue: TypeAlias = tuple[bytes | None, bytes]
 Student: TypeAlias = tuple[str, str]
 
 
 class Expectation(Enum):
-    """What must become of a record."""
+    """The expected outcome of a record."""
 
     APPLIED = auto()
     DUPLICATE = auto()
@@ -32,7 +32,7 @@ class Expectation(Enum):
 
 
 class SentRecord(NamedTuple):
-    """A record of the events topic, and what must become of it. Of two equal ones it does not matter which is the duplicate."""
+    """A record of the events topic, and its expected outcome. Of two equal ones, either may be the duplicate."""
 
     key: bytes | None
     value: bytes
@@ -40,7 +40,7 @@ class SentRecord(NamedTuple):
 
 
 class RealEvents(NamedTuple):
-    """Events as Kafka keys and values, shifted so that the newest fall on the day before ``as_of``."""
+    """Events as Kafka keys and values, shifted so that the newest are from the day before ``as_of``."""
 
     as_of: date
     retained: list[KeyValue]
@@ -48,7 +48,7 @@ class RealEvents(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How records ended: what the engine must count, and does count."""
+    """The number of records by outcome, expected or counted by the engine."""
 
     totals: Totals
     dead_letters: int
@@ -60,7 +60,7 @@ class Tally(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What the reference says of a student."""
+    """The reference's result for a student."""
 
     cohort: str
     components: dict[str, float | None]
@@ -68,7 +68,7 @@ class Expected(NamedTuple):
 
 
 def read_events(file: Path, as_of: date, scratch: Path) -> RealEvents:
-    """The newest events of a file, by way of the same shift as ``mastery replay --shift-to-now``."""
+    """The newest events of a file, shifted like by ``mastery replay --shift-to-now``."""
     tail = EventFile(scratch / "tail.ndjson", "tail")
     lines = deque((line for _, line in read_lines(EventFile(file, str(file)))), maxlen=TAIL_EVENTS)
     tail.path.write_bytes(b"\n".join(lines))
@@ -86,7 +86,7 @@ def read_events(file: Path, as_of: date, scratch: Path) -> RealEvents:
 
 
 def compose(events: RealEvents, rng: Random, *, retained: int) -> list[SentRecord]:
-    """So many retained events, 2 % more that are too old, 2 % sent twice and 1 % that are no events; all in random order."""
+    """This many retained events, plus 2 % expired, 2 % sent twice and 1 % invalid; in random order."""
     applied = rng.sample(events.retained, retained)
     spoilt = rng.sample(events.retained, retained // 100)
     composed = [
@@ -100,7 +100,7 @@ def compose(events: RealEvents, rng: Random, *, retained: int) -> list[SentRecor
 
 
 def tally(sent: Sequence[SentRecord]) -> Tally:
-    """What the engine must have counted after these records."""
+    """The expected counters after these records."""
     fates = Counter(record.fate for record in sent)
     return Tally(
         Totals(fates[Expectation.APPLIED], fates[Expectation.DUPLICATE], fates[Expectation.EXPIRED]),
@@ -109,7 +109,7 @@ def tally(sent: Sequence[SentRecord]) -> Tally:
 
 
 def expected_students(reference: Path, sent: Sequence[SentRecord], as_of: date, scratch: Path) -> dict[Student, Expected]:
-    """What the reference computes from the same records, all of them in memory and undisturbed."""
+    """The reference's result for the same records, computed in memory without faults."""
     file = scratch / "sent.ndjson"
     file.write_bytes(b"\n".join(record.value for record in sent if record.fate is not Expectation.DEAD_LETTER))
     oracle = _module(reference)
@@ -162,7 +162,7 @@ def _of_the_future(value: bytes) -> bytes:
     return _changed(value, timestamp="2999-01-01T00:00:00Z")
 
 
-# How an event becomes something that can never be one.
+# Changes that make an event invalid.
 SPOILERS: tuple[Callable[[bytes], bytes], ...] = (
     _cut,
     _empty,

@@ -1,4 +1,4 @@
-"""One run: records stream while faults strike, then all must be as if nothing had happened. A failure tells the whole story."""
+"""One run: records stream while faults happen; the final state must not show them. A failure reports the whole run."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,16 @@ from tests.chaos.records import Expectation, Expected, SentRecord, Student, tall
 from tests.chaos.stream import Stream
 from tests.chaos.verdict import counted, letters, records_in, unfinished, wrong_scores, wrong_students
 
-SETTLE_SECONDS = 120.0  # what a killed worker had fetched is found again after a minute
+SETTLE_SECONDS = 120.0  # tasks prefetched by a killed worker are found again after a minute
 LOOK_SECONDS = 0.1
-# A stream that an earlier fault holds up is struck again after a random time: before it has recovered, or after. The longest
-# recovery is that of a bridge's partitions, which the group gives away ten seconds after the bridge was killed.
+# If an earlier fault stalls the stream, the next one comes after a random time: before or after the recovery. The longest
+# recovery is that of a bridge's partitions, which the group reassigns ten seconds after the bridge was killed.
 PATIENCE_SECONDS = 14.0
 SHOWN = 5
 
 
 class Run:
-    """A stream and the faults that strike it. Which, when and on whom follows from the seed, as far as processes obey one."""
+    """A stream and its faults. The seed determines which faults happen when and where, as far as processes allow."""
 
     def __init__(
         self,
@@ -53,37 +53,37 @@ class Run:
         return self
 
     def __exit__(self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
-        """End the stream. Whatever went wrong takes the story along."""
+        """Stop the stream. Adds the run's report to any error."""
         self._stream.stop()
         self._lag.close()
         if error is not None:
             error.add_note(self.story())
 
     def conduct(self) -> None:
-        """Send everything, let each fault strike at a random moment of the stream, and return when all is recorded."""
+        """Send everything, apply each fault at a random time, and return when everything is recorded."""
         self._note(f"{len(self._records):,} records, {len(self._faults)} faults, seed {self._seed}")
         self._stream.start()
         self._strike()
         self._settle()
 
     def check_counters(self) -> None:
-        """Each record came to the end it deserves, once: in = applied + duplicates + expired + dead-lettered."""
+        """Each record has its expected outcome, once: in = applied + duplicates + expired + dead-lettered."""
         assert records_in(self._cluster.settings) == len(self._records)
         assert counted(self._cluster.engine) == tally(self._records)
 
     def check_dead_letters(self) -> None:
-        """Each invalid record has one dead letter, and no other has any."""
+        """Each invalid record has one dead letter, and no other record has any."""
         sources = sorted(letters(self._cluster.settings))
         invalid = (index for index, record in enumerate(self._records) if record.fate is Expectation.DEAD_LETTER)
         assert sources == sorted(self._stream.places[index] for index in invalid)
 
     def check_students(self, expected: Mapping[Student, Expected], as_of: date) -> None:
-        """Every student's mastery, and the score kept for rankings, is the reference's."""
+        """Every student's mastery, and the score stored for rankings, equals the reference's."""
         assert list(islice(wrong_students(self._cluster.engine, expected, as_of), SHOWN)) == []
         assert list(islice(wrong_scores(self._cluster.engine, expected), SHOWN)) == []
 
     def story(self) -> str:
-        """What happened so far: seed, faults with their times, counters, and the ends of the logs."""
+        """The run so far: seed, faults with their times, counters, and the ends of the logs."""
         return "\n".join(
             (
                 f"repeat with CHAOS_SEED={self._seed} CHAOS_FAULTS={len(self._faults)}",
@@ -103,7 +103,7 @@ class Run:
             while self._stream.produced < moment and time.monotonic() < deadline:
                 self._supervise()
                 time.sleep(LOOK_SECONDS)
-            self._stream.allow(limit)  # it goes on while the fault strikes, up to the moment of the next one
+            self._stream.allow(limit)  # it continues during the fault, up to the time of the next one
             self._note(f"{fault.__name__} …")
             self._note(f"… {fault(self._cluster, self._rng)}")
 
@@ -136,7 +136,7 @@ class Run:
         try:
             return condition()
         except DependencyUnavailable:
-            return False  # a server that has just come back does not answer yet
+            return False  # a server that has just restarted does not respond yet
 
     def _situation(self) -> str:
         try:

@@ -1,4 +1,4 @@
-"""The stream: a producer that goes on through every outage until each record is known to have arrived, once."""
+"""The stream: a producer that continues through every outage until each record has been delivered once."""
 
 import logging
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ from app.errors import DependencyUnavailable
 from consumers.kafka.lag import Lag
 from tests.chaos.records import SentRecord
 
-TICK_RECORDS = 100  # between two looks at the clock
-LOOK_RECORDS = 1_000  # between two looks at the lag, which take a few milliseconds
-# Of the 5 MB that the embedded broker keeps of each of its four partitions, this is a tenth: a rest is for the
+TICK_RECORDS = 100  # between two checks of the clock
+LOOK_RECORDS = 1_000  # between two checks of the lag, which take a few milliseconds
+# A tenth of the 5 MB that the embedded broker keeps of each of its four partitions: the rest is reserved for
 # records that are read again because their effect was lost.
 MOST_UNREAD = 6_000
 RETRY_SECONDS = 0.1
-DELIVERY_SECONDS = 300  # longer than any outage here: librdkafka repeats a record, and the broker drops the repeats, until then
+DELIVERY_SECONDS = 300  # longer than any outage here: until then librdkafka resends a record, and the broker drops duplicates
 
 _log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """Where a record lies in the events topic."""
+    """The position of a record in the events topic."""
 
     partition: int
     offset: int
 
 
 class Stream(Thread):
-    """Produces records at a rate, no further than it may, and no faster than the bridge takes them."""
+    """Produces records at a given rate, up to the allowed number, and no faster than the bridge reads them."""
 
     def __init__(self, engine: Engine, records: Sequence[SentRecord], rate: float) -> None:
         super().__init__(daemon=True)
@@ -47,12 +47,12 @@ class Stream(Thread):
         self._stopped = Flag()
 
     def allow(self, count: int) -> None:
-        """Let it produce up to so many records."""
+        """Allow it to produce this many records in total."""
         self._limit = count
 
     @property
     def is_delivered(self) -> bool:
-        """Whether every record has arrived."""
+        """Whether every record was delivered."""
         return len(self.places) == len(self._records)
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class Stream(Thread):
             self.join()
 
     def run(self) -> None:
-        """Produce all records, then wait for what is not delivered yet."""
+        """Produce all records, then wait for the deliveries."""
         producer = Producer(
             {
                 "bootstrap.servers": self._engine.settings.kafka_bootstrap,
@@ -112,5 +112,5 @@ class Stream(Thread):
                 if lag.records() <= MOST_UNREAD:
                     return
             except DependencyUnavailable:
-                pass  # as long as the broker or Valkey is away, nothing is known
+                pass  # unknown while the broker or Valkey is unavailable
             producer.poll(RETRY_SECONDS)

@@ -1,7 +1,7 @@
-"""Whatever process dies, and whenever: every student's mastery is exact, and every record is accounted for, once.
+"""Whichever process dies at any time: every student's mastery is exact, and every record is accounted for, once.
 
-Real events stream from Kafka through bridge and workers into Valkey while faults strike at random moments. A run prints its
-seed; ``CHAOS_SEED`` repeats one, ``CHAOS_FAULTS`` sets the number of faults of each test. ``make chaos`` is the long run.
+Real events stream from Kafka through bridge and workers into Valkey, with faults at random times. A run prints its seed;
+``CHAOS_SEED`` repeats one, ``CHAOS_FAULTS`` sets the number of faults of each test. ``make chaos`` is the long run.
 """
 
 import os
@@ -33,11 +33,11 @@ from tests.chaos.run import Run
 from tests.chaos.valkey import Fsync
 
 RETAINED = 50_000
-SECONDS_A_FAULT = 2.5  # of streaming; what a fault breaks takes longer to heal than that now and then
+SECONDS_A_FAULT = 2.5  # of streaming; recovery from a fault sometimes takes longer
 
 
 class Laboratory:
-    """What every run has in common: where it happens, what is sent and by which seed."""
+    """What every run has in common: the environment, the records and the seed."""
 
     def __init__(self, folder: Path, events: RealEvents, reference: Path, seed: int, tell: Callable[[str], None]) -> None:
         self._folder = folder
@@ -47,7 +47,7 @@ class Laboratory:
         self._tell = tell
 
     def prove(self, broker: Broker, fsync: Fsync, *, certain: Sequence[Fault], others: Sequence[Fault], few: int) -> None:
-        """Let faults strike a stream, and check that it made no difference."""
+        """Apply faults to a stream, and check that they make no difference."""
         rng = Random(self._seed)
         records = compose(self._events, rng, retained=RETAINED)
         faults = draw(certain, others, int(os.environ.get("CHAOS_FAULTS") or few), rng)
@@ -69,24 +69,24 @@ def laboratory(tmp_path: Path, real_events: RealEvents, reference: Path, seed: i
 
 
 def test_nothing_is_lost_where_every_write_is_on_the_disk(laboratory: Laboratory, lasting_broker: LastingBroker) -> None:
-    """``appendfsync always``: what Valkey acknowledged, no crash takes back."""
+    """``appendfsync always``: no crash loses a write that Valkey acknowledged."""
     certain = (kill_worker, kill_worker_child, kill_bridge, kill_valkey)
     others = (kill_everything, kill_beat, rebalance, restart_everything)
     laboratory.prove(lasting_broker, Fsync.ALWAYS, certain=certain, others=others, few=6)
 
 
 def test_what_the_disk_lost_is_read_again(laboratory: Laboratory, lasting_broker: LastingBroker) -> None:
-    """``appendfsync everysec``: a crash of the machine takes back up to two seconds of acknowledged writes.
+    """``appendfsync everysec``: a crash of the machine loses up to two seconds of acknowledged writes.
 
-    All of them go back together, since positions, chunks, facts and counters are in one append-only file: what is left is a
-    state that once was. The bridge commits offsets to Kafka only up to positions that are known to be on the disk. After a
-    crash it finds the positions further back than it left them, goes back to them, and reads again what was lost.
+    They are lost together, since positions, chunks, facts and counters are in one append-only file: the remaining state existed
+    before. The bridge commits offsets to Kafka only up to positions that are known to be on disk. After a crash it finds the
+    positions further back than it left them, seeks back to them, and reads the lost records again.
     """
     others = (kill_valkey, kill_worker, kill_worker_child, kill_bridge, rebalance)
     laboratory.prove(lasting_broker, Fsync.EVERYSEC, certain=(crash_valkey, crash_everything), others=others, few=3)
 
 
 def test_kafka_dies_like_everything_else(laboratory: Laboratory, mortal_broker: ApacheKafka) -> None:
-    """A real Kafka of one node, which keeps what it acknowledged when its process is killed."""
+    """A real Kafka with one node keeps what it acknowledged when its process is killed."""
     others = (kill_worker, kill_worker_child, kill_bridge, kill_valkey, kill_everything, rebalance, restart_everything)
     laboratory.prove(mortal_broker, Fsync.ALWAYS, certain=(kill_kafka,), others=others, few=3)

@@ -1,4 +1,4 @@
-"""A Valkey that is killed for real: the server's own binary on an append-only file that survives it, or most of it."""
+"""A Valkey that is really killed: the server's own binary on an append-only file that survives, completely or in part."""
 
 import os
 import time
@@ -17,14 +17,14 @@ BUSY_BYTES = 100_000  # two chunks
 
 
 class Fsync(StrEnum):
-    """When Valkey forces what it wrote onto the disk."""
+    """When Valkey syncs its writes to disk."""
 
-    ALWAYS = "always"  # before it answers: no crash takes back what was acknowledged
-    EVERYSEC = "everysec"  # up to two seconds later: a crash of the machine takes back as much
+    ALWAYS = "always"  # before it replies: no crash loses an acknowledged write
+    EVERYSEC = "everysec"  # up to two seconds later: a crash of the machine loses that much
 
 
 class Valkey(Part):
-    """The server of state and queues, on one folder and port for as long as the test lasts."""
+    """The server of state and queues, on one folder and port while the test runs."""
 
     def __init__(self, folder: Path, fsync: Fsync, logs: Path) -> None:
         self.port = claim_port()
@@ -38,7 +38,7 @@ class Valkey(Part):
             "save": "",
             "appendonly": "yes",
             "appendfsync": fsync.value,
-            # A rewrite puts everything into a file that is forced onto the disk: nothing would be left to lose. With `always`,
+            # A rewrite puts everything into a file that is synced to disk: nothing would be left to lose. With `always`,
             # where nothing can be lost, it happens whenever the file has doubled.
             "auto-aof-rewrite-percentage": "0" if fsync is Fsync.EVERYSEC else "100",
             "auto-aof-rewrite-min-size": "8mb",
@@ -48,26 +48,26 @@ class Valkey(Part):
         super().__init__("valkey", [str(get_binary_path()), *arguments], os.environ, logs)
 
     def wait_until_loaded(self) -> None:
-        """Return when it has read its append-only file and answers."""
+        """Return when it has loaded its append-only file and responds."""
         wait_for(self._answers, LOADED_SECONDS)
 
     def wait_until_busy(self, seconds: float) -> None:
-        """Return when much is being written, or after so many seconds in which there was not."""
+        """Return when there are many writes, or after a timeout."""
         began, deadline = self._append_only_file().stat().st_size, time.monotonic() + seconds
         while self._append_only_file().stat().st_size < began + BUSY_BYTES and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def lag_behind(self) -> int:
-        """Force nothing onto the disk from now on, as when it is late. Returns how many bytes of the file may be safe.
+        """Sync nothing to disk from now on, as if the disk were late. Returns how many bytes of the file may be safe.
 
-        That is its size: nothing that is written later will be confirmed to anybody.
+        This is its size: no later write will be confirmed.
         """
         with redis.Redis.from_url(self.url) as client:
             client.config_set("appendfsync", "no")
         return self._append_only_file().stat().st_size
 
     def lose(self, safe: int, share: float) -> int:
-        """Cut off a share of what was written after the ``safe`` bytes, as a crash of the machine does. Returns how much."""
+        """Truncate a part of what was written after the ``safe`` bytes, as a crash of the machine does. Returns how much."""
         file = self._append_only_file()
         unsafe = file.stat().st_size - safe
         lost = round(unsafe * share)

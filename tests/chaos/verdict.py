@@ -1,4 +1,4 @@
-"""What the engine made of the records, read from where the API reads it, and compared with what it should be."""
+"""The engine's results, read where the API reads them, and compared with the expected ones."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
@@ -17,19 +17,19 @@ KAFKA_SECONDS = 10.0
 
 
 def counted(engine: Engine) -> Tally:
-    """How the engine says that records ended."""
+    """The engine's counters of outcomes."""
     every = [engine.event_totals.of(tenant) for tenant in engine.mastery.tenants.all()]
     totals = Totals(*(sum(counts) for counts in zip(*every, strict=True))) if every else Totals()
     return Tally(totals, sum(engine.ledger.counts().dead_letters.values()))
 
 
 def unfinished(engine: Engine) -> int:
-    """Chunks that are not recorded yet, and 1 for dead letters that are not delivered yet."""
+    """The number of unrecorded chunks, plus 1 if dead letters are not delivered yet."""
     return engine.ledger.in_flight() + (engine.ledger.waiting_letters(1) != [])
 
 
 def wrong_students(engine: Engine, expected: Mapping[Student, Expected], as_of: date) -> Iterator[str]:
-    """Every way in which a student's components, score or cohort are not what the reference says."""
+    """Every difference between students' components, score or cohort and the reference."""
     now = datetime.now(UTC)
     for (tenant, student), of_reference in expected.items():
         told = query_mastery(tenant, student, stores=engine.mastery, now=now, on=as_of)
@@ -43,7 +43,7 @@ def wrong_students(engine: Engine, expected: Mapping[Student, Expected], as_of: 
 
 
 def wrong_scores(engine: Engine, expected: Mapping[Student, Expected]) -> Iterator[str]:
-    """Every way in which the scores kept for rankings are not what the reference says."""
+    """Every difference between the scores stored for rankings and the reference."""
     ranked = {
         (tenant, student, cohort): score
         for tenant in engine.mastery.tenants.all()
@@ -57,13 +57,13 @@ def wrong_scores(engine: Engine, expected: Mapping[Student, Expected]) -> Iterat
 
 
 def letters(settings: Settings) -> list[Place]:
-    """The source of every dead letter on the topic, as its headers name it."""
+    """The source of every dead letter on the topic, from its headers."""
     with _reader(settings) as consumer:
         return [_source(message) for message in _read_all(consumer, settings.dlq_topic)]
 
 
 def records_in(settings: Settings) -> int:
-    """How many records the events topic has taken."""
+    """The number of records in the events topic."""
     with _reader(settings) as consumer:
         return sum(high for _, high in _watermarks(consumer, settings.events_topic).values())
 

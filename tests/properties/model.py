@@ -1,4 +1,4 @@
-"""The rules again, slowly and by another way: all of a student's events in a list, every question answered from scratch."""
+"""A second, slow implementation of the rules: a list of all of a student's events, from which each answer is computed anew."""
 
 from datetime import date, timedelta
 
@@ -10,7 +10,7 @@ RETENTION_DAYS = 90
 
 
 def model_components(events: list[Timed], as_of: date) -> Components | None:
-    """The components on a day from those of the events that are retained on it; None without any."""
+    """The components on a day, from the events that are retained on it; None without any."""
     first = as_of - timedelta(days=RETENTION_DAYS - 1)
     kept = [(event, moment) for event, moment in events if first <= moment.date() <= as_of]
     if not kept:
@@ -30,7 +30,7 @@ def model_components(events: list[Timed], as_of: date) -> Components | None:
 
 
 def model_cohort(events: list[Timed], as_of: date) -> str | None:
-    """The cohort that the latest retained event with one names."""
+    """The cohort in the latest retained event that has one."""
     first = as_of - timedelta(days=RETENTION_DAYS - 1)
     named = [
         (moment, event.event_id, event.cohort_id) for event, moment in events if event.cohort_id and moment.date() >= first

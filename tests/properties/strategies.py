@@ -27,7 +27,7 @@ TODAY: date = NOW.date()
 components = st.builds(Components, *([st.none() | FRACTIONS] * 4))
 student_ids = st.sampled_from(["s-1", "s-2", "s-3"])
 cohort_ids = st.sampled_from([None, "c-1", "c-2"])
-# Mostly retained days, some expired ones, and few enough moments that some events share one.
+# Mostly retained days, some expired ones, and few distinct times, so that some events share one.
 moments = st.builds(
     lambda age, seconds: (
         datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC) + timedelta(seconds=seconds) - timedelta(days=age)
@@ -64,7 +64,7 @@ def _timed(draw: st.DrawFn, tenant_id: str, number: int) -> Timed:
 
 @st.composite
 def event_streams(draw: st.DrawFn, tenant_id: str = "t-1") -> list[Timed]:
-    """Up to 25 events of three students, each with an id of its own."""
+    """Up to 25 events of three students, with distinct ids."""
     count = draw(st.integers(0, 25))
     events = [draw(_timed(tenant_id, number)) for number in range(count)]
     return list({event.event_id: (event, moment) for event, moment in events}.values())
@@ -72,7 +72,7 @@ def event_streams(draw: st.DrawFn, tenant_id: str = "t-1") -> list[Timed]:
 
 @st.composite
 def deliveries(draw: st.DrawFn, events: list[Timed]) -> list[list[Timed]]:
-    """The events in another order, some of them again, cut into chunks."""
+    """The events in another order, some of them repeated, split into chunks."""
     again = draw(st.lists(st.sampled_from(events), max_size=10)) if events else []
     order = draw(st.permutations([*events, *again]))
     chunks = []

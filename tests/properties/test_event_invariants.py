@@ -1,6 +1,6 @@
-"""Invariants 1, 2 and 4 of the design, against the real store: order, repetition, chunking and crashes change nothing.
+"""Invariants 1, 2 and 4 of the design on the real store: order, repetition, chunking and crashes change nothing.
 
-Each example has a tenant of its own, so that none sees another's facts.
+Each example has its own tenant, so that it does not see facts of others.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ TODAY_NUMBER = day_number(TODAY)
 against_the_store = settings(
     max_examples=150,
     deadline=None,  # a real server's time varies
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the store is shared; the tenants are not
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the store is shared, the tenants are not
 )
 
 
@@ -41,7 +41,7 @@ def of_tenant(events: Iterable[Timed], tenant: str) -> list[Timed]:
 
 
 def stored(engine: Engine, tenant: str) -> dict[str, Any]:
-    """Everything that the store holds of a tenant's students, except how often it was written to."""
+    """Everything stored about a tenant's students, except how often it was written."""
     state: dict[str, Any] = {}
     for student in STUDENTS:
         try:
@@ -60,7 +60,7 @@ def is_retained(moment: datetime) -> bool:
 @against_the_store
 @given(st.data())
 def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engine, data: st.DataObject) -> None:
-    """Facts, mastery and ranks equal those of the slow model, and every event counted once."""
+    """Facts, mastery and ranks equal those of the slow model, and every event is counted once."""
     tenant = uuid4().hex
     events = of_tenant(data.draw(event_streams()), tenant)
     chunks = data.draw(deliveries(events))
@@ -99,7 +99,7 @@ def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engi
 @against_the_store
 @given(st.data())
 def test_a_crash_between_facts_and_score_heals_when_the_chunk_comes_again(engine: Engine, data: st.DataObject) -> None:
-    """Whatever part of the work was done before the crash, redelivery leaves what an undisturbed run leaves."""
+    """Whatever was done before the crash, redelivery gives the same result as a run without it."""
     disturbed, calm = uuid4().hex, uuid4().hex
     events = data.draw(event_streams())
     chunks = data.draw(deliveries(events))
@@ -119,7 +119,7 @@ def test_a_crash_between_facts_and_score_heals_when_the_chunk_comes_again(engine
 @against_the_store
 @given(st.data())
 def test_tenants_and_students_never_mix(engine: Engine, data: st.DataObject) -> None:
-    """Another tenant's events for students of the same names leave no trace in this one's."""
+    """Events of another tenant for students with the same ids change nothing."""
     mine, yours, alone = uuid4().hex, uuid4().hex, uuid4().hex
     my_events, your_events = data.draw(event_streams()), data.draw(event_streams())
     mixed = data.draw(st.permutations(of_tenant(my_events, mine) + of_tenant(your_events, yours)))
@@ -131,7 +131,7 @@ def test_tenants_and_students_never_mix(engine: Engine, data: st.DataObject) -> 
 @against_the_store
 @given(event_streams())
 def test_the_answer_s_numbers_are_fractions(engine: Engine, events: list[Timed]) -> None:
-    """Score, coverage and average of every student stay within 0..1."""
+    """Score, coverage and average of every student are within 0..1."""
     tenant = uuid4().hex
     record_events(of_tenant(events, tenant), stores=engine.mastery, now=NOW)
     for student in STUDENTS:
@@ -145,7 +145,7 @@ def test_the_answer_s_numbers_are_fractions(engine: Engine, events: list[Timed])
 
 
 def test_an_event_sent_again_with_another_day_is_still_a_duplicate(engine: Engine) -> None:
-    """An event is its id, for as long as its day is retained."""
+    """While its day is retained, an event is identified by its id alone."""
     event_id = uuid4()
     first = ActivityEvent(event_id=event_id, timestamp="", student_id="s-1", tenant_id="t")
     assert record_events([(first, NOW - timedelta(days=3))], stores=engine.mastery, now=NOW).applied == 1
