@@ -22,7 +22,8 @@ from api.request_audit import register_audit
 from api.request_log import register_request_log
 from api.responses import register_correlation
 from app.bootstrap import Engine
-from app.config.settings import Settings, listed
+from app.config.field_types import listed
+from app.config.settings import Settings
 from app.events.event_log import EventLog
 
 

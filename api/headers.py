@@ -9,7 +9,8 @@ from flask_cors import CORS
 from api.idempotency import REPLAYED
 from api.openapi import DOCS_PAGE
 from api.responses import CORRELATION_HEADER
-from app.config.settings import Settings, listed
+from app.config.field_types import listed
+from app.config.settings import Settings
 from app.idempotency.idempotency_keys import HEADER as IDEMPOTENCY_HEADER
 
 # For JSON answers: a browser that opens one loads nothing, whatever it contains.

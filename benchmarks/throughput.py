@@ -1,13 +1,12 @@
 """Events per second, from the first produced to Kafka to the last recorded, against one Celery task per event."""
 
+import dataclasses
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
-
-from msgspec import structs
 
 from app.bootstrap import Engine, bootstrap
 from benchmarks.stacks import PROJECT, fresh_stack
@@ -83,7 +82,7 @@ def _baseline(stack: Stack) -> Iterator[Engine]:
     Yields:
         An engine with the same settings, to read what they record.
     """
-    settings = structs.replace(stack.engine.settings, events_topic=BASELINE, kafka_group=BASELINE, key_prefix=BASELINE)
+    settings = dataclasses.replace(stack.engine.settings, events_topic=BASELINE, kafka_group=BASELINE, key_prefix=BASELINE)
     environment = {
         **stack.environment,
         "MASTERY_REDIS_URL": settings.redis_url,

@@ -3,6 +3,7 @@
 A setting is a default, optionally followed by values for tenants: ``100000, socsci=250000``. Each may be ``unlimited``.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
@@ -20,6 +21,17 @@ Quota: TypeAlias = Annotated[
         description="must be as 100000, or 100000, socsci=250000, where socsci is a tenant, or unlimited",
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaSettings:
+    """The part of ``app/config/settings.py`` with the quotas."""
+
+    # Quotas per tenant: 100000, or 100000, socsci=250000. A student takes up to 4 KB of Redis.
+    quota_students: Quota = "1000000"
+    quota_idempotency_bytes: Quota = "100000000"  # the responses to about 250,000 requests
+    # Events produced per minute, over Kafka and HTTP together. Unlimited by default, so that history can be loaded.
+    quota_events: Quota = "unlimited"
 
 
 class Quotas:

@@ -1,14 +1,12 @@
 """Settings for display: without secrets, and URLs without user names and passwords."""
 
-from msgspec import structs
-
 from app.config.secret_settings import SECRET_FIELDS
-from app.config.settings import Settings
+from app.config.settings import VARIABLES, Settings
 
 
 def redacted(settings: Settings) -> dict[str, str]:
     """Every variable and its value as text; secrets and credentials in URLs are replaced by ``***``."""
-    return {field.encode_name: _redact(field.name, str(getattr(settings, field.name))) for field in structs.fields(Settings)}
+    return {variable: _redact(field.name, str(getattr(settings, field.name))) for variable, field in VARIABLES.items()}
 
 
 def _redact(name: str, value: str) -> str:

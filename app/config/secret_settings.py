@@ -1,10 +1,12 @@
 """The settings that are secrets, from the environment or from files, and their checks."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 
+from app.config.field_types import Text
 from app.config.secret_strength import is_variation, weakness
-from app.config.tls_settings import Text, TlsSettings
+from app.config.tls_settings import TlsSettings
 from app.config.url_settings import is_loopback, url_password
 
 # Public: rejected in production, and wherever other machines can reach the services they protect.
@@ -26,7 +28,8 @@ _DEVELOPMENT = {
 }
 
 
-class SecretSettings(TlsSettings, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class SecretSettings(TlsSettings):
     """The part of ``app/config/settings.py`` with the secrets, and the hosts of the services that these protect."""
 
     http_host: Text = "127.0.0.1"

@@ -3,21 +3,19 @@
 import os
 import ssl
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
-from msgspec import Meta
-
+from app.config.field_types import Switch
 from app.config.url_settings import broker_hosts, is_loopback, is_redis_url, url_password
 
-Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000)]
-Switch: TypeAlias = Literal["on", "off"]
 PARTS = ("redis", "kafka", "http")
 _PLAINTEXT_REFUSED = "is refused in production; inside a private network, MASTERY_ALLOW_PLAINTEXT=on allows it"
 
 
-class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"MASTERY_{name.upper()}"):
+@dataclass(frozen=True, kw_only=True)
+class TlsSettings:
     """The part of ``app/config/settings.py`` that protects connections; see docs/tls.md."""
 
     # Addresses of servers. Empty: `mastery up` embeds them and writes their addresses into its data folder.

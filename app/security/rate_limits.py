@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 import redis
 
-from app.config.settings import listed
+from app.config.field_types import listed
 from app.errors import DependencyUnavailable
 from app.roles import Role
 from app.storage.keys import Keys

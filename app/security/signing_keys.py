@@ -22,7 +22,8 @@ import msgspec
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from app.config.settings import KEY_ALGORITHMS, SECRET_ALGORITHMS, Settings
+from app.config.settings import Settings
+from app.config.token_settings import KEY_ALGORITHMS, SECRET_ALGORITHMS
 from app.errors import DependencyUnavailable
 from app.security.tokens import InvalidToken
 

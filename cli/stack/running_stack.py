@@ -1,5 +1,6 @@
 """The description of a running stack in its data folder, by which other commands find it."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def settings_of_running_stack(settings: Settings, *, required: bool = True) -> S
         if required:
             raise DependencyUnavailable("no stack", f"runs on {escaped(str(settings.data_path))}; start one with `mastery up`")
         return settings
-    return msgspec.structs.replace(
+    return dataclasses.replace(
         settings,
         redis_url=settings.redis_url or stack.redis_url,
         broker_url=settings.broker_url or stack.broker_url,

@@ -1,5 +1,6 @@
 """The audit key is replaced while trails continue, on every server: nothing is lost, and tampering is still found."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -27,7 +28,7 @@ def later(engine: Engine) -> Iterator[Engine]:
     """The same engine after a key change; five entries are from before, and two from after it."""
     for day in range(10, 5, -1):
         about(engine, "s-1" if day % 2 else "s-2", days_ago=day)
-    changed = msgspec.structs.replace(engine.settings, audit_key=KEY, audit_key_previous=engine.settings.audit_key)
+    changed = dataclasses.replace(engine.settings, audit_key=KEY, audit_key_previous=engine.settings.audit_key)
     made = bootstrap(changed, clock=engine.clock)
     with closing(made.redis):
         for day in (2, 1):
@@ -71,7 +72,7 @@ def test_tampering_is_found_with_either_key(later: Engine, place: int) -> None:
 
 def test_without_the_former_key_what_it_sealed_counts_as_altered(later: Engine) -> None:
     """So the previous key must stay in the settings until those entries are trimmed; without it nothing is trimmed."""
-    alone = bootstrap(msgspec.structs.replace(later.settings, audit_key_previous=""), clock=later.clock)
+    alone = bootstrap(dataclasses.replace(later.settings, audit_key_previous=""), clock=later.clock)
     with closing(alone.redis):
         assert len(found(alone)) == 5
         with pytest.raises(TrailDamaged):
@@ -85,7 +86,7 @@ def test_what_was_trimmed_with_the_former_key_stays_trimmed(engine: Engine) -> N
     for day in range(10, 5, -1):
         about(engine, "s-1", days_ago=day)
     assert trim_trail("t", NOW - timedelta(days=7), trails=engine.audit, now=NOW) == 3
-    changed = msgspec.structs.replace(engine.settings, audit_key=KEY, audit_key_previous=engine.settings.audit_key)
+    changed = dataclasses.replace(engine.settings, audit_key=KEY, audit_key_previous=engine.settings.audit_key)
     later = bootstrap(changed, clock=engine.clock)
     with closing(later.redis):
         assert found(later) == []

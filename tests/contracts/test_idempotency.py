@@ -1,12 +1,12 @@
 """The store of idempotency keys, on every server."""
 
+import dataclasses
 import socket
 from collections.abc import Iterator
 from secrets import token_bytes
 from threading import Thread
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
 
 from app.bootstrap import Engine, bootstrap
@@ -87,7 +87,7 @@ def forgetful(engine: Engine) -> Iterator[Engine]:
         relaying = Thread(target=relay, args=(listener,))
         relaying.start()
         url = f"redis://127.0.0.1:{listener.getsockname()[1]}{server.path}"
-        made = bootstrap(msgspec.structs.replace(engine.settings, redis_url=url))
+        made = bootstrap(dataclasses.replace(engine.settings, redis_url=url))
         yield made
         made.redis.close()
         relaying.join()

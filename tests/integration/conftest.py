@@ -1,5 +1,6 @@
 """The API as its callers meet it: over HTTP on the whole stack, or in this process where a test chooses the time."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-import msgspec
 import pytest
 import requests
 from confluent_kafka import Message
@@ -137,7 +137,7 @@ def details(answer: TestResponse) -> dict[str, list[str]]:
 @contextmanager
 def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
     """The API in this process with other settings."""
-    engine = bootstrap(msgspec.structs.replace(settings, **changes), clock=lambda: NOW)
+    engine = bootstrap(dataclasses.replace(settings, **changes), clock=lambda: NOW)
     yield FixedTimeApi(engine)
     engine.redis.close()
 

@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from click.testing import CliRunner, Result
 from confluent_kafka import KafkaError, Message
-from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings

@@ -1,12 +1,12 @@
 """What callers do is in the audit trail before they have their answer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from app.config.settings import Settings

@@ -1,10 +1,10 @@
 """Admins read their tenant's audit trail: GET /audit."""
 
+import dataclasses
 import json
 from contextlib import closing
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.audit import read_trail
@@ -50,7 +50,7 @@ def test_a_student_is_found_across_a_change_of_the_key(api: FixedTimeApi) -> Non
     """By the id, under the pseudonyms of both keys; nothing counts as damaged."""
     api.post("/mastery/query", QUERY)
     former = api.engine.settings.audit_key
-    changed = msgspec.structs.replace(api.engine.settings, audit_key="the key that comes after it", audit_key_previous=former)
+    changed = dataclasses.replace(api.engine.settings, audit_key="the key that comes after it", audit_key_previous=former)
     engine = bootstrap(changed, clock=api.engine.clock)
     with closing(engine.redis):
         later = FixedTimeApi(engine)

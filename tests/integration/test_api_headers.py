@@ -1,11 +1,11 @@
 """What every answer says to browsers, and which pages of other origins may call the API (CORS: the Fetch standard)."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-import msgspec
 import pytest
 import requests
 from werkzeug.test import TestResponse
@@ -59,7 +59,7 @@ def send(api: FixedTimeApi, method: str, path: str, options: dict[str, Any]) -> 
 
 @contextmanager
 def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
-    engine = bootstrap(msgspec.structs.replace(settings, **changes), clock=lambda: NOW)
+    engine = bootstrap(dataclasses.replace(settings, **changes), clock=lambda: NOW)
     yield FixedTimeApi(engine)
     engine.redis.close()
 

@@ -1,9 +1,10 @@
 """Headers that nobody should send: refused in the envelope or not looked at. None breaks anything, and all are counted."""
 
+import dataclasses
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
-import msgspec
 import pytest
 
 from api.responses import MAX_TEXT
@@ -84,8 +85,8 @@ ROUTES = [
 @pytest.fixture
 def generous(settings: Settings) -> Iterator[FixedTimeApi]:
     """The API behind one proxy, for pages of one origin, with limits that nobody reaches."""
-    limits = {name.removeprefix("MASTERY_").lower(): limit for name, limit in RAISED_LIMITS.items()}
-    changed = msgspec.structs.replace(settings, **limits, http_trusted_proxies=1, cors_origins="https://school.example")
+    limits: dict[str, Any] = {name.removeprefix("MASTERY_").lower(): limit for name, limit in RAISED_LIMITS.items()}
+    changed = dataclasses.replace(settings, **limits, http_trusted_proxies=1, cors_origins="https://school.example")
     engine = bootstrap(changed, clock=lambda: NOW)
     yield FixedTimeApi(engine)
     engine.redis.close()

@@ -2,13 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
-from msgspec.structs import replace
 
 from app.bootstrap import bootstrap
 from app.config.settings import Settings

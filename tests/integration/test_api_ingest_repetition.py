@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -10,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 import requests
-from msgspec.structs import replace
 
 from app.bootstrap import bootstrap
 from app.config.settings import Settings

@@ -1,5 +1,6 @@
 """POST /auth/revoke: a token is no longer good from the next request on, until it would have expired."""
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import jwt
-import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
@@ -149,7 +149,7 @@ def test_admins_revoke_all_of_a_subject(api: Api) -> None:
 
 def test_a_subject_is_let_in_again_with_a_later_token(settings: Settings) -> None:
     """As soon as its issuer's clock cannot have been that far ahead; here, in the next second."""
-    made = Api(msgspec.structs.replace(settings, jwt_leeway_seconds=0))
+    made = Api(dataclasses.replace(settings, jwt_leeway_seconds=0))
     with closing(made.engine.redis):
         made.revoke(ADMIN, subject="s-9")
         wait_for(lambda: made.is_good(token(sub="s-9")), 10)

@@ -1,5 +1,6 @@
 """What workers do is in the audit trail: on a whole stack, by real tasks."""
 
+import dataclasses
 import os
 import stat
 import subprocess
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import pytest
 from celery.schedules import crontab
 from kombu import Connection
@@ -165,7 +165,7 @@ class TestHeads:
     @pytest.fixture
     def exporting(self, settings: Settings, tmp_path: Path) -> Iterator[Engine]:
         """The engine of a worker whose settings name a file."""
-        made = bootstrap(msgspec.structs.replace(settings, audit_heads_file=str(tmp_path / "heads")), clock=lambda: NOW)
+        made = bootstrap(dataclasses.replace(settings, audit_heads_file=str(tmp_path / "heads")), clock=lambda: NOW)
         with closing(made.redis), pytest.MonkeyPatch.context() as patch:
             patch.setattr(tasks_audit, "engine", lambda: made)
             yield made

@@ -4,12 +4,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings

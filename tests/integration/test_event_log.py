@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
 from api.wsgi import create_app

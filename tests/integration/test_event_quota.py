@@ -4,12 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings

@@ -4,13 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 import redis
-from msgspec.structs import replace
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings

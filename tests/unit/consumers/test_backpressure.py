@@ -1,13 +1,14 @@
 """Backpressure: when the bridge pauses and resumes, by high marks, low marks and a full relay."""
 
+import dataclasses
+
 import pytest
-from msgspec import structs
 
 from app.config.settings import load_settings
 from app.events.ledger import Depths
 from consumers.bridge.backpressure import Backpressure
 
-SETTINGS = structs.replace(
+SETTINGS = dataclasses.replace(
     load_settings({}), chunks_high_mark=20, chunks_low_mark=15, bulk_chunks_high_mark=8, bulk_chunks_low_mark=4
 )
 
