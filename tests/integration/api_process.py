@@ -1,6 +1,6 @@
-"""The API alone, as it is deployed, for tests that speak to it over sockets.
+"""The API alone, as it is deployed, for tests over sockets.
 
-It has few threads, few connections and little patience, so that a few sockets and seconds show what hundreds would.
+It has few threads and connections and short timeouts, so that a few sockets and seconds are enough for a test.
 """
 
 import os
@@ -25,11 +25,11 @@ from tests.stack import RAISED_LIMITS, wait_for
 
 THREADS, CONNECTIONS, REQUEST_SECONDS = 2, 40, 3
 READY_SECONDS, STOP_SECONDS = 30.0, 15.0
-PATIENCE_SECONDS = 2.0  # less than any client is waited for
+PATIENCE_SECONDS = 2.0  # less than any timeout for clients
 
 
 class ApiProcess:
-    """The API alone, as it is deployed, over a Valkey. ``listener``, where there is one, is on its host and port."""
+    """The API alone, as it is deployed, on a Valkey. A given ``listener`` is bound to its host and port."""
 
     def __init__(self, environment: dict[str, str], log: Path, listener: socket.socket | None = None) -> None:
         self.settings = load_settings(environment)
@@ -53,7 +53,7 @@ class ApiProcess:
         return socket.create_connection((self.settings.http_host, self.settings.http_port), timeout=READY_SECONDS)
 
     def talk(self, *parts: bytes) -> bytes:
-        """Send this, and listen until the API closes the connection."""
+        """Send this, and read until the API closes the connection."""
         with self.connect() as connection:
             for part in parts:
                 connection.sendall(part)
@@ -72,7 +72,7 @@ class ApiProcess:
 
 @contextmanager
 def api_process(folder: Path, redis_url: str, listener: socket.socket | None = None, **variables: str) -> Iterator[ApiProcess]:
-    """One of them, until it is no longer needed."""
+    """Run an API while the context lasts."""
     environment = {
         **RAISED_LIMITS,
         "MASTERY_REDIS_URL": redis_url,

@@ -1,4 +1,4 @@
-"""The audit entries that requests and commands leave, and how a test gives a command."""
+"""The audit entries of requests and commands, and a way to run a command in a test."""
 
 import json
 from typing import Any
@@ -15,22 +15,22 @@ QUERY = {"student_id": "s-1"}
 
 
 def engine_trail(engine: Engine, name: str = OPERATORS) -> list[dict[str, Any]]:
-    """The entries as they are stored, the oldest first."""
+    """The entries as stored, the oldest first."""
     return [json.loads(fields[b"entry"]) for _, fields in engine.audit.oldest_first(name)]
 
 
 def trail(api: FixedTimeApi, tenant: str = "t-1") -> list[dict[str, Any]]:
-    """The entries as they are stored, the oldest first."""
+    """The entries as stored, the oldest first."""
     return engine_trail(api.engine, tenant)
 
 
 def deeds(engine: Engine, name: str = OPERATORS) -> list[tuple[str, dict[str, Any]]]:
-    """What was done, with the details."""
+    """The actions, with their details."""
     return [(each["action"], each.get("details", {})) for each in engine_trail(engine, name)]
 
 
 def mastery(settings: Settings, *arguments: str) -> Result:
-    """A command in this process."""
+    """Run a command in this process."""
     environment = {
         "MASTERY_REDIS_URL": settings.redis_url,
         "MASTERY_KAFKA_BOOTSTRAP": settings.kafka_bootstrap or "127.0.0.1:9",

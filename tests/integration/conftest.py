@@ -1,4 +1,4 @@
-"""The API as its callers meet it: over HTTP on the whole stack, or in this process where a test chooses the time."""
+"""The API as callers see it: over HTTP on the whole stack, or in this process if a test sets the clock."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ from tests.stack import Stack
 
 
 class LiveApi:
-    """The API of a running stack, called by an admin of one tenant unless said otherwise."""
+    """The API of a running stack, called by an admin of one tenant by default."""
 
     def __init__(self, stack: Stack, tenant: str, timeout: float = 30.0) -> None:
         self.stack = stack
@@ -57,7 +57,7 @@ class LiveApi:
 
 
 class FixedTimeApi:
-    """The API in this process, on the engine whose clock stands still; called by an admin of t-1 unless said otherwise."""
+    """The API in this process, on an engine with a fixed clock; called by an admin of t-1 by default."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -65,7 +65,7 @@ class FixedTimeApi:
         self.client = create_app(engine, self.event_log).test_client()
 
     def record(self, *events: dict[str, Any]) -> None:
-        """Record events as the worker does."""
+        """Record events like the worker."""
         now = self.engine.clock()
         decoded = [decode_event(json.dumps(event).encode(), now) for event in events]
         record_events(decoded, stores=self.engine.mastery, now=now)
@@ -83,7 +83,7 @@ class FixedTimeApi:
         cohorts: tuple[str, ...] = (),
         environ: dict[str, str] | None = None,
     ) -> TestResponse:
-        """A request of somebody, with headers of their own; ``environ`` has what no client would let them send."""
+        """A request of a caller with given headers; ``environ`` has values that clients would not let them send."""
         token = development_token(
             self.engine.settings, role=role, tenant=tenant, subject=subject, cohorts=cohorts, now=datetime.now(UTC)
         )
@@ -117,14 +117,14 @@ def poster(api: FixedTimeApi) -> Post:
 
 
 def fresh(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """An event of now that leaves the tenant to the token."""
+    """An event with the current time and without a tenant, which the token gives."""
     event = event | {"timestamp": datetime.now(UTC).isoformat()} | changes
     del event["tenant_id"]
     return event
 
 
 def taken(api: FixedTimeApi) -> list[Message]:
-    """What is in the log."""
+    """The events on the topic."""
     return records_of(api.engine.settings)
 
 
@@ -143,7 +143,7 @@ def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
 
 
 def left(answer: Any) -> int:
-    """How many more requests the caller may make, as the answer says."""
+    """The number of requests left, from the response."""
     return int(answer.headers["X-RateLimit-Remaining"])
 
 
@@ -154,7 +154,7 @@ def get(api: FixedTimeApi, path: str = "/", address: str = "127.0.0.1", **header
 
 
 def assert_refused(answer: Any, limit: str) -> None:
-    """429 in the envelope, with the limit, and when to try again in the message and the header."""
+    """429 in the envelope, with the limit, and the time of the next attempt in message and header."""
     assert answer.status_code == 429
     seconds = int(answer.headers["Retry-After"])
     told = answer.get_json() if isinstance(answer, TestResponse) else answer.json()
@@ -173,7 +173,7 @@ def token(settings: Settings, **caller: Any) -> str:
 
 
 class TokenApi:
-    """The API in this process, with settings for tokens of its own, and time for its keys."""
+    """The API in this process, with its own token settings, and a clock for its keys."""
 
     def __init__(self, redis_url: str, provider: IdentityProvider, **variables: str) -> None:
         names = {"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}
@@ -187,7 +187,7 @@ class TokenApi:
         return self.app.test_client().post("/mastery/calculate", json=body, headers=headers)
 
     def refusal(self, token: str) -> str:
-        """The message of the 401 that the token gets."""
+        """The message of the 401 for the token."""
         answer = self.call(token)
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (401, "AUTH_ERROR"), answer.text
         message: str = answer.get_json()["error"]["message"]
@@ -196,7 +196,7 @@ class TokenApi:
 
 @pytest.fixture
 def tenant() -> str:
-    """A tenant that nothing is known of."""
+    """A tenant without data."""
     return f"t-{uuid4().hex[:12]}"
 
 
@@ -220,13 +220,13 @@ def api(engine: Engine) -> Iterator[FixedTimeApi]:
 
 @pytest.fixture
 def state_port() -> int:
-    """Where the state of a test's own is served, before and after an outage."""
+    """The port of a test's own state server, before and after an outage."""
     return claim_port()
 
 
 @pytest.fixture
 def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
-    """A Valkey for the state alone, on a folder that outlives it; closing it stops the server."""
+    """A Valkey for the state only, on a folder that outlives it; closing it stops the server."""
     with ExitStack() as server:
         server.enter_context(embedded("valkey", str(tmp_path / "state"), str(state_port)))
         yield server
@@ -234,7 +234,7 @@ def state(tmp_path: Path, state_port: int) -> Iterator[ExitStack]:
 
 @pytest.fixture
 def post(api: FixedTimeApi) -> Post:
-    """POST to the API whose clock stands still; no bridge takes what it accepts. By a service of t-1 unless said otherwise."""
+    """POST to the API with the fixed clock, by default as a service of t-1; no bridge reads the events."""
     return poster(api)
 
 
@@ -247,7 +247,7 @@ def desk(settings: Settings, any_kafka: str) -> Iterator[Dlq]:
 
 @pytest.fixture
 def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
-    """For what no broker has a say in."""
+    """A desk for tests that do not depend on the kind of broker."""
     made = new_dlq(settings, kafka_bootstrap)
     yield made
     made.close()
@@ -255,7 +255,7 @@ def embedded_desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
 
 @pytest.fixture
 def events_file(tmp_path: Path) -> Path:
-    """Five events of one tenant: two valid ones, one of them twice, one expired, one invalid, one that is no JSON."""
+    """Five events of one tenant: two valid ones, a repetition, an expired one, an invalid one; and a line that is not JSON."""
     tenant, yesterday = uuid4().hex, (datetime.now(UTC) - timedelta(days=1)).isoformat()
     once, twice = activity(tenant_id=tenant, timestamp=yesterday), quiz(tenant_id=tenant, timestamp=yesterday)
     old = activity(tenant_id=tenant, timestamp="2020-01-01T00:00:00Z")
@@ -287,6 +287,6 @@ def make(redis_url: str, provider: IdentityProvider) -> Iterator[Callable[..., T
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[IO[bytes]]:
-    """Where it prints."""
+    """Where it writes its log."""
     with (tmp_path / "log").open("wb") as file:
         yield file

@@ -1,4 +1,4 @@
-"""What a test of ``mastery dlq`` has in hand: topics of its own, letters as the contract says, and the commands."""
+"""What tests of ``mastery dlq`` use: their own topics, dead letters as in the contract, and the commands."""
 
 import json
 import os
@@ -26,7 +26,7 @@ NOW = datetime.now(UTC)
 
 
 class Dlq:
-    """The topics of a test, the letters it writes, and the commands it types."""
+    """The topics of a test, the dead letters it writes, and the commands it runs."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -47,7 +47,7 @@ class Dlq:
     def produce(
         self, topic: str, value: bytes | None, key: bytes | None, headers: dict[str, str | bytes], partition: int = 0
     ) -> Place:
-        """Write a record; returns where it is."""
+        """Write a record; returns its position."""
         places: list[Place] = []
 
         def arrived(error: KafkaError | None, message: Message) -> None:
@@ -72,7 +72,7 @@ class Dlq:
         partition: int = 0,
         key: bytes | None = b"t-1/s-1",
     ) -> Place:
-        """Write a dead letter as design section 4 says; returns its place."""
+        """Write a dead letter as in design section 4; returns its place."""
         fields = payload if isinstance(payload, dict) else {}
         value = {
             "event_id": fields.get("event_id"),
@@ -96,13 +96,13 @@ class Dlq:
         return self.produce(self.settings.dlq_topic, json.dumps(value).encode(), key, headers, partition)
 
     def run(self, *arguments: object, answer: str | None = None) -> Result:
-        """``mastery dlq …``, in this process."""
+        """Run ``mastery dlq …`` in this process."""
         done = CliRunner().invoke(main, ["dlq", *map(str, arguments)], env=self.environment, input=answer)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return done
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
-        """``mastery dlq …``, as a process of its own."""
+        """Run ``mastery dlq …`` as a separate process."""
         return subprocess.Popen(
             [sys.executable, "-m", "cli.main", "dlq", *map(str, arguments)],
             env={**os.environ, **self.environment},
@@ -112,11 +112,11 @@ class Dlq:
         )
 
     def listed(self, *arguments: object) -> list[dict[str, Any]]:
-        """What ``list --json`` gives."""
+        """The output of ``list --json``."""
         return [json.loads(line) for line in self.run("list", "--json", *arguments).stdout.splitlines()]
 
     def places(self, *arguments: object) -> set[str]:
-        """Where the letters are that ``list`` gives."""
+        """The places of the dead letters in ``list``."""
         return {each["place"] for each in self.listed(*arguments)}
 
     def events(self) -> list[Message]:
@@ -131,13 +131,13 @@ class Dlq:
             reader.close()
 
     def marked(self) -> int:
-        """How many letters are marked as handled."""
+        """How many dead letters are marked as handled."""
         keys = self.engine.redis.keys(f"{self.settings.key_prefix}:*handled-letters*")
         return sum(self.engine.redis.hlen(key) for key in keys)
 
 
 def own(settings: Settings, bootstrap_servers: str) -> Settings:
-    """Topics and a group of this test's own."""
+    """Topics and a group for this test only."""
     name = uuid4().hex
     return replace(
         settings,
@@ -155,7 +155,7 @@ def new_dlq(settings: Settings, bootstrap_servers: str) -> Dlq:
 
 
 def junk(desk: Dlq) -> list[Place]:
-    """Records on the dead letter topic that are no letters."""
+    """Records on the dead letter topic that are not dead letters."""
     topic = desk.settings.dlq_topic
     return [
         desk.produce(topic, value, b"\xff", {"dlq.replay_count": b"\xff"})

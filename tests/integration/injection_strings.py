@@ -1,11 +1,11 @@
-"""Strings that do harm where somebody takes data for code, by what they are aimed at. All written for this project.
+"""Injection strings, by the interpreter that they attack. All were written for this project.
 
 Each would leave a trace if it worked: a line that begins with ``MARK``, a key or a file of that name, the product of two
-numbers, a pause.
+numbers, or a delay.
 """
 
 MARK = "INJECTED"
-PRODUCT = "1337*7331"  # 9801547, which stands in no answer by chance
+PRODUCT = "1337*7331"  # 9801547, which no response contains by chance
 RESULT = "9801547"
 CANARY = f"/tmp/{MARK}"
 

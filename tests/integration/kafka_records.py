@@ -1,4 +1,4 @@
-"""What is on the events topic of a test's own."""
+"""The records on the events topic of a test."""
 
 from contextlib import closing
 
@@ -9,6 +9,6 @@ from consumers.kafka.record_reader import RecordReader
 
 
 def records_of(settings: Settings) -> list[Message]:
-    """All records, those of a partition in their order."""
+    """All records; those of one partition in order."""
     with closing(RecordReader(settings)) as reader:
         return list(reader.records(settings.events_topic, reader.bounds(settings.events_topic)))

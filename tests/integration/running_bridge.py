@@ -1,4 +1,4 @@
-"""A bridge and its relay as threads of a test, which can look at them and stop them; and what is around them in Kafka."""
+"""A bridge and its relay as threads that a test can inspect and stop, and their state in Kafka."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ SECONDS = 30.0
 
 
 class Running:
-    """A bridge and its relay in threads, and a worker that only notes the values of the chunks.
+    """A bridge and its relay in threads, and a worker that only collects the contents of chunks.
 
-    Without the relay it is as if Kafka took nothing: what is to be told waits.
+    Without the relay, everything to be published waits, as if Kafka were unavailable.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Running:
         self._send(chunk_ids)
 
     def record(self, chunk_ids: Sequence[ChunkId]) -> None:
-        """What a worker does, but for the mastery."""
+        """Like a worker, without the mastery."""
         for chunk_id in chunk_ids:
             begun = self._engine.ledger.begin(chunk_id, Attempt("worker", 0))
             assert begun is not None
@@ -71,16 +71,16 @@ class Running:
         return self._consumer
 
     def partitions(self) -> list[TopicPartition]:
-        """Those that it owns now."""
+        """The partitions that it owns now."""
         return self._consumer.assignment()
 
     def is_full(self) -> bool:
-        """Whether it has seen that too much waits to be told."""
+        """Whether it has noticed that too much waits to be published."""
         return self._bridge._heartbeat.is_full
 
 
 def own_topics(settings: Settings, bootstrap_servers: str, folder: Path) -> Settings:
-    """The settings with topics and a group of one test's own, on a broker."""
+    """The settings with topics and a group for one test, on a broker."""
     name = uuid4().hex
     own = replace(
         settings,
@@ -138,7 +138,7 @@ def wait_until_committed(engine: Engine) -> None:
         try:
             return uncommitted(engine.settings) == 0
         except KafkaException:
-            return False  # a broker that is new, or busy, does not know its group's coordinator at once
+            return False  # a new or busy broker does not know its group's coordinator at once
 
     wait_for(is_committed, SECONDS)
 
@@ -151,6 +151,6 @@ def source(engine: Engine) -> str:
 
 
 def let_pass(engine: Engine) -> None:
-    """What ``mastery bridge resume`` does: invalid records that are in the topic now go to the dead letters."""
+    """Like ``mastery bridge resume``: invalid records that are in the topic now go to the dead letters."""
     with closing(Lag(engine)) as lag:
         engine.positions.admit(*lag.ends())

@@ -1,4 +1,4 @@
-"""The real Apache Kafka that tests and developers run on: it keeps its data whatever happens, and leaves nothing behind."""
+"""The Apache Kafka for tests and developers: it keeps its data after any kill, and leaves no process behind."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ TOPIC, GROUP = "kept", "group"
 
 
 class Broker:
-    """A broker as a process of its own, on a folder and a port that it can be started on again."""
+    """A broker as a separate process, on a folder and port on which it can be restarted."""
 
     def __init__(self, folder: Path, jars: Path) -> None:
         self.folder = folder
@@ -51,17 +51,17 @@ class Broker:
         self.jvm.wait(SECONDS)
 
     def log(self) -> str:
-        """What the broker and its JVM said."""
+        """The output of the broker and its JVM."""
         return (self.folder.parent / "kafka.log").read_text()
 
     def cluster_id(self) -> str:
-        """Which cluster this is."""
+        """The cluster's id."""
         return AdminClient({"bootstrap.servers": self.address}).cluster_id(timeout=SECONDS)
 
 
 @pytest.fixture
 def broker(tmp_path: Path, kafka_jars: Path) -> Broker:
-    """A broker that only this test uses, and may kill; not started yet."""
+    """A broker for this test only, which may kill it; not started yet."""
     return Broker(tmp_path / "kafka", kafka_jars)
 
 
@@ -73,12 +73,12 @@ def started(broker: Broker) -> Iterator[Broker]:
 
 
 def consumer(address: str) -> Consumer:
-    """A member of the group that commits when it is told to."""
+    """A member of the group that commits on request."""
     return Consumer({"bootstrap.servers": address, "group.id": GROUP, "enable.auto.commit": False})
 
 
 def test_records_and_committed_offsets_outlive_a_killed_jvm(broker: Broker) -> None:
-    """Started again on the same folder and port, it is the same cluster, and has what was acknowledged."""
+    """Restarted on the same folder and port, it is the same cluster, with everything it acknowledged."""
     with broker:
         first, cluster = broker.address, broker.cluster_id()
         make_topics(first, TOPIC)
@@ -104,7 +104,7 @@ def test_records_and_committed_offsets_outlive_a_killed_jvm(broker: Broker) -> N
 
 
 def test_it_ends_with_its_standard_input_and_leaves_no_process(started: Broker) -> None:
-    """As when whoever started it stops or dies: the JVM is gone before the wrapper is, and the port is free."""
+    """If the process that started it stops or dies, first the JVM ends, then the wrapper, and the port is free."""
     assert started.wrapper.stdin is not None
     started.wrapper.stdin.close()
     assert started.wrapper.wait(SECONDS) == 0
@@ -115,7 +115,7 @@ def test_it_ends_with_its_standard_input_and_leaves_no_process(started: Broker) 
 
 
 def test_a_killed_wrapper_takes_its_jvm_along(started: Broker) -> None:
-    """The kernel sees to it: nothing of Python's has a say any more."""
+    """The kernel kills the JVM, since no Python code can run any more."""
     assert started.jvm.ppid() == started.wrapper.pid
     os.kill(started.wrapper.pid, signal.SIGKILL)
     started.jvm.wait(SECONDS)
@@ -123,13 +123,13 @@ def test_a_killed_wrapper_takes_its_jvm_along(started: Broker) -> None:
 
 
 def test_it_listens_on_loopback_only(started: Broker) -> None:
-    """Both its listeners, and nothing else."""
+    """Both listeners are on loopback, and there are no others."""
     listening = {each.laddr.ip for each in started.jvm.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
     assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
 
 
 def test_a_port_or_a_folder_that_is_taken_is_told(started: Broker, tmp_path: Path, kafka_jars: Path) -> None:
-    """Rather than that another's broker be taken for its own; the first one goes on."""
+    """It fails instead of using another broker; the first one keeps running."""
     port = started.address.rpartition(":")[2]
     for folder, wanted, message in (
         (tmp_path / "second", port, f"Apache Kafka cannot listen on {started.address}"),
@@ -149,7 +149,7 @@ def test_a_port_or_a_folder_that_is_taken_is_told(started: Broker, tmp_path: Pat
 
 
 def test_topics_of_either_broker_can_be_used_at_once(any_kafka: str) -> None:
-    """Four partitions that take a record each, on the embedded broker and on the real one."""
+    """Four partitions accept a record each, on the embedded broker and on the real one."""
     topic = f"topic-{uuid4().hex}"
     make_topics(any_kafka, topic)
     arrived: list[int | None] = []
@@ -163,7 +163,7 @@ def test_topics_of_either_broker_can_be_used_at_once(any_kafka: str) -> None:
 
 
 def test_jars_that_are_there_are_not_fetched_again(kafka_jars: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without Maven on the path, they are found, and a folder that has none says what is missing."""
+    """Existing jars are used without Maven; for a folder without them, the error names what is missing."""
     java = tmp_path / "bin"
     java.mkdir()
     (java / "java").write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n")
@@ -180,7 +180,7 @@ def test_jars_that_are_there_are_not_fetched_again(kafka_jars: Path, monkeypatch
 def test_a_java_that_is_missing_or_too_old_is_told(
     said: str | None, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With the version that is needed."""
+    """The error names the required version."""
     if said is not None:
         (tmp_path / "java").write_text(f"#!/bin/sh\necho '{said}' >&2\n")
         (tmp_path / "java").chmod(0o755)

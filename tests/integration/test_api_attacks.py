@@ -1,4 +1,4 @@
-"""Clients that mean harm, or have a bad network, over sockets to a real API process: the others are answered all the same."""
+"""Malicious clients and bad networks, over sockets to a real API process: other clients still get responses."""
 
 import json
 import signal
@@ -28,26 +28,26 @@ from tests.integration.api_process import (
     api_process,
 )
 
-# What the process takes for itself, and then for what was sent to it in these tests: 75 and 64 MB, and some for the allocator.
+# What the process needs itself, and for these tests' requests: 75 and 64 MB, and some for the allocator.
 MEMORY_BYTES = 220_000_000
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "
 POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 ASSET = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
-# What is sent at once, and what then follows a byte at a time.
+# What is sent at once, and what then follows one byte at a time.
 SLOW = {
     "nothing": (b"", b""),
     "slow head": (HEAD, b"a" * 100),
     "slow first byte": (b"", HEAD),
     "slow body": (POST + b"Content-Length: 100\r\n\r\n", b"{" * 100),
     "slow chunks": (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n" * 20),
-    "deaf": (4 * ASSET, b""),  # more than the systems of both keep
+    "deaf": (4 * ASSET, b""),  # more than both systems buffer
 }
 
 
 @contextmanager
 def slow_clients(api: ApiProcess, how: str, count: int) -> Iterator[list[socket.socket]]:
-    """So many, each sending a byte now and then, or not listening to a large answer."""
+    """This many clients, each sending a byte now and then, or not reading a large response."""
     begun, rest = SLOW[how]
     ends = Event()
     with ExitStack() as exits:
@@ -65,20 +65,20 @@ def slow_clients(api: ApiProcess, how: str, count: int) -> Iterator[list[socket.
                 if ends.wait(REQUEST_SECONDS / 10):
                     return
                 for client in clients:
-                    with suppress(OSError):  # it was given up
+                    with suppress(OSError):  # it was closed
                         client.send(bytes([byte]), socket.MSG_DONTWAIT)
 
         dripping = Thread(target=drip)
         dripping.start()
         exits.callback(dripping.join)
         exits.callback(ends.set)
-        time.sleep(REQUEST_SECONDS / 10)  # so that they are heard
+        time.sleep(REQUEST_SECONDS / 10)  # so that they are read
         yield clients
 
 
 @pytest.mark.parametrize("how", SLOW)
 def test_slow_clients_stop_nobody(api_alone: ApiProcess, how: str) -> None:
-    """Far more of them than there are threads: others ask as if they were not there."""
+    """Far more slow clients than there are threads do not affect others."""
 
     def ask(_: int) -> int:
         body = {"student_id": "s-1"}
@@ -91,7 +91,7 @@ def test_slow_clients_stop_nobody(api_alone: ApiProcess, how: str) -> None:
 
 
 def test_a_request_has_a_time_to_arrive_in(api_alone: ApiProcess) -> None:
-    """From its first byte to its last, however busily it trickles: then 408, and the connection ends."""
+    """The deadline counts from first byte to last, even if bytes keep arriving: then 408, and the connection is closed."""
     with ExitStack() as exits:
         trickling = ("slow head", "slow first byte", "slow body", "slow chunks")
         for client in [exits.enter_context(slow_clients(api_alone, how, 1))[0] for how in trickling]:
@@ -101,12 +101,12 @@ def test_a_request_has_a_time_to_arrive_in(api_alone: ApiProcess) -> None:
 
 
 def test_whoever_says_nothing_is_given_up(api_alone: ApiProcess) -> None:
-    """A new connection has as long to begin as a request may take."""
+    """A new connection must begin a request within the time that a request may take."""
     assert api_alone.talk() == b""
 
 
 def test_more_connections_than_there_may_be(api_alone: ApiProcess) -> None:
-    """New ones are let in at the cost of those that have waited longest: probes and callers get through."""
+    """New connections replace those that have waited longest, so probes and callers get through."""
     with ExitStack() as idle:
         clients = [idle.enter_context(api_alone.connect()) for _ in range(4 * CONNECTIONS)]
         assert api_alone.answers()
@@ -116,7 +116,7 @@ def test_more_connections_than_there_may_be(api_alone: ApiProcess) -> None:
 
 
 def test_answered_clients_that_do_not_leave(api_alone: ApiProcess) -> None:
-    """They were refused, and go on sending: their places are the first that others get."""
+    """Clients that continue sending after a rejection are replaced first."""
     with ExitStack() as exits:
         clients = [exits.enter_context(api_alone.connect()) for _ in range(CONNECTIONS)]
         for client in clients:
@@ -129,7 +129,7 @@ def test_answered_clients_that_do_not_leave(api_alone: ApiProcess) -> None:
 
 
 def assert_refused(answer: bytes, status: int) -> None:
-    """The envelope, with the headers that every answer has, and a connection that ends."""
+    """The envelope with the headers of every response, and a closed connection."""
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines[1:])
@@ -165,7 +165,7 @@ def assert_refused(answer: bytes, status: int) -> None:
     ],
 )
 def test_what_is_no_request(api_alone: ApiProcess, status: int, request_: bytes) -> None:
-    """It never reaches the application, and its answer is in the envelope all the same."""
+    """Invalid HTTP does not reach the application, and still gets a response in the envelope."""
     assert_refused(api_alone.talk(request_), status)
 
 
@@ -182,7 +182,7 @@ def test_what_is_no_request(api_alone: ApiProcess, status: int, request_: bytes)
     ],
 )
 def test_a_body_whose_length_is_read_in_two_ways(api_alone: ApiProcess, length: bytes) -> None:
-    """What is a body to a proxy, or to the parser, is not taken for a request: one answer, and the connection ends."""
+    """What a proxy or the parser considers a body is not read as a request: one response, and the connection is closed."""
     smuggled = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nX-Padding: aaaaaaa\r\n\r\n"
     answers = api_alone.talk(b"GET /health HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n", smuggled)
     assert answers.count(b"HTTP/1.1 ") == 1
@@ -190,7 +190,7 @@ def test_a_body_whose_length_is_read_in_two_ways(api_alone: ApiProcess, length: 
 
 
 def test_a_token_of_many_cohorts(api_alone: ApiProcess) -> None:
-    """A teacher's with 400: its header is as large as 30 KB, and looked at like any other's."""
+    """A teacher's token with 400 cohorts has a header of 30 KB, and is accepted."""
     cohorts = [f"{number:04}-{'x' * 40}" for number in range(400)]
     token = development_token(
         api_alone.settings, role=Role.TEACHER, tenant="t-1", subject="t", cohorts=cohorts, now=datetime.now(UTC)
@@ -202,7 +202,7 @@ def test_a_token_of_many_cohorts(api_alone: ApiProcess) -> None:
 
 
 def test_requests_that_are_sent_ahead(api_alone: ApiProcess) -> None:
-    """Several at once on a connection, cut anywhere: answered one after the other, in their order."""
+    """Pipelined requests, split anywhere, get their responses in order."""
 
     def post(body: bytes, length: bytes) -> bytes:
         return POST + length + b"\r\n\r\n" + body
@@ -222,7 +222,7 @@ def test_requests_that_are_sent_ahead(api_alone: ApiProcess) -> None:
 
 
 def test_a_client_that_sends_far_ahead(api_alone: ApiProcess) -> None:
-    """More than is kept of what comes next: nothing of it is lost, and it is read when it is its turn."""
+    """If more is pipelined than the buffer holds, nothing is lost: it is read later."""
     many = AHEAD_BYTES // 50
     padded = b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100
     with api_alone.connect() as connection, ThreadPoolExecutor(1) as pool:
@@ -233,7 +233,7 @@ def test_a_client_that_sends_far_ahead(api_alone: ApiProcess) -> None:
 
 
 def test_a_client_that_asks_before_it_sends(api_alone: ApiProcess) -> None:
-    """``Expect: 100-continue``: it is told to go on, once, and gets its answer."""
+    """``Expect: 100-continue`` gets one 100 Continue, and then the response."""
     with api_alone.connect() as connection:
         connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
         assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -243,7 +243,7 @@ def test_a_client_that_asks_before_it_sends(api_alone: ApiProcess) -> None:
 
 
 def test_memory_is_bounded(api_alone: ApiProcess) -> None:
-    """Whatever is sent, or not listened to: bodies of 2 MB of unknown fields, uploads that never end, answers nobody takes."""
+    """Bodies of 2 MB of unknown fields, endless uploads and unread responses do not exhaust memory."""
     fields = "{" + ",".join(f'"field-{number}":1' for number in range(110_000)) + "}"
     url = f"{api_alone.url}/mastery/"
     headers = api_alone.authorization | {"Content-Type": "application/json"}
@@ -265,14 +265,14 @@ def test_memory_is_bounded(api_alone: ApiProcess) -> None:
         assert api_alone.answers()
     with slow_clients(api_alone, "deaf", CONNECTIONS - 4):
         assert api_alone.answers()
-    assert api_alone.resident_bytes() < MEMORY_BYTES  # without the bounds on bodies 280 MB, with two threads
+    assert api_alone.resident_bytes() < MEMORY_BYTES  # without the limits on bodies 280 MB, with two threads
 
 
 def test_a_stopped_process_answers_what_it_has_in_hand(tmp_path: Path, redis_url: str) -> None:
-    """A request that is being answered is; others are not let in, and clients who say nothing are not waited for."""
+    """A shutdown completes running requests, accepts no new ones, and does not wait for silent clients."""
     with api_process(tmp_path, redis_url) as api, api.connect() as idle, ThreadPoolExecutor(1) as pool:
         idle.sendall(HEAD)
-        answer = pool.submit(requests.get, f"{api.url}/ready", timeout=READY_SECONDS)  # it asks workers, of whom there are none
+        answer = pool.submit(requests.get, f"{api.url}/ready", timeout=READY_SECONDS)  # it waits for workers
         time.sleep(0.3)
         api.process.send_signal(signal.SIGTERM)
         assert (answer.result().status_code, answer.result().headers["Connection"]) == (503, "close")
@@ -282,7 +282,7 @@ def test_a_stopped_process_answers_what_it_has_in_hand(tmp_path: Path, redis_url
 
 
 def test_ipv6(tmp_path: Path, redis_url: str) -> None:
-    """The API listens where it is told to, an IPv6 address too, and knows its callers by theirs."""
+    """The API listens on the configured address, also IPv6, and knows its callers by theirs."""
     with socket.socket(socket.AF_INET6) as probe:
         try:
             probe.bind(("::1", 0))

@@ -1,4 +1,4 @@
-"""What callers do is in the audit trail before they have their answer."""
+"""Callers' actions are in the audit trail before they get their response."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,10 +24,10 @@ def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
 
 
 class TestEntries:
-    """Each request of a known caller that did something, or was not allowed to."""
+    """Each request of an authenticated caller that did something, or was denied."""
 
     def test_a_query_says_who_asked_about_whom(self, api: FixedTimeApi) -> None:
-        """With the moment, the action, what came of it, and the id that the answer has."""
+        """It has the time, the action, the outcome, and the response's correlation id."""
         api.record(quiz())
         answer = api.post("/mastery/query", QUERY)
         assert trail(api) == [
@@ -81,7 +81,7 @@ class TestEntries:
     def test_every_route_leaves_one(
         self, api: FixedTimeApi, path: str, body: Any, caller: dict[str, Any], status: int, expected: tuple[str, str, list[str]]
     ) -> None:
-        """What was done, what was denied, what was not there."""
+        """This includes what was denied or not found."""
         api.record(quiz())
         assert api.call(path, body, method="GET" if body is None else "POST", **caller).status_code == status
         action, outcome, students = expected
@@ -91,14 +91,14 @@ class TestEntries:
         assert entry["role"] == caller.get("role", Role.ADMIN)
 
     def test_a_student_who_asks_has_their_pseudonym(self, api: FixedTimeApi) -> None:
-        """In clear, their id would undo the pseudonym beside it."""
+        """The student's id in clear would reveal the pseudonym beside it."""
         api.record(quiz())
         assert api.post("/mastery/query", QUERY, role=Role.STUDENT, subject="s-1").status_code == 200
         (entry,) = trail(api)
         assert [entry["who"]] == entry["whose"] == [api.engine.audit.pseudonym("t-1", "s-1")]
 
     def test_events_say_whom_they_are_about(self, api: FixedTimeApi) -> None:
-        """Each student once, and only those whose events were accepted."""
+        """Each student appears once, and only those whose events were accepted."""
         events = [
             quiz(student_id="s-7"),
             quiz(student_id="s-8"),
@@ -112,7 +112,7 @@ class TestEntries:
         assert entry["whose"] == [api.engine.audit.pseudonym("t-1", student) for student in ("s-7", "s-8")]
 
     def test_a_batch_is_found_by_each_of_its_students(self, api: FixedTimeApi) -> None:
-        """Its entry is small, and says how many there are."""
+        """Its entry is small, and has their number."""
         events = [quiz(student_id=f"s-{number}") for number in range(300)]
         assert api.post("/mastery/ingest", {"events": events}, role=Role.SERVICE).status_code == 202
 
@@ -123,7 +123,7 @@ class TestEntries:
         assert [[300], [300], []] == [found("s-3"), found("s-299"), found("s-300")]
 
     def test_a_repeated_request_says_it_too(self, api: FixedTimeApi) -> None:
-        """Though its answer was kept, and no view ran."""
+        """This also holds if the stored response is returned without running the view."""
         body = {"events": [quiz(student_id="s-7"), {"student_id": "s-9"}]}
         answers = [api.call("/mastery/ingest", body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert answers[1].headers["Idempotent-Replayed"] == "true"
@@ -131,7 +131,7 @@ class TestEntries:
         assert first["whose"] == second["whose"] == [api.engine.audit.pseudonym("t-1", "s-7")]
 
     def test_a_revoked_token_is_denied(self, api: FixedTimeApi) -> None:
-        """Its bearer is known, and so is what they tried."""
+        """The caller and the attempted action are known."""
         token = development_token(api.engine.settings, role=Role.ADMIN, tenant="t-1", subject="leaver", now=datetime.now(UTC))
         headers = {"Authorization": f"Bearer {token}"}
         assert api.client.post("/auth/revoke", json={}, headers=headers).status_code == 200
@@ -142,7 +142,7 @@ class TestEntries:
         ]
 
     def test_what_failed_is_there(self, api: FixedTimeApi) -> None:
-        """An error of the engine's: somebody tried, and may have seen nothing."""
+        """After an internal error the caller may have seen nothing, but the attempt is recorded."""
         api.engine.redis.set(f"{api.engine.settings.key_prefix}:{{t-1}}:student:s-1", "no record")
         assert api.post("/mastery/query", QUERY).status_code == 500
         assert [(entry["outcome"], len(entry["whose"])) for entry in trail(api)] == [("failed", 1)]
@@ -165,13 +165,13 @@ class TestEntries:
     def test_what_touched_nobodys_data_leaves_none(
         self, api: FixedTimeApi, send: Callable[[FixedTimeApi], TestResponse]
     ) -> None:
-        """Nobody known, no such route, a form that is wrong."""
+        """Unauthenticated callers, unknown routes and invalid bodies leave no entry."""
         api.record(quiz())
         assert send(api).status_code in {200, 401, 404, 405, 422}
         assert trail(api) == []
 
     def test_no_students_id_is_in_clear(self, api: FixedTimeApi) -> None:
-        """Whatever is done, and whoever does it, none is in a key or a value of the trail."""
+        """Whatever is done by anybody, no student id is in a key or a value of the trail."""
         name = "unmistakable-student"
         about = {"student_id": name}
         api.record(quiz(**about))
@@ -200,7 +200,7 @@ class TestEntries:
         assert name not in str(list(api.engine.audit.oldest_first("t-1")))
 
     def test_the_entry_of_one_tenant_is_not_in_the_trail_of_another(self, api: FixedTimeApi) -> None:
-        """The token's tenant has it."""
+        """It is in the trail of the token's tenant."""
         api.post("/mastery/query", QUERY, tenant="t-2")
         assert (len(trail(api, "t-2")), trail(api)) == (1, [])
 
@@ -214,7 +214,7 @@ def blocked(api: FixedTimeApi) -> FixedTimeApi:
 
 
 class TestNoEntryNoAnswer:
-    """What cannot be noted is not told."""
+    """Without an audit entry there is no response with data."""
 
     @pytest.mark.parametrize(
         ("path", "body", "caller"),
@@ -228,7 +228,7 @@ class TestNoEntryNoAnswer:
     def test_nobody_gets_anything(
         self, blocked: FixedTimeApi, path: str, body: Any, caller: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Neither data nor whether there is any: 503 in the envelope, and the log says why."""
+        """Callers get neither data nor whether it exists: 503 in the envelope, and the log has the reason."""
         answer = blocked.call(path, body, **caller)
         assert answer.status_code == 503
         assert answer.get_json()["error"] == {
@@ -243,18 +243,18 @@ class TestNoEntryNoAnswer:
         assert "s-1" not in caplog.text
 
     def test_others_are_not_affected(self, blocked: FixedTimeApi) -> None:
-        """Another tenant's trail is another's."""
+        """Another tenant has another trail."""
         assert blocked.post("/mastery/query", QUERY, tenant="t-2").status_code == 404
 
     def test_a_failure_stays_what_it_was(self, blocked: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
-        """There is nothing to hold back; the log says that the entry is missing."""
+        """There is no data to withhold; the log says that the entry is missing."""
         blocked.engine.redis.set(f"{blocked.engine.settings.key_prefix}:{{t-1}}:student:s-1", "no record")
         answer = blocked.post("/mastery/query", QUERY)
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (500, "INTERNAL_ERROR")
         assert "audit trail cannot be written" in caplog.text
 
     def test_a_mistake_in_writing_gives_nothing_away(self, api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What nobody foresaw is a 500 in the envelope, without the data."""
+        """An unexpected error is a 500 in the envelope, without the data."""
         api.record(quiz())
         monkeypatch.setattr("api.request_audit.actor", lambda _who: 1 / 0)
         answer = api.post("/mastery/query", QUERY)

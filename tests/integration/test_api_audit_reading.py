@@ -1,4 +1,4 @@
-"""Admins read their tenant's audit trail: GET /audit."""
+"""Admins read their tenant's audit trail with GET /audit."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from tests.learning_events import quiz
 
 
 def read(api: FixedTimeApi, query: str = "", **caller: Any) -> dict[str, Any]:
-    """What GET /audit answers."""
+    """The response of GET /audit."""
     answer = api.call(f"/audit{query}", method="GET", **caller)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.get_json()["data"]
@@ -26,7 +26,7 @@ def read(api: FixedTimeApi, query: str = "", **caller: Any) -> dict[str, Any]:
 
 
 def test_the_newest_comes_first_with_all_fields(api: FixedTimeApi) -> None:
-    """What is empty is there, too; the reading itself is in the next answer."""
+    """Empty fields are included; the read itself is in the next response."""
     api.post("/mastery/query", QUERY)
     first = read(api)
     assert (first["damaged"], first["next"], len(first["entries"])) == (0, None, 1)
@@ -47,7 +47,7 @@ def test_the_newest_comes_first_with_all_fields(api: FixedTimeApi) -> None:
 
 
 def test_a_student_is_found_across_a_change_of_the_key(api: FixedTimeApi) -> None:
-    """By the id, under the pseudonyms of both keys; nothing counts as damaged."""
+    """The search uses the pseudonyms of both keys; nothing counts as damaged."""
     api.post("/mastery/query", QUERY)
     former = api.engine.settings.audit_key
     changed = dataclasses.replace(api.engine.settings, audit_key="the key that comes after it", audit_key_previous=former)
@@ -62,13 +62,13 @@ def test_a_student_is_found_across_a_change_of_the_key(api: FixedTimeApi) -> Non
 
 
 def test_a_filter_that_is_given_twice(api: FixedTimeApi) -> None:
-    """Only one of them would apply."""
+    """Only one of them would apply, so it is an error."""
     answer = api.call("/audit?who=kim&who=lee&limit=5", method="GET")
     assert (answer.status_code, answer.get_json()["error"]["details"]) == (422, {"who": ["Given twice."]})
 
 
 def test_filters_choose(api: FixedTimeApi) -> None:
-    """All that are given must apply."""
+    """All given filters must match."""
     api.record(quiz())
     api.call("/mastery/query", QUERY, subject="kim", headers={"X-Correlation-ID": "c-1"})
     api.call("/mastery/query", QUERY, subject="lee", headers={"X-Correlation-ID": "c-2"}, role=Role.SERVICE)
@@ -94,7 +94,7 @@ def test_filters_choose(api: FixedTimeApi) -> None:
 
 
 def test_an_admin_reads_the_own_tenants_trail(api: FixedTimeApi) -> None:
-    """No parameter leads to another."""
+    """No parameter gives access to another tenant's trail."""
     api.post("/mastery/query", QUERY)
     assert read(api, tenant="t-2")["entries"] == []
     assert api.call("/audit?tenant=t-1", method="GET", tenant="t-2").status_code == 422
@@ -102,7 +102,7 @@ def test_an_admin_reads_the_own_tenants_trail(api: FixedTimeApi) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 500])
 def test_pages_follow_each_other(api: FixedTimeApi, limit: int) -> None:
-    """Each entry is on one of them, though others are written meanwhile."""
+    """Each entry is on exactly one page, though others are written meanwhile."""
     for number in range(10):
         api.call("/mastery/query", QUERY, headers={"X-Correlation-ID": f"c-{number}"})
     seen: list[str] = []
@@ -118,7 +118,7 @@ def test_pages_follow_each_other(api: FixedTimeApi, limit: int) -> None:
 
 
 def test_a_search_is_bounded(api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where little is found, the answer comes all the same, with a cursor to go on."""
+    """If little is found, the response has a cursor to continue."""
     monkeypatch.setattr(read_trail, "SCAN_LIMIT", 20)
     monkeypatch.setattr(read_trail, "PAGE", 10)
     api.post("/mastery/query", QUERY, subject="first")
@@ -131,7 +131,7 @@ def test_a_search_is_bounded(api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_was_tampered_with_is_not_shown_but_counted(api: FixedTimeApi) -> None:
-    """It is no evidence of anything but the tampering."""
+    """Such an entry is evidence of tampering only."""
     api.post("/mastery/query", QUERY)
     key = f"{api.engine.settings.key_prefix}:{{t-1}}:audit"
     forged = {"entry": json.dumps(trail(api)[0] | {"who": "framed"}), "previous": bytes(32), "mac": bytes(32)}
@@ -174,7 +174,7 @@ def test_what_was_tampered_with_is_not_shown_but_counted(api: FixedTimeApi) -> N
     ],
 )
 def test_a_parameter_that_is_wrong_is_named(api: FixedTimeApi, query: str, field: str) -> None:
-    """422, by its name, whether its value is wrong or nobody knows it."""
+    """422 names the parameter, whether its value is invalid or it is unknown."""
     answer = api.call(f"/audit?{query}", method="GET")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "VALIDATION_ERROR")
     assert list(answer.get_json()["error"]["details"]) == [field]
@@ -182,11 +182,11 @@ def test_a_parameter_that_is_wrong_is_named(api: FixedTimeApi, query: str, field
 
 @pytest.mark.parametrize("cursor", ["1-0", "9999999999999999999-9999999999999999999", "1-9999999999999999999"])
 def test_any_cursor_of_the_right_form_will_do(api: FixedTimeApi, cursor: str) -> None:
-    """Also one that was never given."""
+    """This includes cursors that were never returned."""
     assert read(api, f"?cursor={cursor}")["entries"] == []
 
 
 def test_every_action_can_be_asked_for(api: FixedTimeApi) -> None:
-    """Callers' and the engine's own."""
+    """These are the actions of callers and of the engine."""
     for action in (*Action, *SystemAction):
         assert read(api, f"?action={action.value}")["damaged"] == 0

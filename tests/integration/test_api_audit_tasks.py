@@ -1,4 +1,4 @@
-"""Tasks that callers start are in the audit trail, under the name of whoever asked."""
+"""Tasks started by callers are in the audit trail under the caller's name."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ TASK_SECONDS = 20.0
 
 
 def test_a_task_leaves_an_entry_of_its_own(live_api: LiveApi) -> None:
-    """Who asked, under which correlation id, and whose mastery was computed; whoever fetches the result is there, too."""
+    """It has the caller, the correlation id, and the student; reading the result leaves an entry too."""
     event = quiz(tenant_id=live_api.tenant, timestamp=(datetime.now(UTC) - timedelta(days=1)).isoformat())
     engine = live_api.stack.engine
     assert live_api.post("/mastery/ingest", {"event": event}).status_code == 202
@@ -45,7 +45,7 @@ def test_a_task_leaves_an_entry_of_its_own(live_api: LiveApi) -> None:
 
 
 def test_a_task_that_the_engine_did_not_send(live_api: LiveApi) -> None:
-    """Whoever can write to Redis can have a worker calculate, and not have it testify that somebody asked for that."""
+    """A person who can write to Redis can start a calculation, but not make the trail name a caller for it."""
     audit, tenant = live_api.stack.engine.audit, live_api.tenant
     weights = [0.4, 0.3, 0.2, 0.1]
     real = audit.actor_signer.sign([tenant, "mastery.calculate", "s-1", weights], Actor("admin", "boss"), "real")

@@ -1,4 +1,4 @@
-"""Who is calling: every route but the public ones needs a token that the engine's secret signed, with all its claims."""
+"""Authentication: every route except the public ones needs a token with a valid signature and all claims."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ PROTECTED = [
 
 
 def signed(live_api: LiveApi, **changes: Any) -> str:
-    """A token with changed claims; None leaves one out."""
+    """A token with changed claims; None omits one."""
     claims = {name: value for name, value in (CLAIMS | changes).items() if value is not None}
     return jwt.encode(claims, live_api.stack.settings.jwt_secret, algorithm="HS256")
 
@@ -48,7 +48,7 @@ def call(
 
 
 def assert_refused(answer: requests.Response) -> str:
-    """401 in the envelope, and nothing of the library's own words; returns the message."""
+    """401 in the envelope, without the library's message; returns the message."""
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "AUTH_ERROR")
     assert answer.json()["success"] is False
     assert answer.json()["error"]["details"] == {}
@@ -67,7 +67,7 @@ def test_no_token(live_api: LiveApi, method: str, path: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"unknown": 1}', b"\xff" * 3_000_000])
 def test_the_token_comes_before_the_body(live_api: LiveApi, body: bytes) -> None:
-    """A caller who is not known learns nothing of what is wrong with the body."""
+    """An unauthenticated caller does not learn what is wrong with the body."""
     assert_refused(call(live_api, None, body))
 
 
@@ -87,18 +87,18 @@ def test_the_token_comes_before_the_body(live_api: LiveApi, body: bytes) -> None
     ],
 )
 def test_malformed(live_api: LiveApi, authorization: str) -> None:
-    """What is no token at all is refused like a missing one."""
+    """Text that is not a token is rejected like a missing token."""
     assert_refused(call(live_api, authorization))
 
 
 def test_valid(live_api: LiveApi) -> None:
-    """The claims that the tests below vary are enough; a student has no cohorts."""
+    """The claims that the tests below vary are sufficient; a student has no cohorts."""
     assert call(live_api, f"Bearer {signed(live_api)}").status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
 def test_the_scheme_in_any_case(live_api: LiveApi, scheme: str) -> None:
-    """RFC 9110, section 11.1."""
+    """The scheme is case-insensitive (RFC 9110, section 11.1)."""
     assert call(live_api, f"{scheme} {signed(live_api)}").status_code == 200
 
 
@@ -123,13 +123,13 @@ def test_the_scheme_in_any_case(live_api: LiveApi, scheme: str) -> None:
     ],
 )
 def test_a_claim_of_the_wrong_type_is_named(live_api: LiveApi, claim: str, value: Any) -> None:
-    """Whether the library refuses it or the engine."""
+    """This holds whether the library or the engine rejects it."""
     told = assert_refused(call(live_api, f"Bearer {by_hand(live_api, **{claim: value})}"))
     assert told == f"The token's claim {claim} is not valid."
 
 
 def test_expired(live_api: LiveApi) -> None:
-    """A token that has expired is refused, and the message says so."""
+    """An expired token is rejected, and the message says so."""
     assert assert_refused(call(live_api, f"Bearer {signed(live_api, exp=NOW - 60)}")) == "The token has expired."
 
 
@@ -165,13 +165,13 @@ def test_expired(live_api: LiveApi) -> None:
     ids=", ".join,
 )
 def test_claims(live_api: LiveApi, changes: dict[str, Any]) -> None:
-    """Claims that are missing, of the wrong type, unsafe, or meant for something else; the message repeats none of them."""
+    """Claims that are missing, of the wrong type, unsafe or for another purpose; the message quotes none of them."""
     message = assert_refused(call(live_api, f"Bearer {signed(live_api, **changes)}"))
     assert not any(str(value) in message for value in changes.values() if value not in (None, ""))
 
 
 def test_wrong_signature(live_api: LiveApi) -> None:
-    """A token that another secret signed, or whose signature or claims were changed or cut off."""
+    """A token of another secret, or whose signature or claims were changed or truncated."""
     good = signed(live_api)
     header, claims, signature = good.split(".")
     other = jwt.encode(CLAIMS, "another secret, as long as it needs to be", algorithm="HS256")
@@ -187,7 +187,7 @@ def test_wrong_signature(live_api: LiveApi) -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS384", "HS512", "RS256", "", None, 5])
 def test_another_algorithm(live_api: LiveApi, algorithm: Any) -> None:
-    """The algorithm is the engine's choice, not the token's: ``none`` and all others are refused, signed or not."""
+    """The engine decides on the algorithm, not the token: ``none`` and all others are rejected, signed or not."""
     header = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
     assert_refused(call(live_api, f"Bearer {unsigned(header, json.dumps(CLAIMS).encode())}"))
     if algorithm in {"HS384", "HS512"}:
@@ -212,5 +212,5 @@ def test_another_algorithm(live_api: LiveApi, algorithm: Any) -> None:
     ],
 )
 def test_hostile_json_in_a_token(live_api: LiveApi, header: bytes, payload: bytes) -> None:
-    """A token's JSON is read before its signature is checked; whatever it holds, it is refused and breaks nothing."""
+    """A token's JSON is parsed before its signature is checked; whatever it contains, it is only rejected."""
     assert_refused(call(live_api, f"Bearer {unsigned(header, payload, b'x' * 32)}"))

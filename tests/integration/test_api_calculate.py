@@ -1,4 +1,4 @@
-"""POST /mastery/calculate: from given components in the request, or from the facts by a real worker; GET /tasks/{id}."""
+"""POST /mastery/calculate: from components in the request, or from the facts by a real worker; GET /tasks/{id}."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ TASK_SECONDS = 20.0
 def test_given_components_are_computed_and_not_stored(
     api: FixedTimeApi, weights: dict[str, float], score: float, level: str, coverage: float, contributions: list[float]
 ) -> None:
-    """Weights that are not given keep their usual value; null is no evidence; nobody need know the student."""
+    """Omitted weights keep their default; null means no evidence; the student need not exist."""
     answer = api.post("/mastery/calculate", {"student_id": "s-1", "components": COMPONENTS, "weights": weights})
     assert answer.status_code == 200, answer.text
     told = answer.get_json()["data"]
@@ -76,7 +76,7 @@ def test_components_that_are_left_out_are_no_evidence(api: FixedTimeApi) -> None
     ],
 )
 def test_weights_that_are_none(api: FixedTimeApi, weights: Any, field: str) -> None:
-    """Weights are numbers from 0 to 1 that sum to 1 ± 0.001, with or without components: 422, naming what is wrong."""
+    """Weights are numbers from 0 to 1 that sum to 1 ± 0.001, with or without components; otherwise 422 names the error."""
     for more in ({}, {"components": COMPONENTS}):
         answer = api.post("/mastery/calculate", {"student_id": "s-1", "weights": weights, **more})
         assert answer.status_code == 422
@@ -85,7 +85,7 @@ def test_weights_that_are_none(api: FixedTimeApi, weights: Any, field: str) -> N
 
 @pytest.fixture
 def observed(live_api: LiveApi) -> Callable[..., str]:
-    """A function that puts facts of a student in the stack's store, without a score, and returns the student."""
+    """A function that stores facts of a student without a score, and returns the student."""
 
     def put(days_ago: int = 0) -> str:
         now = datetime.now(UTC) - timedelta(days=days_ago)
@@ -99,7 +99,7 @@ def observed(live_api: LiveApi) -> Callable[..., str]:
 
 
 def test_recomputed_from_the_facts_by_the_worker(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """0.4 · 4/5 + 0.3 · 8/10 = 0.56; the answer waits for the task, and the score is kept for the ranking."""
+    """0.4 · 4/5 + 0.3 · 8/10 = 0.56; the response waits for the task, and the score is stored for the ranking."""
     student = observed()
     engine = live_api.stack.engine
     assert engine.mastery.scores.ranking(live_api.tenant, "c-1") == []
@@ -113,7 +113,7 @@ def test_recomputed_from_the_facts_by_the_worker(live_api: LiveApi, observed: Ca
 
 
 def test_callers_at_the_same_time(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """Forty callers of eight threads: each gets the answer to its own question, at once or where it is told to ask for it."""
+    """Forty callers and eight threads: each gets the response to its own request, at once or from the given address."""
     students = [observed() for _ in range(40)]
 
     def ask(student: str) -> tuple[str, str]:
@@ -125,7 +125,7 @@ def test_callers_at_the_same_time(live_api: LiveApi, observed: Callable[..., str
 
 
 def answered(live_api: LiveApi, answer: requests.Response) -> Any:
-    """What the task computed, once it is there."""
+    """The task's result, once it exists."""
     assert answer.status_code in {200, 202}
     if answer.status_code == 200:
         return answer.json()["data"]
@@ -135,7 +135,7 @@ def answered(live_api: LiveApi, answer: requests.Response) -> Any:
 
 
 def test_while_the_worker_hangs_few_threads_wait_for_it(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """As many callers as may wait do; the others are handed over at once, and everybody else is answered as ever."""
+    """The allowed number of callers waits; others get 202 at once, and other routes work as usual."""
     settings = live_api.stack.settings
     body, callers = {"student_id": observed()}, 2 * settings.http_threads
     with hanging_worker(live_api.stack), ThreadPoolExecutor(callers) as pool:
@@ -150,7 +150,7 @@ def test_while_the_worker_hangs_few_threads_wait_for_it(live_api: LiveApi, obser
 
 @contextmanager
 def hanging_worker(stack: Stack) -> Iterator[None]:
-    """The stack with a worker whose processes stand still."""
+    """The stack with a worker whose processes are suspended."""
     of_stack = psutil.Process(stack.process.pid).children(recursive=True)
     workers = [each for each in of_stack if {"celery", "worker"} <= set(each.cmdline())]
     try:
@@ -163,7 +163,7 @@ def hanging_worker(stack: Stack) -> Iterator[None]:
 
 
 def test_weights_change_the_answer_and_not_the_ranking(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """Under weights of one's own 0.5 · 0.8 + 0.5 · 0.8 = 0.8; the kept score has the usual ones, so that ranks compare."""
+    """With the caller's weights 0.5 · 0.8 + 0.5 · 0.8 = 0.8; the stored score has the standard ones, so that ranks compare."""
     student = observed()
     weights = {"completion": 0.5, "quiz": 0.5, "quality": 0, "consistency": 0}
     assert live_api.post("/mastery/calculate", {"student_id": student, "weights": weights}).json()["data"]["score"] == 0.8
@@ -172,7 +172,7 @@ def test_weights_change_the_answer_and_not_the_ranking(live_api: LiveApi, observ
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=10, Respond-Async"])
 def test_handed_over_on_request(live_api: LiveApi, observed: Callable[..., str], prefer: str) -> None:
-    """``Prefer: respond-async`` is answered at once with where to ask; the answer there is the one waiting would have given."""
+    """``Prefer: respond-async`` returns an address at once; the result there equals the synchronous response."""
     body = {"student_id": observed()}
     accepted = live_api.post("/mastery/calculate", body, {"Prefer": prefer})
     assert accepted.status_code == 202
@@ -187,7 +187,7 @@ def test_handed_over_on_request(live_api: LiveApi, observed: Callable[..., str],
 
 
 def test_who_may_ask_what_became_of_a_task(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """Whoever handed it over, and admins of the tenant; for other tenants it does not exist."""
+    """The caller who started it, and admins of the tenant; for other tenants it does not exist."""
     student = observed()
     owner = {"role": Role.STUDENT, "subject": student}
     location = live_api.post("/mastery/calculate", {"student_id": student}, {"Prefer": "respond-async"}, **owner).headers[
@@ -202,33 +202,33 @@ def test_who_may_ask_what_became_of_a_task(live_api: LiveApi, observed: Callable
 
 
 def test_a_task_s_answer_is_kept_from_a_teacher_whose_student_has_left(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """They asked for it while they might; the right is looked at again when they come for the answer."""
+    """They had access when they started it; access is checked again when they fetch the result."""
     student, teacher = observed(), {"role": Role.TEACHER, "cohorts": ("c-1",)}
     location = live_api.post("/mastery/calculate", {"student_id": student}, {"Prefer": "respond-async"}, **teacher).headers[
         "Location"
     ]
     wait_for(lambda: live_api.get(location, **teacher).json()["data"]["status"] != "pending", TASK_SECONDS)
     assert live_api.get(location, **teacher).json()["data"]["result"]["student_id"] == student
-    left = live_api.get(location, role=Role.TEACHER, cohorts=("c-2",))  # as if the student were in a cohort of somebody else
+    left = live_api.get(location, role=Role.TEACHER, cohorts=("c-2",))  # as if the student were in somebody else's cohort
     assert (left.status_code, left.json()["error"]["message"]) == (403, "You may not see this student.")
 
 
 @pytest.mark.parametrize("task_id", ["00000000-0000-4000-8000-000000000000", "1", "a/b", "..%2Fhealth"])
 def test_unknown_task(live_api: LiveApi, task_id: str) -> None:
-    """A task that nobody handed over, or no task id at all: 404."""
+    """An unknown task id, or text that is not one: 404."""
     answer = live_api.get(f"/tasks/{task_id}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}])
 def test_unknown_student(live_api: LiveApi, headers: dict[str, str]) -> None:
-    """A student of whom nothing is stored is not worth a task: 404 at once."""
+    """Without stored data about a student, no task is started: 404 at once."""
     answer = live_api.post("/mastery/calculate", {"student_id": "s-nobody"}, headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
 def test_a_student_whose_evidence_expired(live_api: LiveApi, observed: Callable[..., str]) -> None:
-    """The task finds that nothing is retained: 404 for who waits, and for who does not a task that failed for this reason."""
+    """The task finds no retained evidence: a waiting caller gets 404, for others the task fails with this reason."""
     answer = live_api.post("/mastery/calculate", {"student_id": observed(days_ago=100)})
     assert (answer.status_code, answer.json()["error"]["message"]) == (404, "No evidence of such a student.")
 

@@ -1,4 +1,4 @@
-"""What a connection to the API does where HTTP has rules for it, over sockets to a real API process."""
+"""Connections to the API follow the rules of HTTP, over sockets to a real API process."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /mastery/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 
-QUIET_SECONDS = 0.5  # the word comes in a thousandth of that
+QUIET_SECONDS = 0.5  # 100 Continue comes in a thousandth of that
 
 
 def statuses(answers: bytes) -> list[str]:
@@ -25,7 +25,7 @@ def statuses(answers: bytes) -> list[str]:
 
 
 def talk_and_end(api: ApiProcess, *parts: bytes) -> bytes:
-    """Send this, say that no more comes, and listen until the API closes the connection."""
+    """Send this, close the sending side, and read until the API closes the connection."""
     with api.connect() as connection:
         for part in parts:
             connection.sendall(part)
@@ -35,25 +35,25 @@ def talk_and_end(api: ApiProcess, *parts: bytes) -> bytes:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 300])
 def test_a_client_that_ends_after_its_last_request_gets_every_answer(api_alone: ApiProcess, count: int) -> None:
-    """Half-closed connections are as good as others: what was sent before the end is answered."""
+    """Half-closed connections work: what was sent before the end gets responses."""
     answers = talk_and_end(api_alone, GET * count)
     assert statuses(answers) == ["200"] * count
 
 
 def test_a_client_that_ends_within_a_request(api_alone: ApiProcess) -> None:
-    """Those before it are answered as usual, and then it is told that this one did not arrive."""
+    """Earlier requests get their responses, and the last one an error that it is incomplete."""
     assert statuses(talk_and_end(api_alone, GET + GET + POST + b"Content-Length: 9\r\n\r\n{")) == ["200", "200", "401"]
     assert statuses(talk_and_end(api_alone, GET + GET + b"GET / HT")) == ["200", "200", "400"]
 
 
 @pytest.mark.parametrize("parts", [[GET + b"\r\n"], [GET, b"\r\n"], [b"\r\n" + GET + b"\r\n" + GET + b"\r\n"]])
 def test_an_empty_line_at_the_end_is_no_request(api_alone: ApiProcess, parts: list[bytes]) -> None:
-    """Old clients send one after a body (RFC 9112 section 2.2): it gets no answer."""
+    """Old clients send an empty line after a body (RFC 9112 section 2.2): it gets no response."""
     assert set(statuses(talk_and_end(api_alone, *parts))) == {"200"}
 
 
 def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
-    """Its client would take the word for the answer (RFC 9110 section 10.1.1): it gets the answer alone."""
+    """Such a client would take 100 Continue for the response (RFC 9110 section 10.1.1): it gets only the response."""
     old = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     with api_alone.connect() as connection:
         connection.sendall(old)
@@ -67,7 +67,7 @@ def test_http_1_0_knows_no_100_continue(api_alone: ApiProcess) -> None:
 
 
 def test_a_connection_that_was_reset_before_it_was_accepted(api_alone: ApiProcess) -> None:
-    """It has no address any more. It is dropped without a word in the log, although its request can be read."""
+    """It has no peer address any more. It is dropped without a log line, although its request can be read."""
     before = len(api_alone.log.read_text())
     [worker] = psutil.Process(api_alone.process.pid).children()
     worker.send_signal(signal.SIGSTOP)
@@ -86,7 +86,7 @@ def test_a_connection_that_was_reset_before_it_was_accepted(api_alone: ApiProces
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        ("401", b"2\r\n{}XX0\r\n\r\n"),  # no line ends behind the chunk
+        ("401", b"2\r\n{}XX0\r\n\r\n"),  # no line end after the chunk
         ("401", b"2;=\r\n{}\r\n0\r\n\r\n"),  # an extension without a name
         ("401", b"2\r\n{}\r\n0\r\nNo colon\r\n\r\n"),
         ("401", b"2\r\n{}\r\n0\r\nX: 1\nY: 2\r\n\r\n"),
@@ -95,7 +95,7 @@ def test_a_connection_that_was_reset_before_it_was_accepted(api_alone: ApiProces
     ],
 )
 def test_a_body_that_turns_out_broken(api_alone: ApiProcess, status: str, body: bytes) -> None:
-    """After an answer that did not need it: this says that the connection ends, and what follows is no request."""
+    """If a body that was not needed turns out broken, the response closes the connection, and the rest is not a request."""
     for parts in ([body, NOWHERE], [body + NOWHERE]):
         answers = api_alone.talk(POST + b"Transfer-Encoding: chunked\r\n\r\n", *parts)
         assert statuses(answers) == [status]
@@ -103,19 +103,19 @@ def test_a_body_that_turns_out_broken(api_alone: ApiProcess, status: str, body: 
 
 
 def test_a_body_that_breaks_after_it_was_too_large(api_alone: ApiProcess) -> None:
-    """It is refused when it is known to be; the broken rest is dropped, and the client can read its answer."""
+    """It is rejected as soon as it is too large; the broken rest is discarded, and the client can read the response."""
     large = POST.replace(b"/query", b"/ingest") + b"Authorization: " + api_alone.authorization["Authorization"].encode()
     large += b"\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
     with api_alone.connect() as connection:
         connection.sendall(large + 40 * chunk + b"zz\r\n\r\n" + NOWHERE)
         answers = b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert statuses(answers) in (["413"], ["400"])  # by how much of it had come when it was known to be too large
+    assert statuses(answers) in (["413"], ["400"])  # by how much of it had arrived when it was known to be too large
     assert answers.lower().count(b"connection: close") == 1
 
 
 def test_refusals_have_what_every_answer_has(tmp_path: Path) -> None:
-    """The date (RFC 9110 section 6.6.1), and what browsers are told; in production HSTS as well. Nothing of it is their own."""
+    """The date (RFC 9110 section 6.6.1), and security headers, in production with HSTS; none has its own version of them."""
     with api_process(tmp_path, PRODUCTION["MASTERY_REDIS_URL"], None, **PRODUCTION) as api:
         usual = requests.get(f"{api.url}/nowhere", timeout=READY_SECONDS).headers
         refused = api.talk(b"nonsense\r\n\r\n")

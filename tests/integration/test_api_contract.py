@@ -1,6 +1,6 @@
-"""The API is as its OpenAPI document says, whatever it is asked: schemathesis makes requests from it, good ones and bad.
+"""The API agrees with its OpenAPI document: schemathesis generates valid and invalid requests from it.
 
-This file is also what schemathesis loads, in its own process, to learn who calls.
+schemathesis also loads this file in its own process, for the authentication.
 """
 
 import os
@@ -23,16 +23,16 @@ from tests.integration.conftest import LiveApi
 from tests.integration.test_api_service import resolved
 
 TENANT_VARIABLE = "CONTRACT_TENANT"
-SEED = "604916"  # the same requests each time, so that a failure is found again
-EXAMPLES = "60"  # for each route in the fuzzing phase: 20 seconds in all
-# All checks but one: data that fits the document may still be refused (a date in the future, an event of another tenant).
+SEED = "604916"  # the same requests each time, so that a failure can be reproduced
+EXAMPLES = "60"  # for each route in the fuzzing phase: 20 seconds in total
+# All checks but one: data that fits the document may still be rejected (a future date, an event of another tenant).
 NOT_CHECKED = "positive_data_acceptance"
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
 @schemathesis.auth(refresh_interval=None)
 class Admin:
-    """An admin with a token for each request: POST /auth/revoke makes the one it is called with useless."""
+    """An admin with a new token for each request, since POST /auth/revoke revokes its own."""
 
     def get(self, _case: Case[Any], _context: AuthContext) -> str:
         settings, tenant = load_settings(), os.environ[TENANT_VARIABLE]
@@ -43,10 +43,10 @@ class Admin:
 
 
 def unbounded(document: dict[str, Any], schema: dict[str, Any], name: str) -> Iterator[str]:
-    """What in a request's schema has no bound: text of any length, lists and numbers of any size, objects with any field."""
+    """The unbounded parts of a request's schema: text, lists and numbers of any size, objects with any field."""
     schema = resolved(document, schema)
     if name in {"/mastery/ingest.event", "/mastery/ingest.events[]"}:
-        return  # judged as events from Kafka: fields that nobody knows are ignored, however long
+        return  # validated like events from Kafka: unknown fields are ignored, whatever their length
     types: str | list[str] = schema.get("type", "any")
     bounds = {
         "string": {"maxLength", "enum", "format"} & schema.keys() or re.search(r"\{\d,\d+\}\$$", schema.get("pattern", "")),
@@ -64,12 +64,12 @@ def unbounded(document: dict[str, Any], schema: dict[str, Any], name: str) -> It
         yield from unbounded(document, schema["items"], f"{name}[]")
 
 
-# Not refused but replaced or left out, if they are not what they should be; the server bounds their length.
+# Invalid values are replaced or dropped, not rejected; the server limits their length.
 FREE_HEADERS = {"X-Correlation-ID", "Prefer", "traceparent"}
 
 
 def test_every_input_is_bounded(live_api: LiveApi) -> None:
-    """Every field of a body and every parameter has a length or a range, and no body takes fields that it does not name."""
+    """Every field of a body and every parameter has a length or a range, and no body accepts unknown fields."""
     document = live_api.get("/openapi.json").json()
     found: list[str] = []
     for path, methods in document["paths"].items():
@@ -85,7 +85,7 @@ def test_every_input_is_bounded(live_api: LiveApi) -> None:
 
 
 def test_answers_are_as_documented(live_api: LiveApi, tmp_path: Path) -> None:
-    """No 5xx; only statuses, headers, content types and bodies that the document names; nothing that it forbids is accepted."""
+    """No 5xx; only documented statuses, headers, content types and bodies; nothing that the document forbids is accepted."""
     document = live_api.get("/openapi.json").json()
     ingest = document["paths"]["/mastery/ingest"]["post"]["requestBody"]["content"]["application/json"]
     assert live_api.post("/mastery/ingest", ingest["examples"]["event"]["value"]).status_code == 202  # its student is known now
@@ -97,7 +97,7 @@ def test_answers_are_as_documented(live_api: LiveApi, tmp_path: Path) -> None:
         ],
         env=live_api.stack.environment
         | {TENANT_VARIABLE: live_api.tenant, "SCHEMATHESIS_HOOKS": __name__, "PYTHONPATH": str(Path(__file__).parents[2])},
-        cwd=tmp_path,  # it leaves notes where it runs
+        cwd=tmp_path,  # it writes files to its working folder
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,4 +1,4 @@
-"""Every example of a request in the OpenAPI document works as it stands, as /docs sends it; and what else tools look for."""
+"""Every request example in the OpenAPI document works unchanged, as /docs sends it; and other data for tools is present."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ KNOWN_SECONDS = 30.0
 
 
 class Example(NamedTuple):
-    """A request as the document has it."""
+    """A request from the document."""
 
     operation: str
     method: str
@@ -36,7 +36,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def examples(document: dict[str, Any]) -> Iterator[Example]:
-    """Each example of a body, or none, with the parameters that have one."""
+    """Each example of a body, or none, with the example parameters."""
     for path, method, operation, parameters in operations(document):
         filled: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
         for each in parameters:
@@ -56,7 +56,7 @@ def content(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def send(api: LiveApi, example: Example) -> requests.Response:
-    """Sent by an admin with a token of its own, since one of the examples revokes it."""
+    """Send it as an admin with a separate token, since one of the examples revokes it."""
     return requests.request(
         example.method,
         api.url + example.path,
@@ -68,7 +68,7 @@ def send(api: LiveApi, example: Example) -> requests.Response:
 
 
 def test_every_example_works(live_api: LiveApi) -> None:
-    """An admin who sends them as they stand, the events first, gets what was asked for."""
+    """An admin who sends the examples unchanged, events first, gets the expected responses."""
     document = live_api.get("/openapi.json").json()
     found = sorted(examples(document), key=lambda each: each.operation != "ingestEvents")
     routes = [operation["operationId"] for _, _, operation, _ in operations(document)]
@@ -92,7 +92,7 @@ def test_the_events_of_the_examples_count(live_api: LiveApi) -> None:
 
 
 def test_what_tools_look_for(live_api: LiveApi) -> None:
-    """Each route has a name of its own to be called by; where the engine is, and under which licence."""
+    """Each route has its own operationId; there are the server's address and the licence."""
     document = live_api.get("/openapi.json").json()
     names = [operation["operationId"] for _, _, operation, _ in operations(document)]
     assert len(set(names)) == len(names)
@@ -101,7 +101,7 @@ def test_what_tools_look_for(live_api: LiveApi) -> None:
 
 
 def test_events_are_described_once(live_api: LiveApi) -> None:
-    """The events' schemas are those of docs/asyncapi.json, except that a token says the tenant."""
+    """The events' schemas are those of docs/asyncapi.json, except that the token gives the tenant."""
     document = live_api.get("/openapi.json").json()
     schemas, theirs = document["components"]["schemas"], asyncapi()["components"]["schemas"]
     kinds = schemas["LearningEvent"]["discriminator"]["mapping"]

@@ -1,4 +1,4 @@
-"""What every answer says to browsers, and which pages of other origins may call the API (CORS: the Fetch standard)."""
+"""Security headers of every response, and CORS: which pages of other origins may call the API (the Fetch standard)."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ DOCS_POLICY = {
     "form-action 'none'",
     "frame-ancestors 'none'",
 }
-# Method, path and what is sent; the status of the answer. Every way an answer can come about.
+# Method, path and body; the status of the response. Every way a response is made.
 REQUESTS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "an answer": (200, "GET", "/health", {}),
     "HEAD": (200, "HEAD", "/health", {}),
@@ -66,7 +66,7 @@ def api_with(settings: Settings, **changes: Any) -> Iterator[FixedTimeApi]:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_every_answer_is_protected(api: FixedTimeApi, request_: str) -> None:
-    """Whatever is answered: no sniffing, no framing, no referrer, and nothing is loaded; it is not kept, but for files."""
+    """Every response forbids sniffing, framing, referrers, loading of resources and, except for files, caching."""
     status, method, path, options = REQUESTS[request_]
     with send(api, method, path, options) as answer:
         headers = answer.headers
@@ -85,7 +85,7 @@ def test_every_answer_is_protected(api: FixedTimeApi, request_: str) -> None:
 
 
 def test_an_unexpected_failure_is_protected(api: FixedTimeApi) -> None:
-    """Even what goes wrong in the engine leaves with the headers."""
+    """Internal errors have the headers too."""
 
     def fail() -> NoReturn:
         raise ZeroDivisionError
@@ -100,14 +100,14 @@ def test_an_unexpected_failure_is_protected(api: FixedTimeApi) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/docs", "/nowhere", "/docs/start.js"])
 def test_https_is_remembered_in_production(settings: Settings, path: str) -> None:
-    """In production browsers are told to use nothing but HTTPS for a year, on subdomains too."""
+    """In production, browsers must use HTTPS for a year, also on subdomains."""
     with api_with(settings, env="production") as api, api.client.get(path) as answer:
         assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
 
 
 @pytest.mark.parametrize("path", ["/health", "/nowhere", "/docs", "/docs/assets/swagger-ui.css", "/mastery/query"])
 def test_nobody_learns_what_serves(live_api: LiveApi, path: str) -> None:
-    """The real server tells neither its name nor its version."""
+    """The real server reveals neither its name nor its version."""
     answer = requests.get(live_api.url + path, timeout=30)
     assert answer.headers["Server"] == "mastery"
     assert "gunicorn" not in str(answer.headers).lower()
@@ -115,7 +115,7 @@ def test_nobody_learns_what_serves(live_api: LiveApi, path: str) -> None:
 
 
 def test_the_page_has_no_script_or_style_in_it(api: FixedTimeApi) -> None:
-    """What the policy would refuse is not there: scripts and styles are files."""
+    """Scripts and styles are in files, since the policy forbids inline ones."""
     page = api.client.get("/docs").text
     assert page.count("<script src=") == page.count("<script") == 2
     assert "<style" not in page
@@ -142,14 +142,14 @@ ROUTES = [
 
 
 def cors(answer: TestResponse) -> dict[str, str]:
-    """What an answer says about other origins."""
+    """The CORS headers of a response."""
     return {name: value for name, value in answer.headers if name.startswith("Access-Control")}
 
 
 def preflight(
     api: FixedTimeApi, origin: str, path: str = "/mastery/query", method: str = "POST", fields: str = ""
 ) -> TestResponse:
-    """What a browser asks before it lets a page call: without the page's token."""
+    """A browser's preflight: without the page's token."""
     headers = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": fields}
     return api.client.options(path, headers=headers)
 
@@ -164,7 +164,7 @@ def shared(settings: Settings) -> Iterator[FixedTimeApi]:
 @pytest.mark.parametrize("origin", [SCHOOL, OTHER])
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_listed_origins_read_answers(shared: FixedTimeApi, origin: str, method: str, path: str) -> None:
-    """A page of a listed origin may read every answer, refusals too, and the headers it needs; never with credentials."""
+    """A page of a listed origin may read every response, also errors, and the headers it needs; never with credentials."""
     answer = shared.client.open(path, method=method, headers={"Origin": origin})
     told = cors(answer)
     assert told.pop("Access-Control-Allow-Origin") == origin
@@ -192,7 +192,7 @@ FOREIGN = [
 @pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_other_origins_read_nothing(shared: FixedTimeApi, origin: str, method: str, path: str) -> None:
-    """Neither a page of another origin nor one that looks like a listed one may read an answer; caches keep them apart."""
+    """Pages of other origins, and of similar ones, may read no response; caches keep them apart."""
     answer = shared.client.open(path, method=method, headers={"Origin": origin})
     assert cors(answer) == {}
     assert answer.headers["Vary"] == "Origin"
@@ -200,12 +200,12 @@ def test_other_origins_read_nothing(shared: FixedTimeApi, origin: str, method: s
 
 
 def test_callers_that_are_no_pages(shared: FixedTimeApi) -> None:
-    """A request without an origin is answered as ever."""
+    """A request without an origin works as usual."""
     assert cors(shared.client.get("/health")) == {}
 
 
 def test_one_origin(settings: Settings) -> None:
-    """With a single origin in the list answers differ by origin as well, and say so."""
+    """With a single listed origin, responses still vary by origin, and say so."""
     with api_with(settings, cors_origins=SCHOOL) as api:
         for origin, told in ((SCHOOL, SCHOOL), ("https://evil.example", None)):
             answer = api.client.get("/health", headers={"Origin": origin})
@@ -214,7 +214,7 @@ def test_one_origin(settings: Settings) -> None:
 
 
 def test_a_browser_may_ask_first(shared: FixedTimeApi) -> None:
-    """A preflight needs no token; it names the methods that there are and the headers that may be sent, for ten minutes."""
+    """A preflight needs no token; it lists existing methods and allowed headers, for ten minutes."""
     fields = "authorization, content-type, idempotency-key, prefer, x-correlation-id, traceparent"
     answer = preflight(shared, SCHOOL, fields=fields)
     told = cors(answer)
@@ -229,13 +229,13 @@ def test_a_browser_may_ask_first(shared: FixedTimeApi) -> None:
 
 
 def test_headers_that_a_page_may_not_send(shared: FixedTimeApi) -> None:
-    """Of the headers asked for, those that the API does not know are not allowed."""
+    """Requested headers that the API does not know are not allowed."""
     told = cors(preflight(shared, SCHOOL, fields="Authorization, X-Forwarded-For, Cookie"))
     assert told["Access-Control-Allow-Headers"] == "Authorization"
 
 
 def test_a_preflight_is_no_way_in(shared: FixedTimeApi) -> None:
-    """OPTIONS tells a route's methods and nothing else; the call that follows needs a token as ever."""
+    """OPTIONS only returns a route's methods; the actual call still needs a token."""
     answer = preflight(shared, SCHOOL)
     assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
     assert shared.client.post("/mastery/query", json={"student_id": "s-1"}, headers={"Origin": SCHOOL}).status_code == 401
@@ -243,7 +243,7 @@ def test_a_preflight_is_no_way_in(shared: FixedTimeApi) -> None:
 
 
 def test_any_origin(settings: Settings) -> None:
-    """`*`, which only development accepts, lets every page in, and never with credentials."""
+    """`*`, which only development accepts, allows every page, but never with credentials."""
     with api_with(settings, cors_origins="*") as api:
         told = cors(api.client.get("/health", headers={"Origin": "https://evil.example"}))
         told |= cors(preflight(api, "https://evil.example"))
@@ -253,7 +253,7 @@ def test_any_origin(settings: Settings) -> None:
 
 @pytest.mark.parametrize("origins", ["", " , "])
 def test_no_origins(settings: Settings, origins: str) -> None:
-    """Without a list no page may call, and OPTIONS is a method that no route has."""
+    """Without a list no page may call, and no route has the method OPTIONS."""
     with api_with(settings, cors_origins=origins) as api:
         assert cors(api.client.get("/health", headers={"Origin": SCHOOL})) == {}
         answer = preflight(api, SCHOOL)

@@ -1,4 +1,4 @@
-"""Headers that nobody should send: refused in the envelope or not looked at. None breaks anything, and all are counted."""
+"""Hostile headers: rejected in the envelope or ignored. None breaks anything, and all requests are counted."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi
 from tests.stack import RAISED_LIMITS
 
-# As WSGI names them: those that the engine, Flask, Werkzeug or a library of theirs looks at.
+# In WSGI's form: those that the engine, Flask, Werkzeug or one of their libraries reads.
 NAMES = [
     *("HTTP_AUTHORIZATION", "HTTP_PREFER", "HTTP_IDEMPOTENCY_KEY", "HTTP_TRACEPARENT", "HTTP_X_CORRELATION_ID"),
     *("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED"),
@@ -84,7 +84,7 @@ ROUTES = [
 
 @pytest.fixture
 def generous(settings: Settings) -> Iterator[FixedTimeApi]:
-    """The API behind one proxy, for pages of one origin, with limits that nobody reaches."""
+    """The API behind one proxy, for pages of one origin, with limits that are not reached."""
     limits: dict[str, Any] = {name.removeprefix("MASTERY_").lower(): limit for name, limit in RAISED_LIMITS.items()}
     changed = dataclasses.replace(settings, **limits, http_trusted_proxies=1, cors_origins="https://school.example")
     engine = bootstrap(changed, clock=lambda: NOW)
@@ -94,7 +94,7 @@ def generous(settings: Settings) -> Iterator[FixedTimeApi]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_header_breaks_anything(generous: FixedTimeApi, name: str) -> None:
-    """Below 500, in the envelope where it is a failure, no longer than what a failure may tell, and counted."""
+    """The status is below 500; errors are in the envelope, have a bounded length, and are counted."""
     for (method, path), value in product(ROUTES, VALUES):
         body: object = {} if method == "POST" else None
         with generous.call(path, body, method=method, environ={name: value}) as answer:
@@ -109,7 +109,7 @@ def test_no_header_breaks_anything(generous: FixedTimeApi, name: str) -> None:
     "authorization", [", ,", ",", "Bearer , ,", "Bearer a,b", "Bearer é", "Bearer  ", "Bearer a\tb", "bearer"]
 )
 def test_what_is_no_bearer_token(api: FixedTimeApi, authorization: str) -> None:
-    """401, on whatever route, and counted for the address it comes from."""
+    """401 on every route, counted for the address."""
     for method, path in (("POST", "/mastery/query"), ("POST", "/auth/revoke"), ("GET", "/audit")):
         headers = {"Authorization": authorization.encode().decode("latin-1")}
         answer = api.client.open(path, method=method, headers=headers)

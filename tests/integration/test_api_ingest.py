@@ -1,4 +1,4 @@
-"""POST /mastery/ingest judges each event by itself, and takes over the valid ones as those from Kafka."""
+"""POST /mastery/ingest validates each event separately, and accepts valid ones like those from Kafka."""
 
 import json
 import re
@@ -29,13 +29,13 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
-    """A topic of this test's own."""
+    """A topic for this test only."""
     return replace(settings, kafka_bootstrap=kafka_bootstrap, events_topic=f"events-{uuid4().hex}")
 
 
 @pytest.mark.parametrize("role", [Role.SERVICE, Role.ADMIN])
 def test_an_event_changes_the_mastery(live_api: LiveApi, role: Role) -> None:
-    """0.3 · 8/10 = 0.24, of a student whom nobody knew."""
+    """0.3 · 8/10 = 0.24, for a new student."""
     event = fresh(quiz())
     answer = live_api.post(PATH, {"event": event}, role=role)
     assert answer.status_code == 202, answer.text
@@ -46,7 +46,7 @@ def test_an_event_changes_the_mastery(live_api: LiveApi, role: Role) -> None:
 
 
 def test_500_events_count_once(live_api: LiveApi) -> None:
-    """However often they are sent, and in whichever company."""
+    """They may be sent any number of times, in any batches."""
     totals = live_api.stack.engine.event_totals
     kinds = [quiz, activity, completion, quality]
     events = [fresh(kinds[number % 4](), student_id=f"s-{number // 4}") for number in range(500)]
@@ -60,7 +60,7 @@ def test_500_events_count_once(live_api: LiveApi) -> None:
 
 
 def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
-    """The good ones of a request are taken over, an expired one too; what is wrong with the others is told by field."""
+    """Valid events of a request are accepted, also expired ones; errors of the others are reported by field."""
     good, old = fresh(quiz()), fresh(quiz(), timestamp="2020-01-01T00:00:00Z")
     wrong = fresh(quiz(total_questions=0))
     others = fresh(quiz(), event_id="x" * 1000) | {"tenant_id": f"{live_api.tenant}-2"}
@@ -85,7 +85,7 @@ def test_each_event_is_judged_by_itself(live_api: LiveApi) -> None:
 
 
 def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Post) -> None:
-    """What is wrong is told by its place in the body, and nothing is taken over."""
+    """Errors are reported by their place in the body, and nothing is accepted."""
     late = (NOW + timedelta(minutes=6)).isoformat()
     told = details(post({"events": [quiz(timestamp=late), quiz(correct_answers=11), None, [], quiz(tenant_id=None)]}))
     expected = {
@@ -119,13 +119,13 @@ def test_a_request_without_a_valid_event_is_refused(api: FixedTimeApi, post: Pos
     ids=lambda value: repr(value)[:30],
 )
 def test_bodies_that_hold_no_events(api: FixedTimeApi, post: Post, body: Any, fields: list[str]) -> None:
-    """Exactly one of ``event`` and ``events``, the latter with 1 to 500: else 422, naming what is wrong."""
+    """Exactly one of ``event`` and ``events``, the latter with 1 to 500; otherwise 422 names the error."""
     assert fields == list(details(post(body)))
     assert taken(api) == []
 
 
 def test_students_beyond_the_quota(settings: Settings) -> None:
-    """As many new ones are taken as there is room for; the events of others are rejected, and not in Kafka."""
+    """New students are accepted as long as there is room; events of others are rejected, and not sent to Kafka."""
     engine = bootstrap(replace(settings, quota_students="100, t-1=2"), clock=lambda: NOW)
     api = FixedTimeApi(engine)
     api.record(quiz(student_id="s-1"))
@@ -139,7 +139,7 @@ def test_students_beyond_the_quota(settings: Settings) -> None:
 
 
 def test_an_event_that_has_expired_takes_no_room(settings: Settings) -> None:
-    """It makes no student, over this door as over Kafka: it is accepted, and so is the next student who is new."""
+    """It creates no student, over HTTP as over Kafka: it is accepted, and so is the next new student."""
     engine = bootstrap(replace(settings, quota_students="100, t-1=1"), clock=lambda: NOW)
     api = FixedTimeApi(engine)
     old = quiz(student_id="s-old", timestamp=(NOW - timedelta(days=365)).isoformat())
@@ -151,7 +151,7 @@ def test_an_event_that_has_expired_takes_no_room(settings: Settings) -> None:
 
 
 def test_events_beyond_the_quota(settings: Settings) -> None:
-    """Whoever of the tenant sends them: 429 until the minute is over, nothing is taken, and the key stays free."""
+    """Whoever of the tenant sends them: 429 until the minute is over; nothing is accepted, and the key stays free."""
     now = NOW.replace(second=20)
     engine = bootstrap(replace(settings, quota_events="unlimited, t-1=5"), clock=lambda: now)
     api = FixedTimeApi(engine)
@@ -183,7 +183,7 @@ def test_who_may_not_send_events(post: Post, live_api: LiveApi) -> None:
 
 
 def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
-    """The events as they came, with the tenant of the token, under the key that all producers use, with the caller's trace."""
+    """The original events with the token's tenant, under the key of all producers, with the caller's trace."""
     events = [quiz(), quiz(total_questions=0), fresh(activity(), timestamp=1_793_000_000_000, more={"n": [1, 2.5, 10**30]})]
     assert post({"events": events}, traceparent=TRACE).status_code == 202
     values = [json.dumps(event, separators=(",", ":")).encode() for event in (events[0], {"tenant_id": "t-1", **events[2]})]
@@ -204,13 +204,13 @@ def test_what_is_taken_over(api: FixedTimeApi, post: Post) -> None:
     ],
 )
 def test_what_is_no_trace_is_dropped(api: FixedTimeApi, post: Post, given: str) -> None:
-    """It would be sent on to others; the events do not suffer."""
+    """An invalid trace would be passed on; the events are accepted."""
     assert post({"event": quiz()}, traceparent=given).status_code == 202
     assert [headers_of(message) for message in taken(api)] == [{}]
 
 
 def test_large_events(api: FixedTimeApi, post: Post) -> None:
-    """As many as a body holds; one that Kafka would not take is refused by itself."""
+    """A body may be full of them; one that Kafka would not accept is rejected separately."""
     events = [quiz(comment="x" * 20_000) for _ in range(40)]
     told = post({"events": [*events, quiz(comment="x" * 900_000)]}).get_json()["data"]
     assert (told["accepted"], told["events"][-1]["errors"]) == (40, {"event": ["is larger than 900,000 bytes"]})
@@ -230,7 +230,7 @@ IGNORED = [
 
 @pytest.mark.parametrize("field", IGNORED)
 def test_an_ignored_field_is_judged_as_in_a_record_from_kafka(api: FixedTimeApi, post: Post, field: bytes) -> None:
-    """Half an emoji in one event is no reason to refuse it, let alone the others of its request."""
+    """Half an emoji in one event is no reason to reject it or the other events."""
     odd = json.dumps(quiz()).encode()[:-1] + b', "note": ' + field + b"}"
     try:
         decode_event(odd, NOW)
@@ -243,7 +243,7 @@ def test_an_ignored_field_is_judged_as_in_a_record_from_kafka(api: FixedTimeApi,
 
 
 def test_an_event_that_names_two_tenants_is_refused(api: FixedTimeApi, post: Post) -> None:
-    """Whichever of them a reader would take."""
+    """Such an event is ambiguous."""
     other = json.dumps(quiz(tenant_id="t-2"))
     for event in (f'{{"tenant_id": "t-1", {other[1:]}', f'{other[:-1]}, "tenant_id": "t-1"}}'):
         answer = post(f'{{"event": {event}}}'.encode())
@@ -256,7 +256,7 @@ NUMBERS = ["10", "0", "-0", "10.0", "1e1", "1000001", "1" * 20, "1" * 400, "true
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_the_verdict_is_that_on_a_record_from_kafka(post: Post, number: str) -> None:
-    """With the same words, however the JSON is written."""
+    """The messages are the same, however the JSON is written."""
     raw = json.dumps(quiz(total_questions="?", correct_answers=0)).replace('"?"', number).encode()
     try:
         decode_event(raw, NOW)
@@ -269,7 +269,7 @@ def test_the_verdict_is_that_on_a_record_from_kafka(post: Post, number: str) -> 
 
 
 def test_deep_nesting_loses_nothing(live_api: LiveApi) -> None:
-    """Each event is refused, or accepted and recorded, up to the edge of what can be read."""
+    """Each event is rejected, or accepted and recorded, up to the limit of what can be parsed."""
     headers = live_api.authorization(role=Role.SERVICE) | {"Content-Type": "application/json"}
     statuses = []
     for depth in (*range(90, 110), *range(800, 1000, 5)):

@@ -1,4 +1,4 @@
-"""POST /mastery/ingest with an Idempotency-Key answers a repeated request with the first answer."""
+"""POST /mastery/ingest with an Idempotency-Key returns the first response to a repeated request."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +30,13 @@ RECORDED_SECONDS = 20.0
 
 @pytest.fixture
 def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
-    """A topic of this test's own."""
+    """A topic for this test only."""
     return replace(settings, kafka_bootstrap=kafka_bootstrap, events_topic=f"events-{uuid4().hex}")
 
 
 @pytest.mark.parametrize("events", [[quiz(), quiz(total_questions=0)], [quiz(total_questions=0)]], ids=["accepted", "refused"])
 def test_a_repeated_request_gets_the_same_answer(api: FixedTimeApi, post: Post, events: list[Any]) -> None:
-    """Status, data and error are those of the first, and nothing is taken over again."""
+    """Status, data and error are those of the first, and nothing is accepted again."""
     first = post({"events": events}, "k-1")
     before = len(taken(api))
     again = post({"events": events}, "k-1")
@@ -51,7 +51,7 @@ def test_a_repeated_request_gets_the_same_answer(api: FixedTimeApi, post: Post, 
 
 
 def test_what_is_kept_for_a_key_is_small(api: FixedTimeApi, post: Post) -> None:
-    """Whatever callers put into their events, it is not kept a second time: they have it, and the answer is the same."""
+    """The events are not stored again, whatever they contain: callers have them, and the response is the same."""
     hostile = [quiz(event_id=token_urlsafe(140), comment=token_urlsafe(99)) for _ in range(300)]
     body = {"events": [quiz(), *hostile, *(quiz(total_questions=0) for _ in range(199))]}
     first = post(body, "k-1")
@@ -62,7 +62,7 @@ def test_what_is_kept_for_a_key_is_small(api: FixedTimeApi, post: Post) -> None:
 
 
 def test_a_key_is_for_one_body(api: FixedTimeApi, post: Post) -> None:
-    """Another one under the same key is refused, be it the same events written differently."""
+    """Another body under the same key is rejected, even the same events written differently."""
     body = json.dumps({"event": quiz()}).encode()
     assert post(body, "k-1").status_code == 202
     for other in (body + b" ", json.dumps({"event": quiz()}).encode()):
@@ -71,7 +71,7 @@ def test_a_key_is_for_one_body(api: FixedTimeApi, post: Post) -> None:
 
 
 def test_a_key_is_for_one_caller(api: FixedTimeApi, post: Post) -> None:
-    """Whatever others use as theirs, in this tenant or another, does not matter."""
+    """Keys of others, in this tenant or another, do not matter."""
     body = {"event": fresh(quiz(), timestamp=NOW.isoformat())}
     for caller in ({}, {"tenant": "t-2"}, {"subject": "quiz"}, {"role": Role.ADMIN}):
         answer = post(body, "k-1", **caller)
@@ -81,20 +81,20 @@ def test_a_key_is_for_one_caller(api: FixedTimeApi, post: Post) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
 def test_keys_that_are_none(api: FixedTimeApi, post: Post, key: str) -> None:
-    """1 to 255 visible ASCII characters: else 422, and nothing happens."""
+    """Other keys than 1 to 255 visible ASCII characters get 422, and nothing happens."""
     assert details(post({"event": quiz()}, key)) == {"Idempotency-Key": ["must be 1 to 255 visible ASCII characters"]}
     assert taken(api) == []
 
 
 def test_what_is_refused_before_leaves_the_key_free(post: Post) -> None:
-    """For its role, or as no valid body: nothing began."""
+    """A request rejected for its role or an invalid body was never started."""
     assert post({"event": quiz()}, "k-1", role=Role.STUDENT).status_code == 403
     assert post({"event": quiz(), "more": 1}, "k-1").status_code == 422
     assert post({"event": quiz()}, "k-1").status_code == 202
 
 
 def test_a_request_that_died(api: FixedTimeApi, post: Post) -> None:
-    """While it may still be alive its like get 409; once its claim has run out the next one is served."""
+    """While it may still run, repetitions get 409; after its claim has expired, the next one is processed."""
     body = json.dumps({"event": quiz()}).encode()
     died = api.engine.idempotency_keys.claim("t-1", "service:tutor", "k-1", fingerprint("POST", PATH, body))
     assert isinstance(died, Claim)
@@ -111,14 +111,14 @@ def test_a_request_that_died(api: FixedTimeApi, post: Post) -> None:
 
 
 def test_without_redis(settings: Settings, state: ExitStack, state_port: int, tmp_path: Path) -> None:
-    """503, with or without a key; with Redis back the same request is served, and its answer is there still after a restart."""
+    """503, with or without a key; when Redis is back the request is processed, and the response survives a restart."""
     engine = bootstrap(replace(settings, redis_url=f"redis://127.0.0.1:{state_port}/0"), clock=lambda: NOW)
     api = FixedTimeApi(engine)
     post, body = poster(api), json.dumps({"event": quiz()}).encode()
     answers = []
 
     def is_served() -> bool:
-        """With Redis just back some are still refused: no process asks a silent one with every request."""
+        """Right after an outage of Redis some requests are still rejected, since processes do not try it with each request."""
         answers.append(post(body, "k-1"))
         return answers[-1].status_code != 503
 
@@ -139,7 +139,7 @@ def test_without_redis(settings: Settings, state: ExitStack, state_port: int, tm
 
 
 def test_the_same_request_many_times_at_once(live_api: LiveApi) -> None:
-    """One is served; the others hear that it is being, or what it was told."""
+    """One is processed; the others get 409, or its response."""
     body = {"events": [fresh(quiz()) for _ in range(500)]}
     caller = live_api.authorization(role=Role.SERVICE) | {"Idempotency-Key": str(uuid4())}
 
@@ -159,7 +159,7 @@ def test_the_same_request_many_times_at_once(live_api: LiveApi) -> None:
 
 
 def test_openapi_tells_of_the_key(live_api: LiveApi) -> None:
-    """The header, what a repetition is told, and the bounds of a body."""
+    """The header, the responses to a repetition, and the limits of a body."""
     document = live_api.get("/openapi.json").json()
     operation = document["paths"][PATH]["post"]
     assert ("header", "Idempotency-Key", 255) in [
@@ -172,14 +172,14 @@ def test_openapi_tells_of_the_key(live_api: LiveApi) -> None:
 
 
 class TestQuotaOfKeys:
-    """What is kept for a tenant's keys has an end."""
+    """The responses stored for a tenant's keys are limited."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, quota_idempotency_bytes="600")
 
     def test_beyond_it_a_key_is_refused_and_a_request_without_one_is_not(self, post: Post) -> None:
-        """The refusal says until when; a key that is kept still gets its answer."""
+        """The error says until when; an existing key still gets its response."""
         answers = [post({"event": quiz()}, f"k-{number}") for number in range(5)]
         assert answers[0].status_code == 202
         refused = answers[-1]

@@ -1,6 +1,6 @@
-"""Strings that do harm elsewhere, at every field of every route: each is refused or is data, and nothing else happens.
+"""Injection strings in every field of every route: each is rejected or treated as data, and nothing else happens.
 
-The fields are found in the OpenAPI document, and those of events in their types, so that a new one is attacked by itself.
+Fields come from the OpenAPI document, and those of events from their types, so new ones are tested automatically.
 """
 
 import http.client
@@ -27,10 +27,10 @@ from tests.stack import wait_for
 
 CALLERS = 4
 SETTLE_SECONDS = 60.0
-# What is read of a request before any route is found, and so is in no route's description.
+# Parts of a request that are read before routing, and so are in no route's description.
 COMMON_HEADERS = ("Authorization", "Content-Type", "User-Agent", "X-Forwarded-For", "Host")
 EVENTS = {event()["event_type"]: event for event in (activity, completion, quality, quiz)}
-# What the contract of events says of text, in docs/events.md.
+# The contract's rules for text, in docs/events.md.
 IDENTIFIERS = {"student_id", "cohort_id", "exercise_id", "quiz_id", "submission_id"}
 IDENTIFIER = re.compile("[A-Za-z0-9_-]{1,50}")
 SAFE_IDENTITY = re.compile("[A-Za-z0-9._-]{1,64}")
@@ -40,7 +40,7 @@ UNKNOWN = [("note",), ("data", "note"), ("data", "note", "of", "more")]
 
 
 class Field(NamedTuple):
-    """A place for a string in a request: where (body, path, query, header), and its name, with those around it in a body."""
+    """A place for a string in a request: where (body, path, query, header), and its name, with its parents in a body."""
 
     route: str
     place: str
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
 
 
 class Attacker(http.client.HTTPConnection):
-    """A client that sends header values as they are, even those that are none."""
+    """A client that sends header values unchanged, even invalid ones."""
 
     def putheader(self, header: str | bytes, *values: Any) -> None:
         name = header.encode() if isinstance(header, str) else header
@@ -70,7 +70,7 @@ class Attacker(http.client.HTTPConnection):
         response = self.getresponse()
         answer = Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
         if any(end in value for value in headers.values() for end in (b"\r", b"\n")):
-            self.close()  # what came after the line may have been taken for another request
+            self.close()  # the rest after the line may have been taken for another request
         return answer
 
 
@@ -84,14 +84,14 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
 
 
 def properties(document: dict[str, Any], schema: dict[str, Any], names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every property of an object, and of the objects in it."""
+    """Every property of an object, and of nested objects."""
     for name, inner in resolved(document, schema).get("properties", {}).items():
         yield (*names, name)
         yield from properties(document, inner, (*names, name))
 
 
 def fields_of(document: dict[str, Any]) -> Iterator[Field]:
-    """Every field that a request may have; a header that many routes take is read by the same code, and attacked once."""
+    """Every field of requests; a header that many routes have is read by the same code, and tested once."""
     headers = set()
     for path, methods in document["paths"].items():
         for method in methods.keys() - {"parameters"}:
@@ -115,7 +115,7 @@ def body_schema(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 class Target:
-    """A running API under attack by an admin."""
+    """A running API that an admin attacks."""
 
     def __init__(self, live_api: LiveApi) -> None:
         self.document = live_api.get("/openapi.json").json()
@@ -123,7 +123,7 @@ class Target:
         self.live_api = live_api
 
     def attack(self, field: Field, texts: Iterable[str]) -> None:
-        """Put each text into the field of an otherwise good request."""
+        """Put each text into the field of an otherwise valid request."""
         connection = Attacker(self.host, timeout=30)
         for text in texts:
             self._attack(connection, field, text)
@@ -131,7 +131,7 @@ class Target:
 
     def _attack(self, connection: Attacker, field: Field, text: str) -> None:
         method, _, path = field.route.partition(" ")
-        # A token for each request, since POST /auth/revoke makes the one it is called with useless.
+        # A token for each request, since POST /auth/revoke revokes its own.
         caller = self.live_api.authorization(subject=f"a-{uuid4()}")["Authorization"]
         headers = {"Host": self.host.encode(), "Authorization": caller.encode(), "Content-Type": b"application/json"}
         body = self._body(field, text)
@@ -142,7 +142,7 @@ class Target:
             path += "?" + urlencode({name: text})
         if field.place == "header":
             headers.pop(name, None)
-            headers[name] = text.encode()  # the last: a line's end in it may end all of them
+            headers[name] = text.encode()  # the last header: a line end in it may end all of them
         path = re.sub(r"\{\w+\}", lambda _: str(uuid4()), path)
         assert_harmless(connection.ask(method, path, headers, body), field, text)
 
@@ -155,7 +155,7 @@ class Target:
         if field.place != "body":
             first, *_ = operation["requestBody"]["content"]["application/json"]["examples"].values()
             return json.dumps(first["value"]).encode()
-        # Beside what is attacked, what it must have.
+        # The other required fields.
         body = {name: resolved(self.document, schema["properties"][name])["example"] for name in schema.get("required", ())}
         place = body
         for name in field.name[:-1]:
@@ -165,15 +165,15 @@ class Target:
 
 
 def assert_harmless(answer: Answer, field: Field, text: str) -> None:
-    """An answer as any other: no 5xx, the envelope, nothing computed, no header of the attacker's, nothing of a stack."""
+    """A normal response: no 5xx, the envelope, nothing computed, no injected header, no stack trace."""
     seen = (field, text, answer)
     assert 200 <= answer.status < 500, seen
-    assert answer.status not in {401, 403, 405, 429} or field.name == ("Authorization",), seen  # it got as far as the field
+    assert answer.status not in {401, 403, 405, 429} or field.name == ("Authorization",), seen  # it reached the field
     assert "set-cookie" not in answer.headers, seen
     assert RESULT.encode() not in answer.body, seen
     assert b"Traceback" not in answer.body, seen
     if field.place == "header" and answer.headers["content-type"] == "text/html":
-        assert answer.status == 400, seen  # gunicorn's: what is no HTTP does not reach the API
+        assert answer.status == 400, seen  # gunicorn's error: invalid HTTP does not reach the API
         assert b"<" not in re.sub(rb"</?(html|head|title|body|h1|p)>", b"", answer.body), seen
         return
     assert answer.headers["content-type"] == "application/json", seen
@@ -187,7 +187,7 @@ def assert_harmless(answer: Answer, field: Field, text: str) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_comes_of_it(live_api: LiveApi) -> Iterator[None]:
-    """When the attack is over, the engine works, and no string has become a key, a file or a line of the log."""
+    """After the attack the engine works, and no string became a key, a file or a log line."""
     stack = live_api.stack
     logged = len(stack.log())
     yield
@@ -209,13 +209,13 @@ def target(live_api: LiveApi) -> Target:
 
 
 def test_the_strings() -> None:
-    """Enough of each kind, and of all of them."""
+    """Enough strings of each kind."""
     assert all(len(set(texts)) >= 25 for texts in BY_TARGET.values())
     assert len(STRINGS) >= 300
 
 
 def test_every_field_of_every_route(target: Target) -> None:
-    """Wherever a string can be, each of them is refused (4xx), or is data like any other."""
+    """Each string is rejected (4xx) or is normal data, wherever a string may be."""
     fields = list(fields_of(target.document))
     assert {field.route for field in fields if field.place == "body"} >= {
         f"POST {path}" for path, methods in target.document["paths"].items() if "requestBody" in methods.get("post", {})
@@ -225,7 +225,7 @@ def test_every_field_of_every_route(target: Target) -> None:
 
 
 def test_names_of_fields(target: Target) -> None:
-    """A field that a body or a query does not have is refused, whatever it is called."""
+    """An unknown field of a body or a query is rejected, whatever its name."""
     with ThreadPoolExecutor(CALLERS) as callers:
         routes = {field.route: field for field in fields_of(target.document) if field.place in {"body", "query"}}
         places = [Field(route, field.place, (text,)) for route, field in routes.items() for text in STRINGS]
@@ -233,7 +233,7 @@ def test_names_of_fields(target: Target) -> None:
 
 
 def event_fields() -> list[tuple[str, tuple[str, ...]]]:
-    """Every field of every type of event, those of ``data`` too, and some that no event has."""
+    """Every field of every type of event, including those of ``data``, and some unknown ones."""
     _, schemas = msgspec.json.schema_components([Event], ref_template="#/schemas/{name}")
     tags = {name: schema["properties"].get("event_type", {}).get("enum") for name, schema in schemas.items()}
     return [
@@ -246,7 +246,7 @@ def event_fields() -> list[tuple[str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize(("event_type", "name"), event_fields(), ids=str)
 def test_every_field_of_an_event(live_api: LiveApi, event_type: str, name: tuple[str, ...]) -> None:
-    """An event with such a string is rejected, by the name of the field, or it fits the contract; the others are accepted."""
+    """An event with such a string is rejected by field, or it fits the contract; the other events are accepted."""
     events = [event(live_api, event_type, name, text) for text in STRINGS] + [event(live_api, event_type)]
     answer = live_api.post("/mastery/ingest", {"events": events})
     assert answer.status_code == 202
@@ -261,14 +261,14 @@ def test_every_field_of_an_event(live_api: LiveApi, event_type: str, name: tuple
 
 
 def fits(name: tuple[str, ...], text: str) -> bool:
-    """Whether the contract lets the field have the text."""
+    """Whether the contract allows the text in the field."""
     if name[-1] in IDENTIFIERS:
         return IDENTIFIER.fullmatch(text) is not None
     return name in UNKNOWN or (name[-1] in LABELS and LABEL.fullmatch(text) is not None)
 
 
 def event(live_api: LiveApi, event_type: str, name: tuple[str, ...] = (), text: str = "") -> dict[str, Any]:
-    """An event of the caller's tenant with the text in one field; good but for that."""
+    """An event of the caller's tenant with the text in one field, otherwise valid."""
     made = EVENTS[event_type](tenant_id=live_api.tenant, timestamp=datetime.now(UTC).isoformat())
     place = made
     for part in name[:-1]:

@@ -1,4 +1,4 @@
-"""A request, with its body, is freed when it has ended, without the garbage collector: as many as come would wait for it."""
+"""A request and its body are freed when it has ended, without the garbage collector, which would run too rarely."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -33,12 +33,12 @@ def without_collector() -> Iterator[None]:
 )
 @pytest.mark.usefixtures("without_collector")
 def test_nothing_keeps_a_request(api: FixedTimeApi, method: str, path: str, *, has_token: bool, status: int) -> None:
-    """Neither one that is answered, nor one that is refused before or after its caller is known."""
+    """This holds for requests with a response, and for those rejected before or after authentication."""
     now = datetime.now(UTC)
     token = development_token(api.engine.settings, role=Role.ADMIN, tenant="t-1", subject="tester", cohorts=(), now=now)
     headers = [("Authorization", f"Bearer {token}")] if has_token else []
     body = {"student_id": "s-1"} if method == "POST" else None
-    api.call(path, body, method=method)  # the first one has scripts loaded, over errors that are kept together
+    api.call(path, body, method=method)  # the first one loads scripts, after errors that are kept together
     environ = EnvironBuilder(path, method=method, headers=headers, json=body).get_environ()
     requests: list[ReferenceType[object]] = []
     statuses: list[str] = []
@@ -54,6 +54,6 @@ def test_nothing_keeps_a_request(api: FixedTimeApi, method: str, path: str, *, h
         parts: Any = api.client.application.wsgi_app(environ, start)
         list(parts)
         parts.close()
-    environ.clear()  # as api/http_worker.py does
+    environ.clear()  # like api/http_worker.py
     assert [int(each[:3]) for each in statuses] == [status]
     assert [each() for each in requests] == [None]

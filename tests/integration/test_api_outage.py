@@ -1,4 +1,4 @@
-"""Redis goes away and comes back, or holds what it should not: the API says so, tells nothing of the cause, and goes on."""
+"""Redis goes away and comes back, or has invalid data: the API reports it without the cause, and continues."""
 
 import os
 import signal
@@ -26,12 +26,12 @@ from tests.stack import Stack, wait_for
 QUERY = {"student_id": "s-1"}
 BACK_SECONDS = 60.0
 TASK_SECONDS = 20.0
-# What waits for a silent Redis does so for its timeout of two seconds, once.
+# Requests wait for a silent Redis for its timeout of two seconds, once.
 MANY, PATIENCE_SECONDS, HEALTH_SECONDS = 40, 6.0, 1.0
 
 
 class Valkey:
-    """A Valkey on a port of its own, to be stopped and started again with its data."""
+    """A Valkey on its own port, which can be stopped and restarted with its data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Valkey:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Connections are accepted, and nothing is answered."""
+        """Connections are accepted, but get no reply."""
         with redis.Redis(port=self.port) as client:
             process_id = int(client.info("server")["process_id"])
         os.kill(process_id, signal.SIGSTOP)
@@ -66,7 +66,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 def assert_unavailable(answer: Any, told: dict[str, Any]) -> None:
-    """503 in the envelope, with when to try again and without a word of the driver."""
+    """503 in the envelope, with Retry-After and without the driver's message."""
     assert answer.status_code == 503
     assert told["error"] == {
         "code": "SERVICE_UNAVAILABLE",
@@ -109,7 +109,7 @@ def test_without_redis(valkey: Valkey, caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_a_redis_that_never_was() -> None:
-    """The API starts without Redis, and says what it lacks when asked."""
+    """The API starts without Redis, and reports what is missing."""
     engine = bootstrap(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     client = create_app(engine, KafkaEventLog(engine.settings)).test_client()
     assert client.get("/health").status_code == 200
@@ -118,12 +118,12 @@ def test_a_redis_that_never_was() -> None:
 
 
 def test_a_redis_that_is_full(valkey: Valkey) -> None:
-    """What only reads is answered, counted and audited; what would keep more is a 503, until there is room again."""
+    """Reads work, are counted and audited; requests that store more get 503, until there is room again."""
     engine = bootstrap(load_settings({"MASTERY_REDIS_URL": valkey.url}), clock=lambda: NOW)
     api = FixedTimeApi(engine)
     api.record(quiz())
     engine.redis.config_set("maxmemory", 1)
-    api = FixedTimeApi(engine := bootstrap(engine.settings, clock=lambda: NOW))  # a process that knows no trail yet
+    api = FixedTimeApi(engine := bootstrap(engine.settings, clock=lambda: NOW))  # a process that has not read the trail yet
     answer = api.post("/mastery/query", QUERY)
     assert (answer.status_code, answer.get_json()["data"]["score"]) == (200, 0.24)
     assert answer.headers["X-RateLimit-Remaining"] == "49"
@@ -137,12 +137,12 @@ def test_a_redis_that_is_full(valkey: Valkey) -> None:
 
 
 def test_a_whole_stack_without_redis(valkey: Valkey, tmp_path: Path, tenant: str) -> None:
-    """/ready names what is away, /health stays green, tasks are refused; with Redis back all is well again."""
+    """/ready names what is unavailable, /health stays green, tasks are rejected; when Redis is back everything works."""
     with Stack(tmp_path / "stack", MASTERY_REDIS_URL=valkey.url) as stack:
         api = LiveApi(stack, tenant)
         assert api.get("/ready").status_code == 200
         valkey.stop()
-        # While somebody else has the dependencies asked, what was found up to five seconds ago is told.
+        # While another caller's check runs, a result up to five seconds old is returned.
         wait_for(lambda: api.get("/ready").status_code == 503, BACK_SECONDS)
         ready = api.get("/ready")
         assert (ready.status_code, ready.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
@@ -158,7 +158,7 @@ def test_a_whole_stack_without_redis(valkey: Valkey, tmp_path: Path, tenant: str
 
 
 def test_a_whole_stack_with_a_silent_redis(valkey: Valkey, tmp_path: Path, tenant: str) -> None:
-    """Requests wait for a silent Redis once, not one after the other: threads are left for those that do not need it."""
+    """Requests wait for a silent Redis at the same time, not one after the other: threads remain for other requests."""
     with Stack(tmp_path / "stack", MASTERY_REDIS_URL=valkey.url) as stack, ThreadPoolExecutor(MANY) as callers:
         api = LiveApi(stack, tenant, PATIENCE_SECONDS)
         assert api.post("/mastery/query", QUERY).status_code == 404
@@ -170,7 +170,7 @@ def test_a_whole_stack_with_a_silent_redis(valkey: Valkey, tmp_path: Path, tenan
             for _ in range(20):
                 assert LiveApi(stack, tenant, HEALTH_SECONDS).get("/health").status_code == 200
             assert {answer.result().status_code for answer in answers} == {503}
-            # While somebody else has the dependencies asked, what was found up to five seconds ago is told.
+            # While another caller's check runs, a result up to five seconds old is returned.
             wait_for(lambda: api.get("/ready").status_code == 503, BACK_SECONDS)
             assert {"redis", "broker", "worker"} <= api.get("/ready").json()["error"]["details"].keys()
         wait_for(lambda: api.get("/ready").status_code == 200, BACK_SECONDS)
@@ -181,7 +181,7 @@ INTERNAL = "The service failed; its operators can find the cause by the correlat
 
 
 def test_a_record_that_cannot_be_read(api: FixedTimeApi) -> None:
-    """What nobody foresaw is a 500 without a word of the cause, which the log has; other students are not affected."""
+    """An unexpected error is a 500 without the cause, which is in the log; other students are not affected."""
     api.record(quiz(), quiz(student_id="s-2"))
     api.engine.redis.set(f"{api.engine.settings.key_prefix}:{{t-1}}:student:s-1", "not a record")
     answer = api.post("/mastery/query", QUERY)
@@ -191,7 +191,7 @@ def test_a_record_that_cannot_be_read(api: FixedTimeApi) -> None:
 
 
 def test_a_task_that_fails(live_api: LiveApi) -> None:
-    """A task that failed unexpectedly says so to whoever waits and to whoever asks later, without a word of the cause."""
+    """An unexpected failure of a task is reported to waiting and later callers, without the cause."""
     live_api.stack.engine.redis.set(f"mastery:{{{live_api.tenant}}}:student:s-1", "not a record")
     answer = live_api.post("/mastery/calculate", QUERY)
     expected = {"code": "INTERNAL_ERROR", "message": INTERNAL, "details": {}}

@@ -1,4 +1,4 @@
-"""POST /mastery/query: what the rules give for a student's facts, for those who may see them."""
+"""POST /mastery/query returns a student's mastery to callers with access."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STUDENT = {"student_id": "s-1"}
 
 @pytest.fixture
 def api(api: FixedTimeApi) -> FixedTimeApi:
-    """The API, knowing of s-1 in c-1 what the tests below compute by hand. It is 2026-10-28."""
+    """The API with the facts of s-1 in c-1 that the tests below compute by hand. It is 2026-10-28."""
     api.record(
         *(activity(timestamp=f"2026-10-{day}T08:00:00Z") for day in (14, 26, 27, 28)),
         completion(timestamp="2026-10-20T09:00:00Z", completed_exercises=2),
@@ -58,7 +58,7 @@ def test_the_numbers_of_today(api: FixedTimeApi) -> None:
 
 
 def test_the_numbers_of_an_earlier_day(api: FixedTimeApi) -> None:
-    """On the 20th: 0.4 · 2/5 + 0.3 · 6/10 + 0.1 · 1/14 = 0.347143, and nothing yet of what came later."""
+    """On the 20th: 0.4 · 2/5 + 0.3 · 6/10 + 0.1 · 1/14 = 0.347143, without later evidence."""
     told = data(api, date="2026-10-20")
     assert {"completion": 0.4, "quiz": 0.6, "quality": None, "consistency": 0.071429} == told["components"]
     assert told["breakdown"]["quality"] == {"score": None, "weight": 0.2, "contribution": 0.0}
@@ -67,7 +67,7 @@ def test_the_numbers_of_an_earlier_day(api: FixedTimeApi) -> None:
 
 
 def test_components_are_left_out_on_request(api: FixedTimeApi) -> None:
-    """``include_components: false`` leaves out components and breakdown, and nothing else."""
+    """``include_components: false`` omits components and breakdown, and nothing else."""
     complete = data(api)
     del complete["components"], complete["breakdown"]
     assert complete == data(api, include_components=False)
@@ -95,7 +95,7 @@ def test_components_are_left_out_on_request(api: FixedTimeApi) -> None:
     ],
 )
 def test_trend(api: FixedTimeApi, expected: str, events: list[dict[str, Any]]) -> None:
-    """The trend follows the last 14 days."""
+    """The trend is that of the last 14 days."""
     api.record(*(event | {"student_id": "s-2"} for event in events))
     assert expected == data(api, student_id="s-2")["trend"]
 
@@ -109,7 +109,7 @@ def test_trend(api: FixedTimeApi, expected: str, events: list[dict[str, Any]]) -
     ],
 )
 def test_who_may_see_a_student(api: FixedTimeApi, caller: dict[str, Any]) -> None:
-    """The student, a teacher of the cohort, and an admin of the tenant."""
+    """The student, a teacher of the cohort, and an admin of the tenant have access."""
     assert api.post("/mastery/query", STUDENT, **caller).status_code == 200
 
 
@@ -126,7 +126,7 @@ def test_who_may_see_a_student(api: FixedTimeApi, caller: dict[str, Any]) -> Non
 )
 @pytest.mark.parametrize("path", ["/mastery/query", "/mastery/calculate"])
 def test_who_may_not(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> None:
-    """Anyone else gets 403, with the same words for a student who exists as for one who does not."""
+    """Others get 403, with the same message whether the student exists or not."""
     known, unknown = api.post(path, STUDENT, **caller), api.post(path, {"student_id": "s-nobody"}, **caller)
     assert [known.status_code, unknown.status_code] == [403, 403]
     message = "A service may not do this." if caller["role"] == Role.SERVICE else "You may not see this student."
@@ -147,7 +147,7 @@ def test_who_may_not(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> No
 def test_a_student_of_whom_this_tenant_knows_nothing(
     api: FixedTimeApi, path: str, student: str, caller: dict[str, Any]
 ) -> None:
-    """Who may ask is told that there is no evidence; that another tenant has some makes no difference."""
+    """Callers with access get 404; evidence in another tenant makes no difference."""
     answer = api.post(path, {"student_id": student}, **caller)
     assert answer.status_code == 404
     expected = {"code": "NOT_FOUND", "message": "No evidence of such a student.", "details": {}}
@@ -155,12 +155,12 @@ def test_a_student_of_whom_this_tenant_knows_nothing(
 
 
 def test_a_day_before_the_first_evidence(api: FixedTimeApi) -> None:
-    """Before the first evidence there is none: 404, as for an unknown student."""
+    """Before the first evidence: 404, as for an unknown student."""
     assert api.post("/mastery/query", STUDENT | {"date": "2026-10-13"}).status_code == 404
 
 
 def test_the_first_day_that_is_retained(api: FixedTimeApi) -> None:
-    """The retention's 90 days begin on the 31st of July."""
+    """The retention's 90 days begin on July 31."""
     api.record(quiz(timestamp="2026-07-31T23:59:00Z", student_id="s-3"))
     assert data(api, student_id="s-3", date="2026-07-31")["score"] == 0.24
 
@@ -174,7 +174,7 @@ def test_the_first_day_that_is_retained(api: FixedTimeApi) -> None:
     ],
 )
 def test_a_day_that_cannot_be_answered_for(api: FixedTimeApi, date: Any) -> None:
-    """In the future, before the retention, or no day at all: 422, naming the field."""
+    """A future day, one before the retention, or an invalid one: 422 for the field."""
     answer = api.post("/mastery/query", STUDENT | {"date": date})
     assert answer.status_code == 422
     assert list(answer.get_json()["error"]["details"]) == ["date"]

@@ -1,4 +1,4 @@
-"""Limits of callers over several API processes, and while Redis is away."""
+"""Rate limits across several API processes, and while Redis is unavailable."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ QUERY = {"student_id": "s-1"}
 
 @contextmanager
 def served(settings: Settings, folder: Path, **variables: str) -> Iterator[str]:
-    """The API as it is deployed, in a process of its own; gives its URL."""
+    """The API as it is deployed, in its own process; yields its URL."""
     port = claim_port()
     environment = {
         **os.environ,
@@ -58,7 +58,7 @@ def _lives(url: str) -> bool:
 
 
 def test_processes_count_together(settings: Settings, tmp_path: Path) -> None:
-    """Two API processes grant a caller as much as one would."""
+    """Two API processes grant a caller as many requests as one."""
     headers = {"Authorization": f"Bearer {token(settings)}"}
     with served(settings, tmp_path) as one, served(settings, tmp_path) as other:
         answers = [
@@ -72,7 +72,7 @@ def test_processes_count_together(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_a_deployed_process_behind_a_proxy(settings: Settings, tmp_path: Path) -> None:
-    """What the settings say of proxies and limits is what gunicorn's process does."""
+    """gunicorn's process uses the settings for proxies and limits."""
     variables = {"MASTERY_HTTP_TRUSTED_PROXIES": "1", "MASTERY_RATELIMIT_ANONYMOUS": "1/minute"}
     with served(settings, tmp_path, **variables) as url:
         codes = [
@@ -85,7 +85,7 @@ def test_a_deployed_process_behind_a_proxy(settings: Settings, tmp_path: Path) -
 def test_without_redis_and_with_it_again(
     state: ExitStack, state_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While Redis is away each process counts alone by the same limits; soon after it is back, together as before."""
+    """Without Redis each process counts alone with the same limits; soon after it is back, they count together."""
     settings = load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0"})
     caplog.set_level(logging.INFO, "app.security.rate_limits")
     with (
@@ -111,7 +111,7 @@ def test_without_redis_and_with_it_again(
 
 
 def test_a_redis_that_hangs() -> None:
-    """The request that finds Redis silent waits for as long as the client does; those after it are answered at once."""
+    """The first request waits for a silent Redis until the timeout; later ones get a response at once."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         settings = load_settings({"MASTERY_REDIS_URL": url, "MASTERY_REDIS_TIMEOUT_SECONDS": "0.2"})

@@ -1,4 +1,4 @@
-"""The limit on how often a caller may call: its length, its headers and whom it counts for."""
+"""Rate limits: their period, headers and the callers they count for."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ NAMES = {"Retry-After", *HEADERS}
 
 
 def test_fifty_a_minute(api: FixedTimeApi) -> None:
-    """50 requests are answered, each saying how many are left; the 51st is refused, and says when to try again."""
+    """50 requests are granted, each with the number left; the 51st is rejected, with the time of the next attempt."""
     api.record(quiz())
     for remaining in reversed(range(50)):
         answer = api.post("/mastery/query", QUERY)
@@ -41,7 +41,7 @@ def test_fifty_a_minute(api: FixedTimeApi) -> None:
 
 
 def test_the_window_moves(settings: Settings) -> None:
-    """The limit is for every period of its length: when the first request has left it, one is granted, and no more."""
+    """The limit holds for every period: when the first request leaves the window, one is granted, and no more."""
     with api_with(settings, ratelimit_mastery="2/second") as api:
         began = time.monotonic()
         assert api.post("/mastery/query", QUERY).status_code == 404
@@ -66,7 +66,7 @@ def test_the_window_moves(settings: Settings) -> None:
     ],
 )
 def test_each_identity_and_role(settings: Settings, other: dict[str, Any]) -> None:
-    """Subject, role and tenant are who is counted: where one of them differs it is another caller, whatever the token."""
+    """Subject, role and tenant are counted: if one differs it is another caller, whatever the token."""
     caller: dict[str, Any] = {"role": Role.STUDENT, "tenant": "t-1", "subject": "s-1"}
     with api_with(settings, ratelimit_mastery="1/minute") as api:
         assert api.post("/mastery/query", QUERY, **caller).status_code == 404
@@ -76,7 +76,7 @@ def test_each_identity_and_role(settings: Settings, other: dict[str, Any]) -> No
 
 
 def test_a_role_s_own_limit(settings: Settings) -> None:
-    """A limit that a role has of its own counts in place of the one for all."""
+    """A role's own limit replaces the general one."""
     with api_with(settings, ratelimit_mastery="1/minute, admin=3/hour") as api:
         assert [left(api.post("/mastery/query", QUERY)) for _ in range(3)] == [2, 1, 0]
         assert_refused(api.post("/mastery/query", QUERY), "3 per hour")
@@ -84,7 +84,7 @@ def test_a_role_s_own_limit(settings: Settings) -> None:
 
 
 def test_areas(settings: Settings) -> None:
-    """The mastery routes share a limit, ingestion has its own, and so have all others."""
+    """The mastery routes share a limit, ingestion has its own, and all others share one."""
     changes = {"ratelimit_mastery": "20/minute", "ratelimit_ingest": "30/minute", "ratelimit_default": "40/minute"}
     with api_with(settings, **changes) as api:
         assert left(api.post("/mastery/query", QUERY)) == 19
@@ -98,7 +98,7 @@ def test_areas(settings: Settings) -> None:
 
 
 def test_a_refused_request_does_nothing(settings: Settings) -> None:
-    """It is refused before its body is looked at, nothing of it is stored or noted, and it does not count."""
+    """It is rejected before its body is parsed, nothing is stored or audited, and it does not count."""
     with api_with(settings, ratelimit_ingest="1/minute") as api:
         assert api.post("/mastery/ingest", {"events": [{}]}).status_code == 422
         before = {key: api.engine.redis.dump(key) for key in api.engine.redis.keys(f"{settings.key_prefix}:*")}
@@ -110,7 +110,7 @@ def test_a_refused_request_does_nothing(settings: Settings) -> None:
 
 
 def test_failures_count(settings: Settings) -> None:
-    """What is wrong, forbidden or not found was asked for as well."""
+    """Invalid, forbidden and not-found requests count too."""
     with api_with(settings, ratelimit_mastery="3/minute") as api:
         bodies: tuple[Any, ...] = ({}, [], QUERY, QUERY)
         assert [api.post("/mastery/query", body).status_code for body in bodies] == [422, 422, 404, 429]
@@ -119,9 +119,9 @@ def test_failures_count(settings: Settings) -> None:
 
 
 def test_guessing_tokens(settings: Settings) -> None:
-    """Calls without a valid token count for their address, whatever they ask for; callers who have one are not touched.
+    """Requests without a valid token count for their address, on any route; callers with a token are not affected.
 
-    Neither are the routes that anyone may call: those behind the same address still see them.
+    Neither are the public routes: clients at the same address can still call them.
     """
     with api_with(settings, ratelimit_anonymous="3/minute") as api:
         answers = [
@@ -140,7 +140,7 @@ def test_guessing_tokens(settings: Settings) -> None:
 
 
 def test_probes(settings: Settings) -> None:
-    """/health has no limit; /ready, which asks every worker, one of its own for each address."""
+    """/health has no limit; /ready, which calls every worker, has its own for each address."""
     with api_with(settings, ratelimit_anonymous="1/minute") as api:
         for _ in range(3):
             answer = get(api, "/health")
@@ -151,7 +151,7 @@ def test_probes(settings: Settings) -> None:
 
 
 def test_a_preflight_is_not_counted(settings: Settings) -> None:
-    """Junk from an address stops none of the browsers behind it; what is no route's is junk, and counts."""
+    """Junk from an address blocks no browser behind it; preflights for unknown routes count."""
     with api_with(settings, ratelimit_anonymous="1/minute", cors_origins="https://school.example") as api:
         headers = {"Origin": "https://school.example", "Access-Control-Request-Method": "POST"}
         assert [api.client.options("/nowhere", headers=headers).status_code for _ in range(2)] == [404, 429]
@@ -163,14 +163,14 @@ def test_a_preflight_is_not_counted(settings: Settings) -> None:
 
 
 def test_a_request_that_fails_unexpectedly_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever goes wrong with its token: nobody has a way to ask without being counted."""
+    """Whatever is wrong with its token: no request goes uncounted."""
     monkeypatch.setattr("api.authentication.verify_jwt_in_request", lambda **_: 1 / 0)
     with api_with(settings, ratelimit_anonymous="2/minute") as api:
         assert [api.post("/mastery/query", QUERY).status_code for _ in range(3)] == [500, 500, 429]
 
 
 def test_who_is_refused_is_in_no_log(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    """flask-limiter logs the key of whoever it refuses: that is an area, and no subject, tenant or address."""
+    """flask-limiter logs the key of a rejected caller: an area, without subject, tenant or address."""
     caplog.set_level(logging.DEBUG)
     with api_with(settings, ratelimit_mastery="1/minute", ratelimit_anonymous="1/minute") as api:
         assert [api.post("/mastery/query", QUERY, subject="jane-doe", tenant="t-7").status_code for _ in range(2)] == [404, 429]
@@ -184,9 +184,9 @@ def test_who_is_refused_is_in_no_log(settings: Settings, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize(("role", "round_trips"), [(Role.STUDENT, 2), (Role.ADMIN, 3)])
 def test_round_trips(api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch, role: Role, round_trips: int) -> None:
-    """Limit and revocation are asked in one, and with them the record of a student; then the trail is written."""
+    """Limit, revocation and a student's record take one round trip; then the audit entry is written."""
     api.record(quiz())
-    api.post("/mastery/query", QUERY, role=role, subject="s-1")  # after which connections and scripts are there
+    api.post("/mastery/query", QUERY, role=role, subject="s-1")  # after which connections and scripts exist
     sent: list[object] = []
     send: Any = redis.Connection.send_packed_command
 
@@ -205,14 +205,14 @@ def test_round_trips(api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch, role: R
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8::1", "2001:db8::ffff:2", True),  # a host chooses the second half
         ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("::ffff:192.0.2.1", "192.0.2.1", True),  # as a socket for both kinds says it
+        ("::ffff:192.0.2.1", "192.0.2.1", True),  # in the form of a dual-stack socket
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
         ("fe80::1%eth0", "fe80::2%eth1", True),
         ("", "unix:", True),
     ],
 )
 def test_addresses(settings: Settings, one: str, other: str, is_same: bool) -> None:
-    """An address is counted by itself; those of an IPv6 network, and those that are none, together."""
+    """An IPv4 address counts alone; addresses of an IPv6 network, and invalid ones, count together."""
     with api_with(settings, ratelimit_anonymous="2/minute") as api:
         assert left(get(api, "/", one)) == 1
         assert left(get(api, "/", other)) == (0 if is_same else 1)
@@ -223,13 +223,13 @@ def test_addresses(settings: Settings, one: str, other: str, is_same: bool) -> N
     [
         (0, "192.0.2.9", "127.0.0.1"),
         (1, "192.0.2.9", "192.0.2.9"),
-        (1, "203.0.113.66, 192.0.2.9", "192.0.2.9"),  # the first one is what the client says of itself
+        (1, "203.0.113.66, 192.0.2.9", "192.0.2.9"),  # the first one is claimed by the client
         (2, "203.0.113.66, 192.0.2.9, 10.0.0.1", "192.0.2.9"),
-        (2, "192.0.2.9", "127.0.0.1"),  # came past a proxy
+        (2, "192.0.2.9", "127.0.0.1"),  # bypassed a proxy
     ],
 )
 def test_trusted_proxies(settings: Settings, proxies: int, forwarded: str, counted: str) -> None:
-    """As many proxies are believed as the settings say, counted from the engine; a client cannot choose its address."""
+    """The configured number of proxies is trusted, counted from the engine; a client cannot choose its address."""
     with api_with(settings, ratelimit_anonymous="1/minute", http_trusted_proxies=proxies) as api:
         assert get(api, X_Forwarded_For=forwarded).status_code == 200
         assert [key.decode().rpartition("rate:public:")[2] for key in windows(api.engine)] == [counted]
@@ -242,7 +242,7 @@ def windows(engine: Engine) -> list[Any]:
 
 
 def test_proxies_do_not_choose_the_host(settings: Settings) -> None:
-    """Of what a trusted proxy adds, the scheme is believed as well, but not the host."""
+    """A trusted proxy's scheme is used, its host is not."""
     with api_with(settings, http_trusted_proxies=1) as api:
         seen = []
         api.client.application.before_request_funcs[None].append(lambda: seen.append(request.url))
@@ -251,7 +251,7 @@ def test_proxies_do_not_choose_the_host(settings: Settings) -> None:
 
 
 def test_off(settings: Settings) -> None:
-    """Switched off, nothing is counted, refused or said."""
+    """Switched off, nothing is counted, rejected or sent in headers."""
     with api_with(settings, ratelimit_enabled="off", ratelimit_mastery="1/minute") as api:
         answers = [api.post("/mastery/query", QUERY) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [404] * 3
@@ -260,7 +260,7 @@ def test_off(settings: Settings) -> None:
 
 
 def test_every_route_documents_it(api: FixedTimeApi) -> None:
-    """The OpenAPI document has 429 and the headers for each route, and the headers for every other answer, too."""
+    """The OpenAPI document has 429 and the headers for each route, and the headers for other responses too."""
     document = get(api, "/openapi.json").get_json()
     parts = document["components"]
     operations = [
@@ -276,7 +276,7 @@ def test_every_route_documents_it(api: FixedTimeApi) -> None:
 
 
 def test_the_reset_is_rounded_up(api: FixedTimeApi) -> None:
-    """Whoever comes back at the moment of X-RateLimit-Reset is not too early."""
+    """A client that retries at X-RateLimit-Reset is not too early."""
     first = get(api)
     reset = int(first.headers["X-RateLimit-Reset"]) - NOW.timestamp()
     assert reset == math.ceil(reset) == 60

@@ -1,4 +1,4 @@
-"""A line for each request: found by the correlation id, and without anything that names a person."""
+"""One log line for each request, with the correlation id, and without personal data."""
 
 import logging
 import re
@@ -44,7 +44,7 @@ def test_a_line_for_each_request(
     status: int,
     rule: str,
 ) -> None:
-    """Method, the rule of the route, status, time and correlation id; no path, query, subject or student."""
+    """Method, route, status, time and correlation id; no path, query, subject or student."""
     api.record(quiz())
     caplog.set_level(logging.INFO)
     answer = api.call(path, body, method=method, **caller)
@@ -55,16 +55,16 @@ def test_a_line_for_each_request(
 
 
 def test_a_probe_that_is_answered_well_has_none(api: FixedTimeApi, caplog: pytest.LogCaptureFixture) -> None:
-    """They come every second or so, and would bury the others."""
+    """Probes come every second or so, and would hide other lines."""
     caplog.set_level(logging.INFO)
     assert (api.call("/health", None, method="GET").status_code, lines(caplog)) == (200, [])
     assert [api.call("/ready", None, method="GET").status_code] == [
         int(each["status"]) for each in lines(caplog)
-    ]  # nobody works
+    ]  # there is no worker
 
 
 def test_what_fails_has_a_line(api: FixedTimeApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unexpected error and a failed audit trail are told with the status that really leaves."""
+    """Internal errors and failed audit writes are logged with the status that is sent."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("api.mastery.query_mastery", lambda *_, **__: 1 / 0)
     api.post("/mastery/query", {"student_id": "s-1"})
@@ -72,7 +72,7 @@ def test_what_fails_has_a_line(api: FixedTimeApi, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_request_is_found_in_the_logs(live_api: LiveApi) -> None:
-    """By the id that the caller gave, in what the stack prints."""
+    """The caller's correlation id is in the stack's output."""
     name = f"find-me-{live_api.tenant}"
     live_api.post("/mastery/query", {"student_id": "s-1"}, headers={"X-Correlation-ID": name})
     line = re.compile(rf"INFO api\.request_log: POST /mastery/query 404 \d+\.\d ms {name}$", re.MULTILINE)

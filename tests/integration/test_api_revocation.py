@@ -1,4 +1,4 @@
-"""POST /auth/revoke: a token is no longer good from the next request on, until it would have expired."""
+"""POST /auth/revoke: a token is invalid from the next request on, until it would have expired."""
 
 import dataclasses
 import time
@@ -31,7 +31,7 @@ REVOKED = {"code": "AUTH_ERROR", "message": "The token was revoked.", "details":
 
 
 def token(**changes: Any) -> str:
-    """A student's of an hour; None leaves a claim out."""
+    """A student's token for an hour; None omits a claim."""
     now = int(time.time())
     claims = {"sub": "s-1", "role": "student", "tenant": "t-1", "jti": str(uuid4()), "iat": now, "exp": now + HOUR} | changes
     given = {name: value for name, value in claims.items() if value is not None}
@@ -42,7 +42,7 @@ ADMIN = token(sub="ada", role="admin")
 
 
 class Api:
-    """The API in this process, by the clock on the wall."""
+    """The API in this process, with the real clock."""
 
     def __init__(self, settings: Settings) -> None:
         self.engine = bootstrap(settings)
@@ -52,7 +52,7 @@ class Api:
         return self.client.post(path, json=body, headers={"Authorization": f"Bearer {bearer}"})
 
     def revoke(self, bearer: str, **body: Any) -> dict[str, Any]:
-        """What the answer says."""
+        """The response's data."""
         answer = self.post("/auth/revoke", bearer, body)
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.get_json()["data"]
@@ -68,7 +68,7 @@ class Api:
         return False
 
     def entries(self) -> dict[str, int]:
-        """Kind of entry -> seconds until it ends."""
+        """Kind of entry -> seconds until it expires."""
         keys = self.engine.redis.keys(f"{self.engine.settings.key_prefix}:*revoked-*")
         return {key.decode().split(":")[2]: int(self.engine.redis.ttl(key)) for key in keys}  # type: ignore[union-attr]
 
@@ -81,7 +81,7 @@ def api(settings: Settings) -> Iterator[Api]:
 
 
 def assert_until(until: str, seconds: float) -> None:
-    """So many seconds from now, within five."""
+    """This many seconds from now, plus or minus five."""
     ahead = datetime.fromisoformat(until) - datetime.now(UTC)
     assert abs(ahead - timedelta(seconds=seconds)) < timedelta(seconds=5)
     assert until.endswith("Z")
@@ -89,7 +89,7 @@ def assert_until(until: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_your_own(api: Api, role: Role) -> None:
-    """Everyone may, with an empty object; it is remembered until the token has expired, and the leeway after that."""
+    """Everyone may, with an empty object; it is stored until the token has expired, plus the leeway."""
     mine, other = token(role=role, exp=int(time.time()) + 600), token(role=role)
     told = api.revoke(mine)
     assert told["revoked"] == "token"
@@ -102,14 +102,14 @@ def test_your_own(api: Api, role: Role) -> None:
 
 
 def test_one_that_expires_now(api: Api) -> None:
-    """In the leeway, too, a token can be revoked."""
+    """A token can also be revoked within the leeway."""
     mine = token(iat=None, exp=int(time.time()) - LEEWAY + 3)
     api.revoke(mine)
     assert not api.is_good(mine)
 
 
 def test_admins_revoke_any_token_of_their_tenant(api: Api) -> None:
-    """By its id; how long it lives is not known, so it is remembered as long as any may. Twice is like once."""
+    """By its id; its expiry is unknown, so the entry is kept for the longest lifetime. Repeating changes nothing."""
     stolen, elsewhere = token(jti="j-1"), token(jti="j-1", tenant="t-2")
     for _ in range(2):
         told = api.revoke(ADMIN, jti="j-1")
@@ -122,7 +122,7 @@ def test_admins_revoke_any_token_of_their_tenant(api: Api) -> None:
 
 
 def test_an_admin_knows_when_it_expires(api: Api) -> None:
-    """Then it is remembered so long, in any offset, and the leeway after that; a later word never shortens that."""
+    """Then the entry is kept until that time, plus the leeway; a later call never shortens that."""
     expires_at = datetime.now(UTC) + timedelta(hours=1)
     for moment in (expires_at.isoformat(), expires_at.isoformat().replace("+00:00", "Z")):
         assert_until(api.revoke(ADMIN, jti="j-1", expires_at=moment)["until"], HOUR + LEEWAY)
@@ -133,7 +133,7 @@ def test_an_admin_knows_when_it_expires(api: Api) -> None:
 
 
 def test_admins_revoke_all_of_a_subject(api: Api) -> None:
-    """Whatever role: all that are accepted, also those of an issuer whose clock is ahead."""
+    """In any role: all accepted tokens, also those of an issuer whose clock is ahead."""
     now = time.time()
     ahead = [token(sub="s-9", iat=iat, exp=now + HOUR) for iat in (now + LEEWAY, int(now) + LEEWAY, now + LEEWAY - 0.5)]
     old = [*(token(sub="s-9", role=role) for role in Role), token(sub="s-9", iat=None), *ahead]
@@ -148,7 +148,7 @@ def test_admins_revoke_all_of_a_subject(api: Api) -> None:
 
 
 def test_a_subject_is_let_in_again_with_a_later_token(settings: Settings) -> None:
-    """As soon as its issuer's clock cannot have been that far ahead; here, in the next second."""
+    """As soon as the leeway for the issuer's clock is over; here, in the next second."""
     made = Api(dataclasses.replace(settings, jwt_leeway_seconds=0))
     with closing(made.engine.redis):
         made.revoke(ADMIN, subject="s-9")
@@ -158,7 +158,7 @@ def test_a_subject_is_let_in_again_with_a_later_token(settings: Settings) -> Non
 @pytest.mark.parametrize("role", [Role.STUDENT, Role.TEACHER, Role.SERVICE])
 @pytest.mark.parametrize("target", ["jti", "subject"])
 def test_others_may_only_revoke_their_own(api: Api, role: Role, target: str) -> None:
-    """403, even for what is theirs: a token says who somebody is, not which tokens are theirs. Nothing is revoked."""
+    """403, even for one's own subject: a token does not prove which other tokens are the caller's. Nothing is revoked."""
     mine = token(sub="s-1", jti="j-1", role=role)
     answer = api.post("/auth/revoke", mine, {target: {"jti": "j-1", "subject": "s-1"}[target]})
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (403, "FORBIDDEN")
@@ -207,7 +207,7 @@ def test_what_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
 
 
 def test_the_latest_moment_of_expiry(api: Api) -> None:
-    """As far ahead as a token may live, and no further."""
+    """At most as far ahead as the lifetime of a token."""
     latest = datetime.now(UTC) + timedelta(seconds=MAX)
     api.revoke(ADMIN, jti="j-1", expires_at=(latest - timedelta(seconds=5)).isoformat())
     answer = api.post("/auth/revoke", ADMIN, {"jti": "j-1", "expires_at": (latest + timedelta(seconds=5)).isoformat()})
@@ -216,14 +216,14 @@ def test_the_latest_moment_of_expiry(api: Api) -> None:
 
 @pytest.mark.parametrize("jti", ["x" * 255, "ü 🎓", "a:b}{*", "'; --"])
 def test_ids_are_the_issuers(api: Api, jti: str) -> None:
-    """Any text names a token."""
+    """Any text can be a token's id."""
     stolen = token(jti=jti)
     api.revoke(ADMIN, jti=jti)
     assert not api.is_good(stolen)
 
 
 def test_no_entry_ends_before_its_token(api: Api) -> None:
-    """The longest life that a token may have, its clock ahead by the leeway, is over before it is forgotten."""
+    """The longest-lived token, issued by a clock that is ahead, expires before its entry."""
     now = int(time.time())
     latest = now + LEEWAY - 1
     stolen = token(jti="j-1", iat=latest, exp=latest + MAX)
@@ -234,7 +234,7 @@ def test_no_entry_ends_before_its_token(api: Api) -> None:
 
 
 def test_who_was_refused_is_known(api: Api) -> None:
-    """A denial has its caller and its action, for the audit trail; an admin's revocation is called what it is."""
+    """A denial has its caller and action, for the audit trail; an admin's revocation has its own action."""
     mine = token(sub="s-1")
     for bearer, body, status, action in (
         (mine, {"subject": "s-9"}, 403, Action.REVOKE_ANY),
@@ -252,7 +252,7 @@ def test_who_was_refused_is_known(api: Api) -> None:
 
 
 def test_without_redis() -> None:
-    """Whether a token was revoked cannot be told then: 503, and nobody is let in; what anyone may ask is answered."""
+    """Revocations cannot be checked then: 503 for every token; public routes work."""
     away = Api(load_settings({"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0"}))
     for body in ({}, {"jti": "j-1"}):
         answer = away.post("/auth/revoke", ADMIN, body)
@@ -263,7 +263,7 @@ def test_without_redis() -> None:
 
 
 def test_a_revoked_token_does_not_use_up_what_its_subject_may_do(redis_url: str) -> None:
-    """Whoever has it is counted by address, like anybody without a valid token."""
+    """Its user is counted by address, like anybody without a valid token."""
     names = {"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}
     api = Api(load_settings(names | {"MASTERY_RATELIMIT_MASTERY": "3/hour", "MASTERY_RATELIMIT_ANONYMOUS": "5/hour"}))
     with closing(api.engine.redis):
@@ -276,7 +276,7 @@ def test_a_revoked_token_does_not_use_up_what_its_subject_may_do(redis_url: str)
 
 
 def test_the_trail_says_which_token(redis_url: str) -> None:
-    """By a hash: an admin who knows the id finds the entry, and nobody reads what the issuer put into it."""
+    """By a hash: an admin who knows the id finds the entry, and nobody can read the id."""
     api = Api(load_settings({"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}))
     with closing(api.engine.redis):
         api.revoke(ADMIN, jti="some-token")

@@ -1,4 +1,4 @@
-"""A revoked token is refused on every route of a whole stack."""
+"""A revoked token is rejected on every route of a whole stack."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ REVOKED = {"code": "AUTH_ERROR", "message": "The token was revoked.", "details":
 
 
 def test_on_the_whole_stack(live_api: LiveApi) -> None:
-    """The next request with the token is refused, on every route; another token of the same subject is good."""
+    """The next request with the token is rejected, on every route; another token of the subject is accepted."""
     mine, other = (
         live_api.authorization(role=Role.STUDENT, subject="s-1"),
         live_api.authorization(role=Role.STUDENT, subject="s-1"),

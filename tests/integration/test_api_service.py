@@ -1,4 +1,4 @@
-"""What all routes have in common: the envelope, the correlation id, errors of routing; and the routes that anyone may call."""
+"""Common to all routes: the envelope, the correlation id, routing errors; and the public routes."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def get(live_api: LiveApi, path: str, **headers: str) -> requests.Response:
 
 
 def test_envelope_of_success(live_api: LiveApi) -> None:
-    """Success, data and meta: when, which version, and the id that is also in the header."""
+    """Success, data and meta: time, version, and the id that is also in the header."""
     answer = get(live_api, "/health")
     told = answer.json()
     assert list(told) == ["success", "data", "meta"]
@@ -51,14 +51,14 @@ def assert_meta(meta: dict[str, str], answer: requests.Response) -> None:
 
 
 def test_time_is_the_engines(api: FixedTimeApi) -> None:
-    """The answer's timestamp is the engine's, to the millisecond."""
+    """The response has the engine's time, to the millisecond."""
     assert api.client.get("/health").get_json()["meta"]["timestamp"] == "2026-10-28T12:00:00.000Z"
 
 
 @pytest.mark.parametrize("path", ["/health", "/nowhere", "/docs", "/openapi.json"])
 @pytest.mark.parametrize("given", SAFE_IDS)
 def test_a_safe_correlation_id_is_kept(live_api: LiveApi, path: str, given: str) -> None:
-    """A caller's own id comes back in the header of every answer, and in its meta."""
+    """A caller's id is in the header of every response, and in its meta."""
     answer = get(live_api, path, **{"X-Correlation-ID": given})
     assert answer.headers["X-Correlation-ID"] == given
     if path in {"/health", "/nowhere"}:
@@ -67,7 +67,7 @@ def test_a_safe_correlation_id_is_kept(live_api: LiveApi, path: str, given: str)
 
 @pytest.mark.parametrize("given", UNSAFE_IDS)
 def test_an_unsafe_correlation_id_is_replaced(live_api: LiveApi, given: str) -> None:
-    """What could not be logged safely is replaced by a new id; the request is served."""
+    """An id that could not be logged safely is replaced; the request is processed."""
     answer = get(live_api, "/health", **{"X-Correlation-ID": given.encode("latin-1")})  # type: ignore[arg-type]
     assert answer.status_code == 200
     assert_meta(answer.json()["meta"], answer)
@@ -95,13 +95,13 @@ PATHS += [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_unknown_route(live_api: LiveApi, path: str) -> None:
-    """404 in the envelope, with or without a token; a route has one spelling, and nothing redirects."""
+    """404 in the envelope, with or without a token; a route has one spelling, and there are no redirects."""
     assert_error(raw_get(live_api, path), 404, "NOT_FOUND")
     assert_error(raw_get(live_api, path, live_api.authorization()), 404, "NOT_FOUND")
 
 
 def raw_get(live_api: LiveApi, path: str, headers: dict[str, str] | None = None) -> requests.Response:
-    """GET of exactly this path, which ``requests`` would tidy."""
+    """GET of exactly this path, which ``requests`` would normalize."""
     with requests.Session() as session:
         prepared = requests.Request("GET", live_api.url, headers=headers).prepare()
         prepared.url = live_api.url + path
@@ -117,7 +117,7 @@ def raw_get(live_api: LiveApi, path: str, headers: dict[str, str] | None = None)
     ],
 )
 def test_method_that_a_route_has_not(live_api: LiveApi, method: str, path: str, allowed: set[str]) -> None:
-    """405 in the envelope, and Allow says which there are."""
+    """405 in the envelope; Allow lists the methods."""
     answer = requests.request(method, live_api.url + path, timeout=30)
     assert_error(answer, 405, "MALFORMED_REQUEST")
     assert set(answer.headers["Allow"].split(", ")) == allowed
@@ -130,13 +130,13 @@ def test_head(live_api: LiveApi) -> None:
 
 
 def test_service_information(live_api: LiveApi) -> None:
-    """What this is, and where to read more."""
+    """What this service is, and where to read more."""
     expected = {"service": "mastery-engine", "version": version("mastery-engine"), "docs": "/docs", "openapi": "/openapi.json"}
     assert expected == get(live_api, "/").json()["data"]
 
 
 def test_ready(live_api: LiveApi) -> None:
-    """With everything up, every dependency is ok; a bad token does not matter."""
+    """With everything up, every dependency is ok; an invalid token does not matter."""
     for headers in ({}, {"Authorization": "Bearer x"}):
         answer = get(live_api, "/ready", **headers)
         parts = ("redis", "broker", "kafka", "worker", "beat", "bridge", "state")
@@ -171,7 +171,7 @@ PROTECTED = {
 
 
 def test_openapi_names_every_route(document: dict[str, Any]) -> None:
-    """OpenAPI 3.1, with every route of the design that exists, and a sentence for each."""
+    """OpenAPI 3.1 with every existing route of the design, each with a summary."""
     assert document["openapi"] == "3.1.0"
     assert document["info"]["version"] == version("mastery-engine")
     assert set(operations(document)) == PUBLIC | PROTECTED
@@ -179,7 +179,7 @@ def test_openapi_names_every_route(document: dict[str, Any]) -> None:
 
 
 def test_openapi_says_who_needs_a_token(document: dict[str, Any]) -> None:
-    """A bearer token, for all but the public routes; those who need one say 401 and 403."""
+    """A bearer token for all but the public routes, which document 401 and 403."""
     assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     assert document["security"] == [{"bearer": []}]
     assert {name for name, operation in operations(document).items() if operation.get("security") == []} == PUBLIC
@@ -189,7 +189,7 @@ def test_openapi_says_who_needs_a_token(document: dict[str, Any]) -> None:
 
 
 def test_openapi_describes_failures_as_they_are(live_api: LiveApi, document: dict[str, Any]) -> None:
-    """Every failure has the envelope's schema, and the schema has the fields and codes that are really sent."""
+    """Every error has the envelope's schema, with the fields and codes that are really sent."""
     failures = [
         resolved(document, response)["content"]["application/json"]["schema"]
         for operation in operations(document).values()
@@ -209,7 +209,7 @@ def test_openapi_describes_failures_as_they_are(live_api: LiveApi, document: dic
 
 
 def test_openapi_refers_only_to_what_it_contains(document: dict[str, Any]) -> None:
-    """Every reference can be followed."""
+    """Every reference can be resolved."""
     references = set(re.findall(r"'\$ref': '([^']+)'", str(document)))
     assert references
     assert all(resolved(document, {"$ref": reference}) for reference in references)
@@ -225,7 +225,7 @@ def resolved(document: dict[str, Any], element: dict[str, Any]) -> dict[str, Any
 
 
 def test_docs_come_from_the_engine_alone(live_api: LiveApi) -> None:
-    """The page names no other host, all it loads is there, and it does not show the document to a validator elsewhere."""
+    """The page names no other host, has all its files, and sends the document to no validator."""
     page = get(live_api, "/docs")
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert not re.search(r"(https?:)?//[a-z]", page.text)

@@ -1,4 +1,4 @@
-"""Tokens as attackers make them are refused."""
+"""Forged tokens are rejected."""
 
 import hashlib
 import hmac
@@ -32,7 +32,7 @@ def test_not_signed_at_all(make: Callable[..., TokenApi], algorithm: Any) -> Non
 
 @pytest.mark.parametrize("secret", [PEM, PEM.strip(), json.dumps(jwk(RSA, "rsa-1")).encode(), b"", b"rsa-1"])
 def test_a_public_key_is_no_secret(make: Callable[..., TokenApi], secret: bytes) -> None:
-    """HS256 with what everybody can read is refused, where both kinds are accepted (RFC 8725 section 2.1)."""
+    """HS256 with a public key is rejected, even if both algorithms are accepted (RFC 8725 section 2.1)."""
     api = make(MASTERY_JWT_ALGORITHMS="HS256,RS256,ES256")
 
     def by_public_key(message: bytes) -> bytes:
@@ -44,7 +44,7 @@ def test_a_public_key_is_no_secret(make: Callable[..., TokenApi], secret: bytes)
 
 
 def test_keys_that_a_token_brings(provider: IdentityProvider, api: TokenApi) -> None:
-    """What its header embeds or points to is not looked at: neither a key, nor an address, nor a certificate."""
+    """Keys, addresses and certificates in a token's header are ignored."""
     mine = jwk(THIEF, "rsa-1")
     for brought in (
         {"jwk": mine},
@@ -62,14 +62,14 @@ def test_keys_that_a_token_brings(provider: IdentityProvider, api: TokenApi) -> 
 
 @pytest.mark.parametrize("kid", [None, 0, 1, True, ["rsa-1"], {"rsa-1": 1}, "", "RSA-1", "rsa-1\n", "../rsa-1", "x" * 8000])
 def test_kids_that_are_none(provider: IdentityProvider, api: TokenApi, kid: Any) -> None:
-    """An id is the very text that the provider gave; a token without one is refused, well signed as it may be."""
+    """An id must be exactly the provider's; a token without one is rejected, even with a valid signature."""
     api.refusal(forged({"alg": "RS256", "kid": kid}, claims(), by_rsa))
     api.refusal(forged({"alg": "RS256"}, claims(), by_rsa))
     assert len(provider.requests) <= 1
 
 
 def test_signatures_that_are_none(api: TokenApi) -> None:
-    """Cut off, changed, of zeros, of another key or algorithm, or under other claims."""
+    """Truncated, changed or zero signatures, those of another key or algorithm, or for other claims."""
     header, payload, signature = signed(RSA, "rsa-1", claims()).split(".")
     other = encoded(json.dumps(claims(role="admin")).encode())
     first = "A" if signature[0] != "A" else "B"
@@ -89,7 +89,7 @@ def test_signatures_that_are_none(api: TokenApi) -> None:
 
 
 def test_claims_given_twice(api: TokenApi) -> None:
-    """The last one counts, for every check alike (RFC 7519 section 4)."""
+    """The last one counts, for every check (RFC 7519 section 4)."""
     header = {"alg": "RS256", "kid": "rsa-1"}
     rest = json.dumps(claims(role=None, exp=None))[1:]
 
@@ -105,7 +105,7 @@ def test_claims_given_twice(api: TokenApi) -> None:
 
 
 def test_half_a_character(api: TokenApi) -> None:
-    """JSON can write half of one; in a token that is well signed, too, it is refused and breaks nothing."""
+    """JSON can contain a lone surrogate; it is rejected, also in a token with a valid signature."""
     for name in ("sub", "role", "tenant", "jti", "type"):
         api.refusal(signed(RSA, "rsa-1", claims(**{name: "\ud800"})))
     api.refusal(forged({"alg": "RS256", "kid": "\ud800"}, claims(), by_rsa))

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: signed by keys that rotate, and judged by what they say."""
+"""Tokens of an identity provider: signed by keys that rotate, and validated by their claims."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def api(make: Callable[..., TokenApi]) -> TokenApi:
 
 
 def test_signed_by_the_provider(provider: IdentityProvider, api: TokenApi) -> None:
-    """RS256 and ES256 with the keys of the JWKS URL; it is asked once, and then not for each token."""
+    """RS256 and ES256 with keys of the JWKS URL, which is fetched once, not for each token."""
     for _ in range(3):
         assert api.call(signed(RSA, "rsa-1", claims())).status_code == 200
         assert api.call(signed(EC, "ec-1", claims())).status_code == 200
@@ -33,7 +33,7 @@ def test_signed_by_the_provider(provider: IdentityProvider, api: TokenApi) -> No
 
 
 def test_the_secret_can_be_replaced(make: Callable[..., TokenApi]) -> None:
-    """The new one and the one before are good for tokens until the latter is taken away; another never is."""
+    """The new secret and the previous one are accepted until the latter is removed; others never are."""
     old, new = "o" * 32, "n" * 32
     tokens = {secret: jwt.encode(claims(), secret, algorithm="HS256") for secret in (old, new, "x" * 32)}
     steps = [
@@ -51,7 +51,7 @@ def test_the_secret_can_be_replaced(make: Callable[..., TokenApi]) -> None:
 
 
 def test_what_else_is_wrong_with_a_token_of_the_former_secret_is_told(make: Callable[..., TokenApi]) -> None:
-    """As of any; and without a word about secrets."""
+    """The error is the usual one, and does not mention secrets."""
     api = make(MASTERY_JWT_ALGORITHMS="HS256,RS256", MASTERY_JWT_SECRET="n" * 32, MASTERY_JWT_SECRET_PREVIOUS="o" * 32)
     expired = jwt.encode(claims(exp=int(time.time()) - 60), "o" * 32, algorithm="HS256")
     assert api.refusal(expired) == "The token has expired."
@@ -66,7 +66,7 @@ def test_what_else_is_wrong_with_a_token_of_the_former_secret_is_told(make: Call
 def test_the_settings_name_the_algorithms(
     provider: IdentityProvider, make: Callable[..., TokenApi], algorithms: str, accepted: set[str]
 ) -> None:
-    """No other is accepted, however well it is signed; where only the secret counts, no provider is asked."""
+    """Other algorithms are rejected, even with a valid signature; with HS256 only, no provider is called."""
     api = make(MASTERY_JWT_ALGORITHMS=algorithms)
     tokens = {
         "HS256": jwt.encode(claims(), DEVELOPMENT_SECRET, algorithm="HS256"),
@@ -82,7 +82,7 @@ def test_the_settings_name_the_algorithms(
 
 
 def test_keys_rotate(provider: IdentityProvider, api: TokenApi) -> None:
-    """A new key works 30 s after the last fetch at the latest; the old one until the provider has taken it away."""
+    """A new key works 30 s after the last fetch at the latest; an old one until a fetch without it."""
     new, old = signed(THIEF, "rsa-2", claims()), signed(RSA, "rsa-1", claims())
     assert api.call(old).status_code == 200
     provider.keys.append(jwk(THIEF, "rsa-2"))
@@ -97,7 +97,7 @@ def test_keys_rotate(provider: IdentityProvider, api: TokenApi) -> None:
 
 
 def test_a_token_that_was_verified_still_expires(make: Callable[..., TokenApi]) -> None:
-    """Remembering it prolongs nothing."""
+    """The cache does not extend its lifetime."""
     api = make(MASTERY_JWT_LEEWAY_SECONDS="0")
     token = signed(RSA, "rsa-1", claims(exp=time.time() + 2))
     assert api.call(token).status_code == 200
@@ -106,14 +106,14 @@ def test_a_token_that_was_verified_still_expires(make: Callable[..., TokenApi]) 
 
 
 def test_tokens_that_differ_by_a_character_are_not_taken_for_each_other(api: TokenApi) -> None:
-    """What is remembered is the whole of a token, its signature included."""
+    """The cache key is the whole token, including its signature."""
     token = signed(RSA, "rsa-1", claims())
     assert api.call(token).status_code == 200
     assert api.refusal(token[:-10] + ("A" if token[-10] != "A" else "B") + token[-9:]) == "The token's signature is not valid."
 
 
 def test_random_kids(provider: IdentityProvider, api: TokenApi) -> None:
-    """Whoever sends them has the provider asked once, and keeps nobody out."""
+    """They cause one fetch, and do not affect others."""
     assert api.call(signed(RSA, "rsa-1", claims())).status_code == 200
     api.now += PAUSE_SECONDS
     tokens = [forged({"alg": "RS256", "kid": str(uuid4())}, claims(), by_rsa) for _ in range(100)]
@@ -124,7 +124,7 @@ def test_random_kids(provider: IdentityProvider, api: TokenApi) -> None:
 
 
 def test_the_provider_is_away(provider: IdentityProvider, api: TokenApi) -> None:
-    """Known keys go on working; of others nothing can be told, on routes that need a token."""
+    """Known keys keep working; tokens with others get 503, on routes that need a token."""
     assert api.call(signed(RSA, "rsa-1", claims())).status_code == 200
     provider.stop()
     api.now += LIFESPAN_SECONDS * 10
@@ -164,12 +164,12 @@ NOW = int(time.time())
     ids=lambda value: value if isinstance(value, str) else ", ".join(value),
 )
 def test_what_a_token_must_say(make: Callable[..., TokenApi], changes: dict[str, Any], message: str) -> None:
-    """The answer says what is wrong, so that a developer can put it right, and repeats nothing of the token."""
+    """The error explains the problem to a developer, and quotes nothing of the token."""
     api = make(MASTERY_JWT_ISSUER="https://school.example", MASTERY_JWT_AUDIENCE="mastery")
     names = {"iss": "https://school.example", "aud": ["other", "mastery"]}
     assert api.call(signed(RSA, "rsa-1", claims(**names))).status_code == 200
     payload = claims(**names | changes)
-    # Not by PyJWT, which refuses to sign some of them.
+    # Not with PyJWT, which refuses to sign some of them.
     assert api.refusal(forged({"alg": "RS256", "kid": "rsa-1"}, payload, by_rsa)) == message
 
 
@@ -178,7 +178,7 @@ def test_what_a_token_must_say(make: Callable[..., TokenApi], changes: dict[str,
     [("exp", 5 - LEEWAY, -1 - LEEWAY), ("nbf", LEEWAY - 5, LEEWAY + 5), ("iat", LEEWAY - 5, LEEWAY + 5)],
 )
 def test_clocks_may_differ(api: TokenApi, name: str, accepted: int, refused: int) -> None:
-    """By the leeway, in each claim that is a time."""
+    """By the leeway, in each time claim."""
     now = int(time.time())
     assert api.call(signed(RSA, "rsa-1", claims(**{name: now + accepted}))).status_code == 200
     api.refusal(signed(RSA, "rsa-1", claims(**{name: now + refused})))

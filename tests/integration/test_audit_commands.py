@@ -1,4 +1,4 @@
-"""The audit trail has what operators do before they see or change anything."""
+"""Commands write to the audit trail before operators see or change anything."""
 
 import json
 import os
@@ -31,14 +31,14 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 
 
 def lose(engine: Engine, records: int) -> None:
-    """What a bridge notes that finds Redis empty, and so many records gone from Kafka."""
+    """What a bridge records when it finds Redis empty, and this many records gone from Kafka."""
     start = Start(0, None, records, lost=records)
     assert engine.positions.begin("c/g/t", "id", Beginning.LOST, [start], previous="", is_loss=True)
 
 
 @pytest.fixture
 def desk(settings: Settings, kafka_bootstrap: str) -> Iterator[Dlq]:
-    """Letters, and an engine that knows the tenants t-1 and t-2."""
+    """Dead letters, and an engine with the tenants t-1 and t-2."""
     made = new_dlq(settings, kafka_bootstrap)
     made.engine.redis.sadd(f"{settings.key_prefix}:tenants", "t-1", "t-2")
     yield made
@@ -49,7 +49,7 @@ class TestDeadLetters:
     """``mastery dlq``."""
 
     def test_whoever_looks_at_a_letter_is_noted_with_whose_it_is(self, desk: Dlq) -> None:
-        """In the trail of its tenant, by the name that the operating system knows."""
+        """The entry is in the tenant's trail, with the operating system's user name."""
         place = desk.letter(quiz(student_id="unmistakable"))
         assert desk.run("show", place).exit_code == 0
         (found,) = trail(desk.engine, "t-1")
@@ -60,7 +60,7 @@ class TestDeadLetters:
         assert trail(desk.engine) == []
 
     def test_letters_of_nobody_that_is_known_are_in_the_operators_trail(self, desk: Dlq) -> None:
-        """A tenant that a letter merely claims has none; what is no letter names nobody."""
+        """A tenant that a dead letter merely claims has no trail; an unreadable record names no tenant."""
         strange = desk.letter(quiz(tenant_id="t-unknown", student_id="s-9"))
         for place in (strange, *junk(desk)):
             desk.run("show", place)
@@ -70,13 +70,13 @@ class TestDeadLetters:
 
     @pytest.mark.parametrize("payload", [{"tenant_id": "t-1"}, {"tenant_id": "t-1", "student_id": "a/b"}, "text", None])
     def test_a_letter_may_name_no_student(self, desk: Dlq, payload: Any) -> None:
-        """Then the entry names none."""
+        """Then the entry has no student."""
         desk.run("show", desk.letter(payload))
         desk.run("show", desk.produce(desk.settings.dlq_topic, b"junk", b"t-1/s-1", {}))
         assert [each.get("whose", []) for each in trail(desk.engine, "t-1")] == [[], []]
 
     def test_a_list_is_noted_by_tenant(self, desk: Dlq) -> None:
-        """With how many of its letters were shown; an empty one, too. One id ties them together."""
+        """Each tenant's entry has the number of its dead letters; an empty list has one too. All share one correlation id."""
         desk.run("list")
         assert deeds(desk.engine) == [("dlq.list", {"letters": 0})]
         for tenant in ("t-1", "t-1", "t-2", "t-unknown"):
@@ -88,7 +88,7 @@ class TestDeadLetters:
         assert len({trail(desk.engine, name)[-1]["correlation_id"] for name in ("t-1", "t-2", OPERATORS)}) == 1
 
     def test_a_replay_is_noted_before_and_after(self, desk: Dlq) -> None:
-        """That it began, and how many letters of each tenant were sent."""
+        """The entries have the start, and how many dead letters of each tenant were sent."""
         for tenant in ("t-1", "t-1", "t-2"):
             desk.letter(quiz(tenant_id=tenant))
         desk.run("replay", "--dry-run", "--tenant", "t-1")
@@ -100,7 +100,7 @@ class TestDeadLetters:
         assert deeds(desk.engine, "t-2") == [("dlq.replay", {"letters": 1, "state": "ended"})]
 
     def test_a_purge_is_noted_by_tenant(self, desk: Dlq) -> None:
-        """When somebody agreed to it; a dry run shows nobody's data."""
+        """After the confirmation; a dry run shows no data."""
         desk.letter(quiz(tenant_id="t-1"))
         desk.letter(quiz(tenant_id="t-2"))
         desk.run("purge", "--dry-run")
@@ -111,7 +111,7 @@ class TestDeadLetters:
         assert (trail(desk.engine, "t-1"), trail(desk.engine)) == ([], [])
 
     def test_without_an_entry_nothing_is_shown_or_changed(self, desk: Dlq) -> None:
-        """A message and an exit code instead."""
+        """The command prints an error, and has an exit code."""
         place = desk.letter(quiz(student_id="unmistakable"))
         for name in ("t-1", OPERATORS):
             desk.engine.redis.set(f"{desk.settings.key_prefix}:{{{name}}}:audit", "in the way")
@@ -124,10 +124,10 @@ class TestDeadLetters:
 
 
 class TestOtherCommands:
-    """Whatever shows or changes something of students."""
+    """Other commands that show or change data of students."""
 
     def test_letting_bridges_go_on(self, engine: Engine) -> None:
-        """In the operators' trail, before it is done."""
+        """The entry is in the operators' trail, before the command has an effect."""
         assert mastery(engine.settings, "bridge", "resume").exit_code == 0
         assert deeds(engine) == [("bridge.resume", {"halted": 0})]
         engine.redis.set(f"{engine.settings.key_prefix}:{{{OPERATORS}}}:audit", "in the way")
@@ -136,7 +136,7 @@ class TestOtherCommands:
         assert (said.exit_code, "Error: audit trail cannot be written" in said.output) == (1, True)
 
     def test_acknowledging_a_loss(self, engine: Engine) -> None:
-        """In the operators' trail, with how much; before that, and once for each loss."""
+        """The entry is in the operators' trail, with the loss, before the effect, and once for each loss."""
         assert "no unacknowledged loss" in mastery(engine.settings, "bridge", "acknowledge-loss").output
         lose(engine, 12)
         said = mastery(engine.settings, "bridge", "acknowledge-loss")
@@ -146,7 +146,7 @@ class TestOtherCommands:
         assert "no unacknowledged loss" in mastery(engine.settings, "bridge", "acknowledge-loss").output
 
     def test_a_trail_that_began_anew_is_not_called_intact_without_a_word(self, engine: Engine) -> None:
-        """It is, as far as it goes; but Redis has lost what was before. Exit code 1 until that is acknowledged."""
+        """It is intact from there on, but Redis lost the earlier entries. Exit code 1 until this is acknowledged."""
         engine.audit.append("t-1", entry(NOW, Channel.API, Actor("admin", "a"), "x"))
         lose(engine, 0)
         said = mastery(engine.settings, "audit", "verify")
@@ -156,14 +156,14 @@ class TestOtherCommands:
         assert (said.exit_code, "every trail started again" in said.output) == (0, True)
 
     def test_feeding_a_file(self, stack: Stack, tmp_path: Path) -> None:
-        """With how many events are in it."""
+        """The entry has the number of events in the file."""
         path = tmp_path / "events.ndjson"
         path.write_text("\n".join(json.dumps(activity(tenant_id="t-replay")) for _ in range(17)) + "\n")
         stack.mastery("replay", str(path))
         assert ("events.replay", {"events": 17}) in deeds(stack.engine)
 
     def test_the_demos_summary(self, engine: Engine) -> None:
-        """In the trail of each tenant, with the students that it names."""
+        """In the trail of each tenant, with the students that the summary names."""
         FixedTimeApi(engine).record(quiz(cohort_id="c-1"), quiz(tenant_id="t-2", student_id="s-2"))
         told = StringIO()
         print_summary(engine, EventReplay(2, 2, 0, 0, 0, 1.0), Console(file=told, width=120))
@@ -173,7 +173,7 @@ class TestOtherCommands:
             assert (found["action"], found["whose"]) == ("summary.read", [engine.audit.pseudonym(tenant, student)])
 
     def test_who_has_no_name_has_a_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """In a container, say. The environment is not asked."""
+        """For example in a container. Environment variables are not used."""
         monkeypatch.setenv("USER", "somebody-else")
         monkeypatch.setenv("LOGNAME", "somebody-else")
         assert operator() == ME

@@ -1,4 +1,4 @@
-"""What workers do is in the audit trail: on a whole stack, by real tasks."""
+"""Workers' actions are in the audit trail: on a whole stack, with real tasks."""
 
 import dataclasses
 import os
@@ -47,7 +47,7 @@ def entries(engine: Engine, tenant: str) -> list[Entry]:
 
 
 def send(stack: Stack, task: Any, *arguments: Any) -> None:
-    """Send a task as the API and beat do."""
+    """Send a task like the API and beat."""
     settings = stack.engine.settings
     options = {"global_keyprefix": f"{settings.key_prefix}:celery:"}
     with Connection(settings.broker, transport_options=options) as connection:
@@ -55,22 +55,22 @@ def send(stack: Stack, task: Any, *arguments: Any) -> None:
 
 
 def signed_actor(engine: Engine, tenant: str, student_id: str) -> list[str]:
-    """What the API sends along when Kim asks."""
+    """The signed actor that the API sends along for the caller Kim."""
     return list(engine.audit.actor_signer.sign([tenant, Action.CALCULATE_MASTERY, student_id, WEIGHTS], KIM, "c-1"))
 
 
 def record(engine: Engine, tenant: str, *, days_ago: int = 0) -> None:
-    """Evidence of one student, scored so many days ago."""
+    """Evidence of one student, scored this many days ago."""
     moment = datetime.now(UTC) - timedelta(days=days_ago)
     api = FixedTimeApi(replace(engine, clock=lambda: moment))
     api.record(quiz(tenant_id=tenant, timestamp=(moment - timedelta(hours=1)).isoformat()))
 
 
 class TestCalculating:
-    """mastery.calculate, which a caller asked for."""
+    """mastery.calculate, requested by a caller."""
 
     def test_it_says_who_asked_and_about_whom(self, stack: Stack, tenant: str) -> None:
-        """Under the request's correlation id."""
+        """With the request's correlation id."""
         record(stack.engine, tenant)
         send(stack, calculate, tenant, "s-1", WEIGHTS, signed_actor(stack.engine, tenant, "s-1"))
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
@@ -80,14 +80,14 @@ class TestCalculating:
         assert found.whose == [stack.engine.audit.pseudonym(tenant, "s-1")]
 
     def test_it_says_that_nothing_is_known(self, stack: Stack, tenant: str) -> None:
-        """Of a student without evidence."""
+        """The student has no evidence."""
         send(stack, calculate, tenant, "s-none", WEIGHTS, signed_actor(stack.engine, tenant, "s-none"))
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
         (found,) = entries(stack.engine, tenant)
         assert (found.outcome, len(found.whose)) == (AuditOutcome.NOT_FOUND, 1)
 
     def test_it_says_that_it_failed(self, stack: Stack, tenant: str) -> None:
-        """For a reason that nobody foresaw. A task that was sent before tasks said who asked is the worker's own."""
+        """For an unexpected reason. A task sent by an earlier version, without an actor, is attributed to the worker."""
         stack.engine.redis.set(f"{stack.engine.settings.key_prefix}:{{{tenant}}}:student:s-1", "no record")
         send(stack, calculate, tenant, "s-1", WEIGHTS)
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
@@ -96,7 +96,7 @@ class TestCalculating:
 
 
 def test_a_refresh_says_of_how_many(stack: Stack, tenant: str) -> None:
-    """One entry for a tenant and run; none where nothing was to be done."""
+    """One entry for a tenant and run; none if there was nothing to do."""
     record(stack.engine, tenant, days_ago=3)
     send(stack, refresh)
     wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
@@ -109,10 +109,10 @@ def test_a_refresh_says_of_how_many(stack: Stack, tenant: str) -> None:
 
 
 class TestSummaries:
-    """audit.summarize: what was recorded, without an entry for each event."""
+    """audit.summarize: the totals of recorded events, instead of an entry for each event."""
 
     def test_a_worker_notes_the_totals(self, stack: Stack, tenant: str) -> None:
-        """Of each tenant with news."""
+        """For each tenant with changes."""
         record(stack.engine, tenant)
         send(stack, summarize)
         wait_for(lambda: bool(entries(stack.engine, tenant)), SECONDS)
@@ -124,7 +124,7 @@ class TestSummaries:
         ]
 
     def test_tenants_without_news_are_left_alone(self, engine: Engine) -> None:
-        """And those that never had an event applied, repeated or expired."""
+        """So are those without any applied, repeated or expired event."""
         engine.redis.sadd(f"{engine.settings.key_prefix}:tenants", "t-0")
         FixedTimeApi(engine).record(quiz(), quiz(tenant_id="t-2"))
 
@@ -141,7 +141,7 @@ class TestSummaries:
 
 
 def test_old_entries_are_trimmed_and_damaged_trails_are_not(stack: Stack, tenant: str) -> None:
-    """After the days that the settings say; the log names a trail that somebody must look at."""
+    """After the configured number of days; the log names a damaged trail."""
     audit, damaged = stack.engine.audit, f"{tenant}-d"
     old = datetime.now(UTC) - timedelta(days=stack.engine.settings.audit_retention_days, minutes=1)
     for trail in (damaged, tenant):
@@ -160,18 +160,18 @@ def test_old_entries_are_trimmed_and_damaged_trails_are_not(stack: Stack, tenant
 
 
 class TestHeads:
-    """audit.export_heads: where trails end, kept elsewhere."""
+    """audit.export_heads: the heads of trails, stored outside Redis."""
 
     @pytest.fixture
     def exporting(self, settings: Settings, tmp_path: Path) -> Iterator[Engine]:
-        """The engine of a worker whose settings name a file."""
+        """A worker's engine with a file in its settings."""
         made = bootstrap(dataclasses.replace(settings, audit_heads_file=str(tmp_path / "heads")), clock=lambda: NOW)
         with closing(made.redis), pytest.MonkeyPatch.context() as patch:
             patch.setattr(tasks_audit, "engine", lambda: made)
             yield made
 
     def test_each_run_adds_a_line_for_each_trail(self, exporting: Engine, tmp_path: Path) -> None:
-        """With the head; not of names that somebody made up who can write to Redis."""
+        """With the head; not for names that somebody added to Redis."""
         made = entry(NOW, Channel.API, Actor("admin", "kim"), "mastery.query")
         for trail in ("t-1", OPERATORS, "t-1"):
             exporting.audit.append(trail, made)
@@ -189,7 +189,7 @@ class TestHeads:
     def test_a_file_that_cannot_be_written_is_told(
         self, exporting: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """In the log, at each run; nothing else stops for it."""
+        """In the log, at each run; it does not affect anything else."""
         (tmp_path / "heads").mkdir()
         export_heads()
         assert caplog.messages == [
@@ -198,7 +198,7 @@ class TestHeads:
         assert exporting.audit.trails() == []
 
     def test_beat_sends_it_where_a_file_is_named(self) -> None:
-        """As often as the settings say."""
+        """At the configured interval."""
         script = "from celeryconfig import beat_schedule; print(beat_schedule.get('export-audit-heads'))"
 
         def scheduled(**names: str) -> str:
@@ -214,7 +214,7 @@ class TestHeads:
 
 @pytest.mark.parametrize("name", ["audit.summarize", "audit.trim"])
 def test_beat_sends_them_to_a_queue_that_workers_read(name: str) -> None:
-    """Else nobody would."""
+    """Otherwise they would not run."""
     celery_app.loader.import_default_modules()
     assert name in celery_app.tasks
     assert celery_app.conf.task_routes[name] == {"queue": "maintenance"}

@@ -1,4 +1,4 @@
-"""``mastery audit verify`` finds what was done to a trail, and says so with its exit code."""
+"""``mastery audit verify`` finds tampering with a trail, and reports it with its exit code."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ class TestVerify:
     """``mastery audit verify``."""
 
     def test_help_names_it(self, settings: Settings) -> None:
-        """Where a stranger looks first."""
+        """New users look there first."""
         assert "audit" in mastery(settings, "--help").stdout
         assert "verify" in mastery(settings, "audit", "--help").stdout
 
     def test_intact_trails_have_a_line_each(self, filled: Engine) -> None:
-        """With the head to keep; and the run itself is noted."""
+        """The line has the head to keep; the run itself has an entry."""
         said = verify(filled)
         assert said.exit_code == 0
         assert said.stdout.splitlines() == [
@@ -53,12 +53,12 @@ class TestVerify:
         assert verify(filled).stdout.startswith(".operators: 1 entries, intact; head 1:")
 
     def test_without_any_trail_it_says_so(self, engine: Engine) -> None:
-        """Which is no error."""
+        """This is no error."""
         said = verify(engine)
         assert (said.exit_code, said.stdout) == (0, "there is no trail yet\n")
 
     def test_findings_have_their_place_and_an_exit_code(self, filled: Engine) -> None:
-        """Of the damaged trail; the other is intact."""
+        """Findings of the damaged trail have positions; the other trail is intact."""
         key = f"{filled.settings.key_prefix}:{{t-1}}:audit"
         ids = [record_id for record_id, _ in filled.audit.oldest_first("t-1")]
         filled.redis.xdel(key, ids[0], ids[500], ids[1199])
@@ -75,7 +75,7 @@ class TestVerify:
         assert verify(filled, "--tenant", "t-2").exit_code == 0
 
     def test_a_trail_that_is_gone_is_found(self, filled: Engine) -> None:
-        """Also the operators' own, which this run would else begin anew."""
+        """This includes the operators' trail, which this run would otherwise start anew."""
         verify(filled)
         for name in ("t-1", OPERATORS):
             key = f"{filled.settings.key_prefix}:{{{name}}}:audit"
@@ -85,7 +85,7 @@ class TestVerify:
         assert said.stdout.count("the trail is gone") == 2
 
     def test_an_expected_head(self, filled: Engine) -> None:
-        """Noted earlier, it must still be there: else the trail was set back as a whole."""
+        """An exported head must still be there; otherwise the whole trail was set back."""
         noted = head(filled, "t-2")
         assert verify(filled, "--tenant", "t-2", "--expect", noted).exit_code == 0
         key = f"{filled.settings.key_prefix}:{{t-2}}:audit"
@@ -98,7 +98,7 @@ class TestVerify:
         assert f"the expected head {noted} is not in the trail" in said.stdout
 
     def test_a_file_of_heads(self, filled: Engine, tmp_path: Path) -> None:
-        """All that were exported must still be there, of each trail that is verified."""
+        """All exported heads must still be there, for each verified trail."""
         exported = tmp_path / "heads"
         lines = list(heads_as_lines(trails=filled.audit, now=NOW))
         filled.audit.append("t-2", entry(NOW, Channel.API, Actor("admin", "kim"), "mastery.query"))
@@ -117,7 +117,7 @@ class TestVerify:
         assert verify(filled, "--expect", str(exported), "--tenant", "t-1").exit_code == 0
 
     def test_a_trail_that_only_the_file_knows_is_gone(self, filled: Engine, tmp_path: Path) -> None:
-        """Whoever removed everything took its name away, too."""
+        """An attacker may remove its name as well."""
         (tmp_path / "heads").write_text("".join(heads_as_lines(trails=filled.audit, now=NOW)))
         key = f"{filled.settings.key_prefix}:{{t-2}}:audit"
         filled.redis.delete(key, f"{key}-head")
@@ -127,7 +127,7 @@ class TestVerify:
         assert (said.exit_code, "the trail is gone" in said.stdout) == (1, True)
 
     def test_a_misspelt_tenant_is_no_tampering(self, filled: Engine) -> None:
-        """It has an exit code of its own; findings elsewhere come first."""
+        """It has its own exit code; findings elsewhere have priority."""
         said = verify(filled, "--tenant", "nosuch")
         assert (said.exit_code, said.stdout, said.stderr) == (3, "", "nosuch: there is no such trail\n")
         said = verify(filled, "--tenant", "nosuch", "--tenant", "t-2")
@@ -137,7 +137,7 @@ class TestVerify:
 
     @pytest.mark.parametrize("content", [None, "2026-10-28T12:00:00.000Z t-1 12\n", "\xff"], ids=["none", "no head", "no text"])
     def test_a_file_without_heads_is_refused(self, filled: Engine, tmp_path: Path, content: str | None) -> None:
-        """With its name, and the line."""
+        """The error names the file and the line."""
         exported = tmp_path / "heads"
         if content is not None:
             exported.write_bytes(content.encode("latin-1"))
@@ -154,14 +154,14 @@ class TestVerify:
         ],
     )
     def test_what_is_typed_wrong_is_told(self, filled: Engine, arguments: list[str]) -> None:
-        """In a message, with an exit code; and nothing was done."""
+        """With an error message and an exit code; nothing is done."""
         said = verify(filled, *arguments)
         assert said.exit_code == 2
         assert "--expect" in said.output
         assert trail(filled) == []
 
     def test_a_run_that_cannot_be_noted_still_tells(self, filled: Engine) -> None:
-        """Somebody who damaged the operators' trail cannot keep others from being verified."""
+        """Damage to the operators' trail must not prevent the verification of others."""
         filled.redis.set(f"{filled.settings.key_prefix}:{{{OPERATORS}}}:audit", "in the way")
         said = verify(filled)
         assert said.exit_code == 1
@@ -169,14 +169,14 @@ class TestVerify:
         assert "This run has no audit entry: audit trail cannot be written." in said.stderr
 
     def test_names_cannot_steer_the_terminal(self, engine: Engine) -> None:
-        """Somebody who can write to Redis may call a trail anything."""
+        """A person who can write to Redis can choose any name for a trail."""
         engine.redis.sadd(f"{engine.settings.key_prefix}:audited", "\x1b[2Jowned", b"\xff")
         said = verify(engine)
         assert said.exit_code == 1
         assert "\\u001b[2Jowned: 0 entries, NOT intact" in said.output
 
     def test_without_redis_it_is_a_message(self) -> None:
-        """And an exit code."""
+        """There is an exit code too."""
         environment = {"MASTERY_REDIS_URL": f"redis://127.0.0.1:{claim_port()}/0", "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
         said = CliRunner().invoke(main, ["audit", "verify"], env=environment)
         assert (said.exit_code, "Error: redis is unavailable" in said.output) == (1, True)

@@ -1,4 +1,4 @@
-"""`/ready` tells when beat does not do its part, and blames it for nothing else."""
+"""`/ready` reports beat if it does not work, but not for other failures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ SECONDS = 60.0
 
 @contextmanager
 def held(stack: Stack, name: str) -> Iterator[None]:
-    """A process of the stack hangs while the context lasts."""
+    """Suspend a process of the stack while the context lasts."""
     children = psutil.Process(stack.process.pid).children(recursive=True)
     process = next(each for each in children if name in each.cmdline() and "cli.main" not in each.cmdline())
     process.suspend()
@@ -25,7 +25,7 @@ def held(stack: Stack, name: str) -> Iterator[None]:
 
 
 def problems(stack: Stack) -> dict[str, list[str]]:
-    """What is wrong when nothing was swept for long; what was sent before may still be swept a moment ago."""
+    """The problems after a long time without a sweep; sweeps sent earlier may still have run a moment ago."""
     answers: list[requests.Response] = []
 
     def told() -> bool:
@@ -39,12 +39,12 @@ def problems(stack: Stack) -> dict[str, list[str]]:
 
 
 def test_a_beat_that_hangs_is_told(stack: Stack) -> None:
-    """Everything else is well."""
+    """Everything else is fine."""
     with held(stack, "beat"):
         assert problems(stack) == {"beat": ["has sent no sweep for lost tasks for 30 s"]}
 
 
 def test_a_worker_that_hangs_is_not_beat_s_fault(stack: Stack) -> None:
-    """Nothing is known of beat then, and that is said."""
+    """Then the state of beat is unknown, and reported as such."""
     with held(stack, "worker"):
         assert problems(stack) == {"beat": ["is unknown: worker does not answer"], "worker": ["does not answer"]}

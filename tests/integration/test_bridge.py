@@ -1,4 +1,4 @@
-"""The bridge on each kind of Kafka broker takes valid records once, and makes dead letters of the others."""
+"""On each kind of Kafka broker the bridge accepts valid records once, and dead-letters the others."""
 
 import json
 import time
@@ -46,20 +46,20 @@ VALID, INVALID = json.dumps(activity()).encode(), json.dumps(quiz(total_question
 
 @pytest.fixture
 def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
-    """Topics and a group of this test's own."""
+    """Topics and a group for this test only."""
     return own_topics(settings, any_kafka, tmp_path)
 
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
-    """An engine on topics of its own, at noon of 2026-10-28."""
+    """An engine with its own topics, at noon of 2026-10-28."""
     made = bootstrap(settings, clock=lambda: NOW)
     yield made
     made.redis.close()
 
 
 def test_valid_records_are_taken_once_and_then_committed(engine: Engine) -> None:
-    """Every record once, none left uncommitted, no chunk larger than the setting (the worker looks)."""
+    """Every record once, none left uncommitted, no chunk larger than the setting (the worker checks it)."""
     sent = values(220)
     produce(engine.settings, *sent)
     with Running(engine) as bridge:
@@ -69,7 +69,7 @@ def test_valid_records_are_taken_once_and_then_committed(engine: Engine) -> None
 
 
 def test_invalid_records_become_dead_letters_and_the_rest_goes_on(engine: Engine) -> None:
-    """With the headers of the contract, counted, and with the key of their source."""
+    """With the headers of the contract and the key of their source; they are counted."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     out = producer(engine.settings)
     for key, value in enumerate([VALID, INVALID, b"\xff", None, VALID]):
@@ -96,7 +96,7 @@ def test_invalid_records_become_dead_letters_and_the_rest_goes_on(engine: Engine
 
 
 def test_nothing_is_committed_before_its_dead_letters_are_delivered(engine: Engine) -> None:
-    """While no relay delivers, the offsets stay where they are."""
+    """While no relay delivers, the offsets do not move."""
     produce(engine.settings, VALID, INVALID)
     with Running(engine, relays=False) as bridge:
         wait_for(lambda: bridge.recorded == [VALID] and engine.ledger.letters_waiting() == 1, SECONDS)
@@ -108,7 +108,7 @@ def test_nothing_is_committed_before_its_dead_letters_are_delivered(engine: Engi
 
 
 def test_a_dead_letter_is_delivered_once_though_its_relay_crashed(engine: Engine) -> None:
-    """The crash came between the delivery and striking it off: the next relay finds it in the topic."""
+    """The crash was between delivery and deletion: the next relay finds the dead letter in the topic."""
     produce(engine.settings, INVALID, INVALID)
     with Running(engine):
         wait_until_committed(engine)
@@ -125,7 +125,7 @@ def test_a_dead_letter_is_delivered_once_though_its_relay_crashed(engine: Engine
 
 
 def test_a_queue_that_is_away_loses_nothing_and_dead_letters_nothing(engine: Engine) -> None:
-    """The task is sent again until the queue takes it; meanwhile the bridge says that it waits."""
+    """The task is sent again until the queue accepts it; meanwhile the bridge reports that it waits."""
     states: list[str] = []
     failures = iter([DependencyUnavailable("broker")] * 2)
 
@@ -147,7 +147,7 @@ def test_a_queue_that_is_away_loses_nothing_and_dead_letters_nothing(engine: Eng
 
 
 def test_a_bridge_stopped_while_the_queue_is_away_leaves_its_chunk_to_a_sweep(engine: Engine) -> None:
-    """What was taken is in flight, and is not taken again by the next bridge."""
+    """Accepted records are in flight, and the next bridge does not accept them again."""
     tried: list[ChunkId] = []
 
     def refuse(chunk_ids: Sequence[ChunkId]) -> None:
@@ -165,7 +165,7 @@ def test_a_bridge_stopped_while_the_queue_is_away_leaves_its_chunk_to_a_sweep(en
 
 
 def test_it_holds_back_while_the_workers_are_behind(engine: Engine) -> None:
-    """Above the high mark nothing more is taken; below the low one it goes on, and stays a member of its group meanwhile."""
+    """Above the high mark it pauses, below the low one it resumes; it stays in its consumer group meanwhile."""
     engine = bootstrap(replace(engine.settings, chunks_high_mark=3, chunks_low_mark=1, chunk_events=5), clock=engine.clock)
     queued: list[ChunkId] = []
     sent = values(200)
@@ -188,12 +188,12 @@ def test_it_holds_back_while_the_workers_are_behind(engine: Engine) -> None:
 
 
 def test_it_holds_back_while_kafka_takes_no_dead_letters(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits to be told is bounded: nothing more is taken until the relay has caught up."""
+    """The number of waiting messages is bounded: nothing is accepted until the relay has caught up."""
     monkeypatch.setattr(heartbeat, "WAITING_MARK", 3)
     with Running(engine, relays=False) as bridge:
-        produce(engine.settings, *[INVALID] * 4)  # it is one too many only with the last, so none is left for later
+        produce(engine.settings, *[INVALID] * 4)  # only the last one exceeds the limit, so none is left for later
         wait_for(bridge.is_full, SECONDS)
-        produce(engine.settings, VALID)  # the read in hand is taken, then it holds
+        produce(engine.settings, VALID)  # the current read is accepted, then it pauses
         wait_for(lambda: bridge.recorded == [VALID], SECONDS)
         produce(engine.settings, *values(10))
         time.sleep(1.5)  # that nothing happens can only be seen by waiting
@@ -205,7 +205,7 @@ def test_it_holds_back_while_kafka_takes_no_dead_letters(engine: Engine, monkeyp
 def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The topic is not emptied into the dead letters; readiness and the log say what happened and what to do."""
+    """The topic is not moved to the dead letters; readiness and the log say what happened and what to do."""
     produce(engine.settings, *[INVALID] * 300)
     with Running(engine) as bridge:
         wait_for(lambda: state(engine) == BridgeState.HALTED, SECONDS)
@@ -214,7 +214,7 @@ def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
         with pytest.raises(DependencyUnavailable, match=r"is halted: too many invalid records.*mastery bridge resume"):
             ping_bridge(engine.bridges)
         assert "mastery bridge resume" in caplog.text
-        with Running(engine, bridge.record):  # which takes some partitions over, halts itself, and gives them back
+        with Running(engine, bridge.record):  # which gets some partitions, halts too, and gives them back
             wait_for(lambda: len(bridge.partitions()) == 2, SECONDS)
         let_pass(engine)
         wait_for(lambda: engine.ledger.counts().dead_letters == {ErrorType.VALIDATION: 300}, SECONDS)
@@ -225,7 +225,7 @@ def test_a_flood_of_invalid_records_halts_it_until_an_operator_says_go_on(
 
 
 def test_readiness_follows_the_heartbeat(engine: Engine) -> None:
-    """No sign of life, joining and waiting are not ready; running is. The file is there while it lives, and touched."""
+    """Only a running bridge is ready: not a missing, joining or waiting one. The file is touched while it lives."""
     with pytest.raises(DependencyUnavailable, match="no sign of life"):
         ping_bridge(engine.bridges)
     file = Path(engine.settings.bridge_heartbeat_file)
@@ -242,7 +242,7 @@ def test_readiness_follows_the_heartbeat(engine: Engine) -> None:
 
 
 def test_dead_letters_that_do_not_arrive_are_an_outage(engine: Engine) -> None:
-    """The queue says so, and they wait."""
+    """The queue reports it, and they wait."""
     produce(engine.settings, INVALID)
     with Running(engine, relays=False):
         wait_for(lambda: engine.ledger.letters_waiting() == 1, SECONDS)
@@ -253,14 +253,14 @@ def test_dead_letters_that_do_not_arrive_are_an_outage(engine: Engine) -> None:
 
 
 def test_changes_that_do_not_arrive_wait_and_are_told_later(engine: Engine) -> None:
-    """They are struck off only when Kafka has confirmed them."""
+    """They are deleted only when Kafka has acknowledged them."""
     nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
     record_events([decode_event(VALID, NOW)], stores=engine.mastery, now=NOW)
     relay = Relay(engine, nowhere)
     assert not relay.step()
     assert engine.outbox.entries(["t-1"]) == {"t-1": 1}
     relay.stop()
-    relay.run()  # gives its lease back
+    relay.run()  # releases its lease
     assert Relay(engine, producer(engine.settings)).step()
     assert engine.outbox.entries(["t-1"]) == {}
     (told,) = read_all(engine.settings, engine.settings.results_topic, 1)
@@ -268,7 +268,7 @@ def test_changes_that_do_not_arrive_wait_and_are_told_later(engine: Engine) -> N
 
 
 def test_a_relay_that_lost_its_lease_while_it_looked_sends_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another may have sent the letters meanwhile; it stands by while that one holds the lease."""
+    """Another relay may have sent the dead letters meanwhile; this one stands by while the other holds the lease."""
     produce(engine.settings, INVALID)
     with Running(engine, relays=False):
         wait_for(lambda: engine.ledger.letters_waiting() == 1, SECONDS)
@@ -278,7 +278,7 @@ def test_a_relay_that_lost_its_lease_while_it_looked_sends_nothing(engine: Engin
 
     def look_for_long(since: Mapping[int, int], still: Callable[[], bool]) -> set[str] | None:
         engine.redis.delete(f"{engine.settings.key_prefix}:{{.events}}:relay")
-        relay._lease._sure_until = 0.0  # so much time has passed
+        relay._lease._sure_until = 0.0  # this much time has passed
         assert other._lease.hold(DELIVERY_SECONDS)
         return look(since, still)
 

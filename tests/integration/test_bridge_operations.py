@@ -1,4 +1,4 @@
-"""The bridge as an operator sees it: metrics for Prometheus, its state, and the word to go on."""
+"""The bridge as seen by operators: Prometheus metrics, its state, and the command to resume."""
 
 import json
 import time
@@ -31,7 +31,7 @@ def metrics(stack: Stack) -> dict[str, float]:
 
 
 def test_metrics_count_what_becomes_of_records(stack: Stack, tenant: str) -> None:
-    """Read, taken, applied, duplicate, expired, dead-lettered; lag, chunks, the time of each stage. No ids among the labels."""
+    """Read, accepted, applied, duplicate, expired, dead-lettered; lag, chunks, the time of each stage. No ids in labels."""
     before = metrics(stack)
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     event = activity(tenant_id=tenant, student_id="s-secret", timestamp=yesterday)
@@ -66,14 +66,14 @@ def test_metrics_count_what_becomes_of_records(stack: Stack, tenant: str) -> Non
 
 
 def test_status_shows_the_bridges_and_what_is_in_flight(stack: Stack) -> None:
-    """For whoever wonders whether it works."""
+    """Operators can see whether it works."""
     said = stack.mastery("bridge", "status").stdout
     assert "running" in said
     assert "chunks in flight: 0" in said
 
 
 def test_lost_events_degrade_the_engine_until_they_are_acknowledged(stack: Stack) -> None:
-    """/ready answers 200, so that nobody is cut off, and says what is amiss; doctor and status do as well."""
+    """/ready returns 200, to stay in service, and reports the loss; doctor and status report it too."""
     engine = stack.engine
     start = Start(0, None, 7, lost=7)
     assert engine.positions.begin("of/a/test", "id", Beginning.FIRST, [start], previous="", is_loss=False)
@@ -92,7 +92,7 @@ def test_lost_events_degrade_the_engine_until_they_are_acknowledged(stack: Stack
 
 
 def test_resume_says_whether_there_was_anything_to_resume(stack: Stack) -> None:
-    """A halted bridge is told; without one nothing is."""
+    """A halted bridge is resumed; otherwise nothing is stored."""
     assert stack.mastery("bridge", "resume").stdout == "no bridge is halted\n"
     bridges = stack.engine.bridges
     bridges.report("elsewhere-1", Heartbeat(BridgeState.HALTED, 0, 0))
@@ -110,7 +110,7 @@ def is_halted(stack: Stack) -> bool:
 
 
 def test_replay_to_a_halted_bridge_ends_at_once(tmp_path: Path) -> None:
-    """With what helps; after `mastery bridge resume` the same command works, and the invalid records are dead letters."""
+    """It names the command to resume; after `mastery bridge resume` replay works, and invalid records are dead-lettered."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     file = tmp_path / "events.ndjson"
     file.write_text(json.dumps(activity(tenant_id="t", timestamp=yesterday)))

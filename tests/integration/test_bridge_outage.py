@@ -1,4 +1,4 @@
-"""The bridge's own process and a Redis that refuses what it is asked, or is away: it waits, says so once, and loses nothing."""
+"""The bridge's process with a Redis that rejects commands or is unavailable: it waits, logs it once, and loses nothing."""
 
 import json
 import os
@@ -22,12 +22,12 @@ from tests.stack import wait_for
 
 SECONDS = 60.0
 EVENTS = 50
-ATTEMPTS_SECONDS = 3.0  # a dozen attempts, of each part of the bridge
+ATTEMPTS_SECONDS = 3.0  # a dozen attempts by each part of the bridge
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Ailing]:
-    """A Valkey of the test's own."""
+    """A Valkey for this test only."""
     folder = tmp_path / "valkey"
     folder.mkdir()
     started = Ailing(str(get_binary_path()), folder)
@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[Ailing]:
 
 
 class BridgeProcess:
-    """``python -m consumers`` over a Redis and a Kafka, with topics of its own."""
+    """``python -m consumers`` with a Redis, a Kafka, and its own topics."""
 
     def __init__(self, folder: Path, redis_url: str, kafka_bootstrap: str) -> None:
         name = uuid4().hex[:12]
@@ -71,7 +71,7 @@ class BridgeProcess:
             self.engine.redis.close()
 
     def produce(self) -> None:
-        """More events, one in ten of which is none: they are told as dead letters."""
+        """More events, one in ten of which is invalid and becomes a dead letter."""
         out = producer(self.engine.settings)
         for number in range(EVENTS):
             value = b"oops" if number % 10 == 0 else json.dumps(activity(student_id="s-secret")).encode()
@@ -79,7 +79,7 @@ class BridgeProcess:
         assert out.flush(10) == 0
 
     def has_taken(self, events: int) -> bool:
-        """Whether so many events were taken over, and all dead letters told."""
+        """Whether this many events were accepted, and all dead letters delivered."""
         counts = self.engine.ledger.counts()
         return counts.records == events and sum(counts.dead_letters.values()) == events / 10 and self._has_told_all()
 
@@ -87,17 +87,17 @@ class BridgeProcess:
         return self.engine.ledger.letters_waiting() == 0
 
     def lines(self) -> list[str]:
-        """What it said."""
+        """The lines of its log."""
         return self._log.read_text().splitlines()
 
     def said(self, words: str) -> list[str]:
-        """What it said with these words in it."""
+        """The log lines with these words."""
         return [line for line in self.lines() if words in line]
 
 
 @pytest.fixture
 def bridge(tmp_path: Path, server: Ailing, kafka_bootstrap: str) -> Iterator[BridgeProcess]:
-    """A bridge that has taken some events over."""
+    """A bridge that has accepted some events."""
     with BridgeProcess(tmp_path, server.url, kafka_bootstrap) as running:
         running.produce()
         wait_for(lambda: running.has_taken(EVENTS), SECONDS)
@@ -105,7 +105,7 @@ def bridge(tmp_path: Path, server: Ailing, kafka_bootstrap: str) -> Iterator[Bri
 
 
 def goes_on(bridge: BridgeProcess, state: Callable[[], None]) -> list[str]:
-    """Let events come in a state; returns what the bridge said meanwhile and afterwards."""
+    """Produce events during a state; returns what the bridge logged meanwhile and afterwards."""
     before = len(bridge.lines())
     state()
     wait_for(lambda: bridge.has_taken(2 * EVENTS), SECONDS)
@@ -115,7 +115,7 @@ def goes_on(bridge: BridgeProcess, state: Callable[[], None]) -> list[str]:
 
 
 def wait_until_missed(bridge: BridgeProcess) -> None:
-    """Return when the bridge has tried some times."""
+    """Return when the bridge has made some attempts."""
     wait_for(lambda: bool(bridge.said("is asked again")), SECONDS)
     enough = time.monotonic() + ATTEMPTS_SECONDS
     wait_for(lambda: time.monotonic() > enough, SECONDS)
@@ -123,7 +123,7 @@ def wait_until_missed(bridge: BridgeProcess) -> None:
 
 @pytest.mark.parametrize("state", ["noreplicas", "misconf-aof", "readonly", "oom"])
 def test_a_redis_that_refuses(bridge: BridgeProcess, server: Ailing, state: str) -> None:
-    """What was produced meanwhile is taken when it does so no longer, and each dead letter is told."""
+    """Records produced meanwhile are accepted afterwards, and each dead letter is delivered."""
     enter, _ = STATES[state]
 
     def refuse() -> None:
@@ -136,7 +136,7 @@ def test_a_redis_that_refuses(bridge: BridgeProcess, server: Ailing, state: str)
 
 
 def test_a_redis_that_is_away(bridge: BridgeProcess, server: Ailing) -> None:
-    """Is told in one line when it goes, and in one when it is back, however many parts of the process ask it."""
+    """One line is logged when it goes, and one when it is back, however many parts of the process use it."""
 
     def restart() -> None:
         server.kill()

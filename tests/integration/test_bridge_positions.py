@@ -1,4 +1,4 @@
-"""Where bridges read on when partitions change hands, or Redis or the topic lost what was there."""
+"""Where bridges continue to read after a rebalance, or after Redis or the topic lost data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -27,20 +27,20 @@ from tests.stack import wait_for
 
 @pytest.fixture
 def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
-    """Topics and a group of this test's own."""
+    """Topics and a group for this test only."""
     return own_topics(settings, any_kafka, tmp_path)
 
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
-    """An engine on topics of its own, at noon of 2026-10-28."""
+    """An engine with its own topics, at noon of 2026-10-28."""
     made = bootstrap(settings, clock=lambda: NOW)
     yield made
     made.redis.close()
 
 
 def test_two_bridges_share_the_partitions_and_take_each_record_once(engine: Engine) -> None:
-    """A second one joins and leaves while records flow; what is revoked is finished and committed."""
+    """A second bridge joins and leaves while records flow; revoked partitions are finished and committed."""
     sent = values(400)
     with Running(engine) as first:
         produce(engine.settings, *sent[:100])
@@ -58,8 +58,8 @@ def test_two_bridges_share_the_partitions_and_take_each_record_once(engine: Engi
 def test_a_bridge_that_was_declared_dead_takes_and_commits_nothing_more(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hung in the middle of a step; its partitions were lost to another, which goes on where the ledger says."""
-    monkeypatch.setattr(kafka, "MAX_POLL_INTERVAL_MS", 10_000)  # no less than the session
+    """It hung in the middle of a step; another bridge got its partitions, and continues at the ledger's positions."""
+    monkeypatch.setattr(kafka, "MAX_POLL_INTERVAL_MS", 10_000)  # not less than the session timeout
     hangs, goes_on = Flag(), Flag()
 
     def enqueue(chunk_ids: Sequence[ChunkId]) -> None:
@@ -85,7 +85,7 @@ def test_a_bridge_that_was_declared_dead_takes_and_commits_nothing_more(
 
 
 def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine) -> None:
-    """Another bridge leaves while this one waits for the queue: what it is then given is neither skipped nor taken early."""
+    """Another bridge leaves while this one waits for the queue: its new partitions are neither skipped nor read early."""
     away, tried = Flag(), []
     away.set()
 
@@ -113,7 +113,7 @@ def test_partitions_that_come_while_it_waits_are_read_afterwards(engine: Engine)
 
 
 def take_back(engine: Engine, positions: Mapping[int, int]) -> None:
-    """Do to the positions what a crash of Redis does."""
+    """Change the positions like a crash of Redis."""
     engine.redis.hset(
         f"{engine.settings.key_prefix}:{{.events}}:positions:{source(engine)}",
         mapping={str(partition): offset for partition, offset in positions.items()},
@@ -121,7 +121,7 @@ def take_back(engine: Engine, positions: Mapping[int, int]) -> None:
 
 
 def test_what_redis_lost_is_read_again(engine: Engine) -> None:
-    """A crash of Redis took back the last chunk and its position: the running bridge sees it, and takes the records again."""
+    """A crash of Redis lost the last chunk and its position: the running bridge notices, and accepts the records again."""
     first, second, third = values(10), values(10), values(10)
     with Running(engine) as bridge:
         produce(engine.settings, *first)
@@ -136,7 +136,7 @@ def test_what_redis_lost_is_read_again(engine: Engine) -> None:
 
 
 def test_what_redis_lost_is_read_again_though_nothing_new_comes(engine: Engine) -> None:
-    """The crash came after the last record of the day, and only some of the partitions had any of late."""
+    """The crash was after the last record of the day, and only some partitions had recent records."""
     sent = values(10)
     with Running(engine) as bridge:
         produce(engine.settings, *sent)
@@ -150,7 +150,7 @@ def test_what_redis_lost_is_read_again_though_nothing_new_comes(engine: Engine) 
 
 
 def test_an_empty_redis_is_filled_from_the_beginning_of_the_topic(engine: Engine) -> None:
-    """Whatever the group has committed: the positions went with the rest of the state."""
+    """The group's committed offsets do not matter: the positions were lost with the rest of the state."""
     sent = values(30)
     produce(engine.settings, *sent)
     with Running(engine):
@@ -162,7 +162,7 @@ def test_an_empty_redis_is_filled_from_the_beginning_of_the_topic(engine: Engine
 
 
 def test_a_topic_that_was_made_anew_is_read_from_its_beginning(engine: Engine) -> None:
-    """The ledger has positions, the group has none: they are of a topic that is gone."""
+    """The ledger has positions, the group has no offsets: the positions belong to a deleted topic."""
     sent = values(8)
     produce(engine.settings, *sent)
     engine.redis.hset(

@@ -1,6 +1,6 @@
-"""Redis is killed again and again under a real worker with chunks in hand: it goes on by itself, with all of them, at once.
+"""Redis is killed repeatedly under a real worker that is processing chunks: the worker continues at once, without loss.
 
-No beat is about, so nothing is swept: what the worker loses sight of would stay away until the visibility timeout.
+There is no beat and so no sweep: a chunk that the worker loses would wait for the visibility timeout.
 """
 
 import json
@@ -28,12 +28,12 @@ from tests.learning_events import activity
 from tests.malformed import task
 from tests.stack import wait_for
 
-ROUNDS = int(os.environ.get("RESTARTS", "3"))  # RESTARTS=40 by hand: without the mend, a third of them end the worker
+ROUNDS = int(os.environ.get("RESTARTS", "3"))  # RESTARTS=40 by hand: without the fix, a third of them end the worker
 CHUNKS, EVENTS = 40, 50
-RECOVERY_SECONDS = 5.0  # with the work of a round in it; without the mend it was 10, and 34 for a chunk in hand
+RECOVERY_SECONDS = 5.0  # including the work of a round; without the fix it was 10, and 34 for a chunk in progress
 START_SECONDS = 60.0
 OUTAGE_SECONDS = 6.0  # attempts are a second apart
-FEW_LINES = 4  # those two, and the same of what a worker does now and then
+FEW_LINES = 4  # those two, and the same for the worker's periodic work
 QUEUE = "mastery:celery:events"
 IN_HAND = "mastery:celery:unacked"
 
@@ -76,7 +76,7 @@ def engine(valkey: Valkey) -> Iterator[Engine]:
 
 
 def send(engine: Engine) -> None:
-    """Chunks in flight and their tasks, as the bridge hands them over."""
+    """Chunks in flight and their tasks, like from the bridge."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     for _ in range(CHUNKS):
         events = [activity(tenant_id="t", student_id=f"s-{number}", timestamp=yesterday) for number in range(EVENTS)]
@@ -95,7 +95,7 @@ def is_done(engine: Engine, events: int) -> bool:
 
 
 def test_a_worker_outlives_its_redis(valkey: Valkey, worker: Part, engine: Engine) -> None:
-    """Its process goes on, and so does every chunk, whether it waited, was about to be begun or was being recorded."""
+    """The worker's process survives, and so does every chunk, whether waiting, prefetched or being recorded."""
     moments, recoveries = random.Random(7), []
     wait_for(lambda: "ready." in worker.tail(), START_SECONDS)
     for number in range(1, ROUNDS + 1):
@@ -111,12 +111,12 @@ def test_a_worker_outlives_its_redis(valkey: Valkey, worker: Part, engine: Engin
         wait_for(lambda number=number: is_done(engine, 2 * number * CHUNKS * EVENTS), VISIBILITY_TIMEOUT_SECONDS - 10)  # type: ignore[misc]
         recoveries.append(time.monotonic() - back)
         assert worker.exit_code() is None, worker.tail()
-    assert statistics.median(recoveries) < RECOVERY_SECONDS, recoveries  # of all: other tests may have slowed down one
+    assert statistics.median(recoveries) < RECOVERY_SECONDS, recoveries  # of all rounds: other tests may have slowed down one
     assert "Traceback" not in worker.tail()
 
 
 def test_an_outage_is_a_line_and_its_end_another(valkey: Valkey, worker: Part, engine: Engine, tmp_path: Path) -> None:
-    """Of worker, beat and Flower each, however long it lasts; nobody prints a line for each attempt, or a traceback."""
+    """For each of worker, beat and Flower, however long it lasts; no process logs each attempt, or a traceback."""
     with celery(valkey, tmp_path, "beat") as beat, celery(valkey, tmp_path, "flower", "--conf=flowerconfig.py") as flower:
         parts = (worker, beat, flower)
         wait_for(lambda: "ready." in worker.tail() and "celery.backend_cleanup" in flower.tail(), START_SECONDS)
@@ -139,7 +139,7 @@ def test_an_outage_is_a_line_and_its_end_another(valkey: Valkey, worker: Part, e
 def test_a_redis_that_takes_no_writes_is_waited_for(
     valkey: Valkey, worker: Part, engine: Engine, tmp_path: Path, setting: str, well: int
 ) -> None:
-    """Too few replicas, or full: it answers, and neither worker nor beat can do anything; both wait, and say so once."""
+    """With too few replicas, or full, Redis responds, but worker and beat cannot work; both wait, and log it once."""
     with celery(valkey, tmp_path, "beat") as beat:
         wait_for(lambda: "ready." in worker.tail(), START_SECONDS)
         wait_for(engine.sweeps.go_on, START_SECONDS)

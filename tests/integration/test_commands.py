@@ -1,4 +1,4 @@
-"""The ``mastery`` command as its users type it: a process, its words and its exit code."""
+"""The ``mastery`` command as users run it: as a process, with its output and exit code."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A command in an environment of its own."""
+    """Run a command with its own environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     command = [sys.executable, "-m", "cli.main", *arguments]
     return subprocess.run(
@@ -33,7 +33,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def assert_refused(finished: subprocess.CompletedProcess[str], message: str) -> None:
-    """Not done, said why in one line, and no traceback."""
+    """It did nothing, printed one line with the reason, and no traceback."""
     said = finished.stdout + finished.stderr
     assert finished.returncode not in {0, -signal.SIGTERM}
     assert message in said.replace("\n", " ")
@@ -41,20 +41,20 @@ def assert_refused(finished: subprocess.CompletedProcess[str], message: str) -> 
 
 
 def test_help_names_every_command() -> None:
-    """The first thing a stranger types."""
+    """New users type it first."""
     said = run("--help").stdout
     for command in ("up", "down", "demo", "replay", "token", "doctor", "dlq", "bridge", "topics", "audit"):
         assert command in said
 
 
 def test_replay_counts_what_became_of_every_line(stack: Stack, events_file: Path) -> None:
-    """In = applied + duplicates + expired + dead-lettered, and blank lines are none."""
+    """In = applied + duplicates + expired + dead-lettered; blank lines do not count."""
     said = stack.mastery("replay", str(events_file)).stdout.replace("\n", " ")
     assert "6 events: 2 applied, 1 duplicates, 1 expired, 2 dead-lettered" in said
 
 
 def test_replay_tells_the_first_reasons_with_their_lines(stack: Stack, events_file: Path) -> None:
-    """Before anything is sent, so that it can be mended."""
+    """Before anything is sent, so that the file can be fixed."""
     said = stack.mastery("replay", str(events_file)).stdout
     assert "2 of 6 lines are not valid events.\n  line 5: data.total_questions: Expected `int` >= 1" in said
     assert "line 7: not JSON in UTF-8" in said
@@ -68,7 +68,7 @@ def test_replay_takes_what_comes_through_a_pipe(stack: Stack, source: str) -> No
 
 
 def test_replay_fails_where_nothing_was_applied(stack: Stack, tmp_path: Path) -> None:
-    """All evidence is too old: that is no success, and it says what helps."""
+    """If all evidence is too old, the command fails, and says what to do."""
     path = tmp_path / "old.ndjson"
     path.write_text(json.dumps(activity(tenant_id=uuid4().hex, timestamp="2020-01-01T00:00:00Z")))
     finished = stack.mastery("replay", str(path), check=False)
@@ -76,14 +76,14 @@ def test_replay_fails_where_nothing_was_applied(stack: Stack, tmp_path: Path) ->
 
 
 def test_replay_refuses_what_would_halt_the_bridge(stack: Stack, tmp_path: Path) -> None:
-    """More than half of many lines are invalid: it would stop the events of every tenant."""
+    """More than half of many lines are invalid: this would stop the events of every tenant."""
     path = tmp_path / "mixed.ndjson"
     path.write_text("\n".join([json.dumps(activity(timestamp=YESTERDAY))] * 99 + ["{broken"] * 101))
     assert_refused(stack.mastery("replay", str(path), check=False), "the bridge would halt for every tenant")
 
 
 def test_replay_shifts_the_newest_day_to_yesterday(stack: Stack, tmp_path: Path) -> None:
-    """By whole days, whatever form the timestamps have."""
+    """By whole days, whatever the format of the timestamps."""
     tenant = uuid4().hex
     written = [
         activity(tenant_id=tenant, timestamp="2020-03-01T23:59:59+01:00"),
@@ -97,7 +97,7 @@ def test_replay_shifts_the_newest_day_to_yesterday(stack: Stack, tmp_path: Path)
 
 
 def test_replay_of_a_file_that_cannot_be_read(stack: Stack, tmp_path: Path) -> None:
-    """Missing, a folder, empty, or a gzip file that ends too early."""
+    """Missing, a folder, empty, or a truncated gzip file."""
     broken = tmp_path / "broken.ndjson.gz"
     broken.write_bytes(gzip.compress(os.urandom(10_000))[:5_000])
     (tmp_path / "empty.ndjson").touch()
@@ -108,13 +108,13 @@ def test_replay_of_a_file_that_cannot_be_read(stack: Stack, tmp_path: Path) -> N
 
 
 def test_replay_without_a_stack(tmp_path: Path, events_file: Path) -> None:
-    """It says how to start one."""
+    """The error says how to start one."""
     refused = run("replay", str(events_file), MASTERY_DATA_DIR=str(tmp_path))
     assert_refused(refused, "start one with `mastery up`")
 
 
 def test_token_prints_a_token_and_nothing_else(stack: Stack) -> None:
-    """So that it can be used in a shell: TOKEN=$(mastery token …). The API takes it."""
+    """For use in a shell: TOKEN=$(mastery token …). The API accepts it."""
     said = stack.mastery("token", "--role", "student", "--tenant", "nobody", "--subject", "s-1").stdout
     assert said.count("\n") == 1
     answer = requests.post(
@@ -137,12 +137,12 @@ def test_token_is_refused_in_production() -> None:
     "arguments", [("--tenant", "a/b"), ("--tenant", "t", "--subject", "é"), ("--tenant", "t", "--cohorts", "a b,c")]
 )
 def test_token_refuses_names_that_the_api_would_refuse(arguments: tuple[str, ...]) -> None:
-    """A token that no request could be made with is worse than none."""
+    """A token that the API rejects would be useless."""
     assert_refused(run("token", "--role", "admin", *arguments), "1 to 50 letters")
 
 
 def test_doctor_shows_settings_and_that_everything_answers(stack: Stack) -> None:
-    """Secrets are redacted; each dependency has its line."""
+    """Secrets are redacted; each dependency has a line."""
     said = stack.mastery("doctor").stdout
     assert "MASTERY_RETENTION_DAYS" in said
     assert "development-secret" not in said
@@ -151,7 +151,7 @@ def test_doctor_shows_settings_and_that_everything_answers(stack: Stack) -> None
 
 
 def test_doctor_without_a_stack(tmp_path: Path) -> None:
-    """It says so, and what it does not know."""
+    """It says so, and what it therefore does not know."""
     said = run("doctor", MASTERY_DATA_DIR=str(tmp_path), MASTERY_HTP_PORT="1")
     assert said.returncode == 1
     assert "MASTERY_HTP_PORT is not a setting and is ignored; did you mean MASTERY_HTTP_PORT?" in said.stderr
@@ -159,7 +159,7 @@ def test_doctor_without_a_stack(tmp_path: Path) -> None:
 
 
 def test_doctor_when_nothing_answers(tmp_path: Path) -> None:
-    """Each dependency is told apart, and nothing hangs."""
+    """Each dependency has its own line, and nothing hangs."""
     closed = {"MASTERY_REDIS_URL": "redis://127.0.0.1:9/0", "MASTERY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
     said = run("doctor", MASTERY_DATA_DIR=str(tmp_path), **closed)
     assert said.returncode == 1
@@ -169,12 +169,12 @@ def test_doctor_when_nothing_answers(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_is_a_message() -> None:
-    """With the variable's name."""
+    """The message has the variable's name."""
     assert_refused(run("up", MASTERY_HTTP_PORT="eighty"), "MASTERY_HTTP_PORT")
 
 
 def test_a_port_in_use_is_a_message(tmp_path: Path) -> None:
-    """With the port, for `up` and for `demo`."""
+    """The message has the port, for `up` and for `demo`."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -186,22 +186,22 @@ def test_a_port_in_use_is_a_message(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["up", "demo"])
 def test_a_data_folder_that_cannot_be_is_a_message(command: str, tmp_path: Path) -> None:
-    """Where a file stands in its way, for instance."""
+    """For example, if there is a file of that name."""
     (tmp_path / "file").touch()
     assert_refused(run(command, MASTERY_DATA_DIR=str(tmp_path / "file" / "folder")), "MASTERY_DATA_DIR")
 
 
 def test_a_folder_has_one_stack(stack: Stack) -> None:
-    """A second one on the same data would destroy it."""
+    """A second stack on the same data would destroy it."""
     refused = stack.mastery("up", check=False)
     assert_refused(refused, "a stack already runs on")
 
 
 class TestDemo:
-    """What `make demo` runs."""
+    """The command of `make demo`."""
 
     def test_it_shows_what_a_teacher_wants_to_see_and_a_second_one_continues(self, tmp_path: Path) -> None:
-        """Counts, levels per cohort, who needs help; the second time everything is a duplicate, and it says what that means."""
+        """Counts, levels per cohort, who needs help; the second time all events are duplicates, which it explains."""
         settled = Stack(tmp_path / "data")  # not started: only its environment is used
         first = settled.mastery("demo", "--exit").stdout
         assert "200 students of 2 tenants" in first
@@ -217,7 +217,7 @@ class TestDemo:
         assert "Duplicates were here already" in second
 
     def test_its_query_works_while_it_waits_and_ctrl_c_ends_it(self, tmp_path: Path, events_file: Path) -> None:
-        """The command that it prints is one that a shell takes."""
+        """The printed query can be pasted into a shell."""
         waiting = Stack(tmp_path / "data")
         log = tmp_path / "demo.log"
         with log.open("w") as out:
@@ -237,7 +237,7 @@ class TestDemo:
             demo.wait(SECONDS)
 
     def test_a_broken_file_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
-        """No stack is started for nothing."""
+        """No stack is started."""
         broken = tmp_path / "broken.ndjson.gz"
         broken.write_bytes(b"\x1f\x8b not gzip")
         assert_refused(run("demo", str(broken), MASTERY_DATA_DIR=str(tmp_path / "data")), "cannot be read")
@@ -245,7 +245,7 @@ class TestDemo:
 
 
 def _counts(said: str) -> tuple[int, int, int]:
-    """In, applied and duplicates of the demo's first table."""
+    """In, applied and duplicates from the demo's first table."""
     lines = said.splitlines()
     headings = next(number for number, line in enumerate(lines) if "dead-lettered" in line)
     numbers = [int(each.replace(",", "")) for each in lines[headings + 2].split()]

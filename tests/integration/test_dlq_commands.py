@@ -1,4 +1,4 @@
-"""``mastery dlq`` lists, shows and purges dead letters on each kind of broker, and says when one is away."""
+"""``mastery dlq`` lists, shows and purges dead letters on each kind of broker, and reports an unavailable one."""
 
 import json
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from tests.stack import wait_for
 
 
 class TestList:
-    """What is there."""
+    """``mastery dlq list``."""
 
     def test_it_is_a_table_of_the_newest_without_students(self, desk: Dlq) -> None:
-        """And says how many match in all."""
+        """It also has the number of all matches."""
         old = desk.letter(quiz(student_id="unmistakable"), ago=timedelta(hours=2), key=b"t-1/unmistakable")
         new = desk.letter(quiz(student_id="unmistakable", tenant_id="t-9"), partition=1, reason="timeout_error", replays=2)
         said = desk.run("list")
@@ -41,7 +41,7 @@ class TestList:
             assert "unmistakable" not in output
 
     def test_an_empty_topic_and_one_that_is_not_there(self, desk: Dlq) -> None:
-        """Have no dead letters."""
+        """Neither has dead letters."""
         assert desk.run("list").stdout == "0 dead letters\n"
         desk.environment["MASTERY_DLQ_TOPIC"] = f"missing-{uuid4().hex}"
         for command in (["list"], ["replay"], ["purge", "--yes"]):
@@ -49,7 +49,7 @@ class TestList:
             assert (said.exit_code, "0 dead letters" in said.stdout) == (0, True)
 
     def test_a_misspelt_tenant_has_an_exit_code_of_its_own(self, embedded_desk: Dlq) -> None:
-        """In each command; one that has letters, or events, is known."""
+        """For each command; a tenant with dead letters or events is known."""
         desk = embedded_desk
         desk.letter(quiz(tenant_id="t-9"))
         for command in (["list"], ["replay", "--dry-run"], ["purge", "--dry-run"]):
@@ -58,7 +58,7 @@ class TestList:
             assert desk.run(*command, "--tenant", "t-9", "--reason", "timeout_error").exit_code == 0
 
     def test_filters_pick_by_reason_tenant_and_time(self, embedded_desk: Dlq) -> None:
-        """All that are given must apply."""
+        """All given options must match."""
         desk = embedded_desk
         early = str(desk.letter(quiz(), reason="validation_error", ago=timedelta(days=4)))
         late = str(desk.letter(quiz(tenant_id="t-2"), partition=1))
@@ -72,7 +72,7 @@ class TestList:
         assert desk.places("--tenant", "t-2", "--reason", "validation_error") == set()
 
     def test_what_is_no_letter_is_listed_as_unreadable(self, embedded_desk: Dlq) -> None:
-        """With the reason, and nothing that steers a terminal."""
+        """With the reason, and without terminal control characters."""
         broken = {str(each) for each in junk(embedded_desk)}
         listed = embedded_desk.listed()
         assert broken == {each["place"] for each in listed}
@@ -91,17 +91,17 @@ class TestList:
         ],
     )
     def test_what_is_typed_wrong_is_told(self, embedded_desk: Dlq, arguments: list[str], words: str) -> None:
-        """In a message, with an exit code."""
+        """With an error message and an exit code."""
         said = embedded_desk.run(*arguments)
         assert said.exit_code != 0
         assert words in said.output
 
 
 class TestShow:
-    """One letter."""
+    """``mastery dlq show``."""
 
     def test_it_shows_everything_of_it(self, desk: Dlq) -> None:
-        """Personal data included: somebody asked for this one."""
+        """This includes personal data, since the operator asked for this dead letter."""
         place = desk.letter(quiz(student_id="unmistakable"), source=Place(0, 42), traceparent="00-1-2-01")
         shown = json.loads(desk.run("show", place).stdout)
         assert shown["letter"]["original_payload"]["student_id"] == "unmistakable"
@@ -110,7 +110,7 @@ class TestShow:
         assert (shown["place"], shown["key"], shown["handled"]) == (str(place), "t-1/s-1", None)
 
     def test_it_shows_what_is_no_letter(self, embedded_desk: Dlq) -> None:
-        """As far as it goes."""
+        """As far as it can be read."""
         for place in junk(embedded_desk):
             said = embedded_desk.run("show", place)
             assert json.loads(said.stdout)["unreadable"]
@@ -118,7 +118,7 @@ class TestShow:
 
     @pytest.mark.parametrize("place", ["0:1", "99:0", "2147483648:0"])
     def test_a_place_where_nothing_is(self, desk: Dlq, place: str) -> None:
-        """Is a message and an exit code, whatever is done with it."""
+        """Each command prints an error, and has an exit code."""
         desk.letter(quiz())
         for command in (["show"], ["replay"], ["purge", "--yes"]):
             said = desk.run(*command, place)
@@ -126,10 +126,10 @@ class TestShow:
 
 
 class TestPurge:
-    """Given up."""
+    """``mastery dlq purge``."""
 
     def test_it_asks_first(self, desk: Dlq) -> None:
-        """No is no."""
+        """Without a confirmation nothing is purged."""
         desk.letter(quiz())
         said = desk.run("purge", answer="n\n")
         assert said.exit_code == 1
@@ -145,7 +145,7 @@ class TestPurge:
         assert len(desk.places()) == 2
 
     def test_what_is_purged_is_neither_listed_nor_replayed(self, desk: Dlq) -> None:
-        """Unreadable letters can be purged too."""
+        """Unreadable records can be purged too."""
         stays = desk.letter(quiz(tenant_id="t-2"))
         gone = [desk.letter(quiz()), *junk(desk)]
         said = desk.run("purge", *gone, "--yes")
@@ -156,7 +156,7 @@ class TestPurge:
         assert "0 dead letters purged" in desk.run("purge", "--tenant", "t-1", "--yes").stdout
 
     def test_an_apache_kafka_deletes_the_beginning_of_a_partition(self, settings: Settings, apache_kafka: str) -> None:
-        """As far as every letter was replayed or purged; what is behind is hidden, and goes when it can."""
+        """Up to the first dead letter that was not handled; later ones are hidden, and deleted when possible."""
         desk = new_dlq(settings, apache_kafka)
         first, second = desk.letter(quiz()), desk.letter(quiz(tenant_id="t-2"))
         third, other = desk.letter(quiz()), desk.letter(quiz(), partition=1)
@@ -172,7 +172,7 @@ class TestPurge:
         desk.close()
 
     def test_the_embedded_broker_deletes_nothing_and_the_command_says_so(self, embedded_desk: Dlq) -> None:
-        """The letters are hidden all the same."""
+        """The dead letters are hidden."""
         embedded_desk.letter(quiz())
         said = embedded_desk.run("purge", "--yes")
         assert "1 dead letter purged: all hidden, none deleted, since this broker cannot delete records" in said.stdout
@@ -180,10 +180,10 @@ class TestPurge:
 
 
 class TestOutage:
-    """A dependency that is away."""
+    """An unavailable dependency."""
 
     def test_no_kafka_or_no_redis_is_a_message(self, embedded_desk: Dlq) -> None:
-        """With an exit code, and nothing done."""
+        """With an exit code, and nothing is done."""
         embedded_desk.letter(quiz())
         for variable, address, who in (
             ("MASTERY_REDIS_URL", f"redis://127.0.0.1:{claim_port()}/0", "redis"),
@@ -195,7 +195,7 @@ class TestOutage:
         assert embedded_desk.events() == []
 
     def test_a_broker_that_goes_away_ends_the_run(self, settings: Settings) -> None:
-        """Soon, with an exit code; what was delivered stays remembered."""
+        """It ends soon, with an exit code; delivered dead letters stay marked."""
         with embedded("kafka") as bootstrap_servers:
             desk = new_dlq(settings, bootstrap_servers)
             for _ in range(100):
@@ -215,7 +215,7 @@ class TestOutage:
         desk.close()
 
     def test_a_letter_that_is_not_delivered_is_not_marked(self, embedded_desk: Dlq) -> None:
-        """And the run ends by saying so."""
+        """The run ends with an error."""
         embedded_desk.letter(quiz())
         nowhere = Producer({"bootstrap.servers": "127.0.0.1:9", "delivery.timeout.ms": 200, "linger.ms": 0, "log_level": 0})
         marked: list[Sequence[object]] = []
@@ -235,7 +235,7 @@ class TestOutage:
         assert (run.counts[ReplayOutcome.UNDELIVERED], run.counts[ReplayOutcome.REPLAYED], marked) == (1, 0, [])
 
     def test_marks_of_another_cluster_hide_nothing(self, settings: Settings, kafka_bootstrap: str) -> None:
-        """An embedded broker begins at offset 0 again when it is restarted."""
+        """An embedded broker begins at offset 0 after each restart."""
         desk = new_dlq(settings, kafka_bootstrap)
         place = desk.letter(quiz())
         marks = HandledLetters(desk.engine.redis, desk.settings.key_prefix)

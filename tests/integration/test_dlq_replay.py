@@ -24,10 +24,10 @@ def headers(message: Message) -> dict[str, Any]:
 
 
 class TestReplay:
-    """Back to the events topic."""
+    """``mastery dlq replay``."""
 
     def test_it_sends_what_the_source_sent_and_only_once(self, desk: Dlq) -> None:
-        """The event, its key, its trace, and how often it was replayed; a second run sends nothing."""
+        """Event, key, trace and replay count are sent; a second run sends nothing."""
         event = quiz(comment="é ☃ \u0000", number=1e22)
         desk.letter(event, key=b"t-1/s-7", replays=1, traceparent="00-1-2-01")
         desk.letter(quiz(), key=None, partition=1)
@@ -49,7 +49,7 @@ class TestReplay:
         assert {each["handled"] for each in desk.listed("--all")} == {"replayed", None}
 
     def test_behind_a_halted_bridge_it_ends_at_once(self, desk: Dlq, monkeypatch: pytest.MonkeyPatch) -> None:
-        """And says how the bridge goes on; it does not wait two minutes for what will not come."""
+        """It names the command to resume, and does not wait for two minutes."""
         monkeypatch.setattr("consumers.kafka.paced_producer.CHECK_EVERY_BYTES", 1)
         monkeypatch.setattr("consumers.kafka.paced_producer.MAX_UNREAD_BYTES", 0)
         desk.letter(quiz())
@@ -59,7 +59,7 @@ class TestReplay:
         assert "mastery bridge resume" in said.output
 
     def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(self, desk: Dlq) -> None:
-        """Nor does it remember anything."""
+        """Nor does it mark anything."""
         mine = desk.letter(quiz())
         desk.letter(quiz(tenant_id="t-2"), partition=1)
         said = desk.run("replay", "--dry-run", "--tenant", "t-1")
@@ -68,7 +68,7 @@ class TestReplay:
         assert (desk.events(), desk.marked()) == ([], 0)
 
     def test_filters_and_places_choose(self, desk: Dlq) -> None:
-        """The rest stays."""
+        """The others stay."""
         one, two = desk.letter(quiz()), desk.letter(quiz(tenant_id="t-2"), partition=1)
         three = desk.letter(quiz(tenant_id="t-2"), partition=2)
         desk.run("replay", two, two)
@@ -79,7 +79,7 @@ class TestReplay:
 
     @pytest.mark.parametrize("value", [b"\xff\\xff", b"{broken", b'"text"', b"[1, 2]", b'{"a": "' + b"x" * 200_000 + b'"}'])
     def test_what_the_letter_may_not_hold_exactly_comes_from_the_source(self, desk: Dlq, value: bytes) -> None:
-        """Bytes that are no UTF-8, text, and what was cut: byte for byte, with the source's key."""
+        """Bytes that are not UTF-8, text, and truncated payloads are sent byte for byte, with the source's key."""
         source = desk.produce(desk.settings.events_topic, value, b"k" * 300, {}, partition=1)
         payload = invalid_event(value, InvalidInput("", "wrong"), NOW).original_payload
         desk.letter(msgspec.to_builtins(payload), source=source, key=b"k" * 200)
@@ -88,7 +88,7 @@ class TestReplay:
         assert (value, b"k" * 300) == (again.value(), again.key())
 
     def test_what_cannot_be_had_exactly_is_refused(self, desk: Dlq) -> None:
-        """One by one, each with its reason, and the rest goes on; the exit code says that something stayed."""
+        """Each has its reason, and the others are sent; the exit code shows that something was refused."""
         other = desk.produce(desk.settings.events_topic, b"another", None, {})
         gone, changed = desk.letter("cut… (9 bytes in all)", source=Place(0, 7)), desk.letter("text", source=other)
         desk.letter(quiz())
@@ -101,7 +101,7 @@ class TestReplay:
         assert desk.places() == {str(gone), str(changed)}
 
     def test_what_is_larger_than_kafka_takes_is_refused(self, embedded_desk: Dlq) -> None:
-        """A producer with other limits wrote it; the rest goes on."""
+        """A producer with other limits wrote it; the others are sent."""
         desk, large = embedded_desk, b'{"a": "' + b"x" * 1_020_000 + b'"}'
         out = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap, "message.max.bytes": 1_040_000})
         out.produce(desk.settings.events_topic, value=large, partition=0)
@@ -114,20 +114,20 @@ class TestReplay:
         assert "1 dead letter replayed" in said.stdout
 
     def test_much_is_sent_as_long_as_the_bridge_is_not_far_behind(self, embedded_desk: Dlq) -> None:
-        """Which is looked at once a megabyte; two records are not far."""
+        """The lag is checked once a megabyte; a lag of two records does not matter."""
         for _ in range(2):
             embedded_desk.letter(quiz(comment="x" * 600_000))
         assert "2 dead letters replayed" in embedded_desk.run("replay").stdout
 
     def test_letters_that_come_back_are_given_up_after_some_replays(self, embedded_desk: Dlq) -> None:
-        """The count travels with the event; the limit is the operator's."""
+        """The count is sent with the event; the operator sets the limit."""
         desk = embedded_desk
         desk.letter(quiz())
         for replays in (1, 2, 3):
             assert "1 dead letter replayed" in desk.run("replay").stdout
             newest = max(desk.events(), key=lambda message: headers(message)["dlq.replay_count"])
             assert headers(newest)["dlq.replay_count"] == str(replays).encode()
-            desk.letter(json.loads(newest.value() or b""), replays=replays)  # as the bridge would
+            desk.letter(json.loads(newest.value() or b""), replays=replays)  # like the bridge
         said = desk.run("replay")
         assert "0 dead letters replayed, 3 handled before, 1 over the limit" in said.stdout
         assert said.exit_code == 0
@@ -135,7 +135,7 @@ class TestReplay:
         assert "1 dead letter replayed" in desk.run("replay", "--max-replays", 4).stdout
 
     def test_letters_that_arrive_meanwhile_are_left_for_the_next_time(self, desk: Dlq) -> None:
-        """So a run ends, though everything that it sends comes back."""
+        """So a run ends, even if everything that it sends fails again."""
         first = desk.letter(quiz())
         with DeadLetterTopic(desk.settings) as topic:
             second = desk.letter(quiz())
@@ -147,7 +147,7 @@ class TestReplay:
         assert str(second) in desk.places()
 
     def test_the_rate_is_kept(self, embedded_desk: Dlq) -> None:
-        """20 letters at 20 a second take about a second."""
+        """20 dead letters at 20 a second take about a second."""
         for _ in range(20):
             embedded_desk.letter(quiz())
         began = time.monotonic()
@@ -155,11 +155,11 @@ class TestReplay:
         assert time.monotonic() - began > 0.5
 
     def test_an_interrupted_run_is_continued(self, embedded_desk: Dlq) -> None:
-        """What was delivered is remembered; every letter goes, and at most a batch goes twice."""
+        """Delivered dead letters are marked; all are sent, and at most one batch is sent twice."""
         desk = embedded_desk
         for number in range(40):
             desk.letter(quiz(quiz_id=f"q-{number}"))
-        run = desk.start("replay", "--rate", 10)  # a batch is then one letter
+        run = desk.start("replay", "--rate", 10)  # a batch then has one dead letter
         try:
             wait_for(lambda: desk.marked() >= 3, SECONDS)
             run.send_signal(signal.SIGINT)

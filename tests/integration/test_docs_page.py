@@ -1,4 +1,4 @@
-"""The page of the routes in a real browser, under its content security policy. Skips without Chromium, and fails in CI."""
+"""/docs in a real browser, under its content security policy. Skips without Chromium, but fails in CI."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.stack import wait_for
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAGE_SECONDS = 30.0
-# What the policy refused, as the page itself is told, also while nobody listens to the browser.
+# Policy violations, as reported to the page itself, also while nobody reads the browser's events.
 REMEMBER_VIOLATIONS = """
     window.violations = [];
     document.addEventListener("securitypolicyviolation", (event) =>
@@ -70,7 +70,7 @@ class Page:
         self.wait_for(f"location.href === '{url}' && document.readyState === 'complete'")
 
     def _note(self, event: dict[str, Any]) -> None:
-        """Keep what the browser's console would show in red or yellow."""
+        """Keep errors and warnings of the browser's console."""
         told = event.get("params", {})
         if event.get("method") == "Log.entryAdded" and told["entry"]["level"] in {"error", "warning"}:
             self.complaints.append(told["entry"]["text"])
@@ -90,7 +90,7 @@ class Page:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Page]:
-    """A headless Chromium of its own. Skips where none is installed, and fails in CI."""
+    """A separate headless Chromium. Skips if none is installed, but fails in CI."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         reason = f"none of {', '.join(BROWSERS)} is installed"
@@ -118,7 +118,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 def test_the_page_shows_and_calls_every_route(page: Page, live_api: LiveApi) -> None:
-    """Every route is there; each opens with its fields and can be tried; the policy refuses nothing of it."""
+    """Every route is there, can be opened with its fields and be tried; the policy blocks nothing."""
     document = requests.get(f"{live_api.url}/openapi.json", timeout=30).json()
     page.open(f"{live_api.url}/docs")
     page.wait_for("document.querySelectorAll('.opblock').length > 0")
@@ -137,7 +137,7 @@ def test_the_page_shows_and_calls_every_route(page: Page, live_api: LiveApi) -> 
     assert (page.run("violations"), page.complaints) == ([], [])
 
 
-# Types into a field of React's as a person would: what is set without an event it does not see.
+# Types into a React field like a person: React ignores a value that is set without an event.
 AUTHORIZE = """
     (() => {
         const field = document.querySelector(".dialog-ux input");
@@ -151,7 +151,7 @@ ANSWERED = "document.querySelector('[id$=-%s] .live-responses-table .response .r
 
 
 def test_execute_untouched(page: Page, live_api: LiveApi) -> None:
-    """Whoever authorizes and presses Execute on a route, without touching anything else, gets an answer that makes sense."""
+    """After authorization, Execute gives a meaningful response on every route, without any other input."""
     document = requests.get(f"{live_api.url}/openapi.json", timeout=30).json()
     routes = [
         methods[method]["operationId"] for methods in document["paths"].values() for method in methods.keys() - {"parameters"}

@@ -1,4 +1,4 @@
-"""An embedded server that nobody supervises ends with the process that started it."""
+"""Embedded servers without a supervisor end with the process that started them."""
 
 import subprocess
 import sys

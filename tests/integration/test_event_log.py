@@ -1,4 +1,4 @@
-"""One log for both doors: what came over HTTP is in Kafka before it is confirmed, so it is as safe as what others produce."""
+"""Events over HTTP are in Kafka before they are confirmed, so they are as safe as those of other producers."""
 
 import json
 import os
@@ -36,11 +36,11 @@ from tests.stack import wait_for
 
 PATH = "/mastery/ingest"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-WAIT_SECONDS = 2.0  # a producer needs half a second at first
+WAIT_SECONDS = 2.0  # a new producer needs half a second
 
 
 class KafkaProcess:
-    """An embedded broker of a test's own, which can fall silent."""
+    """A test's own embedded broker, which can be suspended."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -50,11 +50,11 @@ class KafkaProcess:
         self.bootstrap_servers = self._process.stdout.readline().strip()
 
     def fall_silent(self) -> None:
-        """Connections are accepted, and nothing is answered."""
+        """Connections are accepted, but get no reply."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def speak(self) -> None:
-        """Go on where it was."""
+        """Continue where it was suspended."""
         os.kill(self._process.pid, signal.SIGCONT)
 
     def end(self) -> None:
@@ -71,7 +71,7 @@ def kafka() -> Iterator[KafkaProcess]:
 
 
 def on_kafka(settings: Settings, bootstrap_servers: str) -> Settings:
-    """The settings with topics of a test's own on a broker, for which nobody waits long."""
+    """The settings with a test's own topics on a broker, and short timeouts."""
     name = uuid4().hex
     return replace(
         settings,
@@ -93,7 +93,7 @@ def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
 
 @pytest.fixture
 def own_api(settings: Settings, kafka: KafkaProcess) -> Iterator[FixedTimeApi]:
-    """The API on a broker of its own, whose topic is there."""
+    """The API on its own broker, whose topic exists."""
     engine = bootstrap(on_kafka(settings, kafka.bootstrap_servers), clock=lambda: NOW)
     make_topics(kafka.bootstrap_servers, engine.settings.events_topic)
     api = FixedTimeApi(engine)
@@ -107,7 +107,7 @@ def send(api: FixedTimeApi, *events: dict[str, Any], **headers: str) -> TestResp
 
 
 class Worker:
-    """Records chunks as a worker does, in the thread of the bridge; an event that fails is not tried again."""
+    """Records chunks like a worker, in the bridge's thread; an event that fails is not retried."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -121,7 +121,7 @@ class Worker:
 
 
 def scores(api: FixedTimeApi) -> list[Any]:
-    """What is told of three students, today and yesterday."""
+    """The mastery of three students, today and yesterday."""
     answers = [
         api.post("/mastery/query", {"student_id": f"s-{number}", "date": day})
         for number in range(3)
@@ -131,11 +131,11 @@ def scores(api: FixedTimeApi) -> list[Any]:
 
 
 def test_what_redis_loses_is_rebuilt(api: FixedTimeApi) -> None:
-    """All of it, also what came over HTTP: each student has the mastery that they had, and no event counts twice."""
+    """Also events from HTTP: each student has the same mastery as before, and no event counts twice."""
     events = [kind(student_id=f"s-{number}") for kind in (quiz, completion, activity) for number in range(3)]
     with Running(api.engine, Worker(api.engine), relays=False):
         assert send(api, *events).status_code == 202
-        assert send(api, *events[:4]).status_code == 202  # again, as a client that heard nothing
+        assert send(api, *events[:4]).status_code == 202  # again, like a client that got no response
         wait_for(lambda: sum(api.engine.event_totals.of("t-1")) == 13, SECONDS)
         before, totals = scores(api), api.engine.event_totals.of("t-1")
         assert None not in before
@@ -148,7 +148,7 @@ def test_what_redis_loses_is_rebuilt(api: FixedTimeApi) -> None:
 
 
 def test_a_dead_letter_names_the_place_in_kafka(api: FixedTimeApi) -> None:
-    """Of an event over HTTP as of any other: from there it can be replayed."""
+    """For an event from HTTP like for any other; it can be replayed from there."""
     api.engine.redis.set(f"{api.engine.settings.key_prefix}:{{t-1}}:student:s-1", "not a hash")
     with Running(api.engine, Worker(api.engine), relays=False):
         assert send(api, quiz(), traceparent=TRACEPARENT).status_code == 202
@@ -169,7 +169,7 @@ def assert_away(answer: TestResponse) -> None:
 
 
 def test_a_kafka_that_is_silent(own_api: FixedTimeApi, kafka: KafkaProcess) -> None:
-    """503, also for a key that was never answered; the rest of the API works. With Kafka back the same request is served."""
+    """503, also for a key without a stored response; the rest of the API works. When Kafka is back the request is processed."""
     key = {"Idempotency-Key": "k-1"}
     event = quiz()
     assert send(own_api, quiz()).status_code == 202
@@ -185,7 +185,7 @@ def test_a_kafka_that_is_silent(own_api: FixedTimeApi, kafka: KafkaProcess) -> N
 
 
 def test_a_kafka_that_ends(own_api: FixedTimeApi, kafka: KafkaProcess) -> None:
-    """503, and /ready names it; what is wrong with an event is told all the same."""
+    """503, and /ready names Kafka; errors of events are still reported."""
     assert send(own_api, quiz()).status_code == 202
     assert "kafka" not in own_api.client.get("/ready").get_json()["error"]["details"]
     kafka.end()
@@ -197,7 +197,7 @@ def test_a_kafka_that_ends(own_api: FixedTimeApi, kafka: KafkaProcess) -> None:
 
 
 def test_a_kafka_that_never_was(settings: Settings) -> None:
-    """The API starts without it."""
+    """The API starts without Kafka."""
     engine = bootstrap(on_kafka(settings, f"127.0.0.1:{claim_port()}"), clock=lambda: NOW)
     api = FixedTimeApi(engine)
     assert_away(send(api, quiz()))
@@ -211,7 +211,7 @@ def records(count: int) -> list[LogRecord]:
 
 
 def test_silence_takes_half_of_the_threads(settings: Settings, kafka: KafkaProcess) -> None:
-    """The others are told to come again; once it is known that Kafka is away, one at a time looks whether it is back."""
+    """Others get 503; once Kafka is known to be unavailable, one request at a time checks whether it is back."""
     own = replace(on_kafka(settings, kafka.bootstrap_servers), http_threads=4, ingest_wait_seconds=4.0)
     make_topics(kafka.bootstrap_servers, own.events_topic)
 
@@ -239,7 +239,7 @@ def test_silence_takes_half_of_the_threads(settings: Settings, kafka: KafkaProce
 
 
 def test_many_callers_at_once(settings: Settings) -> None:
-    """Each returns when its own records are there, all of them once."""
+    """Each returns when its own records are delivered, all of them once."""
     a_turn_for_each = replace(settings, http_threads=16)  # half of the threads may wait for Kafka at a time
     with closing(KafkaEventLog(a_turn_for_each)) as log, ThreadPoolExecutor(8) as callers:
         batches = [records(50) for _ in range(80)]
@@ -249,7 +249,7 @@ def test_many_callers_at_once(settings: Settings) -> None:
 
 
 def test_a_topic_that_cannot_be_is_told(settings: Settings, apache_kafka: str) -> None:
-    """To whoever asks whether the engine is ready: no event could be kept."""
+    """/ready reports it, since no event could be stored."""
     with closing(KafkaEventLog(replace(on_kafka(settings, apache_kafka), events_topic="no topic"))) as log:
         with pytest.raises(DependencyUnavailable, match="kafka is unavailable: "):
             log.ping()
@@ -258,7 +258,7 @@ def test_a_topic_that_cannot_be_is_told(settings: Settings, apache_kafka: str) -
 
 
 def test_the_api_does_not_start_without_a_place_for_events(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
-    """An answer 202 could not be kept."""
+    """A 202 could not be guaranteed."""
     monkeypatch.setenv("MASTERY_REDIS_URL", redis_url)
     monkeypatch.delenv("MASTERY_KAFKA_BOOTSTRAP", raising=False)
     with pytest.raises(SettingsError, match="MASTERY_KAFKA_BOOTSTRAP is not set"):

@@ -1,4 +1,4 @@
-"""What a tenant produces to Kafka beyond its quota for a minute: dead letters, whenever it is read."""
+"""Records beyond a tenant's quota for a minute become dead letters, whenever they are read."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ from tests.learning_events import activity
 from tests.stack import wait_for
 
 QUOTA = 100
-MOMENT = datetime.now(UTC)  # a real broker keeps no records of another year, nor takes any
+MOMENT = datetime.now(UTC)  # a real broker neither keeps nor accepts records of another year
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def engine(settings: Settings, any_kafka: str, tmp_path: Path) -> Iterator[Engin
 
 @pytest.fixture
 def credulous(settings: Settings, kafka_bootstrap: str, tmp_path: Path) -> Iterator[Engine]:
-    """On a broker that takes records of any time."""
+    """On a broker that accepts records with any timestamp."""
     yield from made(settings, kafka_bootstrap, tmp_path)
 
 
@@ -50,7 +50,7 @@ def event(tenant: str, number: int) -> bytes:
 
 
 def produce(engine: Engine, tenant: str, count: int, moment: datetime = MOMENT, replays: int = 0) -> None:
-    """Events that were produced at a moment."""
+    """Events with a given record timestamp."""
     out = producer(engine.settings)
     headers: list[tuple[str, str | bytes | None]] = [(REPLAYS, str(replays))] if replays else []
     for number in range(count):
@@ -60,7 +60,7 @@ def produce(engine: Engine, tenant: str, count: int, moment: datetime = MOMENT, 
 
 
 def recorded(bridge: Running) -> Counter[str]:
-    """How many events of each tenant were handed to workers."""
+    """How many events of each tenant were sent to workers."""
     return Counter(json.loads(value)["tenant_id"] for value in bridge.recorded)
 
 
@@ -69,13 +69,13 @@ def refused(engine: Engine) -> int:
 
 
 def forget_all(engine: Engine) -> None:
-    """What Redis knew is gone."""
+    """Delete everything in Redis."""
     for key in engine.redis.scan_iter(f"{engine.settings.key_prefix}:*"):
         engine.redis.delete(key)
 
 
 def test_events_beyond_the_quota_become_letters(engine: Engine) -> None:
-    """With the reason, and under their key; others have no limit, nobody is held up, and it is no flood of invalid records."""
+    """With the reason, and under their key; others have no limit, nobody is delayed, and the bridge does not halt."""
     produce(engine, "flood", 450)
     produce(engine, "calm", 150)
     with Running(engine) as bridge:
@@ -95,7 +95,7 @@ def test_events_beyond_the_quota_become_letters(engine: Engine) -> None:
 
 
 def test_a_backlog_is_no_flood(engine: Engine) -> None:
-    """Events count in the minute in which they were produced, however many are read at once, and also when all is read anew."""
+    """Events count in the minute in which they were produced, however many are read at once, also when all are read again."""
     for minute in range(5):
         produce(engine, "flood", QUOTA, MOMENT - timedelta(minutes=minute))
     for _ in ("at first", "after Redis has lost everything"):
@@ -106,7 +106,7 @@ def test_a_backlog_is_no_flood(engine: Engine) -> None:
 
 
 def test_what_was_read_anew_is_judged_as_before(engine: Engine) -> None:
-    """After Redis has lost everything as many are refused as were before."""
+    """After a loss of Redis the same number is rejected as before."""
     produce(engine, "flood", 2 * QUOTA)
     produce(engine, "flood", QUOTA // 2, MOMENT - timedelta(minutes=1))
     for _ in ("at first", "after Redis has lost everything"):
@@ -117,7 +117,7 @@ def test_what_was_read_anew_is_judged_as_before(engine: Engine) -> None:
 
 
 def test_replayed_letters_are_not_counted(engine: Engine) -> None:
-    """So they do not come back for the reason for which they are there, and take nothing from what is new."""
+    """They do not fail again for the same reason, and do not use up the quota of new events."""
     produce(engine, "flood", 3 * QUOTA, replays=1)
     produce(engine, "flood", QUOTA)
     with Running(engine) as bridge:
@@ -126,7 +126,7 @@ def test_replayed_letters_are_not_counted(engine: Engine) -> None:
 
 
 def test_an_operator_brings_back_what_was_beyond(engine: Engine) -> None:
-    """With the command that is there for it: all of it is recorded, and none comes back."""
+    """`mastery dlq replay` sends them: all are recorded, and none comes back."""
     produce(engine, "flood", QUOTA + 20)
     with Running(engine) as bridge:
         wait_for(lambda: refused(engine) == 20 and not engine.ledger.letters_waiting(), SECONDS)
@@ -138,7 +138,7 @@ def test_an_operator_brings_back_what_was_beyond(engine: Engine) -> None:
 
 
 def test_what_the_api_was_given_counts_at_the_door_only(engine: Engine) -> None:
-    """It was promised to be taken: what comes through Kafka besides is refused first."""
+    """The API accepted them already; events over Kafka beyond the rest of the quota are rejected."""
     assert engine.event_quota.admit("flood", 60, MOMENT)
     records = [LogRecord("flood", f"s-{number}", event("flood", number), counted_at=MOMENT) for number in range(60)]
     with closing(KafkaEventLog(engine.settings)) as log:
@@ -152,7 +152,7 @@ def test_what_the_api_was_given_counts_at_the_door_only(engine: Engine) -> None:
 
 
 def test_times_that_no_clock_can_have_shown(credulous: Engine) -> None:
-    """Whatever a producer claims is taken, and makes no more minutes than Kafka keeps."""
+    """Any timestamp of a producer is accepted, and creates no more minutes than Kafka retains."""
     out = producer(credulous.settings)
     for milliseconds in (1, 2**53, 2**62):
         out.produce(credulous.settings.events_topic, event("flood", 1), timestamp=milliseconds)

@@ -1,4 +1,4 @@
-"""A tenant that floods the topic delays itself, and hardly anybody else."""
+"""A tenant that floods the topic delays mostly itself."""
 
 import json
 from collections import Counter
@@ -40,7 +40,7 @@ def engine(settings: Settings, kafka_bootstrap: str, tmp_path: Path) -> Iterator
 
 
 def test_what_is_above_the_share_goes_to_the_bulk_lane(engine: Engine) -> None:
-    """All tenants' events of one read are taken at once, in a chunk for each lane."""
+    """All tenants' events of one read are accepted at once, in a chunk for each lane."""
     sent: list[ChunkId] = []
     produce(engine.settings, *events("flood", 1_000), *events("calm", 20))
     with Running(engine, sent.extend):
@@ -58,7 +58,7 @@ def test_what_is_above_the_share_goes_to_the_bulk_lane(engine: Engine) -> None:
 
 
 def test_the_bulk_lane_holds_the_bridge_at_a_mark_of_its_own(engine: Engine) -> None:
-    """Above that of the other lane, since nobody else waits; below the low one it goes on, until all is taken."""
+    """Above the other lane's mark, since nobody else waits; below the low one it resumes, until all events are accepted."""
     marks = replace(engine.settings, chunks_high_mark=10, chunks_low_mark=10, bulk_chunks_high_mark=30, bulk_chunks_low_mark=5)
     engine = bootstrap(marks)
     sent: list[ChunkId] = []
@@ -87,9 +87,9 @@ def suspended_worker(stack: Stack) -> Iterator[None]:
 
 
 def test_nobody_else_waits_for_a_flood(tmp_path: Path) -> None:
-    """Its events lie before the other's in every partition, and most of them in Redis, when the other's are recorded.
+    """The flood is before the others' events in every partition, and most of it is in Redis when the others' are recorded.
 
-    What is lost of a queue goes back to the same lane.
+    Tasks lost from a queue return to the same lane.
     """
     variables = {
         "MASTERY_TENANT_EVENTS_PER_SECOND": str(RATE),

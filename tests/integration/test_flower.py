@@ -1,4 +1,4 @@
-"""Flower shows operators the workers and their tasks, and nothing of students."""
+"""Flower shows operators the workers and their tasks, and no personal data."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 
 
 def test_flower_asks_for_a_password_and_shows_worker_and_tasks(stack: Stack, tmp_path: Path) -> None:
-    """Its pages and its API, of this stack's worker and its tasks; no argument of a task is shown."""
+    """Its pages and its API show this stack's worker and tasks, without arguments."""
     url = stack.running.flower_url
     assert requests.get(f"{url}/workers", timeout=10).status_code == 401
     (tmp_path / "events.ndjson").write_text(json.dumps(quiz(tenant_id=uuid4().hex, timestamp=YESTERDAY)))
@@ -70,7 +70,7 @@ def basic(credentials: bytes) -> str:
     ids=[*range(14)],
 )
 def test_what_is_not_the_password_is_a_401(stack: Stack, authorization: str | bytes) -> None:
-    """Whatever it is made of; on pages and in the API."""
+    """Whatever its characters are; for pages and the API."""
     for path in ("/workers", "/api/tasks"):
         answer = requests.get(stack.running.flower_url + path, headers={"Authorization": authorization}, timeout=10)
         assert (answer.status_code, answer.headers.get("WWW-Authenticate"), "Traceback" in answer.text) == (
@@ -81,7 +81,7 @@ def test_what_is_not_the_password_is_a_401(stack: Stack, authorization: str | by
 
 
 def test_a_password_may_have_any_characters() -> None:
-    """Also those that are no ASCII; the scheme is written in any case."""
+    """This includes non-ASCII characters; the scheme is case-insensitive."""
     script = """
 import runpy
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest
@@ -97,7 +97,7 @@ print(authenticated(Handler))
 
 
 def test_flower_answers_without_its_password_only_where_nothing_is_secret(stack: Stack) -> None:
-    """Of all its routes: what scrapers ask, and how its pages look."""
+    """Of all its routes: metrics, health check and static files."""
     patterns = {rule.regex.pattern if isinstance(rule, URLSpec) else rule[0] for rule in handlers}
     paths = {
         pattern.rstrip("$").replace("(.+)", "x").replace("(.*)", "css/flower.css").rstrip("/?")
@@ -115,7 +115,7 @@ def test_flower_answers_without_its_password_only_where_nothing_is_secret(stack:
 
 
 def test_who_has_flower_s_password_sends_no_tasks_and_reads_no_results(stack: Stack) -> None:
-    """That is the API's, which asks who may, and writes it down."""
+    """Only the API may, which checks access and audits it."""
 
     def status(method: str, path: str) -> int:
         url, password = f"{stack.running.flower_url}/api/task/{path}", ("mastery", "mastery")
@@ -127,7 +127,7 @@ def test_who_has_flower_s_password_sends_no_tasks_and_reads_no_results(stack: St
 
 
 def test_flower_does_not_show_results_either(stack: Stack) -> None:
-    """What mastery.calculate returns is about a student."""
+    """The result of mastery.calculate is about a student."""
     tenant = uuid4().hex
     event = quiz(tenant_id=tenant, student_id="unmistakable", timestamp=YESTERDAY)
     record_events(

@@ -1,4 +1,4 @@
-"""What the engine has lost it says, until an operator acknowledges it: on a real Apache Kafka, which forgets too."""
+"""The engine reports losses until an operator acknowledges them: on a real Apache Kafka, which deletes records too."""
 
 import time
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ DAY_MS = 86_400_000
 
 @pytest.fixture
 def engine(settings: Settings, apache_kafka: str, tmp_path: Path) -> Iterator[Engine]:
-    """At the present moment, by which the broker judges as well."""
+    """At the current time, which the broker uses too."""
     made = bootstrap(own_topics(settings, apache_kafka, tmp_path))
     yield made
     made.redis.close()
 
 
 def lose_everything(engine: Engine) -> None:
-    """What an empty disk does to Redis."""
+    """Like an empty disk of Redis."""
     engine.redis.delete(*engine.redis.scan_iter(f"{engine.settings.key_prefix}:*"))
 
 
 def expire(engine: Engine, upto: int) -> None:
-    """Have Kafka delete the first records of each partition, as its retention does."""
+    """Let Kafka delete the first records of each partition, like its retention."""
     admin = AdminClient({"bootstrap.servers": engine.settings.kafka_bootstrap})
     ends = [TopicPartition(engine.settings.events_topic, partition, upto) for partition in range(4)]
     for deleted in admin.delete_records(ends).values():
@@ -42,7 +42,7 @@ def expire(engine: Engine, upto: int) -> None:
 
 
 def produce_evenly(engine: Engine, count: int, *, days_ago: int = 0) -> list[bytes]:
-    """So many events for each partition."""
+    """This many events for each partition."""
     sent = values(4 * count)
     out = producer(engine.settings)
     at = round(time.time() * 1000) - days_ago * DAY_MS
@@ -66,7 +66,7 @@ def status(engine: Engine) -> str:
 
 
 def test_events_that_are_gone_from_redis_and_kafka_are_told(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """As an error that names what else is gone, as a metric and by /ready; an operator's word ends it."""
+    """By an error that lists what else is lost, a metric and /ready, until an operator acknowledges it."""
     sent = produce_evenly(engine, 10)
     is_read(engine)
     expire(engine, 4)
@@ -90,7 +90,7 @@ def test_events_that_are_gone_from_redis_and_kafka_are_told(engine: Engine, capl
 
 
 def test_a_loss_that_a_running_bridge_finds_is_told(engine: Engine) -> None:
-    """Redis is emptied under it."""
+    """Redis is emptied while the bridge runs."""
     with Running(engine):
         produce_evenly(engine, 10)
         wait_until_committed(engine)
@@ -101,7 +101,7 @@ def test_a_loss_that_a_running_bridge_finds_is_told(engine: Engine) -> None:
 
 
 def test_each_of_two_bridges_tells_what_its_partitions_lost(engine: Engine) -> None:
-    """Whichever is first notes that the state was lost; the other's partitions are no new ones all the same."""
+    """The first one records that the state was lost; the other's partitions must still not count as new."""
     with Running(engine) as first, Running(engine) as second:
         wait_for(lambda: len(first.partitions()) == len(second.partitions()) == 2, SECONDS)
         produce_evenly(engine, 10)
@@ -112,7 +112,7 @@ def test_each_of_two_bridges_tells_what_its_partitions_lost(engine: Engine) -> N
 
 
 def test_what_kafka_has_back_to_the_retention_is_rebuilt_and_no_alarm(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """All that it has no longer has expired. It is said, and so is what does not come back."""
+    """The rest has expired. The log says so, and lists what does not come back."""
     produce_evenly(engine, 5, days_ago=101)
     produce_evenly(engine, 5, days_ago=100)
     sent = produce_evenly(engine, 5)
@@ -130,7 +130,7 @@ def test_what_kafka_has_back_to_the_retention_is_rebuilt_and_no_alarm(engine: En
 
 
 def test_events_that_were_never_taken_are_told(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """The bridge was away for longer than Kafka keeps them."""
+    """The bridge was down for longer than Kafka's retention."""
     produce_evenly(engine, 10)
     is_read(engine)
     produce_evenly(engine, 10)
@@ -143,7 +143,7 @@ def test_events_that_were_never_taken_are_told(engine: Engine, caplog: pytest.Lo
 
 
 def test_events_that_were_never_taken_from_a_partition_that_was_empty_are_told(engine: Engine) -> None:
-    """Of it nothing had been taken: where it began is known all the same."""
+    """Nothing of it had been accepted, but the start of the partition is known."""
     with Running(engine):
         wait_for(lambda: len(engine.positions.of(source(engine)).offsets) == 4, SECONDS)
     produce_evenly(engine, 10)
@@ -153,7 +153,7 @@ def test_events_that_were_never_taken_from_a_partition_that_was_empty_are_told(e
 
 
 def test_a_first_start_is_no_loss(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody read the topic before, whose beginning is gone."""
+    """Nobody read the topic before its first records were deleted."""
     produce_evenly(engine, 10)
     expire(engine, 4)
     with caplog.at_level("INFO"):
@@ -164,7 +164,7 @@ def test_a_first_start_is_no_loss(engine: Engine, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_group_that_expired_is_no_loss(engine: Engine) -> None:
-    """Its committed offsets are gone, as after a week without a bridge; Redis knows the positions."""
+    """Its committed offsets are gone, as after a week without a bridge; Redis has the positions."""
     produce_evenly(engine, 10)
     is_read(engine)
     admin = AdminClient({"bootstrap.servers": engine.settings.kafka_bootstrap})
@@ -179,7 +179,7 @@ def test_a_group_that_expired_is_no_loss(engine: Engine) -> None:
 
 
 def test_positions_of_another_cluster_are_no_loss(engine: Engine) -> None:
-    """Redis has its state; it only knows nothing of this source."""
+    """Redis has its state, but does not know this source."""
     produce(engine.settings, *values(20))
     is_read(engine)
     engine.redis.rename(

@@ -1,4 +1,4 @@
-"""Whatever is put into the queues, the worker goes on: it is set aside, counted, and shown nowhere."""
+"""The worker survives any message in its queues: malformed ones are set aside, counted, and not shown anywhere."""
 
 import json
 
@@ -20,7 +20,7 @@ def worker(stack: Stack) -> psutil.Process:
 
 
 def assert_goes_on(stack: Stack, before: psutil.Process) -> None:
-    """The same worker still works: it sweeps again, and answers."""
+    """The same worker still works: it sweeps again, and responds."""
     stack.engine.redis.delete(f"{stack.engine.settings.key_prefix}:{{.tasks}}:swept")
     wait_for(stack.engine.sweeps.go_on, SECONDS)
     assert worker(stack) == before
@@ -29,7 +29,7 @@ def assert_goes_on(stack: Stack, before: psutil.Process) -> None:
 
 @pytest.mark.parametrize("queue", QUEUES)
 def test_what_is_no_message_is_set_aside(stack: Stack, queue: str) -> None:
-    """Each kind, in each queue: kept for an operator with a reason, counted in the bridge's metrics, and not in the log."""
+    """Each kind in each queue is kept with a reason, counted in the bridge's metrics, and not quoted in the log."""
     before, printed, counted = worker(stack), len(stack.log()), stack.engine.malformed_messages.counts().get(queue, 0)
     spoilt = raw_messages(CHANGES) | NO_JSON
     stack.engine.redis.lpush(f"{stack.engine.settings.key_prefix}:celery:{queue}", *spoilt.values())
@@ -45,7 +45,7 @@ def test_what_is_no_message_is_set_aside(stack: Stack, queue: str) -> None:
 
 
 def test_a_message_of_no_use_is_set_aside(stack: Stack) -> None:
-    """A task that the worker does not know, and times that are none: Celery would log the whole message."""
+    """An unknown task, or invalid times: Celery would log the whole message."""
     before, printed, counted = worker(stack), len(stack.log()), stack.engine.malformed_messages.counts().get("maintenance", 0)
     useless = raw_messages(USELESS, name="events.sweep", arguments=[SECRET])
     stack.engine.redis.lpush(f"{stack.engine.settings.key_prefix}:celery:maintenance", *useless.values())
@@ -56,7 +56,7 @@ def test_a_message_of_no_use_is_set_aside(stack: Stack) -> None:
 
 
 def test_nothing_in_a_queue_ends_the_worker(stack: Stack) -> None:
-    """A message with each of its parts, however deep, replaced by values of every kind: set aside, or done."""
+    """A message with each of its parts, at any depth, replaced by values of every kind is set aside or processed."""
     before, queue = worker(stack), f"{stack.engine.settings.key_prefix}:celery:maintenance"
     messages = distorted_tasks("events.sweep")
     assert len(messages) > 500
@@ -66,7 +66,7 @@ def test_nothing_in_a_queue_ends_the_worker(stack: Stack) -> None:
 
 
 def test_arguments_that_a_task_does_not_take_are_not_told(stack: Stack) -> None:
-    """Well-formed messages with whatever arguments: the tasks fail, and neither log nor Flower quotes them."""
+    """Well-formed messages with any arguments: the tasks fail, and neither log nor Flower quotes them."""
     before, printed = worker(stack), len(stack.log())
     names = ("events.record", "events.sweep", "mastery.calculate", "mastery.refresh", "audit.summarize", "audit.trim")
     for name in names:
@@ -84,7 +84,7 @@ def test_arguments_that_a_task_does_not_take_are_not_told(stack: Stack) -> None:
 
 
 def test_a_broadcast_that_is_none_is_dropped(stack: Stack) -> None:
-    """What is told to all workers comes over channels: remote control, and events, which Flower hears too."""
+    """Broadcasts come over channels: remote control, and events, which Flower receives too."""
     engine, before, printed = stack.engine, worker(stack), len(stack.log())
     prefix = f"{engine.settings.key_prefix}:celery:/0."
     counted = engine.malformed_messages.counts().get(BROADCASTS, 0)
@@ -99,6 +99,6 @@ def test_a_broadcast_that_is_none_is_dropped(stack: Stack) -> None:
 
 
 def workers_shown(stack: Stack) -> str:
-    """Flower's list of those that it heard of."""
+    """Flower's list of workers."""
     url = f"{stack.running.flower_url}/api/workers?status=1"
     return json.dumps(requests.get(url, auth=("mastery", "mastery"), timeout=10).json())

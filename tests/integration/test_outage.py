@@ -1,4 +1,4 @@
-"""The Redis of the state goes away while events arrive, and comes back: nothing is lost or dead-lettered, nobody has to act."""
+"""The state's Redis goes away while events arrive, and comes back: nothing is lost or dead-lettered, without an operator."""
 
 import json
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ EVENTS = 300
 
 
 def test_events_of_an_outage_are_recorded_after_it(tmp_path: Path, state_port: int, state: ExitStack, redis_url: str) -> None:
-    """Chunks that were queued are tried again until the state answers."""
+    """Queued chunks are retried until the state responds."""
     variables = {
         "MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0",
         "MASTERY_BROKER_URL": redis_url,

@@ -1,4 +1,4 @@
-"""What halts the bridge and what does not, on each kind of broker: most of it is about who has looked at what already."""
+"""What halts the bridge and what does not, on each kind of broker, mostly after an operator has acted."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def dead_letters(engine: Engine) -> int:
 
 
 def test_what_an_operator_replays_is_no_flood(engine: Engine) -> None:
-    """Dead letters that are still invalid are dead letters again, and nobody else is held up."""
+    """Dead letters that are still invalid are dead-lettered again, and nothing else is delayed."""
     produce_to(engine, 0, *[INVALID] * 500, replays=1)
     with Running(engine) as bridge:
         wait_for(lambda: dead_letters(engine) == 500, SECONDS)
@@ -60,7 +60,7 @@ def test_what_an_operator_replays_is_no_flood(engine: Engine) -> None:
 
 
 def test_a_producer_that_floods_among_replayed_letters_is_noticed(engine: Engine) -> None:
-    """Replayed records count for neither side: so many good ones among them hide nothing."""
+    """Replayed records count on neither side: many valid ones do not hide a flood."""
     produce_to(engine, 0, *values(1_000), replays=1)
     with Running(engine):
         wait_for(lambda: engine.ledger.counts().records == 1_000, SECONDS)
@@ -69,7 +69,7 @@ def test_a_producer_that_floods_among_replayed_letters_is_noticed(engine: Engine
 
 
 def test_what_was_resumed_stays_so_though_good_records_come_first(engine: Engine) -> None:
-    """Those of other partitions, which the rewind reads before it comes to the poison, do not take the operator's word back."""
+    """Valid records of other partitions, which are read before the poison, do not revoke the resume."""
     produce_to(engine, 0, *[INVALID] * 400)
     with Running(engine) as bridge:
         wait_for(lambda: state(engine) == BridgeState.HALTED, SECONDS)
@@ -81,7 +81,7 @@ def test_what_was_resumed_stays_so_though_good_records_come_first(engine: Engine
 
 
 def test_the_word_of_an_operator_outlives_the_bridge(engine: Engine) -> None:
-    """It is kept with the positions: one that starts afterwards does not halt over the same records."""
+    """It is stored with the positions: a bridge that starts later does not halt at the same records."""
     produce_to(engine, 0, *[INVALID] * 400)
     with Running(engine):
         wait_for(lambda: state(engine) == BridgeState.HALTED, SECONDS)
@@ -92,7 +92,7 @@ def test_the_word_of_an_operator_outlives_the_bridge(engine: Engine) -> None:
 
 
 def test_what_comes_after_the_word_is_judged_anew(engine: Engine) -> None:
-    """The operator spoke of what was there; a producer that goes on like that halts the bridge again."""
+    """The resume is for the records of that time; a producer that continues halts the bridge again."""
     produce_to(engine, 0, *[INVALID] * 400)
     with Running(engine):
         wait_for(lambda: state(engine) == BridgeState.HALTED, SECONDS)

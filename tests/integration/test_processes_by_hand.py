@@ -1,4 +1,4 @@
-"""Each process runs by the command that docs/architecture.md has for it, and leaves nothing where it was started."""
+"""Each process can be run with its command from docs/architecture.md, and leaves no files in the current folder."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def environment(redis_url: str, kafka_bootstrap: str, tmp_path: Path) -> dict[st
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    """The project's folder, as it looks where the commands are given: what is left there afterwards is seen."""
+    """A copy of the project's folder, in which new files are detected."""
     folder = tmp_path / "project"
     folder.mkdir()
     shutil.copy(ROOT / "flowerconfig.py", folder)
@@ -60,13 +60,13 @@ def answers(url: str) -> bool:
 
 
 def test_the_table_has_all_of_them() -> None:
-    """Five processes."""
+    """There are five processes."""
     assert list(COMMANDS) == ["api", "worker", "beat", "bridge", "flower"]
 
 
 @pytest.mark.parametrize("process", COMMANDS)
 def test_each_runs_as_written(process: str, environment: dict[str, str], project: Path) -> None:
-    """It is of use within a minute, complains of a misspelt setting once, and ends in order on SIGTERM."""
+    """It works within a minute, reports a misspelt setting once, and shuts down cleanly on SIGTERM."""
     command = COMMANDS[process]
     prefix = environment["MASTERY_KEY_PREFIX"]
     log = project.parent / f"{process}.log"
@@ -91,7 +91,7 @@ def test_each_runs_as_written(process: str, environment: dict[str, str], project
 
 @pytest.mark.parametrize("process", ["worker", "beat", "flower"])
 def test_without_a_broker_each_says_so(process: str, environment: dict[str, str], project: Path) -> None:
-    """Celery would look for RabbitMQ, for ever."""
+    """Celery would try RabbitMQ forever."""
     ended = subprocess.run(
         COMMANDS[process].split(),
         cwd=project,

@@ -1,4 +1,4 @@
-"""What is only good for development ends a process in production, with one line that says what to change."""
+"""Development settings end a process in production, with one line that says what to change."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ PROCESSES = {
 
 
 def start(process: str, changes: Mapping[str, str | None]) -> subprocess.CompletedProcess[str]:
-    """Start a process in an environment that is fit for production but for these changes; it has to end by itself."""
+    """Start a process in a valid production environment with these changes; it must exit by itself."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("MASTERY_", "FLOWER_", "FLASK_"))}
     environment = others | {name: value for name, value in {**PRODUCTION, **changes}.items() if value is not None}
     command = [sys.executable, "-m", *PROCESSES[process]]
@@ -29,14 +29,14 @@ def start(process: str, changes: Mapping[str, str | None]) -> subprocess.Complet
 
 
 def test_one_thing_wrong_is_one_line() -> None:
-    """And nothing else; tests/unit/config/test_production_settings.py has all of them."""
+    """There is no other line; tests/unit/config/test_production_settings.py has all settings."""
     ended = start("bridge", {"FLOWER_DEBUG": "1"})
     said = "FLOWER_DEBUG: is refused in production; Flower has the MASTERY_FLOWER_ settings\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", said)
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
-    """What is wrong with it is told as of any."""
+    """It is validated like any other."""
     (tmp_path / "key").write_text("short\n")
     ended = start("bridge", {"MASTERY_AUDIT_KEY": None, "MASTERY_AUDIT_KEY_FILE": str(tmp_path / "key")})
     assert (ended.returncode, ended.stderr) == (1, "MASTERY_AUDIT_KEY: needs at least 32 bytes in production\n")
@@ -44,7 +44,7 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_development_secrets_are_not_shown_to_the_world(process: str) -> None:
-    """Whoever forgot MASTERY_ENV is told, whichever process it is."""
+    """Without MASTERY_ENV, every process reports them."""
     ended = start(process, {**dict.fromkeys(PRODUCTION), "MASTERY_HTTP_HOST": "0.0.0.0"})
     assert ended.returncode == 1
     assert ended.stderr.removeprefix("Error: ").splitlines() == [
@@ -54,14 +54,14 @@ def test_development_secrets_are_not_shown_to_the_world(process: str) -> None:
 
 
 def test_gunicorn_s_own_options_do_not_show_them_either() -> None:
-    """Which come after the settings; the address that counts is looked at."""
+    """They override the settings, so the actual address is checked."""
     ended = start("api", {**dict.fromkeys(PRODUCTION), "GUNICORN_CMD_ARGS": "--bind 0.0.0.0:0"})
     assert (ended.returncode, "the API listens on 0.0.0.0" in ended.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_every_process_refuses_all_of_it(process: str) -> None:
-    """Several things wrong: a line for each, whichever process it is."""
+    """Several errors give one line each, in every process."""
     changes = dict.fromkeys(("MASTERY_JWT_SECRET", "MASTERY_AUDIT_KEY", "MASTERY_FLOWER_PASSWORD"))
     ended = start(process, changes)
     assert ended.returncode == 1
@@ -74,7 +74,7 @@ def test_every_process_refuses_all_of_it(process: str) -> None:
 
 
 def test_flower_asks_for_a_password_wherever_it_is_started_from(tmp_path: object) -> None:
-    """The file that `mastery up` names is the one beside the code, and it sets a password."""
+    """`mastery up` uses the file beside the code, which sets a password."""
     script = (
         "import runpy; from cli.stack.run_stack import _flower_settings; "
         "print(runpy.run_path(_flower_settings())['basic_auth'])"

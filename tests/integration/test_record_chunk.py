@@ -1,4 +1,4 @@
-"""A chunk is recorded whatever happens: on the real store, with records that really fail and attempts that really end early."""
+"""Recording chunks on the real store, with records that really fail and attempts that really stop early."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ MAX_FAILURES = 3
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Engine]:
-    """An engine on a Valkey of its own, which may be put into trouble."""
+    """An engine on its own Valkey, for tests that break it."""
     with embedded("valkey", str(tmp_path), "0") as url:
         engine = bootstrap(load_settings({"MASTERY_REDIS_URL": url}), clock=lambda: NOW)
         yield engine
@@ -66,13 +66,13 @@ def attempt(
 
 
 def die(engine: Engine, chunk_id: ChunkId, times: int) -> None:
-    """Begin the same attempt so often after the first, and never end: what a process does that is killed."""
+    """Begin the same attempt this many more times without finishing it, like a process that is killed."""
     for _ in range(times + 1):
         engine.ledger.begin(chunk_id, Attempt("dying", 0))
 
 
 def spoil(engine: Engine, student: str) -> None:
-    """Make a student's record one that nothing can be merged into."""
+    """Make a student's record invalid, so that nothing can be merged into it."""
     engine.redis.set(f"{engine.settings.key_prefix}:{{t-1}}:student:{student}", "not a hash")
 
 
@@ -81,7 +81,7 @@ def students(*names: str) -> list[dict[str, Any]]:
 
 
 def test_a_chunk_is_recorded_and_gone(engine: Engine) -> None:
-    """Nothing of it is left but the facts."""
+    """Only the facts are left."""
     chunk_id = accept(engine, *students("s-1", "s-2"))
     assert attempt(engine, chunk_id) == []
     assert engine.event_totals.of("t-1") == Totals(applied=2)
@@ -100,7 +100,7 @@ def test_a_chunk_that_comes_again_changes_nothing(engine: Engine) -> None:
 
 
 def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
-    """The others are recorded; it is tried some times more, and becomes a dead letter with the reason."""
+    """The others are recorded; it is retried, and then becomes a dead letter with the reason."""
     spoil(engine, "s-2")
     chunk_id = accept(engine, *students("s-1", "s-2", "s-3"))
     (lone,) = attempt(engine, chunk_id)
@@ -129,7 +129,7 @@ def test_an_event_that_fails_goes_on_by_itself(engine: Engine) -> None:
 
 
 def test_an_event_that_fails_for_a_while_is_recorded_in_the_end(engine: Engine) -> None:
-    """What was wrong was put right between two attempts."""
+    """The cause was fixed between two attempts."""
     spoil(engine, "s-1")
     (lone,) = attempt(engine, accept(engine, *students("s-1", "s-2")))
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t-1}}:student:s-1")
@@ -139,7 +139,7 @@ def test_an_event_that_fails_for_a_while_is_recorded_in_the_end(engine: Engine) 
 
 
 def test_a_lone_event_that_heals_is_counted(engine: Engine) -> None:
-    """Nothing was counted of the attempt that failed."""
+    """The failed attempt counted nothing."""
     spoil(engine, "s-1")
     chunk_id = accept(engine, *students("s-1"))
     with pytest.raises(UnexpectedFailure):
@@ -150,7 +150,7 @@ def test_a_lone_event_that_heals_is_counted(engine: Engine) -> None:
 
 
 def test_a_second_task_of_a_chunk_does_not_count_again(engine: Engine) -> None:
-    """One stalled after it began, another recorded the chunk and ended it, then the first one went on."""
+    """One task stalled after it began, another recorded and finished the chunk, then the first one continued."""
     chunk_id = accept(engine, *students("s-1", "s-2"))
     begun = engine.ledger.begin(chunk_id, Attempt("stalled", 0))
     assert begun is not None
@@ -162,7 +162,7 @@ def test_a_second_task_of_a_chunk_does_not_count_again(engine: Engine) -> None:
 
 
 def test_a_full_redis_is_an_outage(own_redis: Engine) -> None:
-    """Between facts and scores the memory was full: the attempt fails as a whole, and the next one heals it."""
+    """The memory was full between facts and scores: the attempt fails as a whole, and the next one repairs it."""
     engine = own_redis
     chunk_id = accept(engine, *students("s-1"))
     found = evidence(*decode_event(json.dumps(activity(student_id="s-2")).encode(), NOW), 0)
@@ -179,7 +179,7 @@ def test_a_full_redis_is_an_outage(own_redis: Engine) -> None:
 
 
 def test_a_chunk_that_was_lost_after_it_was_begun_is_left_alone(engine: Engine) -> None:
-    """Redis crashed and is back before anybody missed it; the bridge takes the records again."""
+    """Redis crashed and is back before anybody noticed; the bridge accepts the records again."""
     chunk_id = accept(engine, *students("s-1"))
     begin = engine.event_totals.begin_chunk
 
@@ -194,7 +194,7 @@ def test_a_chunk_that_was_lost_after_it_was_begun_is_left_alone(engine: Engine) 
 
 
 def test_bytes_that_are_no_event_do_not_stop_the_others(engine: Engine) -> None:
-    """They never should be in a chunk; a bug put them there. The reason names no content."""
+    """This would be a bug. The reason quotes no content."""
     (lone,) = attempt(engine, accept(engine, b"junk", *students("s-1")))
     assert engine.event_totals.of("t-1") == Totals(applied=1)
     attempt(engine, lone, failures=MAX_FAILURES)
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_event_do_not_stop_the_others(engine: Engine) -> None:
 
 
 def test_a_chunk_that_kills_its_process_is_taken_apart(engine: Engine) -> None:
-    """Every event goes on alone, counted once; whichever kills again becomes a dead letter."""
+    """Every event continues alone, and is counted once; one that kills again becomes a dead letter."""
     chunk_id = accept(engine, *students("s-1", "s-2"))
     die(engine, chunk_id, MAX_DEATHS)
     first, second = attempt(engine, chunk_id)
@@ -216,11 +216,11 @@ def test_a_chunk_that_kills_its_process_is_taken_apart(engine: Engine) -> None:
 
 
 def test_what_a_chunk_recorded_before_its_process_died_is_not_taken_apart(engine: Engine) -> None:
-    """It was recorded and counted; only its end is made up for."""
+    """It was recorded and counted, so it is only finished."""
     chunk_id = accept(engine, *students("s-1", "s-2"))
     begun = engine.ledger.begin(chunk_id, Attempt("first", 0))
     assert begun is not None
-    # As far as the store is concerned the attempt was complete; then the process died, again and again.
+    # The attempt was complete for the store; then the process died, repeatedly.
     copy = accept(engine, *[record.value for record in begun.chunk.records])
     attempt(engine, copy)
     engine.event_totals.begin_chunk(["t-1"], chunk_id)
@@ -232,7 +232,7 @@ def test_what_a_chunk_recorded_before_its_process_died_is_not_taken_apart(engine
 
 
 def test_events_that_kill_whoever_looks_at_them_are_dead_lettered_unseen(engine: Engine) -> None:
-    """Even taking the chunk apart killed: its events go on alone without being decoded, and then away."""
+    """Even splitting the chunk killed: its events continue alone without being decoded, and are then dead-lettered."""
     chunk_id = accept(engine, *students("s-1"))
     die(engine, chunk_id, 2 * MAX_DEATHS)
     assert attempt(engine, chunk_id) == []
@@ -242,7 +242,7 @@ def test_events_that_kill_whoever_looks_at_them_are_dead_lettered_unseen(engine:
 
 
 def test_a_chunk_is_judged_by_the_day_it_came(engine: Engine) -> None:
-    """Its oldest retained day counts however late it is recorded; the day before never did."""
+    """Its oldest retained day counts however late it is recorded; the day before does not."""
     old = activity(student_id="s-1", timestamp="2026-07-31T12:00:00Z")
     chunk_id = accept(engine, old, activity(student_id="s-2"))
     assert attempt(engine, chunk_id) == []
@@ -253,7 +253,7 @@ def test_a_chunk_is_judged_by_the_day_it_came(engine: Engine) -> None:
 
 
 def test_students_beyond_the_quota(redis_url: str) -> None:
-    """Their events are dead letters at once, which can be replayed; those of others go on. Each tenant has its quota."""
+    """Their events are dead-lettered at once, and can be replayed; those of others continue. Each tenant has its quota."""
     names = {"MASTERY_REDIS_URL": redis_url, "MASTERY_KEY_PREFIX": f"test-{uuid4().hex[:12]}"}
     engine = bootstrap(load_settings(names | {"MASTERY_QUOTA_STUDENTS": "5, t-1=2"}), clock=lambda: NOW)
     events = [activity(student_id=f"s-{number}", tenant_id=tenant) for tenant in ("t-1", "t-2") for number in range(4)]

@@ -1,4 +1,4 @@
-"""What a failing event, a lost task and a lost broker leave undone is done again: on a whole stack, with real workers."""
+"""Failed events, lost tasks and a lost broker are recovered: on a whole stack, with real workers."""
 
 import json
 import time
@@ -21,7 +21,7 @@ def event(tenant: str, student: str) -> dict[str, Any]:
 
 
 def test_an_event_that_cannot_be_recorded_does_not_stop_its_neighbours(stack: Stack, tenant: str) -> None:
-    """Through Kafka, worker and retries: the others are recorded at once, the one is dead-lettered in the end."""
+    """Through Kafka, worker and retries: the others are recorded at once, the failing one is dead-lettered in the end."""
     engine = stack.engine
     engine.redis.set(f"{engine.settings.key_prefix}:{{{tenant}}}:student:s-spoilt", "not a hash")
     before = engine.ledger.counts().dead_letters.get(ErrorType.PROCESSING, 0)
@@ -42,7 +42,7 @@ def test_a_chunk_whose_task_was_lost_is_recorded_all_the_same(stack: Stack, tena
     records = [SourceRecord(0, 0, json.dumps(event(tenant, "s-1")).encode())]
     accepted = engine.ledger.accept(Chunk("mastery.events", datetime.now(UTC), records))
     assert accepted.chunk_id is not None
-    # As if this had happened a while ago: nobody needs to wait for it here.
+    # As if this had happened a while ago, so that the test need not wait.
     due = f"{engine.settings.key_prefix}:{{.events}}:due"
     engine.redis.zadd(due, {str(accepted.chunk_id): 0})
     wait_for(lambda: engine.event_totals.of(tenant) == Totals(applied=1), SECONDS)
@@ -50,7 +50,7 @@ def test_a_chunk_whose_task_was_lost_is_recorded_all_the_same(stack: Stack, tena
 
 
 def test_a_chunk_without_a_task_is_found_at_once(stack: Stack, tenant: str) -> None:
-    """Its task is in no queue and in nobody's hands, as after an answer of Redis that never came: it need not be overdue."""
+    """Its task is in no queue and held by no worker, as after a lost reply of Redis: it need not be overdue."""
     records = [SourceRecord(0, 0, json.dumps(event(tenant, "s-1")).encode())]
     began = time.monotonic()
     stack.engine.ledger.accept(Chunk("mastery.events", datetime.now(UTC), records))

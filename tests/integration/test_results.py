@@ -1,4 +1,4 @@
-"""What the engine tells others on ``mastery.results``: read from Kafka as another service reads it."""
+"""The messages on ``mastery.results``, read from Kafka like by another service."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ SECONDS = 30.0
 
 
 class Results:
-    """A reader of the results of one tenant."""
+    """A consumer of the results of one tenant."""
 
     def __init__(self, stack: Stack, tenant: str) -> None:
         settings = stack.engine.settings
@@ -38,7 +38,7 @@ class Results:
         return [each for each in self.messages if (each["student_id"], each["event_type"]) == (student, "mastery.updated")]
 
     def scores(self, student: str) -> list[float]:
-        """Of the updates of a student so far."""
+        """The scores in the updates of a student so far."""
         return [message["data"]["score"] for message in self.of(student)]
 
     def _read(self) -> int:
@@ -73,7 +73,7 @@ def now() -> str:
 
 
 def test_a_change_is_told_with_what_was_before(stack: Stack, tenant: str, results: Results) -> None:
-    """First from nothing, then from the previous score; a level that is crossed is told by itself."""
+    """First without a previous score, then with one; a level that is crossed has its own message."""
     produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=8))
     (first,) = results.wait_for(1)
     produce(stack, quiz(tenant_id=tenant, timestamp=now(), correct_answers=4))
@@ -100,7 +100,7 @@ def test_a_change_is_told_with_what_was_before(stack: Stack, tenant: str, result
 
 
 def test_what_changes_nothing_is_not_told(stack: Stack, tenant: str, results: Results) -> None:
-    """An event sent again, and one that leaves the score as it is."""
+    """A repeated event, and one that leaves the score as it is."""
     event = quiz(tenant_id=tenant, timestamp=now())
     produce(stack, event)
     results.wait_for(1)
@@ -111,7 +111,7 @@ def test_what_changes_nothing_is_not_told(stack: Stack, tenant: str, results: Re
 
 
 def test_a_student_s_changes_come_in_order(stack: Stack, tenant: str, results: Results) -> None:
-    """Whatever else goes on; the last one is what a query answers."""
+    """This holds under other load; the last one equals the result of a query."""
     students, rounds = [f"s-{number}" for number in range(5)], 6
     for number in range(rounds):
         produce(

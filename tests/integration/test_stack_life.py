@@ -1,4 +1,4 @@
-"""A whole stack where its folder, its addresses and its fate are not what one expects: processes, files and words."""
+"""A whole stack with unusual folders, addresses and failures: processes, files and messages."""
 
 import json
 import shlex
@@ -21,9 +21,9 @@ from tests.learning_events import activity
 from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
-# What a path may contain: all that means something to a shell, a configuration file, a template or a terminal; a newline too.
+# Characters in a path that are special to a shell, a configuration file, a template or a terminal; also a newline.
 ODD_NAME = "-d My Projects #1 50% é'\"$HOME `x` [red] {a,b} *;\\n\n = end"
-VERY_LONG = "long" * 50  # longer than the 108 characters that a socket's path may have
+VERY_LONG = "long" * 50  # longer than the 108 characters allowed for a socket's path
 
 
 def has_ipv6() -> bool:
@@ -35,18 +35,18 @@ def has_ipv6() -> bool:
 
 
 def processes_of(stack: Stack) -> list[psutil.Process]:
-    """Its supervisor and all below."""
+    """Its supervisor and all descendants."""
     return [psutil.Process(stack.process.pid), *psutil.Process(stack.process.pid).children(recursive=True)]
 
 
 def part(stack: Stack, word: str) -> psutil.Process:
-    """The topmost process with the word in its command line."""
+    """The topmost process with this word in its command line."""
     return next(each for each in psutil.Process(stack.process.pid).children() if word in each.cmdline())
 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with an odd path and a misspelt setting, over IPv6 where the machine has it, in a folder that all may read."""
+    """A stack with an unusual path and a misspelt setting, on IPv6 if available, in a folder that is readable by all."""
     folder = tmp_path_factory.mktemp("odd") / ODD_NAME / VERY_LONG
     (folder / "logs").mkdir(parents=True)
     (folder / "stack.json").touch(0o644)
@@ -57,10 +57,10 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 class TestOddPlaces:
-    """One stack, looked at from all sides."""
+    """Several tests of one stack."""
 
     def test_it_works_and_says_where(self, odd: Stack) -> None:
-        """Its last line is one to start from: each URL in it answers."""
+        """Its last line is useful: each URL in it responds."""
         wait_for(lambda: "up | ready: " in odd.log(), SECONDS)
         line = next(line for line in odd.log().splitlines() if line.startswith("    up | ready: "))
         places = dict(zip(*[iter(line.partition("ready: ")[2].split())] * 2, strict=True))
@@ -69,7 +69,7 @@ class TestOddPlaces:
         assert ("[::1]" in places["API"]) == has_ipv6()
 
     def test_events_go_all_the_way(self, odd: Stack, tmp_path: Path) -> None:
-        """Replay finds the stack by its folder, and its events arrive."""
+        """Replay finds the stack by its folder, and the events are recorded."""
         tenant = uuid4().hex
         file = tmp_path / ODD_NAME
         yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
@@ -78,7 +78,7 @@ class TestOddPlaces:
         assert odd.engine.event_totals.of(tenant) == Totals(applied=1)
 
     def test_doctor_shows_where_everything_is(self, odd: Stack) -> None:
-        """And that it answers, and whatever the folder is called."""
+        """And that everything responds, whatever the folder's name."""
         said = odd.mastery("doctor").stdout.replace("\n", "").replace(" ", "")
         running = odd.running
         for where in (running.http_url, running.flower_url, running.bridge_metrics_url, running.kafka_bootstrap):
@@ -87,14 +87,14 @@ class TestOddPlaces:
         assert "[red]" in said
 
     def test_nobody_else_reads_its_files(self, odd: Stack) -> None:
-        """What was there before is tightened, what is new is made so: no file and no folder lets in group or others."""
+        """Old and new files and folders are made private: group and others have no access."""
         open_to_others = [path for path in (odd.folder, *odd.folder.rglob("*")) if path.stat().st_mode & 0o077]
         assert open_to_others == []
         names = {path.name for path in odd.folder.iterdir()}
         assert {"lock", "stack.json", "logs", "valkey", "bridge.heartbeat"} <= names
 
     def test_a_misspelt_setting_is_told_once(self, odd: Stack) -> None:
-        """By the stack as a whole, with what was meant; and by each command, not among what it prints for others."""
+        """By the stack as a whole, with a suggestion; and by each command, but not in its regular output."""
         complaint = "MASTERY_HTP_HOST is not a setting and is ignored; did you mean MASTERY_HTTP_HOST?"
         assert odd.log().count("MASTERY_HTP_HOST") == 1
         assert complaint in odd.log()
@@ -102,14 +102,14 @@ class TestOddPlaces:
         assert (token.stdout.count("\n"), token.stderr) == (1, f"{complaint}\n")
 
     def test_what_the_demo_prints_can_be_pasted(self, odd: Stack) -> None:
-        """A query over whatever host; here without its token."""
+        """The query works for any host; here without its token."""
         url = f"{odd.running.http_url}/health"
         said = subprocess.run(["sh", "-c", f"curl -s {shlex.quote(url)}"], capture_output=True, check=True, timeout=SECONDS)
         assert json.loads(said.stdout)["success"] is True
 
 
 def test_a_folder_with_what_is_not_the_engines_is_left_open(tmp_path: Path) -> None:
-    """Somebody's home, say: what the engine puts there is closed, the folder is not."""
+    """For example somebody's home: the engine's files there are private, the folder's mode stays."""
     (tmp_path / "theirs").touch()
     tmp_path.chmod(0o755)
     taken = Stack(tmp_path, MASTERY_FLOWER_HOST="192.0.2.1", MASTERY_FLOWER_PASSWORD="x")  # not started
@@ -119,10 +119,10 @@ def test_a_folder_with_what_is_not_the_engines_is_left_open(tmp_path: Path) -> N
 
 
 class TestFate:
-    """What becomes of a stack when something of it is killed."""
+    """What happens if a part of a stack is killed."""
 
     def test_parts_are_started_again_and_the_broker_ends_it(self, tmp_path: Path) -> None:
-        """Bridge, worker and Valkey come back, with all data; the embedded Kafka has nothing to come back with."""
+        """Bridge, worker and Valkey restart with all data; the embedded Kafka has lost its data, so the stack ends."""
         with Stack(tmp_path / "data") as stack:
             stack.engine.redis.set("kept", "yes")
             for word in ("consumers", "worker", "valkey"):
@@ -138,7 +138,7 @@ class TestFate:
             assert "Error: kafka was ended by SIGKILL: the embedded broker keeps nothing beyond its process" in stack.log()
 
     def test_killed_it_leaves_nothing_and_starts_again(self, tmp_path: Path) -> None:
-        """SIGKILL to the supervisor: gunicorn's workers, Celery's children and Valkey end too; a start waits for that."""
+        """SIGKILL to the supervisor also ends gunicorn's workers, Celery's children and Valkey; a new start waits for that."""
         folder = tmp_path / "data"
         with Stack(folder) as stack:
             stack.engine.redis.set("kept", "yes")
@@ -153,7 +153,7 @@ class TestFate:
             assert again.engine.redis.get("kept") == b"yes"
 
     def test_down_ends_it(self, tmp_path: Path) -> None:
-        """Also one that is suspended. It says so, returns when nothing is left, and is content where nothing runs."""
+        """Also a suspended one. It returns when no process is left, and succeeds if none is running."""
         with Stack(tmp_path / "data") as stack:
             everything = processes_of(stack)
             stack.process.send_signal(signal.SIGSTOP)
@@ -163,7 +163,7 @@ class TestFate:
             assert stack.mastery("down").stdout == f"No stack runs on {tmp_path / 'data'}.\n"
 
     def test_one_line_when_redis_goes_and_one_when_it_is_back(self, tmp_path: Path) -> None:
-        """From the stack as a whole, however long it lasts."""
+        """From the stack as a whole, however long the outage lasts."""
         with Stack(tmp_path / "data") as stack:
             wait_for(lambda: "up | ready: " in stack.log(), SECONDS)
             valkey = next(each for each in processes_of(stack) if "valkey-server" in each.name())
@@ -177,10 +177,10 @@ class TestFate:
 
 
 def test_modules_of_the_users_folder_are_not_the_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named as the engine's modules, as Python's, or as a library's, installed or not: none of them is run."""
+    """Files named like modules of the engine, of Python or of a library, installed or not, are not run."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
-    # Python, Celery and gunicorn import these where they find them.
+    # Python, Celery and gunicorn import these if they find them.
     optional = {"django", "eventlet", "gevent", "setproctitle", "sitecustomize", "usercustomize"}
     for name in {*packages_distributions(), *sys.stdlib_module_names, *optional}:
         (theirs / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} '); raise SystemExit(7)")
@@ -207,7 +207,7 @@ class TestLifeOfAStack:
     def test_a_signal_stops_everything_and_the_data_stays(
         self, folder: Path, events_file: Path, number: signal.Signals
     ) -> None:
-        """Exit code 0, no process left, and the next start on the folder continues where this one ended."""
+        """Exit code 0, no process left, and the next start on the folder continues with the data."""
         with Stack(folder) as first:
             first.mastery("replay", str(events_file))
             (tenant,) = first.engine.mastery.tenants.all()
@@ -224,7 +224,7 @@ class TestLifeOfAStack:
             assert second.engine.event_totals.of(tenant) == Totals(applied=2, duplicates=4, expired=2)
 
     def test_two_stacks_side_by_side(self, stack: Stack, folder: Path, events_file: Path) -> None:
-        """Each with its own data and ports."""
+        """Each has its own data and ports."""
         with Stack(folder) as other:
             other.mastery("replay", str(events_file))
             (tenant,) = other.engine.mastery.tenants.all()

@@ -18,7 +18,7 @@ SECONDS = 60.0
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything_in_order(tmp_path: Path, log: IO[bytes], number: signal.Signals) -> None:
-    """With exit code 0, and a word why."""
+    """With exit code 0, and a message with the reason."""
     with supervise(tmp_path, QUIET, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(4)
         supervised.process.send_signal(number)
@@ -28,7 +28,7 @@ def test_a_signal_ends_everything_in_order(tmp_path: Path, log: IO[bytes], numbe
 
 
 def test_a_signal_that_waited_is_heeded(tmp_path: Path, log: IO[bytes]) -> None:
-    """To one that was suspended, by Ctrl-Z say: when it goes on, the system gives the signal to any of its threads."""
+    """To a suspended one, e.g. by Ctrl-Z: when it continues, the system gives the signal to any of its threads."""
     with supervise(tmp_path, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(2)
         for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
@@ -39,7 +39,7 @@ def test_a_signal_that_waited_is_heeded(tmp_path: Path, log: IO[bytes]) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "waitid"), reason="macOS before Python 3.13 cannot look at what has ended and leave it")
 def test_the_id_of_what_has_ended_is_kept_until_its_group_is_killed(tmp_path: Path, log: IO[bytes]) -> None:
-    """Were it given anew while the others end, another process and its group would be killed in its place."""
+    """If the id were reused while others end, a foreign process and its group would be killed."""
     slow = "trap '' TERM; echo $$ >> pids; until [ -e go ]; do sleep 0.1; done"
     with supervise(tmp_path, slow, "echo $$ >> quick; exec sleep 1000", stdout=log) as supervised:
         supervised.wait_until_it_runs(1)
@@ -55,7 +55,7 @@ def test_the_id_of_what_has_ended_is_kept_until_its_group_is_killed(tmp_path: Pa
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path, log: IO[bytes]) -> None:
-    """As most real-time signals are."""
+    """Most real-time signals have no name."""
     number = signal.SIGRTMIN + 6
     with supervise(tmp_path, f"[ -e told ] && exec sleep 1000; touch told; kill -{number} $$", stdout=log) as supervised:
         wait_for(lambda: f"p0 was ended by signal {number}; it is started again" in said(tmp_path), SECONDS)
@@ -64,7 +64,7 @@ def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path, log: IO[b
 
 
 def test_a_reader_that_goes_ends_everything(tmp_path: Path) -> None:
-    """`mastery up | tee log` and Ctrl-C: the reader is gone. Programs that say nothing end as well."""
+    """`mastery up | tee log` and Ctrl-C: the reader is gone. Programs without output end as well."""
     with supervise(tmp_path, QUIET, "echo $$ >> pids; while :; do echo busy; done", stdout=subprocess.PIPE) as supervised:
         supervised.wait_until_it_runs(3)
         assert supervised.process.stdout
@@ -75,7 +75,7 @@ def test_a_reader_that_goes_ends_everything(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_is_noticed_while_nothing_is_said(tmp_path: Path) -> None:
-    """Nobody has to print for it."""
+    """This does not need any output."""
     with supervise(tmp_path, QUIET, stdout=subprocess.PIPE) as supervised:
         supervised.wait_until_it_runs(2)
         assert supervised.process.stdout
@@ -85,7 +85,7 @@ def test_a_reader_that_goes_is_noticed_while_nothing_is_said(tmp_path: Path) -> 
 
 
 def test_a_reader_that_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
-    """A pipe is full after 64 KB. The programs go on, it can be ended, and it says how much was not shown."""
+    """A pipe is full after 64 KB. The programs continue, the stack can be stopped, and reports how much was dropped."""
     talkative = "echo $$ >> pids; seq 1 300000; touch said-it-all; sleep 1000"
     with supervise(tmp_path, talkative, stdout=subprocess.PIPE) as supervised:
         supervised.wait_until_it_runs(1)
@@ -96,7 +96,7 @@ def test_a_reader_that_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
 
 
 def test_lines_that_were_not_read_in_time_are_counted(tmp_path: Path) -> None:
-    """Whoever reads late is told that there was more."""
+    """A late reader is told that lines were dropped."""
     with supervise(tmp_path, "seq 1 300000; touch said-it-all; sleep 1000", stdout=subprocess.PIPE) as supervised:
         wait_for((tmp_path / "said-it-all").exists, SECONDS)
         assert supervised.process.stdout
@@ -104,7 +104,7 @@ def test_lines_that_were_not_read_in_time_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_goes_ends_everything(tmp_path: Path) -> None:
-    """Its window was closed; nobody sends SIGHUP to a process that does not lead its session."""
+    """The window was closed; the system sends SIGHUP only to session leaders."""
     with ExitStack() as exits:
         ours, theirs = pty.openpty()
         exits.callback(os.close, theirs)
@@ -116,7 +116,7 @@ def test_a_terminal_that_goes_ends_everything(tmp_path: Path) -> None:
 
 
 def test_nohup_is_heeded(tmp_path: Path, log: IO[bytes]) -> None:
-    """Who asked for it wants it to outlive the terminal."""
+    """The user wants the stack to outlive the terminal."""
     with supervise(tmp_path, QUIET, stdout=log, before="trap '' HUP;") as supervised:
         supervised.wait_until_it_runs(2)
         supervised.process.send_signal(signal.SIGHUP)
@@ -127,7 +127,7 @@ def test_nohup_is_heeded(tmp_path: Path, log: IO[bytes]) -> None:
 
 
 def test_a_program_that_ends_is_started_again_and_leaves_no_children(tmp_path: Path, log: IO[bytes]) -> None:
-    """The next one finds the place free."""
+    """The restarted program finds its resources free."""
     with supervise(tmp_path, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(2)
         program, child = (psutil.Process(int(pid)) for pid in (tmp_path / "pids").read_text().split())
@@ -141,7 +141,7 @@ def test_a_program_that_ends_is_started_again_and_leaves_no_children(tmp_path: P
 
 
 def test_a_program_that_ends_again_and_again_ends_everything(tmp_path: Path, log: IO[bytes]) -> None:
-    """After five attempts, with its exit code and a clear word."""
+    """After five attempts, with its exit code and a clear message."""
     with supervise(tmp_path, QUIET, "echo again >> attempts; exit 3", stdout=log) as supervised:
         supervised.wait_until_it_runs(2)
         assert supervised.process.wait(SECONDS) == 1

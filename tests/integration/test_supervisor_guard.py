@@ -1,4 +1,4 @@
-"""The guard of the supervisor ends what a killed supervisor leaves, and is replaced when it ends."""
+"""The guard ends what a killed supervisor leaves, and is replaced when it exits."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ SECONDS = 60.0
 
 @pytest.mark.parametrize("first", [signal.SIGKILL, signal.SIGSTOP, signal.SIGQUIT])
 def test_killed_it_leaves_nothing(tmp_path: Path, log: IO[bytes], first: signal.Signals) -> None:
-    """Also when it was suspended before, or ends by a signal that nobody expects. What it told others is taken back."""
+    """Also if it was suspended before, or ends by an unusual signal. Its published state is removed."""
     (tmp_path / "stack.json").touch()
     with supervise(tmp_path, QUIET, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(4)
@@ -28,7 +28,7 @@ def test_killed_it_leaves_nothing(tmp_path: Path, log: IO[bytes], first: signal.
 
 
 def test_killed_it_leaves_nothing_that_does_not_heed(tmp_path: Path, log: IO[bytes]) -> None:
-    """Programs that ignore SIGTERM, and children whose parent is gone, are killed after their grace."""
+    """Programs that ignore SIGTERM, and orphaned children, are killed after their grace period."""
     deaf = "trap '' TERM; echo $$ >> pids; sh -c 'echo $$ >> pids; while :; do sleep 1; done'"
     orphan = "(trap '' TERM; sh -c 'echo $$ >> pids; while :; do sleep 1; done') & echo $$ >> pids; wait"
     with supervise(tmp_path, deaf, orphan, stdout=log) as supervised:
@@ -38,7 +38,7 @@ def test_killed_it_leaves_nothing_that_does_not_heed(tmp_path: Path, log: IO[byt
 
 
 def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path, log: IO[bytes]) -> None:
-    """A process is known to the guard before it becomes the program: there is no moment in between."""
+    """The guard knows a process before it becomes the program, without a gap."""
     with supervise(tmp_path, *[QUIET] * 30, stdout=log) as supervised:
         supervised.wait_until_it_runs(1)
         supervised.process.kill()
@@ -47,14 +47,14 @@ def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path, log: IO[bytes]
 
 
 def test_a_guard_that_was_ended_is_replaced(tmp_path: Path, log: IO[bytes]) -> None:
-    """And the new one knows of what runs already."""
+    """The new one knows about running processes."""
     with supervise(tmp_path, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(2)
         first = supervised.guard()
         first.kill()
 
         def is_replaced() -> bool:
-            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the other
+            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the next
                 return supervised.guard() != first
             return False
 
@@ -71,7 +71,7 @@ def test_a_guard_that_was_ended_is_replaced(tmp_path: Path, log: IO[bytes]) -> N
     ],
 )
 def test_without_a_guard_nothing_runs(tmp_path: Path, log: IO[bytes], setup: str, reason: str) -> None:
-    """One that ends at once, and one that cannot be started at all: after five attempts at most, with a clear word."""
+    """If it exits at once or cannot be started, the stack ends after at most five attempts, with a clear message."""
     with supervise(tmp_path, QUIET, stdout=log, setup=setup) as supervised:
         assert supervised.process.wait(SECONDS) == 1
         assert f"ProcessFailed: {reason}" in said(tmp_path)
@@ -79,12 +79,12 @@ def test_without_a_guard_nothing_runs(tmp_path: Path, log: IO[bytes], setup: str
 
 
 def test_guards_that_are_ended_again_and_again_end_everything(tmp_path: Path, log: IO[bytes]) -> None:
-    """In order, while it is still possible."""
+    """The stack shuts down cleanly while it still can."""
     with supervise(tmp_path, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(2)
 
         def end_a_guard() -> bool:
-            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the other
+            with suppress(StopIteration, psutil.NoSuchProcess):  # between the end of one and the start of the next
                 supervised.guard().kill()
             return supervised.process.poll() is not None
 
@@ -95,7 +95,7 @@ def test_guards_that_are_ended_again_and_again_end_everything(tmp_path: Path, lo
 
 
 def test_a_guard_that_cannot_be_replaced_ends_everything(tmp_path: Path, log: IO[bytes]) -> None:
-    """In order, with a clear word."""
+    """The stack shuts down cleanly, with a clear message."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o700)
@@ -110,7 +110,7 @@ def test_a_guard_that_cannot_be_replaced_ends_everything(tmp_path: Path, log: IO
 
 
 def test_a_guard_that_is_suspended_is_not_waited_for(tmp_path: Path, log: IO[bytes]) -> None:
-    """At the end it has nothing to do; what it would have removed is removed."""
+    """It is not needed for a clean shutdown; the supervisor removes the file."""
     (tmp_path / "stack.json").touch()
     with supervise(tmp_path, QUIET, stdout=log) as supervised:
         supervised.wait_until_it_runs(2)

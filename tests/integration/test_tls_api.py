@@ -1,4 +1,4 @@
-"""The API over HTTPS: whom it speaks to, and how those find it who call it on behalf of its operator."""
+"""The API over HTTPS: which clients it accepts, and how the stack's own commands call it."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ from tests.certificates import Authority, old_tls
 from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
-PATIENCE_SECONDS = 5.0  # less than any client is waited for
+PATIENCE_SECONDS = 5.0  # less than any timeout for clients
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
 
 
 def handshake(stack: Stack, context: ssl.SSLContext) -> tuple[str | None, dict[str, object] | None]:
-    """The version of TLS that a client of this kind agrees on with the API, and the certificate that it is shown."""
+    """The TLS version that a client of this kind negotiates with the API, and the certificate that it gets."""
     with (
         connection(stack) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as speaking,
@@ -49,19 +49,19 @@ def handshake(stack: Stack, context: ssl.SSLContext) -> tuple[str | None, dict[s
 
 
 def test_the_api_speaks_https_and_says_so(secure: Stack) -> None:
-    """Its address begins with it; whoever trusts the authority is answered, whoever does not learns nothing."""
+    """Its URL has https; clients that trust the authority get responses, others get nothing."""
     url = secure.running.http_url
     assert url.startswith("https://127.0.0.1:")
     answer = requests.get(f"{url}/ready", timeout=SECONDS)
     assert (answer.status_code, answer.json()["data"]["status"]) == (200, "ready")
     with requests.Session() as stranger:
-        stranger.trust_env = False  # so it knows only the usual authorities
+        stranger.trust_env = False  # so it knows only the system's authorities
         with pytest.raises(requests.exceptions.SSLError):
             stranger.get(f"{url}/health", timeout=SECONDS)
 
 
 def test_http_without_tls_is_not_answered(secure: Stack) -> None:
-    """On the same port: a token that is sent there by mistake gets no reply that would make it look right."""
+    """On the same port: a token sent there by mistake gets no response that would hide the mistake."""
     url = secure.running.http_url.replace("https://", "http://")
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(f"{url}/health", timeout=SECONDS)
@@ -78,47 +78,47 @@ def test_clients_that_fall_silent_hold_no_thread(secure: Stack, authority: Autho
             speaking = context.wrap_socket(silent.enter_context(connection(secure)), server_hostname="127.0.0.1")
             silent.enter_context(speaking).sendall(begun)
         silent.enter_context(connection(secure)).sendall(b"\x16\x03\x01")  # the beginning of a handshake
-        time.sleep(0.5)  # until each is heard
+        time.sleep(0.5)  # until each is read
         assert requests.get(f"{secure.running.http_url}/health", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def connection(stack: Stack) -> socket.socket:
-    """To the API's port; nothing is said yet."""
+    """A connection to the API's port, without data so far."""
     _, _, port = stack.running.http_url.rpartition(":")
     return socket.create_connection(("127.0.0.1", int(port)), timeout=SECONDS)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_tls_1_2_and_1_3_are_spoken(secure: Stack, authority: Authority, version: ssl.TLSVersion) -> None:
-    """Each with a client that speaks nothing else."""
+    """Each with a client that supports only that version."""
     context = ssl.create_default_context(cafile=authority.file)
     context.minimum_version = context.maximum_version = version
     assert handshake(secure, context)[0] == version.name.replace("_", ".")
 
 
 def test_tls_1_1_is_refused(secure: Stack, authority: Authority) -> None:
-    """With a client that would be content with any cipher."""
+    """With a client that accepts any cipher."""
     with pytest.raises(ssl.SSLError, match=r"PROTOCOL_VERSION|HANDSHAKE_FAILURE|EOF"):
         handshake(secure, old_tls(ssl.create_default_context(cafile=authority.file)))
 
 
 def test_the_oldest_version_is_the_engine_s_and_not_the_machine_s() -> None:
-    """Whatever Python or OpenSSL would allow."""
+    """It does not depend on the defaults of Python or OpenSSL."""
     context = ssl_context(None, old_tls_server)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def old_tls_server() -> ssl.SSLContext:
-    """What a machine may come with."""
+    """A possible system configuration."""
     context = old_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     return context
 
 
 def test_a_renewed_certificate_counts_at_once(secure: Stack, authority: Authority) -> None:
-    """Without a restart: whoever connects a moment after the files were replaced is shown the new one.
+    """Without a restart: connections made a moment after the files were replaced get the new certificate.
 
-    While they do not go together, since they are replaced one by one, the one from before is shown.
+    The files are replaced one by one; while they do not match, the previous certificate is used.
     """
     context = ssl.create_default_context(cafile=authority.file)
 
@@ -139,14 +139,14 @@ def test_a_renewed_certificate_counts_at_once(secure: Stack, authority: Authorit
 
 
 def test_ready_is_what_this_stack_says_and_no_other(secure: Stack, authority: Authority) -> None:
-    """Commands know the API by its very certificate, whatever name they use; another's, of the same authority, is not it."""
+    """Commands accept only the API's own certificate, under any name; another one of the same authority is rejected."""
     assert secure.running.is_ready()
     assert replace(secure.running, http_url=secure.running.http_url.replace("127.0.0.1", "localhost")).is_ready()
     assert not replace(secure.running, http_cert_file=authority.issue("localhost").certificate).is_ready()
 
 
 def test_the_demo_runs_over_https(tmp_path: Path, authority: Authority) -> None:
-    """And the query that it prints is one that a shell takes: curl trusts the certificate."""
+    """The printed query can be pasted into a shell: curl trusts the certificate."""
     pair = authority.issue("127.0.0.1")
     waiting = Stack(tmp_path / "data", MASTERY_HTTP_CERT_FILE=pair.certificate, MASTERY_HTTP_KEY_FILE=pair.key)
     log = tmp_path / "demo.log"

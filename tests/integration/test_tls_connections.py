@@ -1,4 +1,4 @@
-"""What becomes of connections to the API over TLS, and of its certificate, with one real process."""
+"""Connections to the API over TLS, and renewal of its certificate, with one real process."""
 
 import re
 import socket
@@ -14,10 +14,10 @@ from tests.certificates import Authority, Pair
 from tests.integration.api_process import READY_SECONDS, ApiProcess, api_process
 from tests.stack import wait_for
 
-KEPT_BYTES = 32_768  # by the systems of both sides: so little that most of a large answer stays with the process
-LEFT_BYTES = 110_000  # of a large answer, when the process has just handed all of it to TLS
+KEPT_BYTES = 32_768  # by the systems of both sides: so little that most of a large response stays in the process
+LEFT_BYTES = 110_000  # of a large response, when the process has just passed all of it to TLS
 LARGE = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-CHECKS = 3  # seconds: the files are looked at every second
+CHECKS = 3  # seconds: the files are checked every second
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, redis_url: str, authority: Aut
 
 
 def test_a_slow_client_gets_all_of_a_large_answer(api: ApiProcess, authority: Authority) -> None:
-    """Over its last connection too, whenever it pauses for longer than it may linger: what TLS has taken is not sent yet."""
+    """Also on its last connection, if it pauses for longer than the linger time: what TLS has buffered is not sent yet."""
     context = ssl.create_default_context(cafile=authority.file)
     with socket.socket() as plain:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KEPT_BYTES)
@@ -61,7 +61,7 @@ def test_a_slow_client_gets_all_of_a_large_answer(api: ApiProcess, authority: Au
 
 
 def test_a_client_that_ends_its_side(api: ApiProcess, authority: Authority) -> None:
-    """TLS ends the connection with it, whatever is being answered. Nothing is said of that, and others are answered."""
+    """TLS ends the connection then, whatever is being sent. Nothing is logged, and others get responses."""
     client = ssl.create_default_context(cafile=authority.file)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     speaking = client.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
@@ -73,7 +73,7 @@ def test_a_client_that_ends_its_side(api: ApiProcess, authority: Authority) -> N
         speaking.write(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")  # which takes a while: there are no workers to ask
         with pytest.raises(ssl.SSLWantReadError):
             speaking.unwrap()
-        plain.sendall(outgoing.read())  # both at once, so that it has not been answered
+        plain.sendall(outgoing.read())  # both at once, before the response
         while plain.recv(65_536):
             pass
     assert api.answers()
@@ -90,7 +90,7 @@ def _is_shaken(speaking: ssl.SSLObject) -> bool:
 
 
 def test_a_certificate_that_cannot_be_used_is_told_once(api: ApiProcess, pair: Pair) -> None:
-    """And that it can be, once: not every second in between."""
+    """One line is logged, and one when it is usable again, not every second."""
     key = Path(pair.key)
     good = key.read_bytes()
 
@@ -100,7 +100,7 @@ def test_a_certificate_that_cannot_be_used_is_told_once(api: ApiProcess, pair: P
     for times in (1, 2):
         key.write_bytes(b"")
         wait_for(lambda: "cannot" in "".join(told()[-1:]), READY_SECONDS)
-        time.sleep(CHECKS)  # in which nothing more may be said
+        time.sleep(CHECKS)  # in which nothing more may be logged
         key.write_bytes(good)
         wait_for(lambda: "good again" in told()[-1], READY_SECONDS)
         assert len(told()) == 2 * times

@@ -1,4 +1,4 @@
-"""A real Apache Kafka behind SASL_SSL: all that the engine does with Kafka, and the brokers and passwords that are refused."""
+"""A real Apache Kafka behind SASL_SSL: everything the engine does with Kafka, and rejected brokers and passwords."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from tests.learning_events import quiz
 from tests.stack import wait_for
 
 SECONDS = 60.0
-SECONDS_UNTIL_TOLD = 25.0  # of three commands at once on a busy machine; each gives Kafka ten
+SECONDS_UNTIL_TOLD = 25.0  # for three commands at once on a busy machine; each gives Kafka ten
 USER, PASSWORD, PLAIN_PASSWORD, WRONG_PASSWORD = "mastery", "correct-horse", "battery-staple", "wrong-horse"
 
 
@@ -81,7 +81,7 @@ class SecureKafka:
             yield self
 
     def by_password(self, **changes: str) -> dict[str, str]:
-        """The variables of a client that is known by its password."""
+        """The variables of a client with a password."""
         return {
             "MASTERY_KAFKA_BOOTSTRAP": f"127.0.0.1:{self._sasl_port}",
             "MASTERY_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -92,7 +92,7 @@ class SecureKafka:
         }
 
     def by_certificate(self, pair: Pair | None) -> dict[str, str]:
-        """The variables of a client that is known by its certificate, if it has one."""
+        """The variables of a client with a certificate, if it has one."""
         return {
             "MASTERY_KAFKA_BOOTSTRAP": f"127.0.0.1:{self._tls_port}",
             "MASTERY_KAFKA_SECURITY_PROTOCOL": "SSL",
@@ -101,7 +101,7 @@ class SecureKafka:
         }
 
     def wrong(self, what: str) -> dict[str, str]:
-        """The same by password, with something wrong."""
+        """The variables of a client with a password, with an error."""
         _, _, port = self.by_password()["MASTERY_KAFKA_BOOTSTRAP"].rpartition(":")
         return self.by_password(
             **{
@@ -122,7 +122,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, kafka_jars: Path) -> Iterato
 
 @pytest.fixture
 def own(redis_url: str, tmp_path: Path) -> dict[str, str]:
-    """Variables under which nothing of another test is seen, but for where Kafka is."""
+    """Variables that isolate a test from all others, without the address of Kafka."""
     name = uuid4().hex[:12]
     topics = {f"MASTERY_{kind.upper()}_TOPIC": f"{kind}-{name}" for kind in ("events", "dlq", "results")}
     return {
@@ -140,7 +140,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def mastery(*arguments: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """A command in an environment of its own. What it says never contains a password."""
+    """A command with its own environment. Its output never has a password."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],
         env=environment(variables),
@@ -161,7 +161,7 @@ def together(*commands: tuple[tuple[str, ...], Mapping[str, str]]) -> list[subpr
 
 @contextmanager
 def bridge(variables: Mapping[str, str], log: Path) -> Iterator[None]:
-    """A bridge with its relay, as a process of its own."""
+    """A bridge with its relay, as a separate process."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "consumers"], env=environment(variables), stdout=out, stderr=subprocess.STDOUT
@@ -174,7 +174,7 @@ def bridge(variables: Mapping[str, str], log: Path) -> Iterator[None]:
 
 
 def test_everything_goes_by_password_over_tls(kafka: SecureKafka, own: dict[str, str], tmp_path: Path) -> None:
-    """Topics are made, a record is taken by the bridge, another becomes a dead letter, which is listed, replayed and purged."""
+    """Topics are created, the bridge accepts a record, another becomes a dead letter and is listed, replayed and purged."""
     variables = own | kafka.by_password()
     made = mastery("topics", "create", variables=variables)
     assert (made.returncode, made.stdout.count("created: ")) == (0, 3), made.stdout + made.stderr
@@ -203,13 +203,13 @@ def test_everything_goes_by_password_over_tls(kafka: SecureKafka, own: dict[str,
 
 @pytest.mark.parametrize(("mechanism", "password"), [("PLAIN", PLAIN_PASSWORD), ("SCRAM-SHA-256", PASSWORD)])
 def test_each_mechanism_is_understood(kafka: SecureKafka, own: dict[str, str], mechanism: str, password: str) -> None:
-    """PLAIN has a password of its own here, so neither stands in for the other."""
+    """PLAIN has a password of its own here, so neither mechanism replaces the other."""
     given = kafka.by_password(SASL_MECHANISM=mechanism, PASSWORD=password)
     assert mastery("topics", "create", variables=own | given).returncode == 0
 
 
 def test_a_client_is_known_by_its_certificate(kafka: SecureKafka, own: dict[str, str]) -> None:
-    """Where the listener asks for one. Without it, or with a stranger's, nothing is answered, and why is told."""
+    """If the listener requires one. Without it, or with a foreign one, the client reports the reason."""
     assert mastery("topics", "create", variables=own | kafka.by_certificate(kafka.client)).returncode == 0
     for refused in together(*((("topics", "create"), own | kafka.by_certificate(each)) for each in (None, kafka.stranger))):
         assert refused.returncode == 1
@@ -225,7 +225,7 @@ DENIED = "SASL authentication error: Authentication failed"
     [("authority", UNTRUSTED), ("system's authorities", UNTRUSTED), ("host name", UNTRUSTED), ("password", DENIED)],
 )
 def test_every_command_says_why_there_is_no_answer(kafka: SecureKafka, own: dict[str, str], what: str, reason: str) -> None:
-    """In a line, within the time of an answer, whichever of the clients it is."""
+    """In one line, within the timeout, for each of the clients."""
     variables, began = own | kafka.wrong(what), time.monotonic()
     made, listed, doctor = together(*((each, variables) for each in (("topics", "create"), ("dlq", "list"), ("doctor",))))
     assert time.monotonic() - began < SECONDS_UNTIL_TOLD
@@ -241,7 +241,7 @@ def test_every_command_says_why_there_is_no_answer(kafka: SecureKafka, own: dict
 
 @pytest.mark.parametrize(("what", "reason"), [("authority", UNTRUSTED), ("password", DENIED)])
 def test_the_bridge_waits_and_says_why(kafka: SecureKafka, own: dict[str, str], what: str, reason: str, tmp_path: Path) -> None:
-    """It is not ready, its log has the reason and no password, and it stops when it is told to."""
+    """It is not ready, its log has the reason and no password, and it can be stopped."""
     variables = own | kafka.wrong(what)
     engine, log = bootstrap(load_settings(variables)), tmp_path / "bridge.log"
     with bridge(variables, log):
@@ -253,7 +253,7 @@ def test_the_bridge_waits_and_says_why(kafka: SecureKafka, own: dict[str, str], 
 
 
 def test_tls_below_1_2_is_refused(own: dict[str, str], tmp_path: Path) -> None:
-    """Even on a machine whose OpenSSL is told to be content with it."""
+    """Even on a machine whose OpenSSL allows it."""
     authority = Authority(tmp_path / "authority")
     weak = tmp_path / "openssl.cnf"
     weak.write_text(
@@ -270,4 +270,4 @@ def test_tls_below_1_2_is_refused(own: dict[str, str], tmp_path: Path) -> None:
         refused = mastery("topics", "create", variables=own | variables)
     assert "Error: kafka is unavailable: " in refused.stderr
     assert "handshake failure" in refused.stderr
-    assert spoken == ["TLSv1.1"]  # the one before
+    assert spoken == ["TLSv1.1"]  # the previous version

@@ -1,4 +1,4 @@
-"""Redis over TLS: the state, Celery's broker and results, and Flower; and the servers that are refused, with the reason."""
+"""Redis over TLS: the state, Celery's broker and results, and Flower; and servers that are rejected, with the reason."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ SECONDS_UNTIL_TOLD = 2.0  # it is tried three times, within 150 ms
 
 
 class Authorities:
-    """One that the engine is told to trust, and another."""
+    """An authority that the engine trusts, and another."""
 
     def __init__(self, folder: Path) -> None:
         self.ours, self.other = Authority(folder / "ours"), Authority(folder / "other")
@@ -77,14 +77,14 @@ def _listens(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory, authorities: Authorities) -> Iterator[int]:
-    """Of a Redis that any client may speak to."""
+    """Of a Redis that accepts any client."""
     with redis_over_tls(tmp_path_factory.mktemp("redis"), authorities, clients="no") as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def mutual_port(tmp_path_factory: pytest.TempPathFactory, authorities: Authorities) -> Iterator[int]:
-    """Of a Redis that asks its clients for a certificate."""
+    """Of a Redis that requires client certificates."""
     with redis_over_tls(tmp_path_factory.mktemp("redis-mutual"), authorities, clients="yes") as port:
         yield port
 
@@ -97,7 +97,7 @@ def client(url: str, authority: Authority | None = None, pair: Pair | None = Non
 
 
 def test_what_is_sent_is_encrypted(port: int, authorities: Authorities) -> None:
-    """With TLS 1.3, where both can; the server has no other port."""
+    """With TLS 1.3 if both support it; the server has no other port."""
     with client(f"rediss://127.0.0.1:{port}/0", authorities.ours) as ours:
         assert ours.ping()
         connection: Any = ours.connection_pool.get_connection()
@@ -108,7 +108,7 @@ def test_what_is_sent_is_encrypted(port: int, authorities: Authorities) -> None:
 
 
 def test_a_client_shows_its_certificate(mutual_port: int, authorities: Authorities) -> None:
-    """Where the server asks for one; without it, or with a stranger's, nothing is answered."""
+    """If the server requires one; without it, or with a foreign one, commands fail."""
     url = f"rediss://127.0.0.1:{mutual_port}/0"
     with client(url, authorities.ours, authorities.client) as ours:
         assert ours.ping()
@@ -126,7 +126,7 @@ UNTRUSTED: dict[str, tuple[Callable[[Authorities], Authority | None], str, str]]
 
 @pytest.mark.parametrize("why", UNTRUSTED)
 def test_a_server_that_cannot_be_trusted_is_refused(why: str, port: int, authorities: Authorities) -> None:
-    """At once, and the reason is told."""
+    """At once, with the reason."""
     choose, host, reason = UNTRUSTED[why]
     with client(f"rediss://{host}:{port}/0", choose(authorities)) as ours:
         began = time.monotonic()
@@ -136,7 +136,7 @@ def test_a_server_that_cannot_be_trusted_is_refused(why: str, port: int, authori
 
 
 def test_readiness_says_why_redis_is_refused(port: int, authorities: Authorities) -> None:
-    """To whoever looks after the engine."""
+    """For operators of the engine."""
     own = {"MASTERY_REDIS_URL": f"rediss://127.0.0.1:{port}/0", "MASTERY_REDIS_CA_FILE": authorities.other.file}
     engine = bootstrap(load_settings(own))
     answer = create_app(engine, KafkaEventLog(engine.settings)).test_client().get("/ready")
@@ -146,16 +146,16 @@ def test_readiness_says_why_redis_is_refused(port: int, authorities: Authorities
 
 
 def test_tls_below_1_2_is_refused(authorities: Authorities) -> None:
-    """Even by a client that lets every cipher pass (which a URL can say, in development): the version is the engine's."""
+    """Even for a client that allows every cipher (as a URL can in development): the engine sets the version."""
     with old_server(authorities.ours) as (port, spoken):
         weak = client(f"rediss://127.0.0.1:{port}/0?ssl_ciphers=ALL:@SECLEVEL=0", authorities.ours)
         with weak, pytest.raises(DependencyUnavailable, match="PROTOCOL"):
             weak.ping()
-    assert spoken == ["TLSv1.1"]  # the one before
+    assert spoken == ["TLSv1.1"]  # the previous version
 
 
 def test_the_whole_engine_runs_over_tls(tmp_path: Path, mutual_port: int, authorities: Authorities) -> None:
-    """State, tasks and results: an event sent over HTTP is recorded, a task's result comes back, beat's tasks are done."""
+    """State, tasks and results: an event over HTTP is recorded, a task's result is returned, beat's tasks run."""
     variables = {
         "MASTERY_REDIS_URL": f"rediss://127.0.0.1:{mutual_port}/0",
         "MASTERY_REDIS_CA_FILE": authorities.ours.file,
@@ -170,7 +170,7 @@ def test_the_whole_engine_runs_over_tls(tmp_path: Path, mutual_port: int, author
         wait_for(lambda: stack.engine.event_totals.of("t-1").applied == 1, SECONDS)
         answer = requests.post(f"{url}/mastery/calculate", json={"student_id": "s-1"}, headers=headers, timeout=SECONDS)
         assert answer.status_code == 200, answer.text
-        del stack.environment["MASTERY_REDIS_URL"]  # commands learn it from the stack, and the files from their settings
+        del stack.environment["MASTERY_REDIS_URL"]  # commands get it from the stack, and the files from their settings
         doctor = stack.mastery("doctor")
         assert [line.split()[0] for line in doctor.stdout.splitlines()[-5:]] == ["✓"] * 5
         flower = requests.Session()

@@ -1,4 +1,4 @@
-"""A topic that is deleted and created again is another one, whatever its name: on a real Apache Kafka, which gives them ids."""
+"""A recreated topic is another topic, although it has the same name: on a real Apache Kafka, which assigns ids."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -42,14 +42,14 @@ def engine(settings: Settings, apache_kafka: str, tmp_path: Path) -> Iterator[En
 
 
 def make_anew(settings: Settings, topic: str) -> None:
-    """Delete a topic and create it again: within a fraction of a second, as scripts do it."""
+    """Delete a topic and create it again: within a fraction of a second, like a script."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
     ids = TopicIds(settings)
     former = ids.existing(topic)
     admin.delete_topics([topic])[topic].result(SECONDS)
 
     def is_another() -> bool:
-        with suppress(KafkaException):  # the former one is not quite gone, or a client's question has made the new one already
+        with suppress(KafkaException):  # not deleted yet, or a client has created it already
             admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(SECONDS)
         return ids.of(topic) not in {None, former}
 
@@ -59,7 +59,7 @@ def make_anew(settings: Settings, topic: str) -> None:
 def test_a_topic_made_anew_while_the_bridge_was_stopped_is_read_from_its_beginning(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Though it has grown past the old positions, and somebody committed those to it."""
+    """Although it is longer than the old positions, and somebody committed those to it."""
     produce(engine.settings, *values(30))
     with Running(engine):
         wait_until_committed(engine)
@@ -79,7 +79,7 @@ def test_a_topic_made_anew_while_the_bridge_was_stopped_is_read_from_its_beginni
 
 
 def test_a_topic_made_anew_while_the_bridge_does_not_fetch_is_read_from_its_beginning(engine: Engine) -> None:
-    """It waits for a queue, say; meanwhile the topic grew past the positions. Of Kafka's clients none would notice."""
+    """For example, it waits for a queue; meanwhile the topic grew beyond the positions. Kafka's clients do not notice."""
     is_away = Flag()
 
     def enqueue(chunk_ids: Sequence[ChunkId]) -> None:
@@ -107,7 +107,7 @@ def test_a_topic_made_anew_while_the_bridge_does_not_fetch_is_read_from_its_begi
 def test_a_topic_made_anew_is_read_though_its_broker_was_restarted_before(
     settings: Settings, kafka_jars: Path, tmp_path: Path
 ) -> None:
-    """The leader epochs of the new one are lower than those of the former: a consumer of that one would read nothing more."""
+    """The new topic's leader epochs are lower than the old one's: the old consumer would read nothing any more."""
     broker = ApacheKafka(tmp_path / "kafka", kafka_jars)
     try:
         broker.start()
@@ -128,7 +128,7 @@ def test_a_topic_made_anew_is_read_though_its_broker_was_restarted_before(
 
 
 def test_a_bridge_that_believes_in_the_former_topic_is_refused(engine: Engine) -> None:
-    """What the ledger has is about another topic: the bridge looks again which one it is, and nothing is missed."""
+    """The ledger's positions are for another topic: the bridge queries the topic's id again, and nothing is missed."""
     first, more = values(30), values(30)
     produce(engine.settings, *first)
     with Running(engine) as bridge:
@@ -143,7 +143,7 @@ def test_a_bridge_that_believes_in_the_former_topic_is_refused(engine: Engine) -
 
 
 def test_positions_stored_by_the_topic_s_name_are_taken_over(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Those of the version before: it goes on from there, and knows the topic's id from then on."""
+    """Positions of the previous version: the bridge continues there, and stores the topic's id."""
     first, second = values(30), values(30)
     produce(engine.settings, *first)
     with Running(engine):
@@ -159,7 +159,7 @@ def test_positions_stored_by_the_topic_s_name_are_taken_over(engine: Engine, cap
 
 
 def test_where_the_dead_letters_ended_holds_for_their_topic_only(engine: Engine) -> None:
-    """Letters that a crashed relay had sent to the new one are found there, below where the former one ended."""
+    """A crashed relay sent dead letters to the new topic, before the old end offset: they are found."""
     settings = engine.settings
     queue = DeadLetterQueue(producer(settings), settings)
     former = queue.log()
@@ -173,7 +173,7 @@ def test_where_the_dead_letters_ended_holds_for_their_topic_only(engine: Engine)
 
 
 def test_a_topic_that_is_gone_is_waited_for(engine: Engine) -> None:
-    """Its positions stay until there is another of the name."""
+    """Its positions stay until there is another topic of that name."""
     produce(engine.settings, *values(30))
     with Running(engine):
         wait_until_committed(engine)

@@ -1,4 +1,4 @@
-"""``mastery topics create`` on a real Apache Kafka, on the embedded broker, and on none."""
+"""``mastery topics create`` on a real Apache Kafka, on the embedded broker, and without a broker."""
 
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 
 
 class Cluster:
-    """A broker, and the variables that name topics of this test's own there."""
+    """A broker, and the variables for a test's own topics there."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         name = uuid4().hex
@@ -29,12 +29,12 @@ class Cluster:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
 
     def create(self, **variables: str) -> Result:
-        """Run the command as ``mastery`` does, its errors made messages at the same edge."""
+        """Run the command like ``mastery``, which turns errors into messages."""
         mastery = EngineErrorsAreMessages(commands=[topics])
         return CliRunner().invoke(mastery, ["topics", "create"], env=self._variables | variables, prog_name="mastery")
 
     def shape(self, topic: str) -> tuple[int, set[int]]:
-        """Partitions, and how many replicas they have."""
+        """The number of partitions and of their replicas."""
         partitions = self._admin.list_topics(topic, timeout=10).topics[topic].partitions
         return len(partitions), {len(each.replicas) for each in partitions.values()}
 
@@ -47,7 +47,7 @@ class Cluster:
 
 @pytest.fixture
 def apache(apache_kafka: str) -> Cluster:
-    """A real Kafka that has none of the topics."""
+    """A real Kafka without the topics."""
     return Cluster(apache_kafka)
 
 
@@ -68,7 +68,7 @@ def test_topics_are_created_as_the_settings_say(apache: Cluster) -> None:
 
 
 def test_a_second_run_changes_nothing(apache: Cluster) -> None:
-    """It says that the topics exist, and has nothing to warn of."""
+    """It reports that the topics exist, without a warning."""
     apache.create()
     again = apache.create()
     assert again.exit_code == 0
@@ -76,7 +76,7 @@ def test_a_second_run_changes_nothing(apache: Cluster) -> None:
 
 
 def test_what_differs_from_the_settings_is_told_and_left(apache: Cluster) -> None:
-    """In partitions and in retention, each with both values."""
+    """Partitions and retention, each with both values."""
     apache.create(MASTERY_KAFKA_PARTITIONS="2", MASTERY_EVENTS_RETENTION_DAYS="1")
     result = apache.create(MASTERY_KAFKA_PARTITIONS="3", MASTERY_EVENTS_RETENTION_DAYS="5")
     assert result.exit_code == 0
@@ -89,7 +89,7 @@ def test_what_differs_from_the_settings_is_told_and_left(apache: Cluster) -> Non
 
 
 def test_another_replication_is_told_and_left(apache: Cluster) -> None:
-    """Of every topic that exists, even where the cluster has not so many brokers."""
+    """For every existing topic, even if the cluster has fewer brokers."""
     apache.create()
     result = apache.create(MASTERY_KAFKA_REPLICATION="2")
     assert result.exit_code == 0
@@ -99,7 +99,7 @@ def test_another_replication_is_told_and_left(apache: Cluster) -> None:
 
 
 def test_only_missing_topics_are_created(apache_kafka: str, apache: Cluster) -> None:
-    """A topic that somebody else made stays as it is, and is told to differ."""
+    """A topic created by others stays as it is, and the difference is reported."""
     make_topics(apache_kafka, apache.events)
     result = apache.create(MASTERY_KAFKA_PARTITIONS="5")
     assert f"exists: {apache.events}" in result.output
@@ -108,7 +108,7 @@ def test_only_missing_topics_are_created(apache_kafka: str, apache: Cluster) -> 
 
 
 def test_what_the_broker_refuses_is_an_error_in_its_words(apache: Cluster) -> None:
-    """More replicas than there are brokers."""
+    """For example, more replicas than brokers."""
     result = apache.create(MASTERY_KAFKA_REPLICATION="15")
     assert result.exit_code == 1
     assert result.output.count("refused: ") == 3
@@ -117,7 +117,7 @@ def test_what_the_broker_refuses_is_an_error_in_its_words(apache: Cluster) -> No
 
 
 def test_the_embedded_broker_makes_topics_in_its_own_way(kafka_bootstrap: str) -> None:
-    """They exist afterwards, and nobody is led to believe that the settings hold there."""
+    """They exist afterwards, and the output says that the settings do not apply."""
     cluster = Cluster(kafka_bootstrap)
     result = cluster.create()
     assert result.exit_code == 0, result.output
@@ -126,7 +126,7 @@ def test_the_embedded_broker_makes_topics_in_its_own_way(kafka_bootstrap: str) -
 
 
 def test_a_broker_that_does_not_answer_is_told() -> None:
-    """In a line, and with an exit code."""
+    """In one line, with an exit code."""
     result = Cluster(f"127.0.0.1:{claim_port()}").create()
     assert result.exit_code == 1
     assert result.output.startswith("Error: kafka is unavailable: 127.0.0.1:")

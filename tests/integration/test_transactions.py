@@ -1,4 +1,4 @@
-"""What is no record: transactions leave markers, and those that were aborted leave gaps. On a real Apache Kafka."""
+"""Offsets without records: transaction markers, and gaps of aborted transactions. On a real Apache Kafka."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -45,7 +45,7 @@ def send(out: Producer, engine: Engine, *sent: bytes, commit: bool) -> None:
 
 
 def test_an_aborted_transaction_at_the_end_is_no_lag(engine: Engine, transactional: Producer) -> None:
-    """Neither its records nor the markers: the bridge has gone past them, and commits where it is."""
+    """Neither its records nor the markers count: the bridge passes them, and commits its position."""
     first, more = values(10), values(3)
     produce(engine.settings, *first)
     with closing(Lag(engine)) as lag, Running(engine) as bridge:
@@ -60,7 +60,7 @@ def test_an_aborted_transaction_at_the_end_is_no_lag(engine: Engine, transaction
 
 
 def test_a_partition_of_nothing_but_an_aborted_transaction_is_no_lag(engine: Engine, transactional: Producer) -> None:
-    """Also when the bridge starts afterwards."""
+    """Also if the bridge starts afterwards."""
     send(transactional, engine, *values(50), commit=False)
     with closing(Lag(engine)) as lag:
         assert lag.records() == 51
@@ -72,7 +72,7 @@ def test_a_partition_of_nothing_but_an_aborted_transaction_is_no_lag(engine: Eng
 def test_events_can_be_fed_behind_an_aborted_transaction(
     engine: Engine, transactional: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever feeds waits for the bridge, and not for records that no one will ever read."""
+    """The producer waits for the bridge, and not for records that nobody will ever read."""
     monkeypatch.setattr("consumers.kafka.paced_producer.MAX_UNREAD_BYTES", 10_000)
     monkeypatch.setattr("consumers.kafka.paced_producer.CHECK_EVERY_EVENTS", 10)
     monkeypatch.setattr("consumers.kafka.paced_producer.STALLED_SECONDS", SECONDS)

@@ -1,4 +1,4 @@
-"""The whole stack on a server behind a socket in the file system, and with its password in a file."""
+"""The whole stack on a server behind a Unix socket, with its password in a file."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
-PASSWORD = derive_keys("x").chain.hex()[:20]  # some text that stands nowhere else
+PASSWORD = derive_keys("x").chain.hex()[:20]  # a text that appears nowhere else
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def post(stack: Stack, path: str, tenant: str, body: Any) -> requests.Response:
 
 
 def test_everything_works(stack: Stack) -> None:
-    """Events through Kafka and the worker, tasks and their results, beat and the bridge: a stack is up when all answer."""
+    """Events through Kafka and the worker, tasks and their results, beat and the bridge: all parts respond."""
     tenant, yesterday = uuid4().hex, (datetime.now(UTC) - timedelta(days=1)).isoformat()
     event = quiz(student_id="s-1", timestamp=yesterday) | {"event_id": str(uuid4()), "tenant_id": tenant}
     assert post(stack, "/mastery/ingest", tenant, {"event": event}).status_code == 202
@@ -62,7 +62,7 @@ def test_everything_works(stack: Stack) -> None:
 
 
 def test_flower_counts_its_queues(stack: Stack) -> None:
-    """In the database that they are in."""
+    """In the right database."""
     url = f"{stack.running.flower_url}/api/queues/length"
 
     def lengths() -> dict[str, int]:
@@ -84,7 +84,7 @@ print(options["path"], options["db"], options["username"])
 
 
 def test_doctor_finds_it_and_the_password_is_shown_nowhere(stack: Stack) -> None:
-    """Neither by the command nor in the log."""
+    """Neither the command nor the log shows it."""
     said = stack.mastery("doctor", check=False)
     assert said.returncode == 0, said.stdout
     assert "unix://***@/" in said.stdout

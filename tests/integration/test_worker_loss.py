@@ -1,4 +1,4 @@
-"""A worker's process dies, or cannot put its task back: the chunk in its hands is recorded all the same."""
+"""A worker's process dies, or cannot requeue its task: the chunk is still recorded."""
 
 import json
 import time
@@ -29,14 +29,14 @@ PAUSE_MILLISECONDS = 3_000
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[redis.Redis]:
-    """A Valkey for the queues alone."""
+    """A Valkey for the queues only."""
     with embedded("valkey", str(tmp_path / "broker"), "0") as url, redis.Redis.from_url(url) as client:
         yield client
 
 
 @pytest.fixture
 def stack(tmp_path: Path, broker: redis.Redis, state: ExitStack, state_port: int) -> Iterator[Stack]:  # noqa: ARG001
-    """A stack whose state and queues are on different servers, so that one can be in trouble without the other."""
+    """A stack with state and queues on different servers, so that one can fail without the other."""
     place = broker.connection_pool.connection_kwargs
     variables = {
         "MASTERY_REDIS_URL": f"redis://127.0.0.1:{state_port}/0",
@@ -60,7 +60,7 @@ def accept(stack: Stack) -> ChunkId:
 
 
 def send(stack: Stack, chunk_id: ChunkId) -> None:
-    """Send the chunk's task, as the bridge does."""
+    """Send the chunk's task like the bridge."""
     settings = stack.engine.settings
     with Connection(settings.broker, transport_options={"global_keyprefix": f"{settings.key_prefix}:celery:"}) as connection:
         record.apply_async(args=(chunk_id,), connection=connection)
@@ -77,22 +77,22 @@ def worker_child(stack: Stack) -> psutil.Process:
 
 
 def test_a_chunk_survives_the_process_that_recorded_it(stack: Stack, broker: redis.Redis) -> None:
-    """SIGKILL in the middle of a chunk, as the system does when memory is short."""
+    """SIGKILL during a chunk, like by the OOM killer."""
     chunk_id = accept(stack)
     stack.engine.redis.client_pause(PAUSE_MILLISECONDS)
     send(stack, chunk_id)
     wait_for(lambda: chunks_in_hand(stack, broker), SECONDS)
     worker_child(stack).kill()
-    time.sleep(PAUSE_MILLISECONDS / 1000)  # the paused server answers this process no more than others
+    time.sleep(PAUSE_MILLISECONDS / 1000)  # the suspended server does not reply to this process either
     wait_for(lambda: stack.engine.event_totals.of("t") == Totals(applied=EVENTS), SECONDS)
 
 
 def test_a_chunk_survives_a_broker_that_takes_nothing_back(
     stack: Stack, broker: redis.Redis, state: ExitStack, state_port: int, tmp_path: Path
 ) -> None:
-    """The state is away, so the chunk is to be tried again; the broker is full, so it cannot be queued for that.
+    """The state is unavailable, so the chunk must be retried; the broker is full, so the retry cannot be queued.
 
-    Or cannot be taken from its queue, where it was queued just before.
+    Or a retry that was queued just before cannot be removed.
     """
     chunk_id = accept(stack)
     state.close()
@@ -107,7 +107,7 @@ def test_a_chunk_survives_a_broker_that_takes_nothing_back(
 
 
 def test_readiness_tells_that_kafka_is_away(tmp_path: Path) -> None:
-    """The bridge says that it waits when no broker answers."""
+    """The bridge reports that it waits if no broker responds."""
     with ExitStack() as kafka:
         address = kafka.enter_context(embedded("kafka", "mastery.events", "mastery.dlq", "mastery.results"))
         with Stack(tmp_path / "data", MASTERY_KAFKA_BOOTSTRAP=address) as stack:
