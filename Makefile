@@ -3,46 +3,46 @@ PYTHON ?= python3
 BIN := .venv/bin
 MASTERY := $(BIN)/mastery
 CHAOS_FAULTS ?= 30
-# Tests mostly wait for servers, of which each process has its own: two use up two cores.
+# Tests mostly wait for servers. Each test process has its own; two processes use two cores.
 TEST_PROCESSES ?= 2
 PORT := 9092
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit chaos format check audit bench asyncapi kafka lock clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
-setup: .venv/installed  ## the virtual environment with everything in it; the other targets call it
+setup: .venv/installed  ## install everything in .venv; the other targets call it
 
 .venv/installed: requirements.lock setup.cfg pyproject.toml
-	@# What venv (:), setuptools ($$ and braces) or a script's first line cannot have in a path; anything else goes.
+	@# Characters in a path that venv (:), setuptools ($$ and braces) or a script's first line cannot handle.
 	@case "$$(pwd)" in *[\$$\{\}:\"\`\\]*) \
 		printf "%s\n" "The path $$(pwd) has one of \$$ { } : \" \` \\ in it: Python's own tools cannot work there. Move the folder." >&2; exit 1;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; set it with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@# --clear: what an earlier lock file had and this one has not would stay
+	@# --clear: packages that are no longer in the lock file would stay
 	$(PYTHON) -m venv --clear .venv
-	@# The lock is complete, so nothing is resolved: what the registry publishes later, and how a pip resolves, cannot matter.
+	@# The lock is complete, so nothing is resolved: later releases and the version of pip cannot matter.
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
-	@# setuptools warns of folders named like the packages: they are the packages
+	@# setuptools warns about folders named like the packages: they are the packages
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
 	@touch $@
 
-demo: setup  ## the whole engine on a simulated classroom, with a summary; Ctrl-C ends it
+demo: setup  ## the whole engine with events of a simulated classroom, and a summary; Ctrl-C stops it
 	$(MASTERY) demo
 
 test: setup  ## all tests, with coverage, in TEST_PROCESSES=2
 	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=$(TEST_PROCESSES) --dist=worksteal
 
-chaos: setup  ## the long proof by fault: CHAOS_FAULTS=30 in each test, CHAOS_SEED=n repeats one
+chaos: setup  ## long run of the chaos tests: CHAOS_FAULTS=30 in each test, CHAOS_SEED=n repeats one
 	CHAOS_FAULTS=$(CHAOS_FAULTS) $(BIN)/python -m pytest tests/chaos --timeout=3600
 
 unit: setup  ## the tests that need no server: a quarter of a minute
 	$(BIN)/python -m pytest --quiet tests/unit
 
-format: setup  ## format the code, and mend what lint can mend by itself
+format: setup  ## format the code, and fix what lint can fix by itself
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
@@ -58,13 +58,13 @@ audit: setup  ## vulnerable dependencies, insecure code, secrets in the reposito
 bench: setup  ## the performance table, against baselines in the same run
 	$(BIN)/python -m benchmarks
 
-asyncapi: setup  ## renew docs/asyncapi.json from the code
+asyncapi: setup  ## regenerate docs/asyncapi.json from the code
 	$(BIN)/python -m consumers.asyncapi > docs/asyncapi.json
 
-kafka: setup  ## a real Apache Kafka on PORT=9092, for `mastery up`; needs Java 17 and Maven; Ctrl-C ends it
+kafka: setup  ## a real Apache Kafka on PORT=9092, for `mastery up`; needs Java 17 and Maven; Ctrl-C stops it
 	$(BIN)/python -m tests.apache_kafka $(PORT)
 
-lock: setup  ## renew requirements.lock from setup.cfg
+lock: setup  ## update requirements.lock from setup.cfg
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-header --upgrade setup.cfg -o requirements.lock
 
 clean:  ## remove the virtual environment and the caches, not the data
