@@ -116,7 +116,7 @@ def goes_on(bridge: BridgeProcess, state: Callable[[], None]) -> list[str]:
 
 def wait_until_missed(bridge: BridgeProcess) -> None:
     """Return when the bridge has made some attempts."""
-    wait_for(lambda: bool(bridge.said("is asked again")), SECONDS)
+    wait_for(lambda: bool(bridge.said("; retrying: ")), SECONDS)
     enough = time.monotonic() + ATTEMPTS_SECONDS
     wait_for(lambda: time.monotonic() > enough, SECONDS)
 
