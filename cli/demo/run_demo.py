@@ -62,8 +62,9 @@ def run(settings: Settings, events: Path | None, *, shift_to_now: bool, leave: b
                 if not leave:
                     print_how_to_call(engine, stack, console)
                     console.print("\nThe engine keeps running. [bold]Ctrl-C[/bold] stops it; the data stays.")
-                    process.wait()
-                    raise StackFailed(_failure(settings))
+                    if process.wait():
+                        raise StackFailed(_failure(settings))
+                    console.print("The stack was stopped.")  # by `mastery down`
         except KeyboardInterrupt:
             console.print("Stopped.")
     return 0

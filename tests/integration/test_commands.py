@@ -17,7 +17,7 @@ import requests
 from app.clock import day_number
 from tests.learning_events import activity
 from tests.production import PRODUCTION
-from tests.stack import Stack, wait_for
+from tests.stack import Stack, wait_for, without_settings
 
 SECONDS = 60.0
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
@@ -25,10 +25,9 @@ YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command with its own environment."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     command = [sys.executable, "-m", "cli.main", *arguments]
     return subprocess.run(
-        command, env={**environment, **variables}, capture_output=True, text=True, timeout=SECONDS, check=False
+        command, env=without_settings() | variables, capture_output=True, text=True, timeout=SECONDS, check=False
     )
 
 
@@ -216,8 +215,9 @@ class TestDemo:
         assert _counts(second) == (events, 0, events)
         assert "Duplicates were here already" in second
 
-    def test_its_query_works_while_it_waits_and_ctrl_c_ends_it(self, tmp_path: Path, events_file: Path) -> None:
-        """The printed query can be pasted into a shell."""
+    @pytest.mark.parametrize("way", ["Ctrl-C", "mastery down"])
+    def test_its_query_works_while_it_waits_until_it_is_stopped(self, tmp_path: Path, events_file: Path, way: str) -> None:
+        """The printed query can be pasted into a shell. Neither way to stop it is an error."""
         waiting = Stack(tmp_path / "data")
         log = tmp_path / "demo.log"
         with log.open("w") as out:
@@ -230,8 +230,12 @@ class TestDemo:
             printed = said[said.index("TOKEN=") : said.index("All routes")]
             answer = json.loads(subprocess.run(["sh", "-c", printed], capture_output=True, check=True, timeout=SECONDS).stdout)
             assert answer["data"]["student_id"] == "s-1"
-            demo.send_signal(signal.SIGINT)
+            if way == "Ctrl-C":
+                demo.send_signal(signal.SIGINT)
+            else:
+                assert waiting.mastery("down").stdout == "Stopped.\n"
             assert demo.wait(SECONDS) == 0
+            assert "Error" not in log.read_text()
         finally:
             demo.terminate()
             demo.wait(SECONDS)
