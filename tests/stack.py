@@ -34,7 +34,7 @@ class Stack:
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")},
+            **without_settings(),
             "MASTERY_DATA_DIR": str(folder),
             "MASTERY_HTTP_PORT": str(claim_port()),
             **RAISED_LIMITS,
@@ -119,6 +119,11 @@ class Stack:
             "MASTERY_BROKER_URL": self.running.broker_url,
             "MASTERY_KAFKA_BOOTSTRAP": self.running.kafka_bootstrap,
         }
+
+
+def without_settings() -> dict[str, str]:
+    """The environment of this process, without the engine's variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

@@ -1,6 +1,5 @@
 """Every call to a broker that rejects commands reports it as temporarily unavailable; /ready names the dependency."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ import pytest
 
 from app.storage.redis_client import TRANSIENT_CODES
 from tests.contracts.ailing_server import STATES, Ailing, Refuses
+from tests.stack import without_settings
 
 Ask = Callable[[], dict[str, Any]]
 
@@ -45,10 +45,9 @@ WELL: dict[str, Any] = {
 def ask(server: Ailing) -> Iterator[Ask]:
     """Let the same process make all calls again."""
     server.admin.flushall()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.contracts.broker_calls"],
-        env=environment | {"MASTERY_REDIS_URL": server.url},
+        env=without_settings() | {"MASTERY_REDIS_URL": server.url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -96,11 +95,10 @@ def test_a_broker_that_was_restarted(server: Ailing, ask: Ask) -> None:
 @pytest.mark.parametrize("state", ["noreplicas", "oom", "misconf-rdb"])
 def test_doctor_says_what_a_server_refuses(server: Ailing, kafka_bootstrap: str, state: str) -> None:
     """There is one line per dependency, no traceback, and exit code 1."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     with STATES[state][0](server):
         said = subprocess.run(
             [sys.executable, "-m", "cli.main", "doctor"],
-            env=environment | {"MASTERY_REDIS_URL": server.url, "MASTERY_KAFKA_BOOTSTRAP": kafka_bootstrap},
+            env=without_settings() | {"MASTERY_REDIS_URL": server.url, "MASTERY_KAFKA_BOOTSTRAP": kafka_bootstrap},
             capture_output=True,
             text=True,
             timeout=DOCTOR_SECONDS,

@@ -1,7 +1,6 @@
 """The bridge's process with a Redis that rejects commands or is unavailable: it waits, logs it once, and loses nothing."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from consumers.kafka.clients import producer
 from tests.conftest import make_topics
 from tests.contracts.ailing_server import STATES, Ailing
 from tests.learning_events import activity
-from tests.stack import wait_for
+from tests.stack import wait_for, without_settings
 
 SECONDS = 60.0
 EVENTS = 50
@@ -50,7 +49,7 @@ class BridgeProcess:
             "MASTERY_RESULTS_TOPIC": f"results-{name}",
             "MASTERY_REDIS_TIMEOUT_SECONDS": "0.5",
         }
-        self._environment = {key: value for key, value in os.environ.items() if not key.startswith("MASTERY_")} | variables
+        self._environment = without_settings() | variables
         self._log = folder / "bridge.log"
         self.engine: Engine = bootstrap(load_settings(variables))
         make_topics(kafka_bootstrap, variables["MASTERY_EVENTS_TOPIC"])

@@ -26,7 +26,7 @@ from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey
 from tests.learning_events import activity
 from tests.malformed import task
-from tests.stack import wait_for
+from tests.stack import wait_for, without_settings
 
 ROUNDS = int(os.environ.get("RESTARTS", "3"))  # RESTARTS=40 by hand: without the fix, a third of them end the worker
 CHUNKS, EVENTS = 40, 50
@@ -52,8 +52,12 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 @contextmanager
 def celery(valkey: Valkey, folder: Path, *arguments: str) -> Iterator[Part]:
     """One of Celery's processes while the context lasts."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
-    environment = {**others, "MASTERY_REDIS_URL": valkey.url, "MASTERY_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **without_settings(),
+        "MASTERY_REDIS_URL": valkey.url,
+        "MASTERY_DATA_DIR": str(folder),
+        "PYTHONUNBUFFERED": "1",
+    }
     part = Part(arguments[0], [sys.executable, "-m", "celery", "--app", "tasks.celery", *arguments], environment, folder)
     part.start()
     try:

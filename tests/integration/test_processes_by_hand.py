@@ -14,7 +14,7 @@ import redis
 import requests
 
 from cli.stack.ports import claim_port
-from tests.stack import wait_for
+from tests.stack import wait_for, without_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSPELT = "MASTERY_RETENTION_DAY is not a setting and is ignored; did you mean MASTERY_RETENTION_DAYS?"
@@ -26,9 +26,8 @@ COMMANDS: dict[str, str] = dict(
 
 @pytest.fixture
 def environment(redis_url: str, kafka_bootstrap: str, tmp_path: Path) -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
     return {
-        **others,
+        **without_settings(),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "MASTERY_REDIS_URL": redis_url,
         "MASTERY_KAFKA_BOOTSTRAP": kafka_bootstrap,

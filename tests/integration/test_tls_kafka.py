@@ -1,7 +1,6 @@
 """A real Apache Kafka behind SASL_SSL: everything the engine does with Kafka, and rejected brokers and passwords."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from consumers.kafka.record_reader import RecordReader
 from tests.apache_kafka import apache_kafka
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
-from tests.stack import wait_for
+from tests.stack import wait_for, without_settings
 
 SECONDS = 60.0
 SECONDS_UNTIL_TOLD = 25.0  # for three commands at once on a busy machine; each gives Kafka ten
@@ -136,7 +135,7 @@ def own(redis_url: str, tmp_path: Path) -> dict[str, str]:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}, **variables}
+    return {**without_settings(), **variables}
 
 
 def mastery(*arguments: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
