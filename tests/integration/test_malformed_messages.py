@@ -24,7 +24,7 @@ def assert_goes_on(stack: Stack, before: psutil.Process) -> None:
     stack.engine.redis.delete(f"{stack.engine.settings.key_prefix}:{{.tasks}}:swept")
     wait_for(stack.engine.sweeps.go_on, SECONDS)
     assert worker(stack) == before
-    assert requests.get(f"{stack.running.http_url}/ready", timeout=10).status_code == 200
+    wait_for(lambda: requests.get(f"{stack.running.http_url}/ready", timeout=10).ok, SECONDS)
 
 
 @pytest.mark.parametrize("queue", QUEUES)
