@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, request
+from flask import Flask, request
 
 from api.authentication import engine, principal, require_not_revoked, require_token
 from api.request_context import context
@@ -41,12 +41,18 @@ def register_access(app: Flask) -> None:
 
     @app.before_request
     def authorize() -> None:
-        if request.endpoint is None or request.endpoint in PUBLIC_ENDPOINTS or request.method == "OPTIONS":
+        action = route_action()
+        if action is None or request.method == "OPTIONS":
             return
-        action = context().action = _action(request.endpoint)
+        context().action = action
         who = require_token()
         require_not_revoked()
         require_role(who, action)
+
+
+def route_action() -> Action | None:
+    """The action of this request's route; None for a public or unknown route."""
+    return getattr(context().view, "action", None)
 
 
 def action() -> Action | None:
@@ -79,8 +85,3 @@ def check_routes(app: Flask) -> None:
     for endpoint, view in app.view_functions.items():
         if (endpoint in PUBLIC_ENDPOINTS) == hasattr(view, "action"):
             raise AssertionError(f"{endpoint} must either be public or perform an action")
-
-
-def _action(endpoint: str) -> Action:
-    view: Any = current_app.view_functions[endpoint]
-    return cast("Action", view.action)

@@ -19,6 +19,7 @@ from api.headers import register_cors, register_headers
 from api.openapi import openapi
 from api.rate_limits import register_rate_limits
 from api.request_audit import register_audit
+from api.request_context import register_request_context
 from api.request_log import register_request_log
 from api.responses import register_correlation
 from app.bootstrap import Engine
@@ -92,7 +93,8 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
     """Create the API of an engine, which appends ingested events to ``event_log``.
 
     The order of registration matters: Flask calls before_request hooks in this order and after_request hooks in reverse. The
-    request log starts its clock first and sees the final answer. The caller is identified before the request is counted, and
+    context starts the request's clock and has its route, which the spelling of the path decides. The request log sees the final
+    answer. The caller is identified before the request is counted, and
     it is counted before rights and body are checked. The audit trail, registered last, sees the answer before all others,
     since it may replace it.
 
@@ -103,9 +105,10 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
     app = _configured(settings)
     app.extensions["engine"] = engine
     app.extensions["event_log"] = event_log
+    register_one_spelling(app)
+    register_request_context(app)
     register_request_log(app)
     register_correlation(app)
-    register_one_spelling(app)
     register_headers(app, settings)
     register_authentication(app)
     register_rate_limits(app)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from wsgiref.types import WSGIEnvironment
 
 from cachetools import TTLCache
-from flask import Flask, current_app, request
+from flask import Flask, request
 from flask_jwt_extended import JWTManager, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTDecodeError, JWTExtendedException
 from jwt import PyJWK
@@ -103,7 +103,7 @@ def claims() -> Claims:
 
 def engine() -> Engine:
     """The engine that this application serves."""
-    return cast("Engine", current_app.extensions["engine"])
+    return context().engine
 
 
 class _VerifiedTokens:

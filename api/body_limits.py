@@ -5,7 +5,9 @@ from io import BytesIO
 from typing import Any, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Flask, current_app, request
+from flask import Flask, request
+
+from api.request_context import context
 
 # For routes that take no list: their fields need 1 KB. Validation errors of larger bodies would take long to collect.
 SMALL_BODY_BYTES = 16_384
@@ -22,12 +24,12 @@ def takes_a_list(view: View) -> View:
 
 def register_body_limits(app: Flask) -> None:
     """Make Flask reject (413) bodies above the route's limit."""
+    small = min(SMALL_BODY_BYTES, app.config["MAX_CONTENT_LENGTH"])
 
     @app.before_request
     def limit() -> None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        if not getattr(view, "takes_a_list", False):
-            request.max_content_length = min(SMALL_BODY_BYTES, current_app.config["MAX_CONTENT_LENGTH"])
+        if not getattr(context().view, "takes_a_list", False):
+            request.max_content_length = small
 
 
 class WholeBody:

@@ -7,7 +7,7 @@ id. Driver errors and stack traces are never sent.
 import logging
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from api.authentication import AuthenticationFailed, engine
@@ -68,7 +68,7 @@ def _missing(error: NotFound) -> Response:
 
 def _unavailable(error: DependencyUnavailable) -> Response:
     context().unavailable = error.dependency
-    engine().outages.gone(error, request.endpoint or "")  # logged once; the request log has the affected requests
+    engine().outages.gone(error, context().endpoint)  # logged once; the request log has the affected requests
     return failure(
         503,
         ErrorCode.SERVICE_UNAVAILABLE,
@@ -90,7 +90,7 @@ def _unexpected(error: Exception) -> Response:
 def _answered(response: Response) -> Response:
     """Report the end of this route's outage, if there was one."""
     if response.status_code < 500:
-        engine().outages.back(request.endpoint or "")
+        engine().outages.back(context().endpoint)
     return response
 
 

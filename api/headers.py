@@ -3,11 +3,12 @@
 Sources: OWASP's HTTP Headers Cheat Sheet; Content Security Policy Level 3; RFC 6797 (HSTS); the Fetch standard (CORS).
 """
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from flask_cors import CORS
 
 from api.idempotency import REPLAYED
 from api.openapi import DOCS_PAGE
+from api.request_context import context
 from api.responses import CORRELATION_HEADER
 from app.config.field_types import listed
 from app.config.settings import Settings
@@ -64,7 +65,7 @@ def register_headers(app: Flask, settings: Settings) -> None:
     def protect(response: Response) -> Response:
         headers = response.headers
         # Nothing else sets these, so there is no need to search for existing ones.
-        headers.extend(of_docs if request.endpoint == DOCS_PAGE else usual)
+        headers.extend(of_docs if context().endpoint == DOCS_PAGE else usual)
         for name, value in NOT_STORED.items():  # not for files, which set their own Cache-Control
             headers.setdefault(name, value)
         return response

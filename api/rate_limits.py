@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 from flask_limiter import ApplicationLimit, ExemptionScope, Limiter
 from limits.storage import MovingWindowSupport, Storage
 
-from api.access import PUBLIC_ENDPOINTS
+from api.access import PUBLIC_ENDPOINTS, route_action
 from api.authentication import caller, claims, engine
 from api.request_context import Counted, context
 from app.bootstrap import Engine
@@ -173,7 +173,7 @@ def own_record() -> Mapping[bytes, bytes] | None:
 
 def _own_record_key(who: Principal) -> str:
     """The key of the record to read in the same round trip: a student's query needs their own record. "" for other requests."""
-    is_own = who.role is Role.STUDENT and _action() is Action.QUERY_MASTERY
+    is_own = who.role is Role.STUDENT and route_action() is Action.QUERY_MASTERY
     return engine().mastery.facts.record_key(who.tenant, who.subject) if is_own else ""
 
 
@@ -181,26 +181,20 @@ def _area() -> str:
     """The area of this request's limit; anonymous for public and unknown routes, and without a caller."""
     current = context()
     if not current.area:  # cached, as flask-limiter calls this several times
-        action = _action()
+        action = route_action()
         current.area = _ANONYMOUS if action is None or current.caller is None else _AREAS.get(action, _OTHERS)
     return current.area
 
 
-def _action() -> Action | None:
-    """The route's action; None for a public or unknown route."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    return getattr(view, "action", None)
-
-
 def _is_unlimited() -> bool:
     """Whether the request is a liveness probe or a CORS preflight. Without CORS, no route has the method OPTIONS."""
-    return request.endpoint == _UNLIMITED or (request.method == "OPTIONS" and request.endpoint is not None)
+    return context().endpoint == _UNLIMITED or (request.method == "OPTIONS" and context().view is not None)
 
 
 def _window() -> str:
-    if request.endpoint == _READINESS:
+    if context().endpoint == _READINESS:
         return "ready:"
-    return "public:" if request.endpoint in PUBLIC_ENDPOINTS else ""
+    return "public:" if context().endpoint in PUBLIC_ENDPOINTS else ""
 
 
 def _address() -> str:

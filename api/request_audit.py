@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app
 
 from api.access import action
 from api.authentication import engine, principal
@@ -50,7 +50,7 @@ def register_audit(app: Flask) -> None:
             served.audit.append(who.tenant, new_entry)
         except DependencyUnavailable as error:
             if outcome is AuditOutcome.FAILED:  # the answer has no data
-                engine().outages.gone(error, request.endpoint or "")
+                engine().outages.gone(error, current.endpoint)
                 return response
             return current_app.make_response(current_app.handle_user_exception(error))
         return response

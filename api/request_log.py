@@ -33,23 +33,19 @@ _log = logging.getLogger(__name__)
 
 
 def register_request_log(app: Flask) -> None:
-    """Log each request. Register this first: it then starts its clock first, and sees the final answer."""
-
-    @app.before_request
-    def begin() -> None:
-        context()  # starts the clock
+    """Log each request. Register this before other hooks that change the answer: it then sees the final one."""
 
     @app.after_request
     def log(response: Response) -> Response:
-        rule, method = request.url_rule, request.method
-        is_quiet = request.endpoint in PROBES and response.status_code < HTTPStatus.BAD_REQUEST
+        current, rule, method = context(), request.url_rule, request.method
+        is_quiet = current.endpoint in PROBES and response.status_code < HTTPStatus.BAD_REQUEST
         _log.log(
             logging.DEBUG if is_quiet else logging.INFO,
             "%s %s %d %.1f ms %s",
             method if method in _METHODS else OTHER_METHOD,
             NO_ROUTE if rule is None else rule.rule,
             response.status_code,
-            (perf_counter() - context().began) * 1000,
+            (perf_counter() - current.began) * 1000,
             correlation_id(),
         )
         return response

@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from flask import Flask, request_finished
 from werkzeug.test import TestResponse
 
 from api.application import create_app
-from api.request_context import context
+from api.request_context import RequestContext, context
 from app.bootstrap import bootstrap
 from app.config.secret_settings import DEVELOPMENT_SECRET
 from app.config.settings import Settings, load_settings
@@ -236,6 +237,11 @@ def test_no_entry_ends_before_its_token(api: Api) -> None:
 def test_who_was_refused_is_known(api: Api) -> None:
     """A denial has its caller and action, for the audit trail; an admin's revocation has its own action."""
     mine = token(sub="s-1")
+    contexts: list[RequestContext] = []
+
+    def keep(_app: Flask, **_: Any) -> None:
+        contexts.append(context())
+
     for bearer, body, status, action in (
         (mine, {"subject": "s-9"}, 403, Action.REVOKE_ANY),
         (mine, {"jti": "j-1"}, 403, Action.REVOKE_ANY),
@@ -244,11 +250,11 @@ def test_who_was_refused_is_known(api: Api) -> None:
         (mine, {}, 200, Action.REVOKE_OWN),
         (mine, {}, 401, Action.REVOKE_OWN),
     ):
-        with api.client:
+        with request_finished.connected_to(keep):
             assert api.post("/auth/revoke", bearer, body).status_code == status
-            who = Principal("ada", Role.ADMIN, "t-1") if bearer == ADMIN else Principal("s-1", Role.STUDENT, "t-1")
-            assert (context().caller, context().action) == (who, action)
-            assert list(context().data_subjects) == [body[name] for name in body if name == "subject"]
+        who = Principal("ada", Role.ADMIN, "t-1") if bearer == ADMIN else Principal("s-1", Role.STUDENT, "t-1")
+        assert (contexts[-1].caller, contexts[-1].action) == (who, action)
+        assert list(contexts[-1].data_subjects) == [body[name] for name in body if name == "subject"]
 
 
 def test_without_redis() -> None:
