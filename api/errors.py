@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response
+from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from api.authentication import AuthenticationFailed, engine
@@ -42,6 +43,7 @@ def register_error_handlers(app: Flask) -> None:
     """Register a handler for every kind of failure."""
     app.after_request(_answered)
     app.register_error_handler(InvalidInput, _invalid)
+    app.register_error_handler(ValidationError, _invalid_body)
     app.register_error_handler(AuthenticationFailed, _unauthenticated)
     app.register_error_handler(AccessDenied, _denied)
     app.register_error_handler(NotFound, _missing)
@@ -52,6 +54,10 @@ def register_error_handlers(app: Flask) -> None:
 
 def _invalid(error: InvalidInput) -> Response:
     return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", {error.field or "body": [error.reason]})
+
+
+def _invalid_body(error: ValidationError) -> Response:
+    return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", _flatten(error.messages))
 
 
 def _unauthenticated(error: AuthenticationFailed) -> Response:

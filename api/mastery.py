@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import Schema, fields, validate
 from msgspec import to_builtins
 
-from api.access import performs, require_student
+from api.access import require_student
 from api.authentication import engine, principal
 from api.examples import CALCULATE, QUERY
 from api.fields import Day, Flag, Fraction
@@ -15,6 +15,7 @@ from api.rate_limits import own_record
 from api.request_audit import signed_actor
 from api.responses import envelope, success
 from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
+from api.use_cases import use_case
 from app.mastery.formula import DEFAULT_WEIGHTS, FORMULA, Components, Level, Weights, check_weights
 from app.mastery.query_mastery import calculate, query_mastery
 from app.mastery.trend import Trend
@@ -87,8 +88,7 @@ CalculationAnswer = envelope(Calculation)
 
 
 @blueprint.post("/query")
-@performs(Action.QUERY_MASTERY)
-@blueprint.arguments(MasteryQuery(), examples=QUERY)
+@use_case(blueprint, Action.QUERY_MASTERY, MasteryQuery(), examples=QUERY)
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.doc(operationId="queryMastery")
@@ -111,8 +111,7 @@ def query(body: dict[str, Any]) -> Response:
 
 
 @blueprint.post("/calculate")
-@performs(Action.CALCULATE_MASTERY)
-@blueprint.arguments(MasteryCalculation(), examples=CALCULATE)
+@use_case(blueprint, Action.CALCULATE_MASTERY, MasteryCalculation(), examples=CALCULATE)
 @blueprint.response(200, CalculationAnswer)
 @blueprint.alt_response(202, schema=TaskAnswer, description="A task computes the answer: poll Location", headers=TASK_HEADERS)
 @blueprint.alt_response(404, response="NOT_FOUND")

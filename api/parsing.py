@@ -14,6 +14,12 @@ from api.fields import IdentifierField
 MAX_FIELDS = 100
 
 
+def require_few_fields(body: Any) -> None:
+    """Raise ValidationError if a decoded body has more fields than any schema."""
+    if isinstance(body, dict) and len(body) > MAX_FIELDS:
+        raise ValidationError(f"Has more than {MAX_FIELDS} fields.")
+
+
 class StrictParser(FlaskParser):
     """Decodes bodies with the application's JSON provider. Invalid JSON is rejected before the schema is applied."""
 
@@ -29,8 +35,7 @@ class StrictParser(FlaskParser):
             body = self.decode(req)
         except BadRequest as error:
             raise BadRequest("The body is not JSON in UTF-8, or did not arrive whole.") from error
-        if isinstance(body, dict) and len(body) > MAX_FIELDS:
-            raise ValidationError(f"Has more than {MAX_FIELDS} fields.")
+        require_few_fields(body)
         return body
 
     def decode(self, req: Request) -> Any:
