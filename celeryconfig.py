@@ -5,16 +5,8 @@ from kombu import Queue
 
 from app.config.settings import settings_or_exit
 from tasks.broker import broker_settings
-from tasks.delivery import (
-    EVENTS,
-    INTERACTIVE,
-    MAINTENANCE,
-    QUEUES,
-    RESULTS_KEPT,
-    SUMMARIZE_EVERY_SECONDS,
-    SWEEP_EVERY_SECONDS,
-    VISIBILITY_TIMEOUT_SECONDS,
-)
+from tasks.queues import EVENTS, INTERACTIVE, MAINTENANCE, QUEUES
+from tasks.timing import RESULTS_KEPT, SUMMARIZE_EVERY_SECONDS, SWEEP_EVERY_SECONDS, VISIBILITY_TIMEOUT_SECONDS
 
 _settings = settings_or_exit()
 

@@ -27,6 +27,15 @@ from app.config.field_types import listed
 from app.config.settings import Settings
 from app.events.event_log import EventLog
 
+_BLUEPRINTS = (
+    health.blueprint,
+    mastery.blueprint,
+    ingest.blueprint,
+    task_states.blueprint,
+    auth.blueprint,
+    audit.blueprint,
+)
+
 
 class Api(Flask):
     """Flask without support for coroutines: their detection costs time at each call of a view, hook or error handler."""
@@ -94,9 +103,8 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
 
     The order of registration matters: Flask calls before_request hooks in this order and after_request hooks in reverse. The
     context starts the request's clock and has its route, which the spelling of the path decides. The request log sees the final
-    answer. The caller is identified before the request is counted, and
-    it is counted before rights and body are checked. The audit trail, registered last, sees the answer before all others,
-    since it may replace it.
+    answer. The caller is identified before the request is counted, and it is counted before rights and body are checked. The
+    audit trail, registered last, sees the answer before all others, since it may replace it.
 
     Returns:
         The application.
@@ -118,14 +126,7 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
     health.register_readiness(app)
     api = openapi(app)
     register_error_handlers(app)
-    for blueprint in (
-        health.blueprint,
-        mastery.blueprint,
-        ingest.blueprint,
-        task_states.blueprint,
-        auth.blueprint,
-        audit.blueprint,
-    ):
+    for blueprint in _BLUEPRINTS:
         api.register_blueprint(blueprint)
     register_cors(app, settings)
     check_routes(app)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from msgspec import to_builtins
 
-from app.events.event_schema import EVENT_EXAMPLES
+from app.events.event_documentation import EVENT_EXAMPLES
 from app.mastery.formula import DEFAULT_WEIGHTS
 
 Examples: TypeAlias = dict[str, dict[str, Any]]

@@ -31,7 +31,7 @@ from gunicorn.http.errors import (
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 
-from api import refusals
+from api import server_refusals
 from api.connections import Connection, Limits
 from app.logs import frames
 
@@ -180,7 +180,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         return sum(connection.waiting_bytes for connection in self._connections)
 
     def refusal(self, status: int, reason: str) -> bytes:
-        return refusals.refusal(status, reason, self.protection)
+        return server_refusals.refusal(status, reason, self.protection)
 
     def answer(self, connection: Connection, *, is_last: bool) -> None:
         self._threads.submit(self._compute, connection, is_last=is_last)

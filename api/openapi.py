@@ -15,7 +15,7 @@ from api.authentication import engine
 from api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from api.responses import CORRELATION_HEADER, SAFE_ID, VERSION, Failure
 from app.events.event import EVENT_TYPES
-from app.events.event_schema import EXAMPLE_TIMESTAMP, SCHEMAS, json_schemas
+from app.events.event_documentation import EXAMPLE_TIMESTAMP, SCHEMAS, json_schemas
 
 DOCS_PATH = "/docs"
 DOCS_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint; the page itself is templates/swagger_ui.html

@@ -17,8 +17,8 @@ from app.errors import NotFound
 from app.security.access import Action, require_owner
 from app.security.task_requests import TaskRequest
 from tasks.celery import enqueue
-from tasks.delivery import RESULTS_KEPT
 from tasks.results import TaskState, TaskStatus, await_task, task_state
+from tasks.timing import RESULTS_KEPT
 
 POLL_AFTER_SECONDS = "1"
 _WAITERS = "task-waiters"

@@ -10,14 +10,14 @@ from app.clock import Clock, system_clock
 from app.config.quotas import Quotas
 from app.config.settings import Settings, load_settings
 from app.errors import SettingsError
-from app.events.bridges import Bridges
+from app.events.bridge_heartbeats import Bridges
 from app.events.event_quota import EventQuota
 from app.events.event_totals import EventTotals
 from app.events.ledger import Ledger
 from app.events.losses import Losses
 from app.events.positions import Positions
 from app.health.malformed_messages import MalformedMessages
-from app.health.sweeps import Sweeps
+from app.health.sweep_heartbeat import Sweeps
 from app.idempotency.idempotency_keys import IdempotencyKeys
 from app.mastery.fact_store import FactStore
 from app.mastery.outbox import Outbox

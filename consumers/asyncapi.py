@@ -16,8 +16,8 @@ from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, invalid_event
 from app.events.event import Envelope
+from app.events.event_documentation import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS, json_schemas
 from app.events.event_quota import COUNTED
-from app.events.event_schema import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS, json_schemas
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
 from app.mastery.result_messages import VERSION, Change, updates

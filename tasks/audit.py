@@ -13,8 +13,8 @@ from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import DependencyUnavailable, NotFound
 from app.events.summarize_events import summarize_events
 from tasks.celery import app, engine, enqueue
-from tasks.delivery import TASK_SECONDS
 from tasks.slices import finish_in_slice
+from tasks.timing import TASK_SECONDS
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from celery import beat
 from kombu.exceptions import OperationalError
 
 from app.outage import Outage
-from tasks.delivery import MAINTENANCE
+from tasks.queues import MAINTENANCE
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)  # last run of a task that was never sent
 TRY_AGAIN_SECONDS = 1.0

@@ -17,7 +17,7 @@ from app.errors import DependencyUnavailable, EngineError, UnexpectedFailure
 from app.garbage_collection import collect_rarely
 from app.logs import configure_logging, frames
 from tasks.broker_errors import translated_broker_errors
-from tasks.delivery import MAX_RETRY_SECONDS, PAUSE
+from tasks.timing import MAX_RETRY_SECONDS, PAUSE
 
 HIDDEN = "(…)"
 REQUEUE_SECONDS = 0.5

@@ -10,7 +10,8 @@ from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
 from tasks.broker_errors import translated_broker_errors
 from tasks.celery import EngineTask, app, engine, enqueue
-from tasks.delivery import EVENTS, EVENTS_BULK, MAX_RETRY_SECONDS
+from tasks.queues import EVENTS, EVENTS_BULK
+from tasks.timing import MAX_RETRY_SECONDS
 
 # A single failing event is retried three times, over about ten seconds, to survive temporary errors.
 MAX_FAILURES = 3

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.errors import DependencyUnavailable
-from app.health.sweeps import SILENT_SECONDS, Sweeps
+from app.health.sweep_heartbeat import SILENT_SECONDS, Sweeps
 from tasks.broker_errors import translated_broker_errors
 from tasks.celery import app
-from tasks.delivery import MAINTENANCE
 from tasks.events import queued
+from tasks.queues import MAINTENANCE
 
 PING_SECONDS = 1  # a worker answers within milliseconds, since its main process is free while tasks run
 # Shorter timeouts than those of tasks, so that a health check does not wait for a silent broker.

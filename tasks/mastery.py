@@ -13,8 +13,8 @@ from app.mastery.formula import Weights
 from app.security.access import Action
 from tasks.audit import audited, note_refresh
 from tasks.celery import app, engine, enqueue
-from tasks.delivery import TASK_SECONDS
 from tasks.slices import finish_in_slice
+from tasks.timing import TASK_SECONDS
 
 # Students per step: a few milliseconds of Redis at a time.
 REFRESH_BATCH = 500

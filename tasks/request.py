@@ -6,7 +6,7 @@ from typing import Any
 from celery.worker import request
 
 from app.clock import system_clock
-from tasks.delivery import MAX_RETRY_SECONDS, PAUSE
+from tasks.timing import MAX_RETRY_SECONDS, PAUSE
 
 
 class Request(request.Request):

@@ -20,8 +20,8 @@ from kombu.utils.json import dumps, loads
 from app.errors import EngineError
 from app.outage import Outage
 from tasks.celery import engine
-from tasks.delivery import QUEUES
 from tasks.messages import flaw, task_arguments, task_name
+from tasks.queues import QUEUES
 
 NEWEST = 100  # messages of a queue that are read: about 0.1 MB
 BROADCASTS = "broadcasts"  # stands for control messages and task events, which are not in a task queue

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from app.errors import InvalidInput
 from app.events.decode_by_field import decode_by_field
-from app.events.moment import parse_moment
+from app.events.event_timestamp import parse_moment
 from app.identifiers import Identifier
 from app.mastery.evidence import Fraction
 

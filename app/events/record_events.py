@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from app.clock import Day, day_number
 from app.events.event import Event
-from app.events.observe import observe
+from app.events.event_evidence import observe
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import Observation
 from app.mastery.stores import MasteryStores

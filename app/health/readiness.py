@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import redis
 
 from app.errors import Degraded, DependencyUnavailable
-from app.events.bridges import HALTED, Bridges, BridgeState
+from app.events.bridge_heartbeats import HALTED, Bridges, BridgeState
 from app.events.losses import Losses
 from app.outage import Outages
 from app.storage.keys import Keys

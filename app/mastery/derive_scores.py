@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from app.clock import day_number
+from app.mastery.components import window_components
 from app.mastery.fact_store import Merged
-from app.mastery.facts import window_components
 from app.mastery.formula import mastery_score
 from app.mastery.score_store import Score
 from app.mastery.stores import MasteryStores

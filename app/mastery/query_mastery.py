@@ -7,8 +7,8 @@ from msgspec import Struct, structs
 
 from app.clock import Day, day_date, day_number
 from app.errors import InvalidInput
+from app.mastery.components import mastery_history
 from app.mastery.fact_store import StudentRecord
-from app.mastery.facts import mastery_history
 from app.mastery.formula import (
     DECIMALS,
     DEFAULT_WEIGHTS,

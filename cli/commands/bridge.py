@@ -11,7 +11,7 @@ from app.audit.entry import SystemAction
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from cli.commands.operator_audit import write_entry
 from cli.stack.running_stack import settings_of_running_stack
 from consumers.kafka.lag import Lag

@@ -24,7 +24,7 @@ from cli.stack.program import Program
 from cli.stack.readiness_watch import watch_readiness
 from cli.stack.running_stack import FILE_NAME, RunningStack
 from cli.stack.supervisor import Stopped, Supervisor
-from tasks.delivery import QUEUES
+from tasks.queues import QUEUES
 
 STARTED_SECONDS = READY_SECONDS + 10.0  # the longest that a server takes to print its address
 LOST_WITH_KAFKA = "the embedded broker keeps nothing beyond its process, so the stack ends; what was recorded stays"

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.events.bridges import BridgeState, Heartbeat
+from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.health.memory import MemoryWatch
 from app.storage.private_files import touch
 

@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from app.events.chunk import split
 from app.events.fair_share import FairShare
 from app.events.ledger import PositionConflict

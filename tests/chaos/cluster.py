@@ -9,7 +9,7 @@ from types import TracebackType
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import load_settings
-from tasks.delivery import QUEUES
+from tasks.queues import QUEUES
 from tests.chaos.broker import Broker
 from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey

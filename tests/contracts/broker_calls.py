@@ -17,10 +17,10 @@ from app.bootstrap import bootstrap
 from app.errors import DependencyUnavailable
 from app.events.event_log import LogRecord
 from tasks.celery import app, enqueue
-from tasks.delivery import EVENTS
 from tasks.events import queued, record
 from tasks.health import ping_broker, ping_worker
 from tasks.mastery import calculate
+from tasks.queues import EVENTS
 from tasks.results import task_state
 
 STUDENT = "s-secret"  # must not be in any log

@@ -8,7 +8,7 @@ from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.quotas import Quotas
 from app.errors import InvalidInput
-from app.events.bridges import BridgeState, Heartbeat
+from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.events.chunk import Chunk, SourceRecord
 from app.events.dead_letter import address, invalid_event
 from app.events.event_quota import EventQuota

@@ -14,7 +14,7 @@ from kombu import Queue
 
 from tasks.beat import Scheduler
 from tasks.celery import app as engine_app
-from tasks.delivery import MAINTENANCE
+from tasks.queues import MAINTENANCE
 
 HOUR = timedelta(hours=1)
 

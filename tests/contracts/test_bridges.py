@@ -4,7 +4,7 @@ import pytest
 
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.events.bridges import BridgeState, Heartbeat
+from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from consumers.kafka.paced_producer import wait_for_progress
 
 

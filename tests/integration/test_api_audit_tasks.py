@@ -9,7 +9,7 @@ from kombu import Queue
 from app.audit.entry import Actor
 from app.audit.verify_trail import verify_trail
 from app.roles import Role
-from tasks.delivery import INTERACTIVE
+from tasks.queues import INTERACTIVE
 from tests.integration.audit_calls import QUERY
 from tests.integration.conftest import LiveApi
 from tests.learning_events import quiz

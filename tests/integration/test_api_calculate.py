@@ -14,8 +14,8 @@ import requests
 
 from app.clock import day_number
 from app.events.event import decode_event
+from app.events.event_evidence import observe
 from app.events.event_totals import Totals
-from app.events.observe import observe
 from app.roles import Role
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import completion, quiz

@@ -14,7 +14,7 @@ from rich.console import Console
 from app.audit.entry import OPERATORS, Actor, Channel, entry
 from app.bootstrap import Engine
 from app.config.settings import Settings
-from app.events.bridges import BridgeState, Heartbeat
+from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.events.positions import Beginning, Start
 from cli.commands.operator_audit import operator
 from cli.commands.replay import EventReplay

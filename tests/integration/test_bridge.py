@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from app.events.dead_letter import ErrorType
 from app.events.event import decode_event
 from app.events.ledger import ChunkId

@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.events.bridges import BridgeState, Heartbeat
+from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.events.dead_letter import ErrorType
 from app.events.event_totals import Totals
 from app.events.positions import Beginning, Start

@@ -21,7 +21,7 @@ from app.bootstrap import Engine, bootstrap
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
 from app.events.chunk import Chunk, SourceRecord
-from tasks.delivery import VISIBILITY_TIMEOUT_SECONDS
+from tasks.timing import VISIBILITY_TIMEOUT_SECONDS
 from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey
 from tests.learning_events import activity

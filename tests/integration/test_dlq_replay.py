@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from app.errors import InvalidInput, NotFound
-from app.events.bridges import BridgeState, Heartbeat
+from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Place
 from consumers.dead_letters.reader import DeadLetterTopic

@@ -13,7 +13,7 @@ import pytest
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from app.events.dead_letter import REPLAYS, DeadLetter, ErrorType
 from app.events.event_log import LogRecord
 from consumers.event_log import KafkaEventLog

@@ -16,7 +16,7 @@ from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from app.events.ledger import Attempt, ChunkId, Depths
 from consumers.kafka.clients import producer
-from tasks.delivery import EVENTS, EVENTS_BULK
+from tasks.queues import EVENTS, EVENTS_BULK
 from tests.integration.running_bridge import Running, own_topics, produce
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for

@@ -6,7 +6,7 @@ import psutil
 import pytest
 import requests
 
-from tasks.delivery import QUEUES
+from tasks.queues import QUEUES
 from tasks.transport import BROADCASTS
 from tests.malformed import CHANGES, NO_JSON, SECRET, USELESS, distorted_tasks, raw_messages, task
 from tests.stack import Stack, wait_for

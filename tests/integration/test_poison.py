@@ -8,7 +8,7 @@ import pytest
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from app.events.dead_letter import REPLAYS, ErrorType
 from consumers.kafka.clients import producer
 from tests.conftest import NOW

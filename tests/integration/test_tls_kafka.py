@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from app.bootstrap import bootstrap
 from app.config.settings import load_settings
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from cli.stack.ports import claim_port
 from consumers.kafka.clients import producer
 from consumers.kafka.record_reader import RecordReader

@@ -13,7 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
-from app.events.bridges import BridgeState
+from app.events.bridge_heartbeats import BridgeState
 from app.events.ledger import ChunkId
 from consumers.dead_letters.producer import DeadLetterQueue
 from consumers.kafka.clients import producer

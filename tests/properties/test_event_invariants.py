@@ -17,9 +17,9 @@ from app.bootstrap import Engine
 from app.clock import day_number
 from app.errors import NotFound
 from app.events.event import ActivityEvent
-from app.events.observe import observe
+from app.events.event_evidence import observe
 from app.events.record_events import record_events
-from app.mastery.facts import daily_components
+from app.mastery.components import daily_components
 from app.mastery.formula import mastery_score
 from app.mastery.query_mastery import query_mastery
 from tests.conftest import NOW

@@ -1,6 +1,7 @@
 """The facts of days and of the window give the four components."""
 
-from app.mastery.facts import DayFacts, History, Window, daily_components, mastery_history, window_components
+from app.mastery.components import History, daily_components, mastery_history, window_components
+from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import Components
 
 TODAY = 20_000

@@ -1,14 +1,6 @@
-"""Delivery of tasks: queue names, timeouts and intervals; used by ``celeryconfig.py``."""
+"""Times of tasks: retries, redelivery, time limits, intervals; ``celeryconfig.py`` and ``EngineTask`` use them."""
 
 from datetime import timedelta
-
-# A worker serves the queues in turn. So a caller waits for one task of another queue, not for its backlog, and events of
-# tenants with low rates wait for one chunk of the bulk lane.
-EVENTS = "events"
-EVENTS_BULK = "events-bulk"
-INTERACTIVE = "interactive"
-MAINTENANCE = "maintenance"
-QUEUES = (EVENTS, EVENTS_BULK, INTERACTIVE, MAINTENANCE)
 
 # After this time a dead worker's tasks are redelivered. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60

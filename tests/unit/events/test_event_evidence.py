@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.events.event import decode_event
-from app.events.observe import observe
+from app.events.event_evidence import observe
 from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
 from tests.learning_events import activity, completion, quality, quiz
 
