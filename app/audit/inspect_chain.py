@@ -39,7 +39,7 @@ class Inspection:
             if sealed is None:
                 self._strangers += 1
                 place = self._last.sequence + self._strangers
-                yield f"what stands in the place of entry {place} ({record_id}) was altered or forged"
+                yield f"the record in the place of entry {place} ({record_id}) was altered or forged"
             else:
                 yield from self._follow(record_id, sealed)
         yield from self._end(head)

@@ -59,7 +59,7 @@ def test_an_honest_trail_is_intact() -> None:
 def test_an_altered_entry_is_named(place: int, changes: dict[str, object]) -> None:
     """It is found whichever field was altered; the other entries stay valid."""
     assert findings(altered(place, **changes), HEAD) == [
-        f"what stands in the place of entry {place} ({place}-0) was altered or forged"
+        f"the record in the place of entry {place} ({place}-0) was altered or forged"
     ]
 
 
@@ -84,7 +84,7 @@ def test_an_altered_entry_is_named(place: int, changes: dict[str, object]) -> No
 def test_a_record_that_is_none_of_the_engines_is_named(place: int, damage: Callable[[Fields], Fields]) -> None:
     """Broken JSON, missing and foreign fields, and seals of another length are findings, not exceptions."""
     records = [*RECORDS[: place - 1], damage(RECORDS[place - 1]), *RECORDS[place:]]
-    assert findings(records, HEAD) == [f"what stands in the place of entry {place} ({place}-0) was altered or forged"]
+    assert findings(records, HEAD) == [f"the record in the place of entry {place} ({place}-0) was altered or forged"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_entries_cannot_be_put_in(place: int) -> None:
     for intruder in (forged, foreign):
         records = [*RECORDS[:place], fields(intruder), *RECORDS[place:]]
         assert findings(records, HEAD) == [
-            f"what stands in the place of entry {place + 1} ({place + 1}-0) was altered or forged"
+            f"the record in the place of entry {place + 1} ({place + 1}-0) was altered or forged"
         ]
     repeated = [*RECORDS[:place], RECORDS[0], *RECORDS[place:]]
     assert findings(repeated, HEAD) == [f"entry 1 ({place + 1}-0) stands in the wrong place, after entry {place}"]
@@ -140,12 +140,12 @@ def test_an_altered_run_counts_for_what_it_stands_for() -> None:
     """Two invalid records in place of four entries count as two altered and two missing ones."""
     junk = {b"x": b"y"}
     assert findings([RECORDS[0], junk, junk, *RECORDS[5:]], HEAD) == [
-        "what stands in the place of entry 2 (2-0) was altered or forged",
-        "what stands in the place of entry 3 (3-0) was altered or forged",
+        "the record in the place of entry 2 (2-0) was altered or forged",
+        "the record in the place of entry 3 (3-0) was altered or forged",
         "entries 4 to 5 are missing, before 4-0",
     ]
     assert findings([*RECORDS[:4], junk], HEAD) == [
-        "what stands in the place of entry 5 (5-0) was altered or forged",
+        "the record in the place of entry 5 (5-0) was altered or forged",
         "the newest entries 6 to 7 are missing",
     ]
 
