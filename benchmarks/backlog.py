@@ -21,7 +21,8 @@ from benchmarks.stacks import PROJECT
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
 from cli.stack.embedded import embedded
-from consumers.kafka.clients import deliver, producer
+from consumers.kafka.clients import producer
+from consumers.kafka.delivery import deliver
 from consumers.kafka.lag import Lag
 from tests.apache_kafka import apache_kafka
 from tests.kafka_jars import fetch_jars

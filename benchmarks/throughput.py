@@ -12,7 +12,8 @@ from app.bootstrap import Engine, bootstrap
 from benchmarks.stacks import PROJECT, fresh_stack
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
-from consumers.kafka.clients import deliver, producer
+from consumers.kafka.clients import producer
+from consumers.kafka.delivery import deliver
 from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
 from tests.stack import Stack
 

@@ -17,7 +17,7 @@ from app.events.dead_letter import LETTER_ID
 from app.mastery.result_messages import encode_update, updates
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue
-from consumers.kafka.clients import Content, deliver
+from consumers.kafka.delivery import Content, deliver
 from consumers.metrics import DELIVERED
 
 # Delivery timeout; a message that times out is sent again in the next round. The lease is longer, so that every message of the

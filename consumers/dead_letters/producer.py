@@ -8,7 +8,8 @@ from app.config.settings import Settings
 from app.events.dead_letter import LETTER_ID
 from app.events.ledger import WaitingLetter
 from app.events.positions import Offset, Partition
-from consumers.kafka.clients import Content, deliver, headers_of
+from consumers.kafka.clients import headers_of
+from consumers.kafka.delivery import Content, deliver
 from consumers.kafka.record_reader import Bounds, RecordReader
 from consumers.kafka.topic_ids import TopicIds, log_name
 

@@ -7,26 +7,20 @@ Dead letters are marked as replayed in batches, after their delivery is confirme
 repeats at most its last batch. This is harmless: events are deduplicated.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from app.errors import DependencyUnavailable, EngineError, InvalidInput
 from app.events.dead_letter import REPLAYS, TRACE, invalid_event
 from app.events.handled_letters import Place
 from consumers.dead_letters.record import DeadLetterBody, StoredDeadLetter
-from consumers.kafka.clients import FLUSH_SECONDS
+from consumers.kafka.delivery import Content, paced_batches, produce
 from consumers.kafka.record_reader import RecordReader
-
-BATCH = 500  # dead letters between two confirmations: what an interrupted run may repeat
-BATCHES_A_SECOND = 10  # with a rate limit: how often progress is shown and stored
-INTERRUPT_SECONDS = 0.5  # the longest that Ctrl-C waits for the producer
 
 
 class ReplayOutcome(StrEnum):
@@ -88,7 +82,8 @@ class Replay:
         refused: called with each dead letter that cannot be replayed, and the reason.
         max_replays: dead letters replayed this often are skipped.
         rate: maximum events per second; None for no limit.
-        hold_back: called after each batch with its number of dead letters and bytes; blocks until more may be sent.
+        hold_back: called after each batch with how many dead letters were delivered, and their bytes; blocks until more may be
+            sent.
     """
 
     def __init__(
@@ -112,22 +107,14 @@ class Replay:
         self._arrived = arrived
         self._refused = refused
         self._max_replays = max_replays
-        self._rate = rate
-        self._batch = min(BATCH, max(1, rate // BATCHES_A_SECOND)) if rate else BATCH
+        self._rate = rate if producer else None  # nothing to limit in a dry run
         self._hold_back = hold_back
-        self._began = time.monotonic()
-        self._sent = 0
 
     def run(self, letters: Iterable[StoredDeadLetter]) -> None:
         """Replay those that can be. Raises DependencyUnavailable when Kafka or Redis fails to take a batch."""
-        batch: list[Outgoing] = []
-        for letter in letters:
-            if outgoing := self._outgoing(letter):
-                batch.append(outgoing)
-            if len(batch) >= self._batch:
-                self._deliver(batch)
-                batch = []
-        self._deliver(batch)
+        outgoing = (found for letter in letters if (found := self._outgoing(letter)))
+        for batch in paced_batches(outgoing, lambda each: len(each.value), self._rate):
+            self._deliver(batch)
 
     def _outgoing(self, letter: StoredDeadLetter) -> Outgoing | None:
         if letter.place in self._handled:
@@ -148,56 +135,26 @@ class Replay:
         self._refused(letter, reason)
 
     def _deliver(self, batch: Sequence[Outgoing]) -> None:
-        errors = self._produce(self._producer, batch) if self._producer else {}
-        arrived = [each.letter for each in batch if each.letter.place not in errors]
-        self._arrived(arrived)
+        errors = produce(self._producer, self._topic, map(_message, batch)) if self._producer else {}
+        arrived = [each for index, each in enumerate(batch) if index not in errors]
+        self._arrived([each.letter for each in arrived])
         self.counts[ReplayOutcome.REPLAYED] += len(arrived)
-        for each in batch:
-            if (error := errors.get(each.letter.place)) and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        for index, each in enumerate(batch):
+            if index in errors and errors[index].code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 self._refuse(each.letter, f"Kafka takes no record of {len(each.value):,} bytes")
-                del errors[each.letter.place]
+                del errors[index]
         if errors:
             self.counts[ReplayOutcome.UNDELIVERED] += len(errors)
             error = next(iter(errors.values()))
             raise DependencyUnavailable("kafka", f"did not take every letter: {error.str()}") from KafkaException(error)
-        self._hold_back(len(arrived), sum(len(each.value) for each in batch))
-
-    def _produce(self, producer: Producer, batch: Sequence[Outgoing]) -> dict[Place, KafkaError]:
-        """Send a batch and wait for its delivery reports. Returns the errors of what was not delivered."""
-        errors = {each.letter.place: KafkaError(KafkaError._MSG_TIMED_OUT) for each in batch}  # until a report says otherwise
-
-        def report(place: Place, error: KafkaError | None, _message: Message) -> None:
-            if error is None:
-                del errors[place]
-            else:
-                errors[place] = error
-
-        for each in batch:
-            self._limit_rate()
-            place, headers = each.letter.place, _headers(each.letter)
-            try:
-                producer.produce(
-                    self._topic, value=each.value, key=each.key, headers=headers, on_delivery=partial(report, place)
-                )
-            except KafkaException as error:
-                errors[place] = error.args[0]
-            producer.poll(0)
-        deadline = time.monotonic() + FLUSH_SECONDS
-        while producer.flush(INTERRUPT_SECONDS) and time.monotonic() < deadline:
-            pass
-        return errors
-
-    def _limit_rate(self) -> None:
-        if self._rate:
-            time.sleep(max(0.0, self._began + self._sent / self._rate - time.monotonic()))
-        self._sent += 1
+        self._hold_back(len(arrived), sum(len(each.value) for each in arrived))
 
 
-def _headers(letter: StoredDeadLetter) -> list[tuple[str, str | bytes | None]]:
-    headers: list[tuple[str, str | bytes | None]] = [(REPLAYS, str(letter.replays + 1))]
-    if letter.traceparent:
-        headers.append((TRACE, letter.traceparent))
-    return headers
+def _message(outgoing: Outgoing) -> Content:
+    headers: list[tuple[str, str | bytes | None]] = [(REPLAYS, str(outgoing.letter.replays + 1))]
+    if outgoing.letter.traceparent:
+        headers.append((TRACE, outgoing.letter.traceparent))
+    return outgoing.key, outgoing.value, headers
 
 
 def _agree(value: bytes, body: DeadLetterBody) -> bool:

@@ -1,7 +1,7 @@
 """The configuration of the engine's Kafka clients, with the reason for each number."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, cast
 from uuid import uuid4
@@ -18,14 +18,11 @@ FETCH_WAIT_MS = 20
 # Memory for read-ahead: 16 MB is one second of events at full speed.
 QUEUED_KILOBYTES = 16_384
 DELIVERY_SECONDS = 10.0  # then the delivery report is an error, and the sender retries
-FLUSH_SECONDS = 12.0  # above DELIVERY_SECONDS, so that every message has its report
 LINGER_MS = 5
 # librdkafka has no setting for the minimum TLS version, and its OpenSSL uses the machine's. These cipher suites (RFC 9325,
 # section 4.2) do not exist before TLS 1.2, so no older version can be negotiated. The setting does not affect TLS 1.3.
 CIPHER_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 
-# Key, value and headers of a message.
-Content: TypeAlias = tuple[bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
 OnError: TypeAlias = Callable[[KafkaError], None]
 
 _log = logging.getLogger(__name__)
@@ -168,52 +165,6 @@ def reader(settings: Settings, on_error: OnError | None = None) -> Consumer:
         },
         logger=_log,
     )
-
-
-def deliver(
-    producer: Producer, topic: str, messages: Iterable[Content], arrived: Callable[[Message], None] = lambda _message: None
-) -> None:
-    """Send messages in order and return when all are delivered.
-
-    Args:
-        producer: sends the messages.
-        topic: where to.
-        messages: their keys, values and headers.
-        arrived: called with each delivered message.
-
-    Raises:
-        DependencyUnavailable: a message was not delivered; others may have been.
-        KafkaException: a fatal error, after which this producer never sends again.
-    """
-    errors: list[KafkaError] = []
-
-    def report(error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            arrived(message)
-        else:
-            errors.append(error)
-
-    try:
-        for key, value, headers in messages:
-            _produce(producer, topic, key, value, headers, report)
-        if producer.flush(FLUSH_SECONDS):
-            raise DependencyUnavailable("kafka", "does not confirm what it was sent")
-    except KafkaException as error:
-        if error.args[0].fatal():
-            raise  # only a restart of the process helps
-        raise DependencyUnavailable("kafka") from error
-    if errors:
-        raise DependencyUnavailable("kafka") from KafkaException(errors[0])
-
-
-def _produce(producer: Producer, topic: str, key: bytes | None, value: bytes | None, headers: Any, report: Any) -> None:
-    while True:
-        try:
-            producer.produce(topic, value=value, key=key, headers=headers, on_delivery=report)
-        except BufferError:  # the queue is full, but drains within the delivery timeout
-            producer.poll(1)
-        else:
-            return
 
 
 def source_name(cluster_id: str | None, group: str, topic: str) -> str:

@@ -114,7 +114,7 @@ class TestReplay:
         assert "1 dead letter replayed" in said.stdout
 
     def test_much_is_sent_as_long_as_the_bridge_is_not_far_behind(self, embedded_desk: Dlq) -> None:
-        """The lag is checked once a megabyte; a lag of two records does not matter."""
+        """The lag is checked every half megabyte; a lag of two records does not matter."""
         for _ in range(2):
             embedded_desk.letter(quiz(comment="x" * 600_000))
         assert "2 dead letters replayed" in embedded_desk.run("replay").stdout

@@ -74,7 +74,8 @@ def test_events_can_be_fed_behind_an_aborted_transaction(
 ) -> None:
     """The producer waits for the bridge, and not for records that nobody will ever read."""
     monkeypatch.setattr("consumers.kafka.paced_producer.MAX_UNREAD_BYTES", 10_000)
-    monkeypatch.setattr("consumers.kafka.paced_producer.CHECK_EVERY_EVENTS", 10)
+    monkeypatch.setattr("consumers.kafka.paced_producer.CHECK_EVERY_BYTES", 1)
+    monkeypatch.setattr("consumers.kafka.delivery.BATCH", 10)
     monkeypatch.setattr("consumers.kafka.paced_producer.STALLED_SECONDS", SECONDS)
     send(transactional, engine, *values(500), commit=False)
     with Running(engine) as bridge:
