@@ -12,6 +12,7 @@ import requests
 from confluent_kafka import Producer
 
 from app.errors import NotFound
+from app.events.event_log import record_key
 from benchmarks.percentile import percentile
 from benchmarks.stacks import fresh_stack
 from benchmarks.table import Row
@@ -96,7 +97,7 @@ def _probe(stack: Stack, out: Producer, seconds: float) -> list[float]:
     while (began := time.monotonic()) < until:
         student = f"probe-{len(latencies)}"
         value = event_json(chance, student, datetime.now(UTC))
-        out.produce(stack.settings.events_topic, value=value, key=f"{TENANT}/{student}".encode())
+        out.produce(stack.settings.events_topic, value=value, key=record_key(TENANT, student))
         while not _is_stored(stack, student):
             if time.monotonic() - began > VISIBLE_SECONDS:
                 raise AssertionError(f"{student} was not stored within {VISIBLE_SECONDS:.0f} s")

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.dead_letter import LETTER_ID
+from app.events.event_log import record_key
 from app.mastery.result_messages import encode_update, updates
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue
@@ -97,7 +98,7 @@ class Relay:
         outbox = self._engine.outbox
         waiting = outbox.read(list(outbox.entries(self._engine.mastery.tenants.all())), ENTRIES)
         messages: list[Content] = [
-            (f"{tenant}/{change.student_id}".encode(), encode_update(update), [])
+            (record_key(tenant, change.student_id), encode_update(update), [])
             for tenant, entries in waiting.items()
             for entry in entries
             for change in entry.changes

@@ -8,6 +8,11 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 
+def record_key(tenant_id: str, student_id: str) -> bytes:
+    """The key of every record about a student: events, results and dead letters; it keeps a student's in one partition."""
+    return f"{tenant_id}/{student_id}".encode()
+
+
 class LogRecord(NamedTuple):
     """A record of the log: tenant, student, the event as JSON, and its W3C trace context ("" for none).
 
@@ -22,8 +27,8 @@ class LogRecord(NamedTuple):
 
     @property
     def key(self) -> bytes:
-        """The message key; it keeps all events of a student in one partition."""
-        return f"{self.tenant_id}/{self.student_id}".encode()
+        """The record's key."""
+        return record_key(self.tenant_id, self.student_id)
 
 
 class EventLog(Protocol):

@@ -16,6 +16,7 @@ from app.errors import UnexpectedFailure
 from app.events.chunk import Chunk
 from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
 from app.events.event import decode_event
+from app.events.event_log import record_key
 from app.events.event_totals import EventTotals
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, RecordedEvents, evidence, record_evidence
@@ -133,5 +134,5 @@ def _letter(
 ) -> OutgoingDeadLetter:
     """The dead letter of one of the chunk's records."""
     record, whose = chunk.records[index], found.get(index)
-    key = f"{whose.tenant_id}/{whose.student_id}".encode() if whose else None
+    key = record_key(whose.tenant_id, whose.student_id) if whose else None
     return address(failed_event(record.value, ErrorType.PROCESSING, reason, now, retries), chunk.source, record, key)

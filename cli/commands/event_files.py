@@ -15,6 +15,7 @@ import msgspec
 
 from app.errors import InvalidInput
 from app.events.event import decode_event
+from app.events.event_log import record_key
 
 STANDARD_INPUT = Path("-")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -136,7 +137,7 @@ def records(file: EventFile, shift: timedelta) -> Iterator[tuple[bytes | None, b
 def event_key(event: dict[str, Any]) -> bytes | None:
     """The key of an event's record, ``tenant_id/student_id``, or None if one is missing."""
     tenant, student = event.get("tenant_id"), event.get("student_id")
-    return f"{tenant}/{student}".encode() if isinstance(tenant, str) and isinstance(student, str) else None
+    return record_key(tenant, student) if isinstance(tenant, str) and isinstance(student, str) else None
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from app.events.event_log import record_key
+
 NAMESPACE = UUID("6d1c9a52-6a0c-4b56-9f2b-5f2f9a1d7c11")
 WEEKDAY_ACTIVITY = (1.0, 1.1, 1.1, 1.0, 0.8, 0.5, 0.7)  # Monday first
 ASSIGNMENT_DAYS, QUIZ_WEEKDAY, DUE_WEEKDAY = 14, 4, 6
@@ -60,7 +62,7 @@ def simulate(classroom: Classroom, last_day: date) -> list[dict[str, Any]]:
 def to_records(events: list[dict[str, Any]]) -> Iterator[tuple[bytes, bytes]]:
     """The events as Kafka keys and values."""
     for event in events:
-        yield f"{event['tenant_id']}/{event['student_id']}".encode(), json.dumps(event).encode()
+        yield record_key(event["tenant_id"], event["student_id"]), json.dumps(event).encode()
 
 
 def _students(classroom: Classroom) -> Iterator[Student]:
