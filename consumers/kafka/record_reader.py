@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -52,17 +53,20 @@ class RecordReader:
         """
         ends = {partition: bound.high for partition, bound in bounds.items() if bound.low < bound.high}
         self._consumer.assign([TopicPartition(topic, partition, bounds[partition].low) for partition in ends])
-        while ends:
-            for message in self._consume():
-                partition, offset = message.partition(), message.offset()
-                if partition is None or offset is None or partition not in ends:
-                    continue
-                at_end = message.error() is not None  # of the partition; records may be missing just before it
-                if not at_end and offset < ends[partition]:
-                    yield message
-                if at_end or offset >= ends[partition] - 1:
-                    del ends[partition]
-        self._consumer.unassign()
+        try:
+            while ends:
+                for message in self._consume():
+                    partition, offset = message.partition(), message.offset()
+                    if partition is None or offset is None or partition not in ends:
+                        continue
+                    at_end = message.error() is not None  # of the partition; records may be missing just before it
+                    if not at_end and offset < ends[partition]:
+                        yield message
+                    if at_end or offset >= ends[partition] - 1:
+                        del ends[partition]
+        finally:  # also if the caller reads no further: the consumer would go on prefetching
+            with suppress(RuntimeError):  # it is closed already
+                self._consumer.unassign()
 
     def record(self, topic: str, partition: int, offset: int) -> Message | None:
         """One record, or None if it does not exist (any more)."""
