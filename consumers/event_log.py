@@ -1,13 +1,15 @@
 """The API's producer for the events topic: a request returns when each of its events is confirmed or failed.
 
 All threads of a process share one producer. It is created on first use, so never before a fork. A background thread polls it
-for delivery reports, so a caller waits only for its own messages; ``flush`` would wait for those of all threads.
+for delivery reports, so a caller waits only for its own messages. ``consumers/kafka/delivery.py`` does not serve here: it
+flushes, which would wait for the messages of all threads.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Event, Lock, Thread
+from time import monotonic
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -41,6 +43,7 @@ class KafkaEventLog:
         self._sender: _Sender | None = None
         self._slots = BoundedSemaphore(max(1, settings.http_threads // 2))
         self._is_away = False
+        self._confirmed_at = 0.0  # the last time, by the monotonic clock
         self._probing = Lock()
 
     def append(self, records: Sequence[LogRecord]) -> None:
@@ -64,13 +67,15 @@ class KafkaEventLog:
         is_probe = self._is_away
         if is_probe and not self._probing.acquire(blocking=False):
             raise DependencyUnavailable("kafka")
+        began = monotonic()
         try:
             yield
         except DependencyUnavailable:
-            self._is_away = True
+            # Not if it confirmed records of others meanwhile, as when only the slots are busy.
+            self._is_away = self._confirmed_at < began
             raise
         else:
-            self._is_away = False
+            self._is_away, self._confirmed_at = False, monotonic()
         finally:
             if is_probe:
                 self._probing.release()

@@ -238,6 +238,22 @@ def test_silence_takes_half_of_the_threads(settings: Settings, kafka: KafkaProce
         wait_for(lambda: outcome(log) == "is there", SECONDS)
 
 
+def test_busy_slots_are_no_outage(settings: Settings) -> None:
+    """A caller without a slot gets 503; Kafka does not count as unavailable if it confirmed records of others meanwhile."""
+
+    def find_no_slot(log: KafkaEventLog) -> None:
+        with log._circuit_breaker():
+            log.append(records(1))  # of another caller
+            with log._slot(), log._slot():
+                pass
+
+    with closing(KafkaEventLog(replace(settings, http_threads=2))) as log:  # one slot
+        with pytest.raises(DependencyUnavailable, match="does not keep up"):
+            find_no_slot(log)
+        with log._probing:  # a probe would be rejected
+            log.append(records(1))
+
+
 def test_many_callers_at_once(settings: Settings) -> None:
     """Each returns when its own records are delivered, all of them once."""
     a_turn_for_each = replace(settings, http_threads=16)  # half of the threads may wait for Kafka at a time
