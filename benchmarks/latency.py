@@ -56,7 +56,7 @@ def _stream(out: Producer, stack: Stack, records: Sequence[tuple[bytes, bytes]])
     stopped, sent = Flag(), [0]
     topic = stack.settings.events_topic
 
-    def run() -> None:
+    def run() -> None:  # not produce_paced, which waits for delivery reports: the load must not depend on the engine
         began = time.monotonic()
         for count, (key, value) in enumerate(records):
             if count % (RATE // TICKS_A_SECOND) == 0:
