@@ -20,6 +20,7 @@ from app.config.settings import Settings, load_settings
 from app.errors import DependencyUnavailable
 from cli.stack.embedded import embedded
 from tests.apache_kafka import apache_kafka as serve_apache_kafka
+from tests.identity_provider import EC, RSA, IdentityProvider, jwk
 from tests.kafka_jars import fetch_jars
 from tests.stack import Stack, wait_for
 
@@ -111,6 +112,15 @@ def engine(settings: Settings) -> Iterator[Engine]:
     made = bootstrap(settings, clock=lambda: NOW)
     yield made
     made.redis.close()
+
+
+@pytest.fixture
+def provider() -> Iterator[IdentityProvider]:
+    """With a key of each kind."""
+    running = IdentityProvider()
+    running.keys = [jwk(RSA, "rsa-1"), jwk(EC, "ec-1")]
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="session")

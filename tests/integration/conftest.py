@@ -27,7 +27,7 @@ from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from consumers.event_log import KafkaEventLog
 from tests.conftest import NOW
-from tests.identity_provider import EC, RSA, IdentityProvider, jwk
+from tests.identity_provider import IdentityProvider
 from tests.integration.api_process import ApiProcess, api_process
 from tests.integration.dead_letter_desk import Dlq, new_dlq
 from tests.integration.kafka_records import records_of
@@ -263,14 +263,6 @@ def events_file(tmp_path: Path) -> Path:
     path = tmp_path / "events.ndjson"
     path.write_text("\n".join([*lines, "", "{broken"]) + "\n")
     return path
-
-
-@pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    running = IdentityProvider()
-    running.keys = [jwk(RSA, "rsa-1"), jwk(EC, "ec-1")]
-    yield running
-    running.stop()
 
 
 @pytest.fixture

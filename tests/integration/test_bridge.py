@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -48,14 +48,6 @@ VALID, INVALID = json.dumps(activity()).encode(), json.dumps(quiz(total_question
 def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
     """Topics and a group for this test only."""
     return own_topics(settings, any_kafka, tmp_path)
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    """An engine with its own topics, at noon of 2026-10-28."""
-    made = bootstrap(settings, clock=lambda: NOW)
-    yield made
-    made.redis.close()
 
 
 def test_valid_records_are_taken_once_and_then_committed(engine: Engine) -> None:

@@ -1,18 +1,17 @@
 """Where bridges continue to read after a rebalance, or after Redis or the topic lost data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from threading import Event as Flag
 
 import pytest
 
-from app.bootstrap import Engine, bootstrap
+from app.bootstrap import Engine
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from app.events.ledger import ChunkId
 from consumers.kafka import clients as kafka
-from tests.conftest import NOW
 from tests.integration.running_bridge import (
     SECONDS,
     Running,
@@ -29,14 +28,6 @@ from tests.stack import wait_for
 def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
     """Topics and a group for this test only."""
     return own_topics(settings, any_kafka, tmp_path)
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    """An engine with its own topics, at noon of 2026-10-28."""
-    made = bootstrap(settings, clock=lambda: NOW)
-    yield made
-    made.redis.close()
 
 
 def test_two_bridges_share_the_partitions_and_take_each_record_once(engine: Engine) -> None:

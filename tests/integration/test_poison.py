@@ -1,17 +1,15 @@
 """What halts the bridge and what does not, on each kind of broker, mostly after an operator has acted."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app.bootstrap import Engine, bootstrap
+from app.bootstrap import Engine
 from app.config.settings import Settings
 from app.events.bridge_heartbeats import BridgeState
 from app.events.dead_letter import REPLAYS, ErrorType
 from consumers.kafka.clients import producer
-from tests.conftest import NOW
 from tests.integration.running_bridge import (
     SECONDS,
     Running,
@@ -29,10 +27,9 @@ INVALID = json.dumps(quiz(total_questions=0)).encode()
 
 
 @pytest.fixture
-def engine(settings: Settings, any_kafka: str, tmp_path: Path) -> Iterator[Engine]:
-    made = bootstrap(own_topics(settings, any_kafka, tmp_path), clock=lambda: NOW)
-    yield made
-    made.redis.close()
+def settings(settings: Settings, any_kafka: str, tmp_path: Path) -> Settings:
+    """Topics and a group for this test only."""
+    return own_topics(settings, any_kafka, tmp_path)
 
 
 def produce_to(engine: Engine, partition: int, *sent: bytes, replays: int = 0) -> None:

@@ -1,6 +1,6 @@
 """A recreated topic is another topic, although it has the same name: on a real Apache Kafka, which assigns ids."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event as Flag
@@ -35,10 +35,9 @@ from tests.stack import wait_for
 
 
 @pytest.fixture
-def engine(settings: Settings, apache_kafka: str, tmp_path: Path) -> Iterator[Engine]:
-    made = bootstrap(own_topics(settings, apache_kafka, tmp_path), clock=lambda: NOW)
-    yield made
-    made.redis.close()
+def settings(settings: Settings, apache_kafka: str, tmp_path: Path) -> Settings:
+    """Topics and a group for this test only."""
+    return own_topics(settings, apache_kafka, tmp_path)
 
 
 def make_anew(settings: Settings, topic: str) -> None:

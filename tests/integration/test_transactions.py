@@ -1,6 +1,5 @@
 """Offsets without records: transaction markers, and gaps of aborted transactions. On a real Apache Kafka."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -9,20 +8,18 @@ from zlib import crc32
 import pytest
 from confluent_kafka import Producer
 
-from app.bootstrap import Engine, bootstrap
+from app.bootstrap import Engine
 from app.config.settings import Settings
 from consumers.kafka.lag import Lag
 from consumers.kafka.paced_producer import produce_paced
-from tests.conftest import NOW
 from tests.integration.running_bridge import SECONDS, Running, own_topics, produce, source, uncommitted, values
 from tests.stack import wait_for
 
 
 @pytest.fixture
-def engine(settings: Settings, apache_kafka: str, tmp_path: Path) -> Iterator[Engine]:
-    made = bootstrap(own_topics(settings, apache_kafka, tmp_path), clock=lambda: NOW)
-    yield made
-    made.redis.close()
+def settings(settings: Settings, apache_kafka: str, tmp_path: Path) -> Settings:
+    """Topics and a group for this test only."""
+    return own_topics(settings, apache_kafka, tmp_path)
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
-"""An identity provider on a real web server, and a clock that tests control."""
-
-from collections.abc import Iterator
+"""Keys of an identity provider on a real web server, and a clock that tests control."""
 
 import pytest
 
 from app.security.signing_keys import SigningKeys
-from tests.identity_provider import IdentityProvider, ec_key, jwk, rsa_key
+from tests.identity_provider import IdentityProvider, ec_key, rsa_key
 
 RSA, EC = rsa_key(), ec_key()
 
@@ -17,14 +15,6 @@ class Time:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    running = IdentityProvider()
-    running.keys = [jwk(RSA, "rsa-1"), jwk(EC, "ec-1")]
-    yield running
-    running.stop()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from app.config.settings import Settings, load_settings
 from app.errors import DependencyUnavailable
 from app.security.signing_keys import PAUSE_SECONDS, SigningKeys, verification_key
 from app.security.tokens import InvalidToken
-from tests.identity_provider import IdentityProvider, ec_key, jwk, rsa_key
-from tests.unit.security.conftest import EC, RSA, Time
+from tests.identity_provider import EC, RSA, IdentityProvider, ec_key, jwk, rsa_key
+from tests.unit.security.conftest import Time
 
 UNUSABLE: list[dict[str, Any]] = [
     {},

@@ -20,9 +20,9 @@ from app.security.signing_keys import (
     SigningKeys,
 )
 from app.security.tokens import InvalidToken
-from tests.identity_provider import IdentityProvider, jwk
+from tests.identity_provider import EC, RSA, IdentityProvider, jwk
 from tests.stack import wait_for
-from tests.unit.security.conftest import EC, RSA, Time
+from tests.unit.security.conftest import Time
 
 MANY = 100
 
