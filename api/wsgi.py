@@ -11,7 +11,7 @@ from api import application
 from api.request_log import log_in_batches
 from app.bootstrap import bootstrap
 from app.errors import SettingsError
-from consumers.event_log import KafkaEventLog
+from consumers.kafka_event_log import KafkaEventLog
 
 
 def create_app() -> Flask:

@@ -1,6 +1,6 @@
 """The log of events. Events sent over HTTP are accepted once they are in the log, like those of other producers.
 
-The engine only has this interface; ``consumers/event_log.py`` implements it with Kafka. See docs/decisions/0013.
+The engine only has this interface; ``consumers/kafka_event_log.py`` implements it with Kafka. See docs/decisions/0013.
 """
 
 from collections.abc import Sequence

@@ -11,8 +11,8 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.losses import ALSO_GONE
 from app.events.positions import NO_ID, Beginning, Offset, Partition, Start, TopicId
-from consumers.bridge.beginnings import Found, Place, place_of
 from consumers.bridge.kafka_outage import partition_gone
+from consumers.bridge.start_offsets import Found, Place, place_of
 from consumers.kafka.clients import source_name
 from consumers.kafka.record_reader import Bounds
 from consumers.kafka.topic_ids import TopicIds

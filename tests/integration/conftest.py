@@ -25,7 +25,7 @@ from app.security.signing_keys import SigningKeys
 from app.security.tokens import development_token
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
-from consumers.event_log import KafkaEventLog
+from consumers.kafka_event_log import KafkaEventLog
 from tests.conftest import NOW
 from tests.identity_provider import IdentityProvider
 from tests.integration.api_process import ApiProcess, api_process

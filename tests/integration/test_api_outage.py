@@ -17,7 +17,7 @@ from app.config.settings import load_settings
 from app.roles import Role
 from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
-from consumers.event_log import KafkaEventLog
+from consumers.kafka_event_log import KafkaEventLog
 from tests.conftest import NOW
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.learning_events import quiz

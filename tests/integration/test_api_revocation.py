@@ -22,7 +22,7 @@ from app.config.settings import Settings, load_settings
 from app.roles import Role
 from app.security.access import Action, Principal
 from cli.stack.ports import claim_port
-from consumers.event_log import KafkaEventLog
+from consumers.kafka_event_log import KafkaEventLog
 from tests.stack import wait_for
 
 MAX, LEEWAY = 30 * 86_400, 10  # the defaults

@@ -25,8 +25,8 @@ from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
 from app.roles import Role
 from cli.stack.ports import claim_port
-from consumers.event_log import KafkaEventLog
 from consumers.kafka.clients import headers_of
+from consumers.kafka_event_log import KafkaEventLog
 from tests.conftest import NOW, make_topics
 from tests.integration.conftest import FixedTimeApi
 from tests.integration.kafka_records import records_of

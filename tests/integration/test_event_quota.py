@@ -16,8 +16,8 @@ from app.config.settings import Settings
 from app.events.bridge_heartbeats import BridgeState
 from app.events.dead_letter import REPLAYS, DeadLetter, ErrorType
 from app.events.event_log import LogRecord
-from consumers.event_log import KafkaEventLog
 from consumers.kafka.clients import producer
+from consumers.kafka_event_log import KafkaEventLog
 from tests.integration.dead_letter_desk import Dlq
 from tests.integration.running_bridge import SECONDS, Running, own_topics, read_all, state, wait_until_committed
 from tests.learning_events import activity

@@ -21,7 +21,7 @@ from app.config.settings import load_settings
 from app.errors import DependencyUnavailable
 from app.storage.redis_client import connect
 from cli.stack.ports import claim_port
-from consumers.event_log import KafkaEventLog
+from consumers.kafka_event_log import KafkaEventLog
 from tests.certificates import Authority, Pair, old_server
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for

@@ -3,7 +3,7 @@
 import pytest
 
 from app.events.positions import NO_ID, Beginning, Progress
-from consumers.bridge.beginnings import Found, Place, place_of
+from consumers.bridge.start_offsets import Found, Place, place_of
 from consumers.kafka.record_reader import Bounds
 
 BOUNDS = Bounds(40, 100)
