@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from app.config.field_types import Text
-from app.config.secret_strength import is_variation, weakness
+from app.config.secret_strength import is_variation, shortness, weakness
 from app.config.tls_settings import TlsSettings
 from app.config.url_settings import is_loopback, url_password
 
@@ -13,8 +13,6 @@ from app.config.url_settings import is_loopback, url_password
 DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105
 DEVELOPMENT_AUDIT_KEY = "development-audit-key-never-use-in-production"
 DEVELOPMENT_FLOWER_PASSWORD = "mastery"  # noqa: S105
-MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as the hash
-MIN_PASSWORD_CHARACTERS = 15  # NIST SP 800-63B-4 section 3.1.1.2: the password is the only factor
 HOW_TO_MAKE_ONE = "make one with `openssl rand -hex 32`"
 
 KEYS = ("jwt_secret", "jwt_secret_previous", "audit_key", "audit_key_previous")
@@ -74,10 +72,8 @@ def _reason(name: str, secret: str) -> str | None:
     kind = _kind(name)
     if _is_development(name, secret):
         return f"the development {kind} is refused in production"
-    if kind == "password" and len(secret) < MIN_PASSWORD_CHARACTERS:
-        return f"needs at least {MIN_PASSWORD_CHARACTERS} characters in production"
-    if kind == "secret" and len(secret.encode()) < MIN_SECRET_BYTES:
-        return f"needs at least {MIN_SECRET_BYTES} bytes in production"
+    if reason := shortness(secret, is_password=kind == "password"):
+        return f"{reason} in production"
     reason = weakness(secret)
     return f"{reason}, which is refused in production; {HOW_TO_MAKE_ONE}" if reason else None
 

@@ -1,8 +1,10 @@
-"""Detects secrets that are public or can be guessed. Pure functions."""
+"""Detects secrets that are short, public or can be guessed. Pure functions."""
 
 import re
 from difflib import SequenceMatcher
 
+MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as the hash
+MIN_PASSWORD_CHARACTERS = 15  # NIST SP 800-63B-4 section 3.1.1.2: the password is the only factor
 MIN_COMMON_CHARACTERS = 8  # a shorter common substring may be chance if one of the two is a short password
 # Distinct characters: 32 random hexadecimal digits have 14 on average, and fewer than 8 once in ten million times.
 MIN_SECRET_CHARACTERS = 8
@@ -13,6 +15,13 @@ _PLACEHOLDERS = re.compile(
 )
 # Complete example secrets from our documentation and jwt.io.
 _SHOWN = ("your-256-bit-secret", "a-string-secret-at-least-256-bits-long")
+
+
+def shortness(secret: str, *, is_password: bool) -> str | None:
+    """Why a text is too short for a password or a key; None if it is not."""
+    if is_password:
+        return None if len(secret) >= MIN_PASSWORD_CHARACTERS else f"needs at least {MIN_PASSWORD_CHARACTERS} characters"
+    return None if len(secret.encode()) >= MIN_SECRET_BYTES else f"needs at least {MIN_SECRET_BYTES} bytes"
 
 
 def weakness(secret: str) -> str | None:

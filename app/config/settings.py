@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Meta
 
 from app.config.audit_settings import AuditSettings
+from app.config.bridge_settings import BridgeSettings, bridge_contradictions
 from app.config.field_types import Port, Seconds, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
-from app.config.kafka_settings import BridgeSettings, TopicSettings, bridge_contradictions
 from app.config.misspelt import misspelt, report_once
 from app.config.quotas import QuotaSettings
 from app.config.secret_files import FILE_SUFFIX, with_secret_files
@@ -29,6 +29,7 @@ from app.config.secret_settings import (
 )
 from app.config.tls_settings import tls_contradictions, weak_tls
 from app.config.token_settings import SECRET_ALGORITHMS, TokenSettings, token_contradictions, weak_tokens
+from app.config.topic_settings import TopicSettings
 from app.config.url_settings import are_brokers, is_host, is_redis_url
 from app.errors import SettingsError
 from app.identifiers import IDENTIFIER_RULE, Identifier

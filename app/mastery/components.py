@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from app.clock import Day
 from app.mastery.evidence import MILLIONTHS
-from app.mastery.facts import CONSISTENCY_DAYS, DayFacts, Window
+from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights, mastery_score
 
+CONSISTENCY_DAYS = 14  # consistency is the share of active days among the last ones
 _CONSISTENCY_MASK = (1 << CONSISTENCY_DAYS) - 1
 _NOTHING = DayFacts()
 

@@ -12,8 +12,9 @@ import redis
 from app.clock import Day
 from app.config.quotas import Quotas
 from app.errors import NotFound
+from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
-from app.mastery.facts import CONSISTENCY_DAYS, DayFacts, Window
+from app.mastery.facts import DayFacts, Window
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices

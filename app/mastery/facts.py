@@ -10,8 +10,6 @@ from msgspec import Struct
 
 from app.clock import Day
 
-CONSISTENCY_DAYS = 14  # the window has a bit for each, and consistency is the share of active ones
-
 
 class DayFacts(Struct, frozen=True, array_like=True, gc=False):
     """One day's evidence; ``completed`` and ``total`` are those of the day's latest completion.
@@ -38,7 +36,7 @@ class Window(NamedTuple):
     quality_millionths: int
     submissions: int
     newest_active_day: Day  # 0: none
-    active_bits: int  # bit k: active on day - k, for the last CONSISTENCY_DAYS
+    active_bits: int  # bit k: active on day - k, for the days that consistency looks at
     completion_day: Day  # 0: none
     completed: int
     total: int

@@ -1,4 +1,4 @@
-"""The settings of the topics and of the bridge, and their checks."""
+"""The settings of the bridge (chunks, backpressure, invalid records, metrics), and their checks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,22 +7,6 @@ from typing import Annotated
 from msgspec import Meta
 
 from app.config.field_types import Port, Seconds, Text
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopicSettings:
-    """The part of ``app/config/settings.py`` about the topics, as ``mastery topics create`` creates them."""
-
-    events_topic: Text = "mastery.events"
-    dlq_topic: Text = "mastery.dlq"
-    results_topic: Text = "mastery.results"
-
-    # The topics that `mastery topics create` creates. The number of partitions limits the number of active bridges.
-    kafka_partitions: Annotated[int, Meta(ge=1, le=10_000)] = 12
-    kafka_replication: Annotated[int, Meta(ge=1, le=15)] = 1  # 3 in production
-    events_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7  # the longest Redis outage, or age of a restored backup
-    results_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7
-    dlq_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30  # the time to investigate failures
 
 
 @dataclass(frozen=True, kw_only=True)
