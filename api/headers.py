@@ -8,6 +8,7 @@ from flask_cors import CORS
 
 from api.idempotency import REPLAYED
 from api.openapi import DOCS_PAGE
+from api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from api.request_context import context
 from api.responses import CORRELATION_HEADER
 from app.config.field_types import listed
@@ -45,7 +46,9 @@ _ANSWER_HEADERS = [
     CORRELATION_HEADER,
     "Location",
     "Retry-After",
-    *(f"X-RateLimit-{name}" for name in ("Limit", "Remaining", "Reset")),
+    LIMIT_HEADER,
+    REMAINING_HEADER,
+    RESET_HEADER,
     REPLAYED,
 ]
 _PREFLIGHT_SECONDS = 600  # how long browsers cache a preflight, and so a removed origin keeps access

@@ -27,7 +27,7 @@ from app.events.ingest_events import EventVerdict, claimed_id, ingest_events, re
 from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.security.access import Action
 
-MAX_EVENTS = 500  # the size of the bridge's batches
+MAX_EVENTS = 500  # the default of MASTERY_CHUNK_EVENTS
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 

@@ -29,14 +29,14 @@ def parse_moment(timestamp: str | int, now: datetime) -> datetime:
         The moment in UTC. A leap second becomes the second before it, so that it stays on its day.
 
     Raises:
-        InvalidInput: It is not a timestamp, or more than five minutes after ``now``.
+        InvalidInput: It is not a timestamp, or more than ``MAX_CLOCK_SKEW`` after ``now``.
     """
     try:
         moment = _from_milliseconds(timestamp) if isinstance(timestamp, int) else _from_text(timestamp)
     except (ValueError, OverflowError, OSError) as error:
         raise InvalidInput("timestamp", RULE) from error
     if moment - now > MAX_CLOCK_SKEW:
-        raise InvalidInput("timestamp", "lies more than 5 minutes in the future")
+        raise InvalidInput("timestamp", f"lies more than {MAX_CLOCK_SKEW.seconds // 60} minutes in the future")
     return moment
 
 
