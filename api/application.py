@@ -9,7 +9,7 @@ from flask.json.provider import JSONProvider
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import audit, health, ingest, mastery, task_states
+from api import audit, health, ingest, mastery, task_answers
 from api import token_revocation as auth
 from api.access import check_routes, register_access
 from api.authentication import register_authentication
@@ -31,7 +31,7 @@ _BLUEPRINTS = (
     health.blueprint,
     mastery.blueprint,
     ingest.blueprint,
-    task_states.blueprint,
+    task_answers.blueprint,
     auth.blueprint,
     audit.blueprint,
 )
@@ -122,7 +122,7 @@ def create_app(engine: Engine, event_log: EventLog) -> Flask:
     register_rate_limits(app)
     register_access(app)
     register_body_limits(app)
-    task_states.register_waiters(app)
+    task_answers.register_waiters(app)
     health.register_readiness(app)
     api = openapi(app)
     register_error_handlers(app)

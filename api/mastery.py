@@ -14,7 +14,7 @@ from api.parsing import JsonBlueprint, StudentBody
 from api.rate_limits import own_record
 from api.request_audit import signed_actor
 from api.responses import envelope, success
-from api.task_states import PREFER, TASK_HEADERS, TaskAnswer, answer_of
+from api.task_answers import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from api.use_cases import use_case
 from app.mastery.formula import DEFAULT_WEIGHTS, FORMULA, Components, Level, Weights, check_weights
 from app.mastery.query_mastery import calculate, query_mastery

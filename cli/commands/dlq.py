@@ -24,8 +24,8 @@ from cli.commands.operator_audit import write_dead_letter_entry, write_dead_lett
 from cli.stack.running_stack import settings_of_running_stack
 from consumers.dead_letters.purge import delete_beginnings, plan_purge
 from consumers.dead_letters.reader import DeadLetterTopic
-from consumers.dead_letters.record import LetterFilter, StoredDeadLetter, parse_moment, parse_place
 from consumers.dead_letters.replay import Replay, ReplayOutcome, Sources
+from consumers.dead_letters.stored_letter import LetterFilter, StoredDeadLetter, parse_moment, parse_place
 from consumers.kafka.clients import producer
 from consumers.kafka.paced_producer import LagLimiter
 from consumers.kafka.record_reader import RecordReader

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.events.handled_letters import Handled, Place
-from consumers.dead_letters.record import StoredDeadLetter
+from consumers.dead_letters.stored_letter import StoredDeadLetter
 
 MAX_MESSAGE = 200  # characters; the engine's own messages are not longer
 UNREADABLE = "unreadable"

@@ -12,7 +12,7 @@ import msgspec
 from app.audit.entry import OPERATOR, OPERATORS, Actor, Channel, Details, SystemAction, entry
 from app.bootstrap import Engine
 from app.identifiers import Identifier
-from consumers.dead_letters.record import StoredDeadLetter
+from consumers.dead_letters.stored_letter import StoredDeadLetter
 
 
 class _Event(msgspec.Struct):

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from app.events.handled_letters import Place
-from consumers.dead_letters.record import LetterFilter, StoredDeadLetter
+from consumers.dead_letters.stored_letter import LetterFilter, StoredDeadLetter
 from consumers.kafka.clients import connection
 from consumers.kafka.record_reader import Bounds
 

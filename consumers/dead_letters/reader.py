@@ -12,7 +12,7 @@ from app.config.settings import Settings
 from app.errors import NotFound
 from app.events.handled_letters import Place
 from app.events.positions import NO_ID
-from consumers.dead_letters.record import StoredDeadLetter, read_letter
+from consumers.dead_letters.stored_letter import StoredDeadLetter, read_letter
 from consumers.kafka.clients import headers_of, place
 from consumers.kafka.record_reader import READ_SECONDS, RecordReader
 from consumers.kafka.topic_ids import TopicIds, log_name

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from app.errors import DependencyUnavailable, EngineError, InvalidInput
 from app.events.dead_letter import REPLAYS, TRACE, invalid_event
 from app.events.handled_letters import Place
-from consumers.dead_letters.record import DeadLetterBody, StoredDeadLetter
+from consumers.dead_letters.stored_letter import DeadLetterBody, StoredDeadLetter
 from consumers.kafka.delivery import Content, paced_batches, produce
 from consumers.kafka.record_reader import RecordReader
 

@@ -9,7 +9,7 @@ import pytest
 from app.events.dead_letter import ErrorType, failed_event
 from app.events.handled_letters import Handled, Place
 from cli.commands.dlq_output import Newest, everything, printable, row
-from consumers.dead_letters.record import StoredDeadLetter, read_letter
+from consumers.dead_letters.stored_letter import StoredDeadLetter, read_letter
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)

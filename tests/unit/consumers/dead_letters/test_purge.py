@@ -2,7 +2,7 @@
 
 from app.events.handled_letters import Place
 from consumers.dead_letters.purge import PurgePlan, plan_purge
-from consumers.dead_letters.record import LetterFilter, StoredDeadLetter, read_letter
+from consumers.dead_letters.stored_letter import LetterFilter, StoredDeadLetter, read_letter
 from consumers.kafka.record_reader import Bounds
 
 

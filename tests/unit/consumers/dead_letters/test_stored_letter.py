@@ -9,7 +9,7 @@ import pytest
 from app.errors import InvalidInput
 from app.events.dead_letter import ErrorType, failed_event, invalid_event
 from app.events.handled_letters import Place
-from consumers.dead_letters.record import LetterFilter, Source, StoredDeadLetter, parse_moment, parse_place, read_letter
+from consumers.dead_letters.stored_letter import LetterFilter, Source, StoredDeadLetter, parse_moment, parse_place, read_letter
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
