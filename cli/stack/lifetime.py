@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 POLL_SECONDS = 0.5  # how soon the end of the parent or the child is noticed
+PARENT = os.getppid()  # read at once, since the parent may end while the server starts
 PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that the kernel sends to a child when its parent ends
 
 
@@ -19,9 +20,8 @@ def wait_until_stopped(child: "subprocess.Popen[bytes] | None" = None, *, superv
     It must stop when its parent closes its standard input, or has ended (other processes may have inherited the pipe). A
     ``supervised`` process stops at SIGTERM only, which the supervisor or its guard sends.
     """
-    parent = os.getppid()
     inputs = [] if supervised else [sys.stdin]
-    while (child is None or child.poll() is None) and (supervised or os.getppid() == parent):
+    while (child is None or child.poll() is None) and (supervised or os.getppid() == PARENT):
         ready, _, _ = select.select(inputs, [], [], POLL_SECONDS)
         if ready and not os.read(sys.stdin.fileno(), 4096):
             return

@@ -21,11 +21,27 @@ time.sleep(1000)
 """
 
 
-@pytest.mark.parametrize("server", ["valkey", "kafka"])
+# A server whose parent ends before it begins to wait for that.
+SLOW = """
+import os, time
+from cli.stack.lifetime import wait_until_stopped
+parent = os.getppid()
+print("slow:1", flush=True)
+while os.getppid() == parent:
+    time.sleep(0.01)
+wait_until_stopped()
+"""
+
+
+@pytest.mark.parametrize("server", ["valkey", "kafka", "slow"])
 def test_it_ends_with_its_parent_though_others_inherited_the_pipe(server: str, tmp_path: Path) -> None:
-    """Its standard input does not end then; it notices that its parent has ended."""
-    arguments = (str(tmp_path / "valkey"), "0") if server == "valkey" else ("some-topic",)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, *command(server, *arguments)], stdout=subprocess.PIPE, text=True)
+    """Its standard input does not end then; it notices that its parent has ended, also if that happens while it starts."""
+    commands = {
+        "valkey": command("valkey", str(tmp_path / "valkey"), "0"),
+        "kafka": command("kafka", "some-topic"),
+        "slow": [sys.executable, "-c", SLOW],
+    }
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, *commands[server]], stdout=subprocess.PIPE, text=True)
     with parent:
         assert parent.stdout is not None
         pid, other, address = parent.stdout.readline().split()
