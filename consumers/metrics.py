@@ -14,7 +14,7 @@ from app.health.memory import memory_of
 from consumers.kafka.lag import Lag
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
-REJECTED = Counter("mastery_bridge_rejected", "Records read that are no valid events")
+REJECTED = Counter("mastery_bridge_rejected", "Records read that become dead letters: no valid events, or beyond a quota")
 CHUNK_RECORDS = Histogram(
     "mastery_bridge_chunk_records", "Valid records in a chunk", buckets=(1, 5, 10, 50, 100, 200, 300, 400, 500, 1_000, 10_000)
 )
