@@ -16,6 +16,7 @@ from app.errors import DependencyUnavailable
 from app.events.dead_letter import LETTER_ID
 from app.events.event_log import record_key
 from app.mastery.result_messages import encode_update, updates
+from app.storage.keys import Keys
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue
 from consumers.kafka.delivery import Content, deliver
@@ -42,7 +43,7 @@ class Relay:
         self._producer = producer
         self._dead_letters = DeadLetterQueue(producer, settings)
         self._topic = settings.results_topic
-        self._lease = Lease(engine.redis, f"{settings.key_prefix}:{{.events}}:relay", LEASE_SECONDS)
+        self._lease = Lease(engine.redis, Keys(settings.key_prefix).relay(), LEASE_SECONDS)
         self._stopped = Flag()
         self._failed = False
         self._pause = PAUSE_SECONDS
