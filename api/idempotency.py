@@ -10,7 +10,7 @@ from flask import Response, request
 
 from api.authentication import engine, principal
 from api.responses import ErrorCode, failure, success
-from app.idempotency.idempotency_keys import HEADER, MAX_KEY_CHARACTERS, Answer, fingerprint
+from app.idempotency.idempotency_keys import HEADER, MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, Answer, fingerprint
 
 RETRY_AFTER_SECONDS = "1"  # most requests are answered within milliseconds
 REPLAYED = "Idempotent-Replayed"
@@ -19,7 +19,7 @@ REPLAYED = "Idempotent-Replayed"
 IDEMPOTENCY_KEY = {
     "in": "header",
     "name": HEADER,
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": MIN_KEY_CHARACTERS, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[!-~]+$"},
     "description": "Unique for the request, such as a UUID: a repetition with the same key and body gets the same answer",
 }
 REPLAYED_HEADER = {REPLAYED: {"schema": {"type": "boolean"}, "description": "`true`: the answer to an earlier request"}}

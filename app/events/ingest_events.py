@@ -16,6 +16,7 @@ from app.errors import InvalidFields, InvalidInput
 from app.events.dead_letter import MAX_TEXT
 from app.events.event import decode_event
 from app.events.event_log import EventLog, LogRecord
+from app.mastery.facts import first_retained_day
 
 # Kafka's default limit is a megabyte per message, including key and headers.
 MAX_EVENT_BYTES = 900_000
@@ -69,7 +70,7 @@ def ingest_events(
     Returns:
         A verdict per event, in order.
     """
-    first_day = day_number(now) - retention_days + 1
+    first_day = first_retained_day(day_number(now), retention_days)
     judged = [_judge(element, tenant, now, traceparent) for element in elements]
     too_many = beyond_quota([each.record.student_id for each in judged if each.record is not None and each.day >= first_day])
     verdicts, records = [], []

@@ -22,6 +22,7 @@ from app.events.ledger import Attempt, Begun, ChunkId, Ledger
 from app.events.record_events import Evidence, RecordedEvents, evidence, record_evidence
 from app.logs import frames
 from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA
+from app.mastery.facts import first_retained_day
 from app.mastery.stores import MasteryStores
 
 # A process may die for other reasons, such as a deployment, but hardly three times with the same chunk.
@@ -117,7 +118,7 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
     chunk, deaths = begun
     if deaths >= 2 * MAX_DEATHS:  # decoding may be what kills the process
         return {}, dict.fromkeys(range(len(chunk.records)), f"the process that recorded it died {deaths} times")
-    first_day = day_number(chunk.accepted_at) - retention_days + 1
+    first_day = first_retained_day(day_number(chunk.accepted_at), retention_days)
     found: dict[int, Evidence] = {}
     failed: dict[int, str] = {}
     for index, record in enumerate(chunk.records):

@@ -9,6 +9,7 @@ from app.events.event import Event
 from app.events.event_evidence import observe
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import Observation
+from app.mastery.facts import first_retained_day
 from app.mastery.stores import MasteryStores
 
 
@@ -43,7 +44,7 @@ def record_events(events: Iterable[tuple[Event, datetime]], *, stores: MasterySt
     Returns:
         The numbers of events by result.
     """
-    first_day = day_number(now) - stores.facts.retention_days + 1
+    first_day = first_retained_day(day_number(now), stores.facts.retention_days)
     return record_evidence([evidence(event, moment, first_day) for event, moment in events], stores=stores, now=now)
 
 

@@ -32,8 +32,8 @@ HASH_BYTES = 16  # of a key or a request; a caller who finds a collision harms o
 PARTS = 24
 OVERHEAD_BYTES = 100  # of a Redis key, besides name and value
 
-MAX_KEY_CHARACTERS = 255
-_VISIBLE_ASCII = re.compile(f"[!-~]{{1,{MAX_KEY_CHARACTERS}}}")
+MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 1, 255
+_VISIBLE_ASCII = re.compile(f"[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}")
 
 
 class AnswersFull(EngineError):
@@ -101,7 +101,7 @@ class IdempotencyKeys:
             AnswersFull: The tenant's stored answers exhaust its quota.
         """
         if not _VISIBLE_ASCII.fullmatch(key):
-            raise InvalidInput(HEADER, f"must be 1 to {MAX_KEY_CHARACTERS} visible ASCII characters")
+            raise InvalidInput(HEADER, f"must be {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} visible ASCII characters")
         name = self._keys.idempotency(tenant, _hash(identity, key).hex())
         mine = msgspec.msgpack.encode(_Entry(fingerprint, uuid4().bytes))
         quota, taken = self._quotas.of(tenant), self._keys.idempotency_bytes(tenant)

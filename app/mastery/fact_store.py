@@ -14,7 +14,7 @@ from app.config.quotas import Quotas
 from app.errors import NotFound
 from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
-from app.mastery.facts import DayFacts, Window
+from app.mastery.facts import DayFacts, Window, first_retained_day
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
@@ -155,7 +155,7 @@ class FactStore:
         """
         if fields is None:
             fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
-        oldest, newest = today - self.retention_days + 1, today if until is None else until
+        oldest, newest = first_retained_day(today, self.retention_days), today if until is None else until
         days = {
             day: _day_facts.decode(packed)
             for name, packed in fields.items()

@@ -40,3 +40,8 @@ class Window(NamedTuple):
     completion_day: Day  # 0: none
     completed: int
     total: int
+
+
+def first_retained_day(today: Day, retention_days: int) -> Day:
+    """The first day of the retention window that ends today; earlier evidence is expired. ``merge_evidence.lua`` agrees."""
+    return today - retention_days + 1

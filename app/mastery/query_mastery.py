@@ -9,6 +9,7 @@ from app.clock import Day, day_date, day_number
 from app.errors import InvalidInput
 from app.mastery.components import mastery_history
 from app.mastery.fact_store import StudentRecord
+from app.mastery.facts import first_retained_day
 from app.mastery.formula import (
     DECIMALS,
     DEFAULT_WEIGHTS,
@@ -96,6 +97,6 @@ def _retained_day(on: date, today: Day, retention_days: int) -> Day:
     day = day_number(on)
     if day > today:
         raise InvalidInput("date", "must not be in the future")
-    if day <= today - retention_days:
+    if day < first_retained_day(today, retention_days):
         raise InvalidInput("date", f"must lie within the {retention_days} days that are retained")
     return day
