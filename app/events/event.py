@@ -22,6 +22,7 @@ from app.mastery.evidence import Fraction
 # An event has two levels; unknown fields may add more. Python's recursion limit of a thousand calls includes the decoder's
 # callers, so without a fixed limit a worker might be unable to decode what another process accepted.
 MAX_LEVELS = 100
+MAX_EVENT_BYTES = 900_000  # Kafka's limit for a message is 1 MB by default, including headers and key
 
 # With at most a million per event, sums over 90 days stay far below 2**53, up to which Lua's numbers are exact.
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]

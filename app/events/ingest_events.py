@@ -14,12 +14,9 @@ from msgspec import UNSET, Struct
 from app.clock import Day, day_number
 from app.errors import InvalidFields, InvalidInput
 from app.events.dead_letter import MAX_TEXT
-from app.events.event import decode_event
+from app.events.event import MAX_EVENT_BYTES, decode_event
 from app.events.event_log import EventLog, LogRecord
 from app.mastery.facts import first_retained_day
-
-# Kafka's default limit is a megabyte per message, including key and headers.
-MAX_EVENT_BYTES = 900_000
 
 NO_ROOM = InvalidInput("student_id", "is new, and the tenant has as many students as its quota allows")
 

@@ -102,6 +102,11 @@ def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dic
     }
 
 
+def weakest_component(components: Mapping[str, float | None]) -> str:
+    """The name of the component to work on first: one without evidence, else the lowest."""
+    return min(components, key=lambda name: -1.0 if (score := components[name]) is None else score)
+
+
 def check_weights(weights: Weights) -> Weights:
     """Return the weights if valid. Raises InvalidInput if one is not within 0..1, or the sum is not 1."""
     for name, weight in weights._asdict().items():

@@ -11,7 +11,6 @@ from app.mastery.components import mastery_history
 from app.mastery.fact_store import StudentRecord
 from app.mastery.facts import first_retained_day
 from app.mastery.formula import (
-    DECIMALS,
     DEFAULT_WEIGHTS,
     Components,
     Contribution,
@@ -23,7 +22,7 @@ from app.mastery.formula import (
     mastery_score,
 )
 from app.mastery.stores import MasteryStores
-from app.mastery.trend import Trend, trend
+from app.mastery.trend import Trend, historical_average, trend
 
 
 class Calculation(Struct, frozen=True, kw_only=True):
@@ -89,7 +88,7 @@ def standing(student_id: str, record: StudentRecord, day: Day, weights: Weights 
         cohort_id=record.cohort_id,
         date=day_date(day),
         trend=trend(daily, day),
-        historical_average=round(sum(daily.values()) / len(daily), DECIMALS),
+        historical_average=historical_average(daily),
     )
 
 

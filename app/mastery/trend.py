@@ -1,4 +1,4 @@
-"""The trend of mastery: the least-squares slope of the latest daily values.
+"""The trend of mastery: the least-squares slope of the latest daily values; and the mean of all of them.
 
     slope = Σ (x − x̄)·y / Σ (x − x̄)²      x: 0..n−1, the oldest day first; y: mastery on that day; unit: mastery per day
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from app.clock import Day
+from app.mastery.formula import DECIMALS
 
 TREND_DAYS = 14
 FEWEST_DAYS = 3
@@ -44,3 +45,8 @@ def trend(daily: Mapping[Day, float], last: Day) -> Trend:
     if abs(steepness) <= STABLE_WITHIN:
         return Trend.STABLE
     return Trend.IMPROVING if steepness > 0 else Trend.DECLINING
+
+
+def historical_average(daily: Mapping[Day, float]) -> float:
+    """Mean of the daily mastery since the first retained evidence, 0..1, rounded to 6 decimals. ``daily`` is not empty."""
+    return round(sum(daily.values()) / len(daily), DECIMALS)

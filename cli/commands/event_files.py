@@ -14,14 +14,13 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from app.errors import InvalidInput
-from app.events.event import decode_event
+from app.events.event import MAX_EVENT_BYTES, decode_event
 from app.events.event_log import record_key
 
 STANDARD_INPUT = Path("-")
 GZIP_MAGIC = b"\x1f\x8b"
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-MAX_LINE_BYTES = 900_000  # Kafka's limit for a message is 1 MB by default, including headers and key
 DATE_LENGTH = len("2026-10-28")
 MILLISECONDS_A_DAY = 86_400_000
 SHOWN_REASONS = 5
@@ -80,10 +79,10 @@ def read_lines(file: EventFile) -> Iterator[tuple[int, bytes]]:
     try:
         with _opened(file) as lines:
             number = 0
-            while line := lines.readline(MAX_LINE_BYTES + 1):
+            while line := lines.readline(MAX_EVENT_BYTES + 1):
                 number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise InvalidInput(file.name, f"line {number} is longer than {MAX_LINE_BYTES:,} bytes")
+                if len(line) > MAX_EVENT_BYTES:
+                    raise InvalidInput(file.name, f"line {number} is longer than {MAX_EVENT_BYTES:,} bytes")
                 if text := (line.removeprefix(UTF_8_MARK) if number == 1 else line).strip():
                     yield number, text
     except (OSError, EOFError, zlib.error) as error:

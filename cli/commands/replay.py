@@ -14,6 +14,7 @@ from app.audit.entry import SystemAction
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from app.errors import InvalidInput
+from app.events.event_timestamp import MAX_CLOCK_SKEW
 from cli.commands.event_files import EventFile, Survey, event_file, records, survey
 from cli.commands.operator_audit import write_entry
 from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_for_progress
@@ -51,7 +52,8 @@ def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool,
     if outcome.applied or outcome.duplicates:
         return 0
     console.print(
-        f"No event was applied. Events count for {settings.retention_days} days and may be at most 5 minutes in the future: "
+        f"No event was applied. Events count for {settings.retention_days} days and may be at most "
+        f"{MAX_CLOCK_SKEW.seconds // 60} minutes in the future: "
         "`--shift-to-now` moves old events to now; `mastery dlq list` shows the reasons of dead letters.",
         soft_wrap=True,
     )

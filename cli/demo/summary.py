@@ -11,7 +11,7 @@ from app.audit.entry import SystemAction
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.secret_settings import DEVELOPMENT_FLOWER_PASSWORD
-from app.mastery.formula import Level
+from app.mastery.formula import Level, weakest_component
 from app.mastery.overview import cohort_levels, most_in_need
 from app.mastery.query_mastery import Standing
 from app.roles import Role
@@ -112,6 +112,6 @@ def _in_need(students: Sequence[tuple[str, Standing]]) -> Table:
 
 
 def _weakest(standing: Standing) -> str:
-    """The component to work on first: one without evidence, else the lowest."""
-    name, score = min(standing.components.items(), key=lambda item: -1.0 if item[1] is None else item[1])
+    name = weakest_component(standing.components)
+    score = standing.components[name]
     return f"{name}: none" if score is None else f"{name}: {score:.0%}"

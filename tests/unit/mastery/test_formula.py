@@ -16,6 +16,7 @@ from app.mastery.formula import (
     classify,
     coverage,
     mastery_score,
+    weakest_component,
 )
 
 
@@ -108,3 +109,15 @@ def test_weights_a_little_over_one_do_not_lift_mastery_above_one() -> None:
 def test_the_pages_tell_the_formula_that_is_computed(page: str) -> None:
     text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
     assert FORMULA in text.replace(" · ", "·")
+
+
+@pytest.mark.parametrize(
+    ("components", "expected"),
+    [
+        (Components(0.9, 0.2, 0.5, 0.8), "quiz"),
+        (Components(0.9, 0.0, None, 0.8), "quality"),
+    ],
+)
+def test_the_weakest_component_is_one_without_evidence_or_the_lowest(components: Components, expected: str) -> None:
+    """No evidence is weaker than a score of 0."""
+    assert weakest_component(components._asdict()) == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.mastery.trend import Trend, slope, trend
+from app.mastery.trend import Trend, historical_average, slope, trend
 
 TODAY = 20_000
 
@@ -52,3 +52,8 @@ def test_fewer_than_three_days_are_no_trend(days: int, expected: Trend) -> None:
 def test_older_days_do_not_matter() -> None:
     """A fall three weeks ago is not a decline now."""
     assert trend({TODAY - 20 + i: 1.0 if i < 7 else 0.5 for i in range(21)}, TODAY) is Trend.STABLE
+
+
+def test_the_historical_average_is_the_mean_of_all_days() -> None:
+    """It counts every day since the first evidence, not only the days of the trend."""
+    assert historical_average({TODAY: 0.5, TODAY - 20: 0.2, TODAY - 40: 0.1}) == 0.266667
