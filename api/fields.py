@@ -7,10 +7,11 @@ from typing import Any
 from marshmallow import fields, validate
 
 from api.examples import STUDENT
-from app.identifiers import IDENTIFIER_PATTERN
+from app.identifiers import IDENTIFIER_PATTERN, IDENTIFIER_RULE
 
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
 _OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
+IDENTIFIER_ERROR = f"M{IDENTIFIER_RULE[1:]}."
 _FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # RFC 3339, section 5.6; a subset of ISO 8601.
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -57,7 +58,7 @@ class IdentifierField(fields.String):
         super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": STUDENT}, **options)
 
 
-_is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error="Must be 1 to 50 letters, digits, _ or -.")
+_is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error=IDENTIFIER_ERROR)
 
 
 class Moment(fields.AwareDateTime):
