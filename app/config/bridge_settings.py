@@ -33,7 +33,7 @@ class BridgeSettings:
     bulk_chunks_low_mark: Annotated[int, Meta(ge=0, le=100_000)] = 900
     # A larger share of invalid recent records means a bad deploy, not bad data: the bridge stops. 1: never.
     poison_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    poison_records: Annotated[int, Meta(ge=1, le=1_000_000)] = 200  # the latest records that the share is of; fewer never halt it
+    poison_records: Annotated[int, Meta(ge=1, le=1_000_000)] = 200  # the latest records that it is of; fewer never halt it
     bridge_metrics_port: Port = 0  # 0: not served, except by `mastery up`, which picks a free port
     bridge_heartbeat_file: str = ""  # touched while the bridge polls; empty: bridge.heartbeat in the data folder
 
