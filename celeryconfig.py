@@ -3,10 +3,17 @@
 from celery.schedules import crontab
 from kombu import Queue
 
+from app.batches.batch import Priority
 from app.config.settings import settings_or_exit
 from tasks.broker import broker_settings
-from tasks.queues import EVENTS, INTERACTIVE, MAINTENANCE, QUEUES
-from tasks.timing import RESULTS_KEPT, SUMMARIZE_EVERY_SECONDS, SWEEP_EVERY_SECONDS, VISIBILITY_TIMEOUT_SECONDS
+from tasks.queues import BATCH_QUEUES, EVENTS, INTERACTIVE, MAINTENANCE, QUEUES
+from tasks.timing import (
+    EXPIRE_BATCHES_EVERY_SECONDS,
+    RESULTS_KEPT,
+    SUMMARIZE_EVERY_SECONDS,
+    SWEEP_EVERY_SECONDS,
+    VISIBILITY_TIMEOUT_SECONDS,
+)
 
 _settings = settings_or_exit()
 
@@ -22,6 +29,9 @@ task_routes = {
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},
+    "batches.expire": {"queue": MAINTENANCE},
+    "batches.run": {"queue": BATCH_QUEUES[Priority.NORMAL]},  # or that of another priority, set by the sender
+    "batches.sweep": {"queue": MAINTENANCE},
     "events.record": {"queue": EVENTS},  # or EVENTS_BULK, set by the sender
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
@@ -45,6 +55,7 @@ broker_transport_options = {
     # Together they restore unacknowledged messages every 5 s; the defaults multiply to 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
+    "queue_order_strategy": "tasks.queues:WeightedCycle",
     "global_keyprefix": f"{_settings.key_prefix}:celery:",
     "max_connections": _settings.redis_max_connections,
     **_sockets,
@@ -90,6 +101,15 @@ beat_schedule = {
     "sweep-chunks": {
         "task": "events.sweep",
         "schedule": SWEEP_EVERY_SECONDS,
+    },
+    "sweep-batches": {
+        "task": "batches.sweep",
+        "schedule": SWEEP_EVERY_SECONDS,
+    },
+    # Often enough that a batch is kept at most a few minutes longer than its retention.
+    "expire-batches": {
+        "task": "batches.expire",
+        "schedule": EXPIRE_BATCHES_EVERY_SECONDS,
     },
     # Mastery changes with the day even without events. The run after midnight does all the work; the hourly runs make up for a
     # missed one, and otherwise find nothing to do.

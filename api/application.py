@@ -8,8 +8,9 @@ from flask import Flask, Response, request
 from flask.json.provider import JSONProvider
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
 
-from api import audit, health, ingest, mastery, task_answers
+from api import audit, batches, health, ingest, mastery, task_answers
 from api import token_revocation as auth
 from api.access import check_routes, register_access
 from api.authentication import register_authentication
@@ -26,11 +27,13 @@ from app.bootstrap import Engine
 from app.config.field_types import listed
 from app.config.settings import Settings
 from app.events.event_log import EventLog
+from app.identifiers import IDENTIFIER_PATTERN
 
 _BLUEPRINTS = (
     health.blueprint,
     mastery.blueprint,
     ingest.blueprint,
+    batches.blueprint,
     task_answers.blueprint,
     auth.blueprint,
     audit.blueprint,
@@ -58,6 +61,12 @@ class StrictJson(JSONProvider):
             return msgspec.json.decode(s)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+
+
+class IdentifierConverter(BaseConverter):
+    """An id in a path; there is no route for a path with anything else in its place."""
+
+    regex = IDENTIFIER_PATTERN.removeprefix("^").removesuffix(r"\Z")
 
 
 def register_one_spelling(app: Flask) -> None:
@@ -91,6 +100,7 @@ def _configured(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=settings.http_max_body_bytes,
         PROVIDE_AUTOMATIC_OPTIONS=bool(listed(settings.cors_origins)),  # for CORS preflight requests
     )
+    app.url_map.converters["identifier"] = IdentifierConverter
     app.url_map.merge_slashes = False  # a route has one spelling; there are no redirects
     app.wsgi_app = WholeBody(app.wsgi_app, settings.http_max_body_bytes)  # type: ignore[method-assign]  # as Flask documents
     if proxies := settings.http_trusted_proxies:  # without a proxy, callers could forge their address

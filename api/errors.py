@@ -15,6 +15,7 @@ from api.authentication import AuthenticationFailed, engine
 from api.request_context import context
 from api.responses import ErrorCode, correlation_id, failure
 from app.errors import AccessDenied, DependencyUnavailable, InvalidInput, NotFound
+from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.logs import frames
 
 RETRY_AFTER_SECONDS = "1"
@@ -48,6 +49,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(AccessDenied, _denied)
     app.register_error_handler(NotFound, _missing)
     app.register_error_handler(DependencyUnavailable, _unavailable)
+    app.register_error_handler(AnswersFull, _no_room)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -70,6 +72,12 @@ def _denied(error: AccessDenied) -> Response:
 
 def _missing(error: NotFound) -> Response:
     return failure(404, ErrorCode.NOT_FOUND, _sentence(error))
+
+
+def _no_room(error: AnswersFull) -> Response:
+    """The tenant's quota of stored answers for idempotency keys is used up."""
+    message, headers = "The tenant's quota for keys is used up.", {"Retry-After": str(error.seconds)}
+    return failure(429, ErrorCode.RATE_LIMITED, message, {HEADER: [str(error)]}, headers)
 
 
 def _unavailable(error: DependencyUnavailable) -> Response:

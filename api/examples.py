@@ -43,3 +43,16 @@ REVOKE: Examples = {
     "own": {"summary": "The token that this request is made with", "value": {}},
 }
 TASK_ID = "5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10"  # of no task: the answer is 404
+BATCH: Examples = {
+    "cohort": {"summary": "A cohort", "value": {"cohort_id": COHORT, "compute": "mastery"}},
+    "students": {
+        "summary": "Listed students, one of them with given components",
+        "value": {
+            "students": [STUDENT, {"student_id": "student-002", "components": {"quiz": 0.75, "consistency": 0.5}}],
+            "compute": "mastery",
+            "priority": "high",
+        },
+    },
+    "all": {"summary": "Admins: all students, without haste", "value": {"all": True, "compute": "mastery", "priority": "low"}},
+}
+BATCH_ID = "nightly-2026-11-27"  # of no batch: the answer is 404

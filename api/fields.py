@@ -10,7 +10,7 @@ from api.examples import STUDENT
 from app.identifiers import IDENTIFIER_PATTERN, IDENTIFIER_RULE
 
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
-_OPENAPI_PATTERN = IDENTIFIER_PATTERN.replace(r"\Z", "$")
+OPENAPI_IDENTIFIER = IDENTIFIER_PATTERN.replace(r"\Z", "$")
 IDENTIFIER_ERROR = f"M{IDENTIFIER_RULE[1:]}."
 _FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # RFC 3339, section 5.6; a subset of ISO 8601.
@@ -55,10 +55,19 @@ class IdentifierField(fields.String):
     """An id as defined in design section 4."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(validate=_is_identifier, metadata={"pattern": _OPENAPI_PATTERN, "example": STUDENT}, **options)
+        super().__init__(validate=_is_identifier, metadata={"pattern": OPENAPI_IDENTIFIER, "example": STUDENT}, **options)
 
 
 _is_identifier = validate.Regexp(IDENTIFIER_PATTERN, error=IDENTIFIER_ERROR)
+
+
+class RawList(fields.List[Any]):
+    """A list whose length is checked before its elements are processed; they are left as they are."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_options: Any) -> Any:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        return value
 
 
 class Moment(fields.AwareDateTime):

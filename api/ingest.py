@@ -15,6 +15,7 @@ from api.access import performs
 from api.authentication import engine, principal
 from api.body_limits import takes_a_list
 from api.examples import INGEST
+from api.fields import RawList
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, Packing, idempotent
 from api.openapi import LEARNING_EVENT
 from api.parsing import JsonBlueprint, StrictParser
@@ -24,7 +25,6 @@ from app.events.decode_by_field import replace_lone_surrogates
 from app.events.event_log import EventLog
 from app.events.event_quota import QuotaExceeded
 from app.events.ingest_events import EventVerdict, claimed_id, ingest_events, read_claim
-from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.security.access import Action
 
 MAX_EVENTS = 500  # the default of MASTERY_CHUNK_EVENTS
@@ -78,23 +78,11 @@ class EventField(fields.Raw):
         )
 
 
-class EventList(fields.List[Any]):
-    """A list of events whose length is checked before its elements are processed."""
-
-    def __init__(self) -> None:
-        super().__init__(EventField(), validate=validate.Length(1, MAX_EVENTS))
-
-    def _deserialize(self, value: Any, *_args: Any, **_options: Any) -> Any:
-        if not isinstance(value, list):
-            raise self.make_error("invalid")
-        return value
-
-
 class IngestBody(Schema):
     """One event, or several."""
 
     event = EventField()
-    events = EventList()
+    events = RawList(EventField(), validate=validate.Length(1, MAX_EVENTS))
 
     @validates_schema
     def _one_of_them(self, data: dict[str, Any], **_: Any) -> None:
@@ -129,13 +117,6 @@ def too_many(error: QuotaExceeded) -> Response:
     headers = {"Retry-After": str(error.seconds)}
     details = {"tenant_id": [str(error)]}
     return failure(429, ErrorCode.RATE_LIMITED, "The tenant's quota is used up for this minute.", details, headers)
-
-
-@blueprint.errorhandler(AnswersFull)
-def no_room(error: AnswersFull) -> Response:
-    """The tenant's quota of stored answers for idempotency keys is used up."""
-    message, headers = "The tenant's quota for keys is used up.", {"Retry-After": str(error.seconds)}
-    return failure(429, ErrorCode.RATE_LIMITED, message, {HEADER: [str(error)]}, headers)
 
 
 def event_log() -> EventLog:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import redis
 
 from app.audit.trail import AuditTrail
+from app.batches.batch_store import BatchStore
 from app.clock import Clock, system_clock
 from app.config.quotas import Quotas
 from app.config.settings import Settings, load_settings
@@ -45,6 +46,7 @@ class Engine:
     bridges: Bridges
     event_quota: EventQuota
     task_requests: TaskRequests
+    batches: BatchStore
     audit: AuditTrail
     idempotency_keys: IdempotencyKeys
     malformed_messages: MalformedMessages
@@ -77,6 +79,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
+        batches=BatchStore(client, settings.key_prefix, Quotas(settings.quota_batch_students)),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
         idempotency_keys=IdempotencyKeys(
             client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)

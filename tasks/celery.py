@@ -80,7 +80,10 @@ class EngineTask(Task[Any, Any]):
 # By name, since the module imports this one; kombu loads it with the first connection.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport"))
 app = Celery(
-    "mastery", task_cls=EngineTask, amqp="tasks.connection:AMQP", include=["tasks.audit", "tasks.events", "tasks.mastery"]
+    "mastery",
+    task_cls=EngineTask,
+    amqp="tasks.connection:AMQP",
+    include=["tasks.audit", "tasks.batches", "tasks.events", "tasks.mastery"],
 )
 app.config_from_object("celeryconfig")
 

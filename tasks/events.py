@@ -1,6 +1,7 @@
 """Tasks that record learning events."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from celery.utils.time import get_exponential_backoff_interval
@@ -10,6 +11,7 @@ from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
 from tasks.broker_errors import translated_broker_errors
 from tasks.celery import EngineTask, app, engine, enqueue
+from tasks.lost_tasks import claim_lost, targets
 from tasks.queues import EVENTS, EVENTS_BULK
 from tasks.timing import MAX_RETRY_SECONDS
 
@@ -20,9 +22,6 @@ MAX_FAILURES = 3
 CHUNK_RETRY_SECONDS = 1
 # Chunks per lane that a sweep sends again: a second of work. The next sweep follows in seconds.
 SWEEP_LIMIT = 100
-# A chunk without a task for this long lost its task. The bridge sends the task milliseconds after accepting the chunk, and a
-# worker receives a task within milliseconds.
-LOST_SECONDS = 2.0
 
 
 @app.task(
@@ -53,18 +52,13 @@ def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
 
 @app.task(name="events.sweep", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
 def sweep() -> None:
-    """Send chunks again whose task was lost; beat sends this every few seconds.
-
-    A chunk in a queue only waits for a worker. A chunk that is neither in a queue nor reserved by a worker lost its task, for
-    example with a reply of Redis. The task of a reserved chunk is lost if it is overdue, since its worker may have died.
-    """
+    """Send chunks again whose task was lost; beat sends this every few seconds. See ``tasks/lost_tasks.py``."""
     ledger, settings = engine().ledger, engine().settings
     if ledger.in_flight() > queued(EVENTS) + queued(EVENTS_BULK):
-        waiting, in_hand = chunks_with_a_task()
+        known = targets(record, (EVENTS, EVENTS_BULK))
         for in_bulk in (False, True):
-            lost = ledger.claim_overdue(LOST_SECONDS, SWEEP_LIMIT, waiting | in_hand, in_bulk=in_bulk)
-            overdue = settings.chunk_overdue_seconds
-            lost += ledger.claim_overdue(overdue, SWEEP_LIMIT, waiting.union(lost), in_bulk=in_bulk)
+            claim = partial(ledger.claim_overdue, in_bulk=in_bulk)
+            lost = claim_lost(claim, known, overdue_seconds=settings.chunk_overdue_seconds, limit=SWEEP_LIMIT)
             enqueue_chunks(lost, in_bulk=in_bulk)
     engine().sweeps.note()
 
@@ -73,18 +67,6 @@ def enqueue_chunks(chunk_ids: Iterable[ChunkId], *, in_bulk: bool = False) -> No
     """Send tasks that record chunks. Raises DependencyUnavailable; a sweep sends the remaining ones."""
     for chunk_id in chunk_ids:
         enqueue(record, chunk_id, queue=EVENTS_BULK if in_bulk else EVENTS)
-
-
-def chunks_with_a_task() -> tuple[set[ChunkId], set[ChunkId]]:
-    """The chunks whose task waits in a queue, and those whose task a worker has reserved. Raises DependencyUnavailable."""
-    with translated_broker_errors(), app.connection_for_write() as connection:
-        channel: Any = connection.default_channel
-        waiting, in_hand = channel.calls((EVENTS, EVENTS_BULK), record.name)
-    return _chunk_ids(waiting), _chunk_ids(in_hand)
-
-
-def _chunk_ids(calls: list[list[Any]]) -> set[ChunkId]:
-    return {arguments[0] for arguments in calls if arguments and isinstance(arguments[0], str)}
 
 
 def queued(queue: str) -> int:

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 # After this time a dead worker's tasks are redelivered. A chunk takes 20 ms, the longest task a few seconds.
 VISIBILITY_TIMEOUT_SECONDS = 60
-# How often lost tasks of chunks are searched for; the delay after an outage until they are found.
+# How often lost tasks of chunks and batches are searched for; the delay after an outage until they are found.
 SWEEP_EVERY_SECONDS = 2.0
 # How often recorded events are summarized in the audit trail: for a busy tenant 288 entries a day, 0.1 MB.
 SUMMARIZE_EVERY_SECONDS = 300.0
+# How often batches that are no longer kept are removed: 0.1 ms if there are none.
+EXPIRE_BATCHES_EVERY_SECONDS = 300.0
 # Soft time limit of interactive and maintenance tasks; below the visibility timeout, so that a task never runs twice at once.
 # A chunk's task has none, since all its calls have timeouts.
 TASK_SECONDS = 30

@@ -41,6 +41,7 @@ class SystemAction(StrEnum):
     """Actions of the engine and its operators. Those of callers are in ``app/security/access.py``."""
 
     RECORD_EVENTS = "events.record"
+    RUN_BATCH = "batch.run"
     REFRESH_MASTERY = "mastery.refresh"
     TRIM_AUDIT = "audit.trim"
     VERIFY_AUDIT = "audit.verify"

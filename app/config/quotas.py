@@ -30,6 +30,7 @@ class QuotaSettings:
     # Quotas per tenant: 100000, or 100000, socsci=250000. A student takes up to 4 KB of Redis.
     quota_students: Quota = "1000000"
     quota_idempotency_bytes: Quota = "100000000"  # the responses to about 250,000 requests
+    quota_batch_students: Quota = "1000000"  # in stored batches: about 100 bytes of Redis each
     # Events produced per minute, over Kafka and HTTP together. Unlimited by default, so that history can be loaded.
     quota_events: Quota = "unlimited"
 

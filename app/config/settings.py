@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from app.config.audit_settings import AuditSettings
+from app.config.batch_settings import BatchSettings
 from app.config.bridge_settings import BridgeSettings, bridge_contradictions
 from app.config.field_types import Port, Seconds, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
@@ -45,7 +46,9 @@ _HOST = "must be a host's name, or an address as in 127.0.0.1 or ::1; the port h
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)  # no repr: secrets
-class Settings(HttpSettings, TokenSettings, TopicSettings, BridgeSettings, AuditSettings, QuotaSettings, SecretSettings):
+class Settings(
+    HttpSettings, TokenSettings, TopicSettings, BridgeSettings, BatchSettings, AuditSettings, QuotaSettings, SecretSettings
+):
     """The validated environment. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 
     env: Literal["development", "production"] = "development"

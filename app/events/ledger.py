@@ -20,6 +20,7 @@ from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
 from app.events.event_quota import Use
 from app.events.positions import NO_ID, Offset, Partition, TopicId
 from app.storage.keys import Keys
+from app.storage.overdue import OverdueClaims
 from app.storage.redis_client import next_id
 from app.storage.scripts import load_script
 
@@ -113,7 +114,7 @@ class Ledger:
         self._accept = load_script(client, folder / "accept_chunk.lua")
         self._begin = load_script(client, folder / "begin_chunk.lua")
         self._finish = load_script(client, folder / "finish_chunk.lua")
-        self._claim = load_script(client, folder / "claim_overdue.lua")
+        self._overdue = OverdueClaims(client, self._due, self._bulk)
 
     def accept(
         self,
@@ -180,8 +181,7 @@ class Ledger:
         Returns:
             Their ids. A claimed chunk counts as active, so it is returned at most once in ``seconds``.
         """
-        ids = self._claim([self._due, self._bulk], [round(seconds * 1000), limit, int(in_bulk), *excluding])
-        return [each.decode() for each in cast("list[bytes]", ids)]
+        return self._overdue.claim(seconds, limit, excluding, in_subset=in_bulk)
 
     def is_in_flight(self, chunk_id: ChunkId) -> bool:
         """Whether a chunk is in flight."""

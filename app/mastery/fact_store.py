@@ -1,6 +1,6 @@
 """The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents its keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -22,6 +22,9 @@ from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slic
 # Errors of merge_evidence.lua: a new student beyond the tenant's quota, and a student with the maximum number of events.
 OVER_QUOTA = "QUOTA"
 OVER_EVENTS = "EVENTS"
+
+# Students per call of cohorts_of.lua, which does two fast commands for each: a millisecond of the server's time.
+LOOKUPS_PER_CALL = 1000
 
 _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
@@ -68,6 +71,7 @@ class FactStore:
             MARK_BYTES=MARK_BYTES,
             CONSISTENCY_DAYS=CONSISTENCY_DAYS,
         )
+        self._cohorts_of = load_script(client, Path(__file__).with_name("cohorts_of.lua"))
 
     def merge(
         self,
@@ -155,16 +159,18 @@ class FactStore:
         """
         if fields is None:
             fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
-        oldest, newest = first_retained_day(today, self.retention_days), today if until is None else until
-        days = {
-            day: _day_facts.decode(packed)
-            for name, packed in fields.items()
-            if name.isdigit() and oldest <= (day := int(name)) <= newest
-        }
-        if not days:
+        record = _record(fields, first_retained_day(today, self.retention_days), today if until is None else until)
+        if record is None:
             raise NotFound("no evidence of such a student")
-        cohort = fields.get(b"cohort")
-        return StudentRecord(cohort.decode() if cohort else None, days)
+        return record
+
+    def read_many(self, tenant: str, students: Sequence[str], today: Day, until: Day) -> list[StudentRecord | None]:
+        """Read the facts of students like ``read``, in one round trip; None for those without facts in this period."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for student in students:
+            pipeline.hgetall(self.record_key(tenant, student))
+        oldest = first_retained_day(today, self.retention_days)
+        return [_record(fields, oldest, until) for fields in pipeline.execute()]
 
     def record_key(self, tenant: str, student: str) -> str:
         """The key of a student's facts."""
@@ -179,6 +185,28 @@ class FactStore:
         """The student's cohort, from the latest event with a cohort."""
         cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
         return cohort.decode() if cohort else None
+
+    def cohorts_of(self, tenant: str, students: Sequence[str]) -> dict[str, str | None]:
+        """The cohort of each of these students that has facts; None for a student without a cohort."""
+        calls: list[tuple[list[str], list[Any]]] = [
+            ([self.record_key(tenant, student) for student in some], []) for some in slices(students, LOOKUPS_PER_CALL)
+        ]
+        replies = chain.from_iterable(run_script(self._redis, self._cohorts_of, calls))
+        found = zip(students, cast("Iterable[bytes | None]", replies), strict=True)
+        return {student: cohort.decode() or None for student, cohort in found if cohort is not None}
+
+
+def _record(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentRecord | None:
+    """A student's facts of these days; None without any."""
+    days = {
+        day: _day_facts.decode(packed)
+        for name, packed in fields.items()
+        if name.isdigit() and oldest <= (day := int(name)) <= newest
+    }
+    if not days:
+        return None
+    cohort = fields.get(b"cohort")
+    return StudentRecord(cohort.decode() if cohort else None, days)
 
 
 def _merged(student: str, reply: list[Any] | None) -> Merged:

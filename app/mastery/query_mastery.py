@@ -75,7 +75,7 @@ def query_mastery(
         The standing under the default weights.
     """
     today = day_number(now)
-    day = today if on is None else _retained_day(on, today, stores.facts.retention_days)
+    day = today if on is None else retained_day(on, today, stores.facts.retention_days)
     return standing(student_id, stores.facts.read(tenant, student_id, today, until=day, fields=fields), day)
 
 
@@ -92,10 +92,11 @@ def standing(student_id: str, record: StudentRecord, day: Day, weights: Weights 
     )
 
 
-def _retained_day(on: date, today: Day, retention_days: int) -> Day:
+def retained_day(on: date, today: Day, retention_days: int, field: str = "date") -> Day:
+    """The number of a day. Raises InvalidInput about ``field`` if it is in the future or before the retention window."""
     day = day_number(on)
     if day > today:
-        raise InvalidInput("date", "must not be in the future")
+        raise InvalidInput(field, "must not be in the future")
     if day < first_retained_day(today, retention_days):
-        raise InvalidInput("date", f"must lie within the {retention_days} days that are retained")
+        raise InvalidInput(field, f"must lie within the {retention_days} days that are retained")
     return day

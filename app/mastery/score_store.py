@@ -14,6 +14,8 @@ from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
 
+MEMBERS_PER_CALL = 1000  # of ZSCAN: less than a millisecond of the server's time
+
 
 class Score(NamedTuple):
     """A score, computed from a revision of the facts for a day."""
@@ -67,6 +69,11 @@ class ScoreStore:
         """The tenant's cohorts, sorted."""
         members = cast("set[bytes]", self._redis.smembers(self._keys.cohorts(tenant)))
         return sorted(name.decode() for name in members)
+
+    def members(self, tenant: str, cohort: str | None = None) -> set[str]:
+        """The students of a cohort, or all of the tenant. Read in parts: students that come or go meanwhile may be missed."""
+        key = self._keys.students(tenant) if cohort is None else self._keys.ranking(tenant, cohort)
+        return {student.decode() for student, _ in self._redis.zscan_iter(key, count=MEMBERS_PER_CALL)}
 
     def ranking(self, tenant: str, cohort: str, *, lowest: int | None = None) -> list[tuple[str, float]]:
         """The cohort's students with their scores, lowest first; only the first ``lowest`` if given."""

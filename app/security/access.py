@@ -16,6 +16,11 @@ class Action(StrEnum):
     INGEST_EVENTS = "mastery.ingest"
     PROCESS = "process"
     READ_TASK = "task.read"
+    CREATE_BATCH = "batch.create"
+    LIST_BATCHES = "batch.list"
+    READ_BATCH = "batch.read"
+    READ_BATCH_RESULTS = "batch.results"
+    CANCEL_BATCH = "batch.cancel"
     REVOKE_OWN = "auth.revoke-own"
     REVOKE_ANY = "auth.revoke"
     READ_AUDIT = "audit.read"
@@ -31,6 +36,8 @@ class Scope(Enum):
 
 _THEIR_STUDENTS: Mapping[Role, Scope] = {Role.STUDENT: Scope.OWN, Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
 
+_TEACHING: Mapping[Role, Scope] = {Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
+
 # Roles that are not listed for an action may not do it.
 POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.QUERY_MASTERY: _THEIR_STUDENTS,
@@ -38,6 +45,12 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
     Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
     Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins
+    Action.CREATE_BATCH: _TEACHING,
+    Action.LIST_BATCHES: _TEACHING,  # their own
+    # Only batches that they created themselves, except for admins; of the results, only those of students they may see now.
+    Action.READ_BATCH: _TEACHING,
+    Action.READ_BATCH_RESULTS: _TEACHING,
+    Action.CANCEL_BATCH: _TEACHING,
     Action.REVOKE_OWN: dict.fromkeys(Role, Scope.OWN),  # services too: their tokens may leak
     Action.REVOKE_ANY: {Role.ADMIN: Scope.TENANT},
     Action.READ_AUDIT: {Role.ADMIN: Scope.TENANT},
@@ -83,6 +96,19 @@ def require_student_access(principal: Principal, action: Action, student_id: str
             allowed = principal.subject == student_id
     if not allowed:
         raise AccessDenied("you may not see this student")
+
+
+def require_cohort_access(principal: Principal, action: Action, cohort: str) -> None:
+    """Raise AccessDenied unless the caller may do this with the data of all students of the cohort."""
+    scope = require_role(principal, action)
+    if scope is not Scope.TENANT and not (scope is Scope.COHORTS and cohort in principal.cohorts):
+        raise AccessDenied("you may not see this cohort")
+
+
+def require_tenant_access(principal: Principal, action: Action) -> None:
+    """Raise AccessDenied unless the caller may do this with the data of all students of the tenant."""
+    if require_role(principal, action) is not Scope.TENANT:
+        raise AccessDenied("you may not see all students")
 
 
 def require_owner(principal: Principal, action: Action, owner: str) -> None:

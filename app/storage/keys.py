@@ -5,52 +5,9 @@ tenant begin with a dot, which no tenant's name contains. A test compares docs/a
 """
 
 import glob
-from collections.abc import Callable
 from inspect import signature
-from typing import NamedTuple, TypeVar
 
-Make = TypeVar("Make", bound=Callable[..., str])
-
-
-class KeyKind(NamedTuple):
-    """A kind of key: the Redis type of its values, their content, and whether that is personal data.
-
-    Data about a student or a caller is personal, even if a hash replaces the name.
-    """
-
-    type: str
-    holds: str
-    is_personal: bool
-
-
-CATALOGUE: dict[str, KeyKind] = {}  # by the name of the method that builds the key
-
-
-# Placeholders of the variable parts in patterns, by parameter name.
-_PLACEHOLDERS = {
-    "tenant": "t",
-    "trail": "t",
-    "caller": "<area>:<caller>",
-    "chunk_id": "<id>",
-    "cohort_id": "<cohort>",
-    "key_hash": "<hash>",
-    "log": "<cluster>/<topic>/<id>",
-    "minute": "<number>",
-    "name": "<name>",
-    "source": "<cluster>/<group>/<topic>",
-    "student_id": "<id>",
-    "subject": "<id>",
-    "task_id": "<id>",
-    "token_hash": "<hash>",
-}
-
-
-def _kind(type_: str, holds: str, *, personal: bool = False) -> Callable[[Make], Make]:
-    def register(make: Make) -> Make:
-        CATALOGUE[make.__name__] = KeyKind(type_, holds, personal)
-        return make
-
-    return register
+from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
 
 
 class Keys:
@@ -63,78 +20,78 @@ class Keys:
         """The prefix of all keys of a tenant."""
         return f"{self._prefix}:{{{tenant}}}:"
 
-    @_kind("set", "every tenant that ever sent an event")
+    @kind("set", "every tenant that ever sent an event")
     def tenants(self) -> str:
         return f"{self._prefix}:tenants"
 
     # Mastery
 
-    @_kind("hash", "facts by day, the window, cohort, score: described at the head of `merge_evidence.lua`", personal=True)
+    @kind("hash", "facts by day, the window, cohort, score: described at the head of `merge_evidence.lua`", personal=True)
     def student(self, tenant: str, student_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:student:{student_id}"
 
-    @_kind("string", "10 bytes per event: which events were counted, and on which day the mark expires", personal=True)
+    @kind("string", "10 bytes per event: which events were counted, and on which day the mark expires", personal=True)
     def marks(self, tenant: str, student_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:marks:{student_id}"
 
-    @_kind("zset", "student → day of the score: used by the hourly refresh", personal=True)
+    @kind("zset", "student → day of the score: used by the hourly refresh", personal=True)
     def students(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:students"
 
-    @_kind("zset", "student → mastery", personal=True)
+    @kind("zset", "student → mastery", personal=True)
     def ranking(self, tenant: str, cohort_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:ranking:{cohort_id}"
 
-    @_kind("set", "the tenant's cohorts")
+    @kind("set", "the tenant's cohorts")
     def cohorts(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:cohorts"
 
-    @_kind("stream", "changes of scores to be published", personal=True)
+    @kind("stream", "changes of scores to be published", personal=True)
     def changes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:changes"
 
     # Events
 
-    @_kind("hash", "events applied, duplicates, expired")
+    @kind("hash", "events applied, duplicates, expired")
     def totals(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:totals"
 
-    @_kind("string", "bitmap: which parts of a chunk in flight were counted in the totals")
+    @kind("string", "bitmap: which parts of a chunk in flight were counted in the totals")
     def counted_chunk(self, tenant: str, chunk_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:chunk:{chunk_id}"
 
-    @_kind("hash", "chunks in flight", personal=True)
+    @kind("hash", "chunks in flight", personal=True)
     def chunks(self) -> str:
         return f"{self._prefix}:{{.events}}:chunks"
 
-    @_kind("zset", "last activity of each chunk in flight")
+    @kind("zset", "last activity of each chunk in flight")
     def due(self) -> str:
         return f"{self._prefix}:{{.events}}:due"
 
-    @_kind("set", "which chunks in flight are in the bulk lane")
+    @kind("set", "which chunks in flight are in the bulk lane")
     def bulk(self) -> str:
         return f"{self._prefix}:{{.events}}:bulk"
 
-    @_kind("hash", "which tasks worked on a chunk in flight")
+    @kind("hash", "which tasks worked on a chunk in flight")
     def attempts(self) -> str:
         return f"{self._prefix}:{{.events}}:attempts"
 
-    @_kind("hash", "records accepted, chunks, dead letters by error type")
+    @kind("hash", "records accepted, chunks, dead letters by error type")
     def counters(self) -> str:
         return f"{self._prefix}:{{.events}}:counters"
 
-    @_kind(
+    @kind(
         "hash",
         "next offset to accept for each partition; the topic's id; up to which offset an operator lets invalid records pass",
     )
     def positions(self, source: str) -> str:
         return f"{self._prefix}:{{.events}}:positions:{source}"
 
-    @_kind("hash", "[losses of state or events](lost-state.md), and whether an operator acknowledged them")
+    @kind("hash", "[losses of state or events](lost-state.md), and whether an operator acknowledged them")
     def loss(self) -> str:
         return f"{self._prefix}:{{.events}}:loss"
 
-    @_kind(
+    @kind(
         "hash",
         "for each tenant with a quota, events produced in that minute over Kafka and over HTTP, and how many of "
         "the latter were read; kept for an hour",
@@ -142,54 +99,94 @@ class Keys:
     def event_minute(self, minute: int) -> str:
         return f"{self._prefix}:{{.events}}:minute:{minute}"
 
-    @_kind("stream", "dead letters to be delivered", personal=True)
+    @kind("stream", "dead letters to be delivered", personal=True)
     def letters(self) -> str:
         return f"{self._prefix}:{{.events}}:letters"
 
-    @_kind("hash", "end offsets of `mastery.dlq` after the last delivered dead letter")
+    @kind("hash", "end offsets of `mastery.dlq` after the last delivered dead letter")
     def letters_delivered(self, log: str = "") -> str:
         """The key for one log (cluster, topic and topic id); without ``log``, the key of a version with a single log."""
         return f"{self._prefix}:{{.events}}:letters-delivered" + (f":{log}" if log else "")
 
-    @_kind("hash", "which dead letters an operator replayed or purged")
+    @kind("hash", "which dead letters an operator replayed or purged")
     def handled_letters(self, log: str) -> str:
         return f"{self._prefix}:{{.events}}:handled-letters:{log}"
 
-    @_kind("set", "names of the bridges")
+    @kind("set", "names of the bridges")
     def bridges(self) -> str:
         return f"{self._prefix}:{{.events}}:bridges"
 
-    @_kind("string", "heartbeat of a bridge; expires after ten seconds")
+    @kind("string", "heartbeat of a bridge; expires after ten seconds")
     def bridge(self, name: str) -> str:
         return f"{self._prefix}:{{.events}}:bridges:{name}"
 
-    @_kind("string", "lease: which bridge relays; expires after eight seconds")
+    @kind("string", "lease: which bridge relays; expires after eight seconds")
     def relay(self) -> str:
         return f"{self._prefix}:{{.events}}:relay"
 
+    # Batches
+
+    @kind(
+        "hash", "a batch: described at the head of `create_batch.lua`; kept for `MASTERY_BATCH_RETENTION_HOURS`", personal=True
+    )
+    def batch(self, tenant: str, batch_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch:{batch_id}"
+
+    @kind("hash", "chunks of a batch to be computed", personal=True)
+    def batch_chunks(self, tenant: str, batch_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-chunks:{batch_id}"
+
+    @kind("zset", "when each of these chunks may be taken")
+    def batch_due(self, tenant: str, batch_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-due:{batch_id}"
+
+    @kind("hash", "results of a batch, by chunk", personal=True)
+    def batch_results(self, tenant: str, batch_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-results:{batch_id}"
+
+    @kind("zset", "a caller's batches → their numbers", personal=True)
+    def batches(self, tenant: str, owner: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batches:{owner}"
+
+    @kind("string", "number of the tenant's latest batch")
+    def batch_number(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-number"
+
+    @kind("string", "students in the tenant's stored batches: for the quota")
+    def batch_students(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-students"
+
+    @kind("zset", "last activity of each batch that runs")
+    def batches_running(self) -> str:
+        return f"{self._prefix}:{{.batches}}:running"
+
+    @kind("zset", "every stored batch → when it was created or ended")
+    def batches_stored(self) -> str:
+        return f"{self._prefix}:{{.batches}}:stored"
+
     # Requests
 
-    @_kind("string", "the response to a request with an `Idempotency-Key`; kept for a day", personal=True)
+    @kind("string", "the response to a request with an `Idempotency-Key`; kept for a day", personal=True)
     def idempotency(self, tenant: str, key_hash: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:idempotency:{key_hash}"
 
-    @_kind("hash", "memory of such responses, by the 24th of a day in which they were stored")
+    @kind("hash", "memory of such responses, by the 24th of a day in which they were stored")
     def idempotency_bytes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:idempotency-bytes"
 
-    @_kind("string", "who asked for a task, and about whom; kept for an hour", personal=True)
+    @kind("string", "who asked for a task, and about whom; kept for an hour", personal=True)
     def task(self, tenant: str, task_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:task:{task_id}"
 
-    @_kind("list", "times of a caller's latest requests; kept for the limit's period", personal=True)
+    @kind("list", "times of a caller's latest requests; kept for the limit's period", personal=True)
     def rate(self, tenant: str, caller: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:rate:{caller}"
 
-    @_kind("string", "a revoked token; kept until it would have expired", personal=True)
+    @kind("string", "a revoked token; kept until it would have expired", personal=True)
     def revoked_token(self, tenant: str, token_hash: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-token:{token_hash}"
 
-    @_kind(
+    @kind(
         "string",
         "the time before which all tokens of a subject are revoked; kept until they would have expired",
         personal=True,
@@ -199,27 +196,27 @@ class Keys:
 
     # Audit
 
-    @_kind("set", "the names of all audit trails")
+    @kind("set", "the names of all audit trails")
     def audited(self) -> str:
         return f"{self._prefix}:audited"
 
-    @_kind("stream", "the [audit trail](audit.md)", personal=True)
+    @kind("stream", "the [audit trail](audit.md)", personal=True)
     def audit(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit"
 
-    @_kind("hash", "the trail's last entry")
+    @kind("hash", "the trail's last entry")
     def audit_head(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-head"
 
-    @_kind("hash", "the trail's last entry that was trimmed")
+    @kind("hash", "the trail's last entry that was trimmed")
     def audit_anchor(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-anchor"
 
-    @_kind("string", "lease: which process may write to the trail; milliseconds")
+    @kind("string", "lease: which process may write to the trail; milliseconds")
     def audit_turn(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-turn"
 
-    @_kind("string", "the totals in the latest `events.record` entry of the trail")
+    @kind("string", "the totals in the latest `events.record` entry of the trail")
     def audit_summary(self, trail: str) -> str:
         return f"{self._prefix}:{{{trail}}}:audit-summary"
 
@@ -229,11 +226,11 @@ class Keys:
 
     # Operations
 
-    @_kind("string", "time of the last sweep for lost chunks; kept for half a minute")
+    @kind("string", "time of the last sweep for lost chunks; kept for half a minute")
     def swept(self) -> str:
         return f"{self._prefix}:{{.tasks}}:swept"
 
-    @_kind(
+    @kind(
         "stream",
         "malformed messages from Celery's queues: the newest hundred, cut at 10,000 bytes, kept for a week",
         personal=True,
@@ -241,11 +238,11 @@ class Keys:
     def malformed(self) -> str:
         return f"{self._prefix}:{{.tasks}}:malformed"
 
-    @_kind("hash", "malformed messages per queue (`mastery_malformed_messages` in the bridge's metrics)")
+    @kind("hash", "malformed messages per queue (`mastery_malformed_messages` in the bridge's metrics)")
     def malformed_counts(self) -> str:
         return f"{self._prefix}:{{.tasks}}:malformed-counts"
 
-    @_kind("string", "written by `/ready` to check that Redis accepts writes; kept for a second")
+    @kind("string", "written by `/ready` to check that Redis accepts writes; kept for a second")
     def ready(self) -> str:
         return f"{self._prefix}:ready"
 
@@ -254,8 +251,8 @@ class Keys:
         """Each kind of key by its pattern, such as ``mastery:{t}:student:<id>``."""
         keys = cls(prefix)
         return {
-            make(**{name: _PLACEHOLDERS[name] for name in signature(make).parameters}): kind
-            for name, kind in CATALOGUE.items()
+            make(**{parameter: PLACEHOLDERS[parameter] for parameter in signature(make).parameters}): of_kind
+            for name, of_kind in CATALOGUE.items()
             for make in (getattr(keys, name),)
         }
 

@@ -1,0 +1,97 @@
+"""Reads the results of a batch, as far as the caller may see them now: by page, or all of them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from app.batches.batch import CHUNK_STUDENTS, Batch
+from app.batches.batch_kinds import Row
+from app.batches.batch_store import BatchKey, BatchStore
+from app.mastery.fact_store import FactStore
+from app.security.access import Action, Principal, Scope, require_role
+
+# Chunks that one page looks at: 10,000 students. Few of them may have failed, if only those are asked for.
+CHUNKS_PER_PAGE = 40
+# Chunks that are read at once, when all results are: half a megabyte.
+CHUNKS_PER_READ = 4
+
+
+class ResultPage(NamedTuple):
+    """Rows in the order of the batch, and the position from which the next page continues; None at the end.
+
+    A page may have few rows or none although another one follows.
+    """
+
+    rows: list[Row]
+    next: int | None
+
+
+def result_page(
+    batch: Batch,
+    caller: Principal,
+    *,
+    batches: BatchStore,
+    facts: FactStore,
+    start: int = 0,
+    limit: int,
+    only_failed: bool = False,
+) -> ResultPage:
+    """Up to ``limit`` results from the position ``start``.
+
+    The page of a batch that runs ends before the first chunk that is not computed; it can be asked for again from there.
+
+    Returns:
+        The page.
+    """
+    key, total = BatchKey(caller.tenant, batch.batch_id), batch.total or 0
+    found: list[Row] = []
+    position = start
+    for _ in range(CHUNKS_PER_PAGE):
+        if position >= total:
+            return ResultPage(found, None)
+        number, offset = divmod(position, CHUNK_STUDENTS)
+        rows = batches.rows(key, [number])[0]
+        if rows is None and not batch.status.is_final:
+            return ResultPage(found, position)
+        chosen = [(at, row) for at, row in enumerate(rows or ()) if at >= offset and (row.error or not only_failed)]
+        seen = visible([row for _, row in chosen], caller, facts)
+        shown = [(at, row) for at, row in chosen if row.student_id in seen]
+        room = limit - len(found)
+        found += [row for _, row in shown[:room]]
+        if len(shown) > room:
+            return ResultPage(found, number * CHUNK_STUDENTS + shown[room][0])
+        position = (number + 1) * CHUNK_STUDENTS
+    return ResultPage(found, position if position < total else None)
+
+
+def all_results(
+    batch: Batch, caller: Principal, *, batches: BatchStore, facts: FactStore, only_failed: bool = False
+) -> Iterator[list[Row]]:
+    """All results of a batch that has ended, some at a time, in its order."""
+    key = BatchKey(caller.tenant, batch.batch_id)
+    numbers = range(-(-(batch.total or 0) // CHUNK_STUDENTS))
+    for first in numbers[::CHUNKS_PER_READ]:
+        chunks = batches.rows(key, numbers[first : first + CHUNKS_PER_READ])
+        rows = [row for chunk in chunks for row in chunk or () if row.error or not only_failed]
+        seen = visible(rows, caller, facts)
+        if shown := [row for row in rows if row.student_id in seen]:
+            yield shown
+
+
+def visible(rows: Sequence[Row], caller: Principal, facts: FactStore) -> set[str]:
+    """Which rows the caller may see now.
+
+    A teacher no longer sees a student who left the teacher's cohorts; a failed one who has no facts any more is seen, since the
+    row has nothing but the id that the teacher gave.
+
+    Returns:
+        The ids of their students.
+    """
+    students = [row.student_id for row in rows]
+    if require_role(caller, Action.READ_BATCH_RESULTS) is Scope.TENANT:
+        return set(students)
+    cohorts = facts.cohorts_of(caller.tenant, students)
+    return {
+        row.student_id
+        for row in rows
+        if (row.student_id not in cohorts and row.error) or cohorts.get(row.student_id) in caller.cohorts
+    }

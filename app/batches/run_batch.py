@@ -1,0 +1,153 @@
+"""Runs a batch: finds its students, computes a chunk at a time, and ends it when all are computed."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, Item, outcome
+from app.batches.batch_kinds import KINDS, UNEXPECTED, Row
+from app.batches.batch_store import BatchKey, BatchStore, Left, OverBatchQuota, Taken
+from app.batches.summary import summarize
+from app.clock import day_number
+from app.logs import frames
+from app.mastery.fact_store import StudentRecord
+from app.mastery.stores import MasteryStores
+
+# A chunk whose tasks died so often would kill further ones: its students fail.
+MAX_ATTEMPTS = 10
+# Chunks whose results are read in one round trip: half a megabyte.
+CHUNKS_PER_READ = 20
+
+_log = logging.getLogger(__name__)
+
+
+class Step(NamedTuple):
+    """What a task did.
+
+    Attributes:
+        goes_on: the batch may have a chunk for another task.
+        found_students: this task found the students of the batch, which had none before.
+        ended: this task ended the batch.
+    """
+
+    goes_on: bool = False
+    found_students: bool = False
+    ended: bool = False
+
+
+def run_batch(
+    key: BatchKey,
+    task_id: str,
+    *,
+    stores: MasteryStores,
+    batches: BatchStore,
+    audit: Callable[[BatchOrder, Sequence[str]], None],
+    now: datetime,
+) -> Step:
+    """Do what the batch needs next. ``audit`` notes whose data is read, before the results can be seen.
+
+    Any task may be lost or repeated at any point: each chunk's results count once, and a chunk that was taken and not computed
+    is taken again.
+
+    Returns:
+        What was done.
+    """
+    batches.touch(key)
+    taken = batches.take(key, task_id)
+    match taken.left:
+        case Left.CHUNK:
+            return _compute(key, task_id, taken, stores=stores, batches=batches, audit=audit, now=now)
+        case Left.UNRESOLVED:
+            return _resolve(key, _ordered(taken), stores=stores, batches=batches, now=now)
+        case Left.DONE:
+            return Step(ended=_finish(key, batches=batches, now=now))
+        case Left.NOTHING:
+            return Step()
+        case Left.ENDED:
+            batches.forget(key)
+            return Step()
+
+
+def _compute(
+    key: BatchKey,
+    task_id: str,
+    taken: Taken,
+    *,
+    stores: MasteryStores,
+    batches: BatchStore,
+    audit: Callable[[BatchOrder, Sequence[str]], None],
+    now: datetime,
+) -> Step:
+    order, items = _ordered(taken), taken.items
+    if taken.attempts > MAX_ATTEMPTS:
+        _log.error("batch %s: chunk %d was given up after %d attempts", key, taken.number, MAX_ATTEMPTS)
+        rows = [Row(item.student_id, UNEXPECTED) for item in items]
+    else:
+        rows = compute_rows(key.tenant, order, items, stores=stores, now=now)
+        audit(order, [row.student_id for row in rows if not row.error])
+    if batches.store(key, task_id, taken.number, rows):
+        return Step(goes_on=True)
+    return Step(ended=_finish(key, batches=batches, now=now))
+
+
+def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, stores: MasteryStores, now: datetime) -> list[Row]:
+    """The results of some students, in their order."""
+    ids = [item.student_id for item in items if item.components is None]
+    try:
+        records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
+    except msgspec.DecodeError:  # a record is damaged: the others are computed nevertheless
+        return [row for item in items for row in _rows_alone(tenant, order, item, stores=stores, now=now)]
+    found = dict(zip(ids, records, strict=True))
+    return [_row(order, item, found.get(item.student_id)) for item in items]
+
+
+def _rows_alone(tenant: str, order: BatchOrder, item: Item, *, stores: MasteryStores, now: datetime) -> list[Row]:
+    ids = [item.student_id] if item.components is None else []
+    try:
+        records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
+    except msgspec.DecodeError as error:
+        _log.error("a student of a batch cannot be computed: %s", frames(error))
+        return [Row(item.student_id, UNEXPECTED)]
+    return [_row(order, item, records[0] if records else None)]
+
+
+def _row(order: BatchOrder, item: Item, record: StudentRecord | None) -> Row:
+    return KINDS[order.kind].compute(order, item, record)
+
+
+def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches: BatchStore, now: datetime) -> Step:
+    """Find the students of the cohort or the tenant."""
+    students = sorted(stores.scores.members(key.tenant, None if order.all else order.cohort_id))
+    if not students:
+        return Step(ended=batches.end(key, BatchStatus.FAILED, now, reason="it has no students"))
+    try:
+        goes_on = batches.resolve(key, [Item(student) for student in students])
+    except OverBatchQuota as error:
+        return Step(ended=batches.end(key, BatchStatus.FAILED, now, reason=str(error)))
+    return Step(goes_on=goes_on, found_students=goes_on)
+
+
+def _finish(key: BatchKey, *, batches: BatchStore, now: datetime) -> bool:
+    """End a batch whose chunks are all computed. Returns whether this call did so."""
+    batch = batches.read(key)
+    if batch.status.is_final:
+        batches.forget(key)
+        return False
+    numbers = range(-(-(batch.total or 0) // CHUNK_STUDENTS))
+    scores = [
+        row.score
+        for first in numbers[::CHUNKS_PER_READ]
+        for rows in batches.rows(key, numbers[first : first + CHUNKS_PER_READ])
+        for row in rows or ()
+        if not row.error
+    ]
+    return batches.end(key, outcome(batch.succeeded, batch.failed), now, summary=summarize(scores))
+
+
+def _ordered(taken: Taken) -> BatchOrder:
+    if taken.order is None:  # create_batch.lua always writes it
+        raise AssertionError("a batch has no order")
+    return taken.order

@@ -1,0 +1,28 @@
+-- Take a chunk of a batch to compute it. Another task may take it too once the lease has ended.
+--
+-- KEYS[1]  the batch: hash (create_batch.lua describes it)
+-- KEYS[2]  chunks to be computed: hash number -> students
+-- KEYS[3]  when each of these chunks may be taken: sorted set number -> milliseconds since 1970-01-01
+-- ARGV[1]  id of the task; a task that is delivered again gets its chunk again
+-- ARGV[2]  length of the lease in milliseconds
+--
+-- Returns one of
+--   {'ended'}       there is no such batch, or it has ended
+--   {'unresolved', order}   its students are not known yet
+--   {'nothing'}     all chunks left are taken
+--   {'done', order} all chunks are computed
+--   {'chunk', order, number, students, attempts}
+
+local status, order, total, claimed = unpack(redis.call('HMGET', KEYS[1], 'status', 'order', 'total', 'claim:' .. ARGV[1]))
+if status ~= 'queued' and status ~= 'running' then return {'ended'} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if status == 'queued' then redis.call('HSET', KEYS[1], 'status', 'running', 'started', now) end
+if total == '-1' then return {'unresolved', order} end
+local number = claimed and redis.call('ZSCORE', KEYS[3], claimed) and claimed
+  or redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 1)[1]
+if not number then return {redis.call('EXISTS', KEYS[3]) == 1 and 'nothing' or 'done', order} end
+redis.call('ZADD', KEYS[3], now + ARGV[2], number)
+redis.call('HSET', KEYS[1], 'claim:' .. ARGV[1], number)
+local attempts = redis.call('HINCRBY', KEYS[1], 'attempts:' .. number, 1)
+return {'chunk', order, number, redis.call('HGET', KEYS[2], number), attempts}
