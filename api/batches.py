@@ -1,7 +1,5 @@
 """The routes under /batch/mastery: submit, list, watch, read and cancel batches."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -32,10 +30,11 @@ from api.request_audit import actor, details, set_data_subjects
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
 from api.use_cases import use_case
 from app.audit.entry import Channel, entry
-from app.batches.batch import Batch, BatchOrder, BatchStatus, Kind, Priority, progress
-from app.batches.batch_kinds import KINDS, Row
+from app.batches.batch import Batch, BatchStatus, Kind, Priority, progress
+from app.batches.batch_kinds import Row
 from app.batches.batch_results import all_results, result_page
 from app.batches.batch_store import BatchKey, BatchTaken, OverBatchQuota
+from app.batches.result_lines import csv_lines, ndjson_lines, result_object
 from app.batches.submit_batch import BatchRequest, submit_batch
 from app.clock import day_date
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights, check_weights
@@ -192,7 +191,7 @@ def results(query: dict[str, Any], batch_id: str) -> Response:
         only_failed=only_failed,
     )
     set_data_subjects(*(row.student_id for row in page.rows))
-    shown = [_result(batch.order, row) for row in page.rows]
+    shown = [result_object(batch.order, row) for row in page.rows]
     following = None if page.next is None else str(page.next)
     return success({"results": shown, "next": following}, 200, _retry_after(batch))
 
@@ -207,8 +206,8 @@ def _stream(batch: Batch, kind: str, *, only_failed: bool) -> Response:
     audited = _audited(parts, batch)
     if kind == CSV:
         headers = {"Content-Disposition": f'attachment; filename="{batch.batch_id}.csv"'}
-        return Response(_csv(audited, batch.order), 200, headers, mimetype=CSV)
-    return Response(_ndjson(audited, batch.order), 200, mimetype=NDJSON)
+        return Response(csv_lines(batch.order, audited), 200, headers, mimetype=CSV)
+    return Response(ndjson_lines(batch.order, audited), 200, mimetype=NDJSON)
 
 
 def _audited(parts: Iterable[list[Row]], batch: Batch) -> Iterator[list[Row]]:
@@ -232,29 +231,6 @@ def _audited(parts: Iterable[list[Row]], batch: Batch) -> Iterator[list[Row]]:
             yield rows
 
     return after_entry()
-
-
-def _csv(parts: Iterable[list[Row]], order: BatchOrder) -> Iterator[bytes]:
-    """CSV (RFC 4180) with a header."""
-    kind = KINDS[order.kind]
-    yield _lines([kind.columns])
-    for rows in parts:
-        yield _lines(kind.line(order, row) for row in rows)
-
-
-def _lines(values: Iterable[Iterable[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(values)
-    return text.getvalue().encode()
-
-
-def _ndjson(parts: Iterable[list[Row]], order: BatchOrder) -> Iterator[bytes]:
-    for rows in parts:
-        yield b"".join(msgspec.json.encode(_result(order, row)) + b"\n" for row in rows)
-
-
-def _result(order: BatchOrder, row: Row) -> dict[str, Any]:
-    return {"student_id": row.student_id, "error": row.error} if row.error else KINDS[order.kind].answer(order, row)
 
 
 def _own(batch_id: str, action: Action) -> Batch:
