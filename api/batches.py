@@ -159,7 +159,7 @@ def read(batch_id: str) -> Response:
 def cancel(batch_id: str) -> Response:
     """Cancel what a batch has not computed yet; the results that it has stay"""
     key = BatchKey(principal().tenant, _own(batch_id, Action.CANCEL_BATCH).batch_id)
-    engine().batches.end(key, BatchStatus.CANCELLED, engine().clock(), reason="it was cancelled")
+    engine().batches.end(key, BatchStatus.CANCELLED, reason="it was cancelled")
     batch = engine().batches.read(key)
     if batch.status is not BatchStatus.CANCELLED:
         return failure(409, ErrorCode.CONFLICT, f"The batch has ended already: {batch.status}.")

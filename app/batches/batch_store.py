@@ -89,7 +89,7 @@ class BatchStore:
         self._keys = keys = Keys(key_prefix)
         self._quotas = quotas
         self._running, self._stored = keys.batches_running(), keys.batches_stored()
-        self._overdue = OverdueClaims(client, self._running)
+        self._overdue, self._kept = OverdueClaims(client, self._running), OverdueClaims(client, self._stored)
         folder = Path(__file__).parent
         self._create = load_script(client, folder / "create_batch.lua")
         self._resolve = load_script(client, folder / "resolve_batch.lua")
@@ -117,39 +117,19 @@ class BatchStore:
             BatchTaken: The id belongs to another request.
             OverBatchQuota: The tenant's quota is used up.
         """
-        self.touch(key)  # first: a batch that is not found by the sweep would never end
+        self.touch(key)  # first: a batch that no sweep finds might never end
         self._redis.zadd(self._stored, {str(key): _milliseconds(now)}, nx=True)
-        total = _UNKNOWN if items is None else len(items)
-        quota = self._quotas.of(key.tenant)
-        keys = self._keys
-        reply = self._create(
-            [
-                keys.batch(*key),
-                keys.batches(key.tenant, order.owner),
-                *self._chunk_keys(key),
-                keys.batch_number(key.tenant),
-                keys.batch_students(key.tenant),
-            ],
-            [
-                key.batch_id,
-                request,
-                msgspec.json.encode(order),
-                msgspec.json.encode(rejected),
-                total,
-                max(total, 0) + OWN_STUDENTS,
-                quota,
-                *_chunks(items or ()),
-            ],
-        )
-        match reply:
-            case 1:
-                return True
-            case 0:
-                return False
-            case -1:
-                raise BatchTaken("there is a batch with this id, of another request")
-            case _:
-                raise OverBatchQuota(quota)
+        total, quota, keys = _UNKNOWN if items is None else len(items), self._quotas.of(key.tenant), self._keys
+        names = [keys.batch(*key), keys.batches(key.tenant, order.owner), *self._chunk_keys(key)]
+        names += [keys.batch_number(key.tenant), keys.batch_students(key.tenant)]
+        texts = [msgspec.json.encode(order), msgspec.json.encode(rejected)]
+        counted = max(total, 0) + OWN_STUDENTS
+        reply = self._create(names, [key.batch_id, request, *texts, total, counted, quota, *_chunks(items or ())])
+        if reply == -1:
+            raise BatchTaken("there is a batch with this id, of another request")
+        if reply == -2:
+            raise OverBatchQuota(quota)
+        return bool(reply)
 
     def resolve(self, key: BatchKey, items: Sequence[Item]) -> bool:
         """Give a batch its students, once. Returns False if it has ended. Raises OverBatchQuota."""
@@ -176,20 +156,12 @@ class BatchStore:
         arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), len(rows) - failed, failed]
         return bool(self._store(keys, arguments))
 
-    def end(
-        self, key: BatchKey, status: BatchStatus, now: datetime, *, reason: str = "", summary: Summary | None = None
-    ) -> bool:
+    def end(self, key: BatchKey, status: BatchStatus, *, reason: str = "", summary: Summary | None = None) -> bool:
         """End a batch. Returns False if it had ended already, or there is none."""
-        ended = bool(
-            self._end(
-                [self._keys.batch(*key), *self._chunk_keys(key)],
-                [status.value, reason, msgspec.json.encode(summary) if summary else b""],
-            )
-        )
-        if ended:
-            self._redis.zadd(self._stored, {str(key): _milliseconds(now)}, xx=True)
-        self._redis.zrem(self._running, str(key))
-        return ended
+        keys = [self._keys.batch(*key), *self._chunk_keys(key)]
+        ended = self._end(keys, [status.value, reason, msgspec.json.encode(summary) if summary else b""])
+        self.forget(key)
+        return bool(ended)
 
     def touch(self, key: BatchKey) -> None:
         """Note that a batch is being worked on."""
@@ -208,9 +180,13 @@ class BatchStore:
         return self._overdue.claim(seconds, limit, excluding)
 
     def stored_before(self, limit: datetime, count: int) -> list[BatchKey]:
-        """Up to ``count`` batches that were created or ended before a moment, oldest first."""
+        """Up to ``count`` batches that were created, or kept, before a moment, oldest first."""
         names = self._redis.zrangebyscore(self._stored, "-inf", _milliseconds(limit), start=0, num=count)
         return [BatchKey.parse(name.decode()) for name in cast("list[bytes]", names)]
+
+    def keep(self, key: BatchKey, since: datetime) -> None:
+        """Keep a batch as if it was created at this moment."""
+        self._kept.touch(str(key), _milliseconds(since))
 
     def delete(self, key: BatchKey, owner: str) -> None:
         """Delete a batch with its results."""

@@ -1,4 +1,5 @@
--- Delete a batch that has ended, with its results.
+#!lua flags=allow-oom
+-- Delete a batch that has ended, with its results. A full server does this too, since it frees memory.
 --
 -- KEYS[1]  the batch: hash (create_batch.lua describes it)
 -- KEYS[2]  the owner's batches: sorted set id -> number

@@ -1,4 +1,5 @@
--- End a batch, once, and drop the chunks that were not computed.
+#!lua flags=allow-oom
+-- End a batch, once, and drop the chunks that were not computed. A full server does this too, since it frees memory.
 --
 -- KEYS[1]  the batch: hash (create_batch.lua describes it)
 -- KEYS[2]  chunks to be computed: hash number -> students

@@ -26,6 +26,11 @@ def expire_batches(*, batches: BatchStore, retention: timedelta, now: datetime) 
             except NotFound:  # its request failed before it was stored
                 batches.drop(key)
                 continue
-            if not batches.end(key, BatchStatus.EXPIRED, now, reason="it was not done in time"):
+            if not batch.status.is_final:
+                batches.end(key, BatchStatus.EXPIRED, reason="it was not done in time")
+                batches.keep(key, now)
+            elif batch.finished is not None and batch.finished > now - retention:
+                batches.keep(key, batch.finished)
+            else:
                 batches.delete(key, batch.order.owner)
         yield len(found)

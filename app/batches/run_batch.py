@@ -61,9 +61,9 @@ def run_batch(
         case Left.CHUNK:
             return _compute(key, task_id, taken, stores=stores, batches=batches, audit=audit, now=now)
         case Left.UNRESOLVED:
-            return _resolve(key, _ordered(taken), stores=stores, batches=batches, now=now)
+            return _resolve(key, _ordered(taken), stores=stores, batches=batches)
         case Left.DONE:
-            return Step(ended=_finish(key, batches=batches, now=now))
+            return Step(ended=_finish(key, batches=batches))
         case Left.NOTHING:
             return Step()
         case Left.ENDED:
@@ -90,7 +90,7 @@ def _compute(
         audit(order, [row.student_id for row in rows if not row.error])
     if batches.store(key, task_id, taken.number, rows):
         return Step(goes_on=True)
-    return Step(ended=_finish(key, batches=batches, now=now))
+    return Step(ended=_finish(key, batches=batches))
 
 
 def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, stores: MasteryStores, now: datetime) -> list[Row]:
@@ -118,19 +118,19 @@ def _row(order: BatchOrder, item: Item, record: StudentRecord | None) -> Row:
     return KINDS[order.kind].compute(order, item, record)
 
 
-def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches: BatchStore, now: datetime) -> Step:
+def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches: BatchStore) -> Step:
     """Find the students of the cohort or the tenant."""
     students = sorted(stores.scores.members(key.tenant, None if order.all else order.cohort_id))
     if not students:
-        return Step(ended=batches.end(key, BatchStatus.FAILED, now, reason="it has no students"))
+        return Step(ended=batches.end(key, BatchStatus.FAILED, reason="it has no students"))
     try:
         goes_on = batches.resolve(key, [Item(student) for student in students])
     except OverBatchQuota as error:
-        return Step(ended=batches.end(key, BatchStatus.FAILED, now, reason=str(error)))
+        return Step(ended=batches.end(key, BatchStatus.FAILED, reason=str(error)))
     return Step(goes_on=goes_on, found_students=goes_on)
 
 
-def _finish(key: BatchKey, *, batches: BatchStore, now: datetime) -> bool:
+def _finish(key: BatchKey, *, batches: BatchStore) -> bool:
     """End a batch whose chunks are all computed. Returns whether this call did so."""
     batch = batches.read(key)
     if batch.status.is_final:
@@ -144,7 +144,7 @@ def _finish(key: BatchKey, *, batches: BatchStore, now: datetime) -> bool:
         for row in rows or ()
         if not row.error
     ]
-    return batches.end(key, outcome(batch.succeeded, batch.failed), now, summary=summarize(scores))
+    return batches.end(key, outcome(batch.succeeded, batch.failed), summary=summarize(scores))
 
 
 def _ordered(taken: Taken) -> BatchOrder:

@@ -22,9 +22,9 @@ class OverdueClaims:
         self._claim = load_script(client, folder / "claim_overdue.lua")
         self._touch = load_script(client, folder / "touch_work.lua")
 
-    def touch(self, item: str) -> None:
-        """Note activity now, by the server's clock, as those of the callers may differ."""
-        self._touch(self._keys[:1], [item])
+    def touch(self, item: str, at: int | None = None) -> None:
+        """Note activity now, by the server's clock, as those of the callers may differ; or at another time (milliseconds)."""
+        self._touch(self._keys[:1], [item, "" if at is None else at])
 
     def claim(self, seconds: float, limit: int, excluding: Iterable[str] = (), *, in_subset: bool = False) -> list[str]:
         """Claim up to ``limit`` ids without activity for ``seconds``, except those in ``excluding``.

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from app.audit.chain import Head
+from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, Item
+from app.batches.batch_kinds import Row
+from app.batches.batch_store import BatchKey
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.quotas import Quotas
@@ -19,6 +22,7 @@ from app.events.positions import NO_ID, Beginning, Start
 from app.health.readiness import ping_redis
 from app.idempotency.idempotency_keys import Answer, Claim
 from app.mastery.evidence import QUIZ
+from app.mastery.formula import DEFAULT_WEIGHTS
 from app.mastery.score_store import Score
 from app.security.rate_limits import RateLimit, SharedWindows
 from app.security.task_requests import TaskRequest
@@ -51,6 +55,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_tasks(engine),
         **_events(engine),
         **_mastery(engine),
+        **_batches(engine),
         **_audit(engine),
         **_requests(engine),
         **_leases(engine),
@@ -132,16 +137,56 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "scores.put": Call(GROWS, put),
         "scores.postpone": Call(GROWS, lambda: scores.postpone("t", [STUDENT], TODAY)),
         "facts.read": Call(READS, lambda: facts.read("t", STUDENT, TODAY)),
+        "facts.read_many": Call(READS, lambda: facts.read_many("t", [STUDENT, "s-2"], TODAY, TODAY)),
+        "facts.cohorts_of": Call(READS, lambda: facts.cohorts_of("t", [STUDENT, "s-2"])),
         "facts.require_student": Call(READS, lambda: facts.require_student("t", STUDENT)),
         "facts.cohort_of": Call(READS, lambda: facts.cohort_of("t", STUDENT)),
         "scores.stale_students": Call(READS, lambda: scores.stale_students("t", TODAY, 1)),
         "tenants.all": Call(READS, tenants.all),
         "scores.cohorts": Call(READS, lambda: scores.cohorts("t")),
+        "scores.members": Call(READS, lambda: scores.members("t", "c-1")),
         "scores.ranking": Call(READS, lambda: scores.ranking("t", "c-1")),
         "event_totals.of": Call(READS, lambda: totals.of("t")),
         "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
         "outbox.read": Call(READS, lambda: outbox.read(["t"], 1)),
         "outbox.acknowledge": Call(WRITES, lambda: outbox.acknowledge("t", "1-0")),
+    }
+
+
+def _batches(engine: Engine) -> dict[str, Call]:
+    batches, numbers, chunks = engine.batches, iter(range(1_000)), iter(range(1, 30))
+    order = BatchOrder(day=TODAY, weights=DEFAULT_WEIGHTS, owner=f"teacher:{STUDENT}")
+    kept, ended, unresolved, absent = (BatchKey("t", name) for name in ("kept", "ended", "unresolved", "absent"))
+
+    def create() -> BatchKey:
+        key = BatchKey("t", f"batch-{next(numbers)}")
+        batches.create(key, order, b"print", NOW, items=[Item(STUDENT)])
+        return key
+
+    batches.create(kept, order, b"print", NOW, items=[Item(f"s-{i}") for i in range(30 * CHUNK_STUDENTS)])
+    batches.take(kept, "task")
+    batches.store(kept, "task", 0, [Row(STUDENT, "no")])
+    batches.create(ended, order, b"print", NOW, items=[Item(STUDENT)])
+    batches.end(ended, BatchStatus.CANCELLED)
+    batches.create(unresolved, order, b"print", NOW)
+    to_end, to_delete = ([create() for _ in range(20)] for _ in range(2))
+    return {
+        "batches.create": Call(GROWS, create),
+        "batches.resolve": Call(GROWS, lambda: batches.resolve(unresolved, [Item(STUDENT)])),
+        "batches.take": Call(GROWS, lambda: batches.take(kept, "another")),
+        "batches.store": Call(WRITES, lambda: batches.store(kept, "another", next(chunks), [Row(STUDENT)])),
+        "batches.end": Call(WRITES, lambda: batches.end(to_end.pop(), BatchStatus.CANCELLED)),
+        "batches.touch": Call(WRITES, lambda: batches.touch(kept)),
+        "batches.forget": Call(WRITES, lambda: batches.forget(absent)),
+        "batches.running": Call(READS, batches.running),
+        "batches.claim_overdue": Call(GROWS, lambda: batches.claim_overdue(0, 1)),
+        "batches.stored_before": Call(READS, lambda: batches.stored_before(NOW, 1)),
+        "batches.keep": Call(WRITES, lambda: batches.keep(kept, NOW)),
+        "batches.delete": Call(WRITES, lambda: batches.delete(to_delete.pop(), order.owner)),
+        "batches.drop": Call(WRITES, lambda: batches.drop(absent)),
+        "batches.read": Call(READS, lambda: batches.read(kept)),
+        "batches.of_owner": Call(READS, lambda: batches.of_owner("t", order.owner, before=None, limit=2)),
+        "batches.rows": Call(READS, lambda: batches.rows(kept, [0, 1])),
     }
 
 

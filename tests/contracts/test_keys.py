@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import cast
 
 from app.bootstrap import Engine
-from app.storage.keys import CATALOGUE, Keys
+from app.storage.key_kinds import CATALOGUE
+from app.storage.keys import Keys
 from tests.contracts.store_calls import store_calls
 
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"

@@ -1,12 +1,22 @@
 """The complete access table."""
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 
 from app.errors import AccessDenied
 from app.roles import Role
-from app.security.access import Action, Principal, Scope, require_owner, require_role, require_student_access
+from app.security.access import (
+    Action,
+    Principal,
+    Scope,
+    require_cohort_access,
+    require_owner,
+    require_role,
+    require_student_access,
+    require_tenant_access,
+)
 
 COHORTS = frozenset({"c-1", "c-2"})
 
@@ -17,6 +27,11 @@ TABLE = {
     Action.INGEST_EVENTS: "--TT",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
+    Action.CREATE_BATCH: "-CT-",
+    Action.LIST_BATCHES: "-CT-",
+    Action.READ_BATCH: "-CT-",
+    Action.READ_BATCH_RESULTS: "-CT-",
+    Action.CANCEL_BATCH: "-CT-",
     Action.REVOKE_OWN: "OOOO",
     Action.REVOKE_ANY: "--T-",
     Action.READ_AUDIT: "--T-",
@@ -104,3 +119,28 @@ def test_access_to_a_task_of_student_me(role: Role, subject: str, *, allowed: bo
     else:
         with pytest.raises(AccessDenied):
             require_owner(principal, Action.READ_TASK, "student:me")
+
+
+@pytest.mark.parametrize(
+    ("role", "cohort", "sees_cohort", "sees_all"),
+    [
+        (Role.TEACHER, "c-1", True, False),
+        (Role.TEACHER, "c-3", False, False),
+        (Role.ADMIN, "c-3", True, True),
+        (Role.STUDENT, "c-1", False, False),
+        (Role.SERVICE, "c-1", False, False),
+    ],
+)
+def test_access_to_a_cohort_and_to_all(role: Role, cohort: str, *, sees_cohort: bool, sees_all: bool) -> None:
+    """Teachers see their cohorts, admins all students of the tenant."""
+    principal = Principal("p-1", role, "tenant", COHORTS)
+
+    def may(check: Callable[[], None]) -> bool:
+        try:
+            check()
+        except AccessDenied:
+            return False
+        return True
+
+    assert may(lambda: require_cohort_access(principal, Action.CREATE_BATCH, cohort)) == sees_cohort
+    assert may(lambda: require_tenant_access(principal, Action.CREATE_BATCH)) == sees_all
