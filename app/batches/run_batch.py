@@ -12,6 +12,7 @@ from app.batches.batch_kinds import KINDS, UNEXPECTED, Row
 from app.batches.batch_store import BatchKey, BatchStore, Left, OverBatchQuota, Taken
 from app.batches.summary import summarize
 from app.clock import day_number
+from app.errors import NotFound
 from app.logs import frames
 from app.mastery.fact_store import StudentRecord
 from app.mastery.stores import MasteryStores
@@ -132,11 +133,17 @@ def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches
 
 def _finish(key: BatchKey, *, batches: BatchStore) -> bool:
     """End a batch whose chunks are all computed. Returns whether this call did so."""
-    batch = batches.read(key)
+    try:
+        batch = batches.read(key)
+    except NotFound:  # it was removed, or lost with what a crashed server had not synced to disk
+        batches.forget(key)
+        return False
     if batch.status.is_final:
         batches.forget(key)
         return False
-    numbers = range(-(-(batch.total or 0) // CHUNK_STUDENTS))
+    if batch.total is None or batch.done < batch.total:  # the server lost the chunk's lease: a sweep sends the tasks again
+        return False
+    numbers = range(-(-batch.total // CHUNK_STUDENTS))
     scores = [
         row.score
         for first in numbers[::CHUNKS_PER_READ]
