@@ -16,6 +16,7 @@ from cli.commands import doctor as doctor_command
 from cli.commands import down as down_command
 from cli.commands import replay as replay_command
 from cli.commands.audit import audit
+from cli.commands.batch import batch
 from cli.commands.bridge import bridge
 from cli.commands.dlq import dlq
 from cli.commands.topics import topics
@@ -101,6 +102,7 @@ def doctor() -> None:
     sys.exit(doctor_command.run(settings_of_running_stack(settings, required=False), stack, console=Console()))
 
 
+main.add_command(batch)
 main.add_command(dlq)
 main.add_command(audit)
 main.add_command(bridge)

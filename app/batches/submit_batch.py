@@ -19,7 +19,7 @@ from app.mastery.stores import MasteryStores
 from app.security.access import Action, Principal, require_cohort_access, require_student_access, require_tenant_access
 
 Listed: TypeAlias = Identifier | ListedStudent
-_all = msgspec.json.Decoder(list[Listed])
+LISTED_ALREADY = "is listed already, at "  # followed by the position of the first, from 0
 
 
 class BatchRequest(NamedTuple):
@@ -113,7 +113,7 @@ def check_students(students: Sequence[Any], caller: Principal, stores: MasterySt
             continue
         item = Item(each) if isinstance(each, str) else Item(each.student_id, _components(each))
         if (earlier := first.setdefault(item.student_id, index)) != index:
-            rejected.append(Rejection(index, f"is listed already, at {earlier}"))
+            rejected.append(Rejection(index, f"{LISTED_ALREADY}{earlier}"))
             continue
         valid.append((index, item))
     cohorts = stores.facts.cohorts_of(caller.tenant, [item.student_id for _, item in valid])

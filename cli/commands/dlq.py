@@ -18,6 +18,7 @@ from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings, load_settings
 from app.events.dead_letter import ErrorType
 from app.events.handled_letters import Handled, HandledLetters, Place
+from cli.commands.console import output_console, print_plainly
 from cli.commands.dlq_output import Newest, everything, printable, table
 from cli.commands.exit_codes import NO_SUCH_TENANT
 from cli.commands.operator_audit import write_dead_letter_entry, write_dead_letters_entry, write_entry
@@ -31,7 +32,6 @@ from consumers.kafka.paced_producer import LagLimiter
 from consumers.kafka.record_reader import RecordReader
 
 SHOWN = 50  # dead letters: about a screen
-PIPE_WIDTH = 200  # columns, if the output is not a terminal
 PROGRESS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -113,7 +113,7 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **filters: st
         for each in rows:
             click.echo(msgspec.json.encode(each))
     elif rows:
-        _console().print(table(rows, handled=with_handled))
+        output_console().print(table(rows, handled=with_handled))
     shown = f"; the newest {len(rows):,} are shown, --limit shows more" if newest.count > len(rows) else ""
     click.echo(f"{_letters(newest.count)}{shown}", err=as_json)
 
@@ -147,7 +147,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
     Replays the dead letters at PLACES, by default all; the options select among them. A dead letter is replayed only once, so
     the same command continues after an interruption. An event that fails again becomes a new dead letter.
     """
-    console, would_send = _console(), Newest(SHOWN)
+    console, would_send = output_console(), Newest(SHOWN)
     sent: list[str | None] = []  # the tenants of the dead letters sent
     with (
         _session() as session,
@@ -177,7 +177,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
             if would_send.count:
                 write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in would_send.rows()))
                 console.print(table(would_send.rows(), handled=False))
-            _print(console, _summary(run.counts, dry_run=dry_run))
+            print_plainly(console, _summary(run.counts, dry_run=dry_run))
         _exit_if_unknown(session, None if places else filters["tenant"])
     sys.exit(1 if run.counts[ReplayOutcome.REFUSED] else 0)
 
@@ -185,7 +185,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
 def _run(run: Replay, selected: LetterFilter, letters: Iterable[StoredDeadLetter], total: int, console: Console) -> None:
     """Replay the selected dead letters with a progress bar. Prints a note if it stops early."""
     with ExitStack() as stopped_early:
-        stopped_early.callback(_print, console, "Stopped early; the same command goes on from here.")
+        stopped_early.callback(print_plainly, console, "Stopped early; the same command goes on from here.")
         with Progress(*PROGRESS, console=console) as progress:
             run.run(filter(selected.matches, progress.track(letters, total=total, description="dead letters read")))
         stopped_early.pop_all()
@@ -262,7 +262,7 @@ def _mark_replayed(session: Session, tenants: list[str | None], letters: Sequenc
 
 
 def _print_refused(console: Console, letter: StoredDeadLetter, reason: str) -> None:
-    _print(console, f"{letter.place} cannot be replayed: {printable(reason)}")
+    print_plainly(console, f"{letter.place} cannot be replayed: {printable(reason)}")
 
 
 def _summary(counts: Counter[ReplayOutcome], *, dry_run: bool) -> str:
@@ -274,12 +274,3 @@ def _summary(counts: Counter[ReplayOutcome], *, dry_run: bool) -> str:
 
 def _letters(count: int) -> str:
     return f"{count:,} dead letter{'' if count == 1 else 's'}"
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)

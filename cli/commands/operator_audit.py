@@ -3,15 +3,17 @@
 import os
 import pwd
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from uuid import uuid4
 
 import msgspec
 
 from app.audit.entry import OPERATOR, OPERATORS, Actor, Channel, Details, SystemAction, entry
+from app.audit.signed_actor import SignedActor
 from app.bootstrap import Engine
 from app.identifiers import Identifier
+from app.security.access import Action
 from consumers.dead_letters.stored_letter import StoredDeadLetter
 
 
@@ -24,7 +26,7 @@ _event = msgspec.json.Decoder(_Event)
 
 def write_entry(
     engine: Engine,
-    action: SystemAction,
+    action: SystemAction | Action,
     *,
     trail: str = OPERATORS,
     students: Iterable[str] = (),
@@ -32,11 +34,12 @@ def write_entry(
 ) -> None:
     """Write an entry about an action before it is done, to a tenant's trail or by default the operators'.
 
+    What callers of the API can do too is an ``Action``, so that a search of the trail finds both.
+
     Propagates DependencyUnavailable when the entry cannot be written. The caller must not do the action then.
     """
     whose = [engine.audit.pseudonym(trail, student_id) for student_id in students]
-    actor = Actor(OPERATOR, operator())
-    new_entry = entry(engine.clock(), Channel.COMMAND, actor, action, whose=whose, correlation_id=_run_id(), details=details)
+    new_entry = entry(engine.clock(), Channel.COMMAND, _actor(), action, whose=whose, correlation_id=_run_id(), details=details)
     engine.audit.append(trail, new_entry)
 
 
@@ -57,12 +60,21 @@ def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: Stored
     write_entry(engine, action, trail=tenant or OPERATORS, students=students, details={"place": str(letter.place)})
 
 
+def sign_operator(engine: Engine, order: Sequence[str]) -> SignedActor:
+    """Sign the operator, for tasks that do what this command asks for; ``order`` is tenant, action and target."""
+    return engine.audit.actor_signer.sign(order, _actor(), _run_id())
+
+
 def operator() -> str:
     """The operating system's user of this process. Environment variables such as USER could be forged."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # in a container, a uid may have no name
         return str(os.getuid())
+
+
+def _actor() -> Actor:
+    return Actor(OPERATOR, operator())
 
 
 @cache
