@@ -258,7 +258,7 @@ def cancel(batch_id: str, tenant: str) -> None:
         engine, key = session.engine, BatchKey(tenant, batch_id)
         engine.batches.read(key)
         session.note(Action.CANCEL_BATCH, batch_id=batch_id)
-        engine.batches.end(key, BatchStatus.CANCELLED, engine.clock(), reason="it was cancelled")
+        engine.batches.end(key, BatchStatus.CANCELLED, reason="it was cancelled")
         found = engine.batches.read(key)
     if found.status is not BatchStatus.CANCELLED:
         raise click.ClickException(f"the batch has ended already: {found.status.value.replace('_', ' ')}")

@@ -53,9 +53,8 @@ def ending(batch: Batch, now: datetime) -> Iterator[str]:
 
 def still_runs(batch: Batch) -> str:
     """That a batch has not ended, and how far it is."""
-    return (
-        f"the batch still runs: {batch.done:,} of {_count(batch.total)} students are done; `mastery batch watch` waits for it"
-    )
+    done = f"{batch.done:,} of {_count(batch.total)} students are done"
+    return f"the batch still runs: {done}; `mastery batch watch` waits until it ends"
 
 
 def rejected_lines(rejected: Iterable[Rejection], lines: Sequence[int]) -> Iterator[str]:
