@@ -39,8 +39,8 @@ class WeightedCycle:
         self._finish = {queue: self._finish.get(queue, 0.0) for queue in it}
 
     def consume(self, n: int) -> list[str]:
-        """The first ``n`` queues; the one to be served first is the first. Of equal tags, the heavier queue is first."""
-        return sorted(self._finish, key=lambda queue: (self._start(queue), -WEIGHTS.get(queue, 1)))[:n]
+        """The first ``n`` queues, the one to be served next first. Of equal tags, it is the one that was idle for longer."""
+        return sorted(self._finish, key=lambda queue: (self._start(queue), self._finish[queue]))[:n]
 
     def rotate(self, last_used: str) -> str:
         """Note that a message of a queue was received."""
