@@ -49,6 +49,7 @@ blueprint = JsonBlueprint("batches", __name__, url_prefix="/batch/mastery", desc
 _PATH = {"name": "batch_id", "in": "path", "schema": {"type": "string", "pattern": OPENAPI_IDENTIFIER}, "example": BATCH_ID}
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "While it runs: seconds to wait before asking again"}}
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where to ask for its state"}}
+BatchStateAnswer = envelope(BatchState)
 _STREAMS = {"content": {NDJSON: {"schema": {"type": "string"}}, CSV: {"schema": {"type": "string"}}}}
 
 
@@ -142,7 +143,7 @@ def list_own(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/<identifier:batch_id>", parameters=[_PATH])
 @performs(Action.READ_BATCH)
-@blueprint.response(200, envelope(BatchState), headers=_RETRY)
+@blueprint.response(200, BatchStateAnswer, headers=_RETRY)
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.doc(operationId="getBatch")
 def read(batch_id: str) -> Response:
@@ -152,7 +153,7 @@ def read(batch_id: str) -> Response:
 
 @blueprint.delete("/<identifier:batch_id>", parameters=[_PATH])
 @performs(Action.CANCEL_BATCH)
-@blueprint.response(200, envelope(BatchState))
+@blueprint.response(200, BatchStateAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.alt_response(409, schema=Failure, description="It has ended already")
 @blueprint.doc(operationId="cancelBatch")

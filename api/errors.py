@@ -55,7 +55,10 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def _invalid(error: InvalidInput) -> Response:
-    return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", {error.field or "body": [error.reason]})
+    reasons: dict[str, list[str]] = {}
+    for each in error.errors:
+        reasons.setdefault(each.field or "body", []).append(each.reason)
+    return failure(422, ErrorCode.VALIDATION_ERROR, "The request is not valid.", reasons)
 
 
 def _invalid_body(error: ValidationError) -> Response:
