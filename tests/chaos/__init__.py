@@ -1,1 +1,1 @@
-"""Chaos tests: processes are killed while real events stream; afterwards nothing is lost and nothing is counted twice."""
+"""Chaos tests: processes die while real events stream or a batch runs; then nothing is lost and nothing is counted twice."""
