@@ -34,7 +34,7 @@ class BatchBody(Schema):
     )
     cohort_id = IdentifierField()
     all = Flag(validate=validate.Equal(True), metadata={"description": "true: all students of the tenant; admins only"})
-    compute = fields.String(required=True, validate=validate.OneOf(list(Kind)))
+    compute = fields.String(required=True, validate=validate.OneOf(list(Kind)), metadata={"example": Kind.MASTERY.value})
     as_of = Day(metadata={"description": "An earlier day that is retained; today unless given"})
     weights = fields.Nested(ComponentWeights)
     priority = fields.String(load_default=Priority.NORMAL.value, validate=validate.OneOf(list(Priority)))
@@ -127,7 +127,7 @@ class ResultsPage(Schema):
 
 class _Number(PatternField):
     def __init__(self) -> None:
-        super().__init__("^(0|[1-9][0-9]{0,14})$", "Must be what was given as next.", description="`next` of the answer before")
+        super().__init__("^[0-9]{1,15}$", "Must be what was given as next.", description="`next` of the answer before")
 
 
 class BatchesQuery(Schema):

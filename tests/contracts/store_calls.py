@@ -109,7 +109,7 @@ def _tasks(engine: Engine) -> dict[str, Call]:
 
 
 def _mastery(engine: Engine) -> dict[str, Call]:
-    (facts, scores, tenants), totals, outbox = engine.mastery, engine.event_totals, engine.outbox
+    (facts, scores, _), totals, outbox = engine.mastery, engine.event_totals, engine.outbox
     numbers, revisions = iter(range(1_000)), iter(range(1, 1_000))
     quota = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("1000"))
 
@@ -132,10 +132,21 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "facts.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
         "event_quota.admit": Call(WRITES, lambda: quota.admit("t", 1, NOW)),
         "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
+        **_reads_of_mastery(engine),
         "event_totals.begin_chunk": Call(GROWS, lambda: totals.begin_chunk(["t"], "another")),
         "event_totals.end_chunk": Call(WRITES, lambda: totals.end_chunk(["t"], "another")),
         "scores.put": Call(GROWS, put),
         "scores.postpone": Call(GROWS, lambda: scores.postpone("t", [STUDENT], TODAY)),
+        "event_totals.of": Call(READS, lambda: totals.of("t")),
+        "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
+        "outbox.read": Call(READS, lambda: outbox.read(["t"], 1)),
+        "outbox.acknowledge": Call(WRITES, lambda: outbox.acknowledge("t", "1-0")),
+    }
+
+
+def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
+    facts, scores, tenants = engine.mastery
+    return {
         "facts.read": Call(READS, lambda: facts.read("t", STUDENT, TODAY)),
         "facts.read_many": Call(READS, lambda: facts.read_many("t", [STUDENT, "s-2"], TODAY, TODAY)),
         "facts.cohorts_of": Call(READS, lambda: facts.cohorts_of("t", [STUDENT, "s-2"])),
@@ -146,10 +157,6 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "scores.cohorts": Call(READS, lambda: scores.cohorts("t")),
         "scores.members": Call(READS, lambda: scores.members("t", "c-1")),
         "scores.ranking": Call(READS, lambda: scores.ranking("t", "c-1")),
-        "event_totals.of": Call(READS, lambda: totals.of("t")),
-        "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
-        "outbox.read": Call(READS, lambda: outbox.read(["t"], 1)),
-        "outbox.acknowledge": Call(WRITES, lambda: outbox.acknowledge("t", "1-0")),
     }
 
 

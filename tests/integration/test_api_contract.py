@@ -47,6 +47,10 @@ def unbounded(document: dict[str, Any], schema: dict[str, Any], name: str) -> It
     schema = resolved(document, schema)
     if name in {"/mastery/ingest.event", "/mastery/ingest.events[]"}:
         return  # validated like events from Kafka: unknown fields are ignored, whatever their length
+    if "oneOf" in schema:
+        for choice in schema["oneOf"]:
+            yield from unbounded(document, choice, name)
+        return
     types: str | list[str] = schema.get("type", "any")
     bounds = {
         "string": {"maxLength", "enum", "format"} & schema.keys() or re.search(r"\{\d,\d+\}\$$", schema.get("pattern", "")),

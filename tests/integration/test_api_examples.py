@@ -11,8 +11,8 @@ from tests.integration.test_api_service import resolved
 from tests.stack import wait_for
 
 JSON = "application/json"
-# What an example cannot know: the id of a task.
-EXPECTED = {"getTask": {404}}
+# What an example cannot know: the id of a task, or of a batch.
+EXPECTED = {operation: {404} for operation in ("getTask", "getBatch", "getBatchResults", "cancelBatch")}
 KNOWN_SECONDS = 30.0
 
 

@@ -14,7 +14,11 @@ from tests.integration.audit_calls import trail
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import quiz
 
-OWN_ROUTES = {Action.QUERY_MASTERY: "/mastery/query", Action.CALCULATE_MASTERY: "/mastery/calculate"}
+OWN_ROUTES = {
+    Action.QUERY_MASTERY: "/mastery/query",
+    Action.CALCULATE_MASTERY: "/mastery/calculate",
+    Action.CREATE_BATCH: "/batch/mastery",
+}
 CALLERS: dict[str, dict[str, Any]] = {
     "admin": {},
     "admin elsewhere": {"tenant": "t-2"},
@@ -34,6 +38,11 @@ BODIES: dict[Action, dict[str, Any]] = {
         "valid": {"student_id": "s-1", "components": {"quiz": 0.5}},
         "unknown": {"student_id": "s-9"},
         "invalid": {"student_id": "s-1", "components": {"quiz": "0.5"}, "weights": {"quiz": 2, "other": 1}},
+    },
+    Action.CREATE_BATCH: {
+        "accepted": {"compute": "mastery", "batch_id": "b-1", "students": ["s-1", "s-9"]},
+        "all": {"compute": "mastery", "batch_id": "b-2", "all": True},
+        "invalid": {"compute": "mastery", "students": ["s-9"], "priority": "urgent"},
     },
 }
 WRONG: dict[str, Any] = {"no object": ["s-1"], "empty": {}, "too many fields": dict.fromkeys(map(str, range(101)), 1)}
@@ -82,7 +91,7 @@ def test_the_answer_is_that_of_the_action_s_own_route(
 
 def test_the_cases_above_differ(api: FixedTimeApi) -> None:
     """They are not refused for the same reason."""
-    expected = {"valid": 200, "unknown": 404, "invalid": 422, "earlier": 404}
+    expected = {"valid": 200, "accepted": 202, "all": 202, "unknown": 404, "invalid": 422, "earlier": 404}
     for action, bodies in BODIES.items():
         for name, body in bodies.items():
             assert api.post(f"/door/{action}", body).status_code == expected[name]
