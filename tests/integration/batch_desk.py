@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from app.security.access import Principal
 from cli.main import main
 from tests.learning_events import quiz
 
+SECONDS = 60.0
 OPERATOR = Principal("operator", Role.ADMIN, "t-1")
 
 
@@ -81,3 +83,12 @@ class BatchDesk:
             stdout=stdout,
             stderr=subprocess.STDOUT,
         )
+
+
+@contextmanager
+def new_batch_desk(settings: Settings) -> Iterator[BatchDesk]:
+    """A desk on which the tenant t-1 has the students s-0, s-1 and s-2 in the cohort c-1."""
+    desk = BatchDesk(settings)
+    record(desk.engine, "t-1", ["s-0", "s-1", "s-2"])
+    yield desk
+    desk.engine.redis.close()
