@@ -8,6 +8,7 @@ from app.config.settings import settings_or_exit
 from tasks.broker import broker_settings
 from tasks.queues import BATCH_QUEUES, EVENTS, INTERACTIVE, MAINTENANCE, QUEUES
 from tasks.timing import (
+    ANNOUNCE_EVERY_SECONDS,
     EXPIRE_BATCHES_EVERY_SECONDS,
     RESULTS_KEPT,
     SUMMARIZE_EVERY_SECONDS,
@@ -29,6 +30,7 @@ task_routes = {
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},
+    "batches.announce": {"queue": MAINTENANCE},
     "batches.expire": {"queue": MAINTENANCE},
     "batches.run": {"queue": BATCH_QUEUES[Priority.NORMAL]},  # or that of another priority, set by the sender
     "batches.sweep": {"queue": MAINTENANCE},
@@ -105,6 +107,10 @@ beat_schedule = {
     "sweep-batches": {
         "task": "batches.sweep",
         "schedule": SWEEP_EVERY_SECONDS,
+    },
+    "announce-batches": {
+        "task": "batches.announce",
+        "schedule": ANNOUNCE_EVERY_SECONDS,
     },
     # Often enough that a batch is kept at most a few minutes longer than its retention.
     "expire-batches": {

@@ -6,7 +6,8 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from api.fields import OPENAPI_IDENTIFIER, Day, Flag, Fraction, IdentifierField, Limit, PatternField, RawList
 from api.mastery import Calculation, ComponentScores, ComponentWeights
-from app.batches.batch import MAX_STUDENTS, BatchStatus, Kind, Priority
+from app.batches.batch import MAX_STUDENTS, BatchStatus, CallbackState, Kind, Priority
+from app.batches.receiver import MAX_URL, URL_RULE, place
 from app.mastery.formula import Level
 
 MAX_PAGE = 500  # results of 0.7 KB each
@@ -24,6 +25,25 @@ _STUDENT = {
 }
 
 
+class CallbackUrl(fields.String):
+    """Where to announce the end of a batch."""
+
+    def __init__(self) -> None:
+        described = {
+            "format": "uri",
+            "pattern": "^https://",
+            "maxLength": MAX_URL,
+            "example": "https://lms.example/batch-ended",
+        }
+        text = "Gets one signed message when the batch has ended; see docs/api.md"
+        super().__init__(validate=_is_callback_url, metadata={"description": text, **described})
+
+
+def _is_callback_url(url: str) -> None:
+    if place(url) is None:
+        raise ValidationError(f"M{URL_RULE[1:]}.")
+
+
 class BatchBody(Schema):
     """For whom, exactly one of students, cohort_id and all; and what to compute."""
 
@@ -39,6 +59,7 @@ class BatchBody(Schema):
     weights = fields.Nested(ComponentWeights)
     priority = fields.String(load_default=Priority.NORMAL.value, validate=validate.OneOf(list(Priority)))
     batch_id = IdentifierField()
+    callback_url = CallbackUrl()
 
     @validates_schema
     def _one_of_them(self, data: dict[str, Any], **_: Any) -> None:
@@ -97,6 +118,12 @@ class BatchState(_AnyBatch):
     seconds_left = fields.Float(required=True, allow_none=True, metadata={"description": "Estimated from that rate"})
     reason = fields.String(required=True, metadata={"description": "Why it ended, if not because all is computed"})
     summary = fields.Nested(BatchSummary, required=True, allow_none=True)
+    callback = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(list(CallbackState)),
+        metadata={"description": "Whether the end was announced at callback_url; null without one"},
+    )
 
 
 class BatchPage(Schema):

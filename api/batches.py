@@ -35,8 +35,9 @@ from app.batches.batch_kinds import Row
 from app.batches.batch_results import all_results, result_page
 from app.batches.batch_store import BatchKey, BatchTaken, OverBatchQuota
 from app.batches.result_lines import csv_lines, ndjson_lines, result_object
-from app.batches.submit_batch import BatchRequest, submit_batch
+from app.batches.submit_batch import BatchRequest, check_callback, submit_batch
 from app.clock import day_date
+from app.config.batch_settings import networks
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights, check_weights
 from app.security.access import Action, require_owner
 from tasks.batches import start
@@ -109,7 +110,11 @@ def _create(body: dict[str, Any]) -> Response:
         kind=Kind(body["compute"]),
         priority=Priority(body["priority"]),
         on=body.get("as_of"),
+        callback_url=body.get("callback_url", ""),
     )
+    if wanted.callback_url:
+        networks_allowed = networks(served.settings.callback_private_networks)
+        check_callback(wanted.callback_url, caller.tenant, secrets=served.webhook_secrets, private_networks=networks_allowed)
     signed = served.audit.actor_signer.sign([caller.tenant, Action.CREATE_BATCH, key.batch_id], actor(caller), correlation_id())
     is_new = submit_batch(wanted, caller, signed, stores=served.mastery, batches=served.batches, now=served.clock())
     batch = served.batches.read(key)
@@ -272,4 +277,5 @@ def _shown(batch: Batch) -> dict[str, Any]:
         "seconds_left": None if done.seconds_left is None else round(done.seconds_left, 1),
         "reason": batch.reason,
         "summary": batch.summary and to_builtins(batch.summary),
+        "callback": batch.callback,
     }

@@ -7,6 +7,8 @@ import redis
 
 from app.audit.trail import AuditTrail
 from app.batches.batch_store import BatchStore
+from app.batches.callback_store import CallbackStore
+from app.batches.webhook_secrets import WebhookSecrets
 from app.clock import Clock, system_clock
 from app.config.quotas import Quotas
 from app.config.settings import Settings, load_settings
@@ -47,6 +49,8 @@ class Engine:
     event_quota: EventQuota
     task_requests: TaskRequests
     batches: BatchStore
+    callbacks: CallbackStore
+    webhook_secrets: WebhookSecrets
     audit: AuditTrail
     idempotency_keys: IdempotencyKeys
     malformed_messages: MalformedMessages
@@ -80,6 +84,8 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
         batches=BatchStore(client, settings.key_prefix, Quotas(settings.quota_batch_students)),
+        callbacks=CallbackStore(client, settings.key_prefix),
+        webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
         idempotency_keys=IdempotencyKeys(
             client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)

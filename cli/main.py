@@ -20,6 +20,7 @@ from cli.commands.batch import batch
 from cli.commands.bridge import bridge
 from cli.commands.dlq import dlq
 from cli.commands.topics import topics
+from cli.commands.webhook_secret import webhook_secret
 from cli.demo import run_demo as demo_command
 from cli.stack.module import ignore_modules_of_current_folder
 from cli.stack.run_stack import run_stack
@@ -107,6 +108,7 @@ main.add_command(dlq)
 main.add_command(audit)
 main.add_command(bridge)
 main.add_command(topics)
+main.add_command(webhook_secret)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ SWEEP_EVERY_SECONDS = 2.0
 SUMMARIZE_EVERY_SECONDS = 300.0
 # How often batches that are no longer kept are removed: 0.1 ms if there are none.
 EXPIRE_BATCHES_EVERY_SECONDS = 300.0
+# How often callbacks that are due are looked for: 0.1 ms if there are none.
+ANNOUNCE_EVERY_SECONDS = 2.0
 # Soft time limit of interactive and maintenance tasks; below the visibility timeout, so that a task never runs twice at once.
 # A chunk's task has none, since all its calls have timeouts.
 TASK_SECONDS = 30

@@ -54,6 +54,9 @@ class SystemAction(StrEnum):
     SHOW_LETTER = "dlq.show"
     REPLAY_LETTERS = "dlq.replay"
     PURGE_LETTERS = "dlq.purge"
+    CREATE_WEBHOOK_KEY = "webhook-secret.create"
+    ROTATE_WEBHOOK_KEY = "webhook-secret.rotate"
+    REVOKE_WEBHOOK_KEY = "webhook-secret.revoke"
 
 
 class Actor(NamedTuple):

@@ -44,6 +44,14 @@ class BatchStatus(StrEnum):
         return self not in {BatchStatus.QUEUED, BatchStatus.RUNNING}
 
 
+class CallbackState(StrEnum):
+    """Whether the end of a batch was announced at its ``callback_url``. All but the first are final."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
 class Kind(StrEnum):
     """What a batch can compute; ``batch_kinds.py`` says how."""
 
@@ -118,7 +126,10 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """A batch and its state. ``total`` is None until a task has resolved the students; moments are UTC."""
+    """A batch and its state. Moments are UTC.
+
+    ``total`` is None until a task has resolved the students, ``callback`` if nothing is to be announced.
+    """
 
     batch_id: str
     order: BatchOrder
@@ -132,6 +143,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     reason: str = ""
     summary: Summary | None = None
     rejected: Sequence[Rejection] = ()
+    callback: CallbackState | None = None
 
     @property
     def done(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import redis
 
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchOrder, BatchStatus, Item, Rejection, Summary, moment
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchOrder, BatchStatus, CallbackState, Item, Rejection, Summary, moment
 from app.batches.batch_kinds import Row
 from app.config.quotas import Quotas
 from app.errors import EngineError, NotFound
@@ -97,6 +97,7 @@ class BatchStore:
         self._store = load_script(client, folder / "store_chunk.lua")
         self._end = load_script(client, folder / "end_batch.lua")
         self._delete = load_script(client, folder / "delete_batch.lua")
+        self._schedule_callback = load_script(client, folder / "schedule_callback.lua")
 
     def create(
         self,
@@ -168,7 +169,13 @@ class BatchStore:
         self._overdue.touch(str(key))
 
     def forget(self, key: BatchKey) -> None:
-        """Note that a batch does not run: there is none, or it has ended."""
+        """Note that a batch does not run: there is none, or it has ended. Its callback is due then, unless that is done.
+
+        Until this is noted, the sweep finds the batch, and notes it again.
+        """
+        order, outcome = cast("list[bytes | None]", self._redis.hmget(self._keys.batch(*key), ["order", "callback"]))
+        if order and not outcome and _order.decode(order).callback_url:
+            self._schedule_callback([self._keys.callbacks()], [str(key)])
         self._redis.zrem(self._running, str(key))
 
     def running(self) -> int:
@@ -244,10 +251,11 @@ def _batch(batch_id: str, fields: dict[bytes, bytes]) -> Batch:
     def when(name: bytes) -> datetime | None:
         return moment(int(fields[name])) if name in fields else None
 
-    total = int(fields[b"total"])
+    total, order = int(fields[b"total"]), _order.decode(fields[b"order"])
+    callback = CallbackState(fields.get(b"callback", b"pending").decode()) if order.callback_url else None
     return Batch(
         batch_id=batch_id,
-        order=_order.decode(fields[b"order"]),
+        order=order,
         status=BatchStatus(fields[b"status"].decode()),
         created=moment(int(fields[b"created"])),
         started=when(b"started"),
@@ -258,6 +266,7 @@ def _batch(batch_id: str, fields: dict[bytes, bytes]) -> Batch:
         reason=fields.get(b"reason", b"").decode(),
         summary=_summary.decode(fields[b"summary"]) if fields.get(b"summary") else None,
         rejected=_rejections.decode(fields[b"rejected"]),
+        callback=callback,
     )
 
 

@@ -24,6 +24,7 @@
 --   succeeded, failed numbers of computed students
 --   counted           the students for which it counts in KEYS[6]
 --   reason, summary   once it ended
+--   callback          delivered | given_up, once the end was announced or will not be; callback_attempts: how often it was tried
 --   attempts:<chunk>  how often a chunk was taken
 --   claim:<task>      the chunk that a task has taken
 --

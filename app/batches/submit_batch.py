@@ -10,7 +10,10 @@ import msgspec
 from app.batches.batch import BatchOrder, Item, Kind, ListedStudent, Priority, Rejection
 from app.batches.batch_kinds import NO_EVIDENCE
 from app.batches.batch_store import BatchKey, BatchStore
+from app.batches.receiver import URL_RULE, is_refused_host, place
+from app.batches.webhook_secrets import WebhookSecrets
 from app.clock import day_number
+from app.config.batch_settings import Network
 from app.errors import AccessDenied, InvalidFields, InvalidInput
 from app.identifiers import Identifier
 from app.mastery.formula import Components, Weights
@@ -79,6 +82,20 @@ def submit_batch(
     )
     print_ = blake2b(caller.identity.encode() + b"\0" + request.body, digest_size=16).digest()
     return batches.create(BatchKey(caller.tenant, request.batch_id), order, print_, now, items=items, rejected=rejected)
+
+
+def check_callback(url: str, tenant: str, *, secrets: WebhookSecrets, private_networks: Sequence[Network]) -> None:
+    """Check that the end of a batch can be announced at a URL of the right form. A name is resolved only when it ends.
+
+    Raises:
+        InvalidInput: The host is an address that is refused, or nothing would sign the message.
+    """
+    to = place(url)
+    if to is None or is_refused_host(to.host, private_networks):
+        raise InvalidInput("callback_url", "must be at a public address" if to else URL_RULE)
+    if not secrets.of(tenant):
+        command = f"mastery webhook-secret create --tenant {tenant}"
+        raise InvalidInput("callback_url", f"needs a secret that signs the message: an operator creates it with `{command}`")
 
 
 def _selected(request: BatchRequest, caller: Principal, stores: MasteryStores) -> tuple[list[Item] | None, list[Rejection]]:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from app.config.audit_settings import AuditSettings
-from app.config.batch_settings import BatchSettings
+from app.config.batch_settings import BatchSettings, batch_contradictions
 from app.config.bridge_settings import BridgeSettings, bridge_contradictions
 from app.config.field_types import Port, Seconds, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
@@ -148,6 +148,7 @@ def _contradictions(settings: Settings) -> list[str]:
         *(message for message, is_so in wrong.items() if is_so),
         *token_contradictions(settings),
         *bridge_contradictions(settings),
+        *batch_contradictions(settings),
         *http_contradictions(settings),
         *tls_contradictions(settings),
     ]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from app.config.field_types import Switch
 from app.config.url_settings import broker_hosts, is_loopback, is_redis_url, url_password
 
-PARTS = ("redis", "kafka", "http")
+PARTS = ("redis", "kafka", "http", "callback")
 _PLAINTEXT_REFUSED = "is refused in production; inside a private network, MASTERY_ALLOW_PLAINTEXT=on allows it"
 
 
@@ -40,6 +40,8 @@ class TlsSettings:
 
     http_cert_file: str = ""  # with the key file: the API speaks HTTPS
     http_key_file: str = ""
+
+    callback_ca_file: str = ""  # authorities of receivers of callbacks, in addition to those of the system
 
 
 def tls_contradictions(settings: TlsSettings) -> list[str]:
@@ -91,7 +93,7 @@ def _open_redis(settings: TlsSettings, url: str) -> Iterator[str]:
 
 
 def _unusable_files(settings: TlsSettings, part: str) -> Iterator[str]:
-    """Problems with the certificate and key files of "redis", "kafka" or "http"."""
+    """Problems with the certificate and key files of "redis", "kafka", "http" or "callback"."""
     files = {kind: path for kind in ("ca", "cert", "key") if (path := _file(settings, part, kind))}
     unreadable = {kind for kind, path in files.items() if not os.access(path, os.R_OK)}
     for kind in sorted(unreadable):
@@ -123,7 +125,7 @@ def _is_key_of_certificate(certificate: str, key: str) -> bool:
 
 
 def _file(settings: TlsSettings, part: str, kind: str) -> str:
-    return str(getattr(settings, f"{part}_{kind}_file", ""))  # there is no http_ca_file
+    return str(getattr(settings, f"{part}_{kind}_file", ""))  # not each part has each kind
 
 
 def _name(part: str, kind: str) -> str:

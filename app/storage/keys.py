@@ -164,6 +164,24 @@ class Keys:
     def batches_stored(self) -> str:
         return f"{self._prefix}:{{.batches}}:stored"
 
+    # Callbacks of batches
+
+    @kind("zset", "when each callback of an ended batch is to be attempted")
+    def callbacks(self) -> str:
+        return f"{self._prefix}:{{.batches}}:callbacks"
+
+    @kind("zset", "tenants whose callback is being sent → end of the lease")
+    def callback_tenants(self) -> str:
+        return f"{self._prefix}:{{.batches}}:callback-tenants"
+
+    @kind("string", "the secret that signs the tenant's callbacks")
+    def webhook_secret(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:webhook-secret"
+
+    @kind("string", "the secret before a rotation, which signs them too; kept for the overlap")
+    def webhook_secret_previous(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:webhook-secret-previous"
+
     # Requests
 
     @kind("string", "the response to a request with an `Idempotency-Key`; kept for a day", personal=True)
