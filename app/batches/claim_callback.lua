@@ -1,6 +1,8 @@
+#!lua flags=allow-oom
 -- Claim the callback that has been due for longest, of a tenant that has no other one in hand.
 --
--- A claimed callback is due again when the lease ends, so one whose process died is attempted again.
+-- A claimed callback is due again when the lease ends, so one whose process died is attempted again. A full server does this too:
+-- nothing is added but the names of a few tenants.
 --
 -- KEYS[1]  when each callback is to be attempted: sorted set tenant/batch -> milliseconds since 1970-01-01
 -- KEYS[2]  tenants with a callback in hand: sorted set tenant -> end of its lease, likewise

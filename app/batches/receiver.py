@@ -5,7 +5,7 @@ A caller chooses the URL, and the engine connects from inside its network. So no
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,10 +20,15 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")  # RFC 3986 se
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291 section 2.4; the only IPv6 addresses of the Internet so far
 # IPv6 addresses that mean an IPv4 address: mapped (RFC 4291 section 2.5.5.2), and of a gateway (NAT64, RFC 6052 section 2.1).
 _MEANS_IPV4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
-# Tunnels to an IPv4 address: 6to4 (RFC 3056) and Teredo (RFC 4380). Nobody needs them any more (RFC 7526).
-_TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))
-# Public by its number, but every virtual machine in Azure has its own: it hands out their certificates and settings.
-_AZURE_METADATA = IPv4Address("168.63.129.16")
+# Further networks without public hosts. Later Pythons know those that are in IANA's registries of special-purpose addresses.
+_NOT_PUBLIC: Sequence[Network] = (
+    IPv4Network("192.0.0.0/24"),  # protocol assignments, RFC 6890; a cloud has its metadata at 192.0.0.192
+    IPv4Network("192.88.99.0/24"),  # relays of 6to4
+    IPv4Network("168.63.129.16/32"),  # public by its number, but each virtual machine in Azure has its own, with its settings
+    IPv6Network("2002::/16"),  # 6to4 (RFC 3056): tunnels to any IPv4 address, no longer needed (RFC 7526)
+    IPv6Network("2001::/23"),  # protocol assignments, such as Teredo's tunnels (RFC 4380)
+    IPv6Network("3fff::/20"),  # documentation, RFC 9637
+)
 
 
 class Place(NamedTuple):
@@ -44,7 +49,10 @@ def place(url: str) -> Place | None:
     except ValueError:
         return None
     host = parts.hostname or ""
-    if parts.scheme != "https" or "@" in parts.netloc or "%" in parts.netloc or port == 0 or not is_host(host):
+    is_in_brackets = parts.netloc.startswith("[")  # as IPv6 addresses are, and no others
+    if parts.scheme != "https" or "@" in parts.netloc or "%" in parts.netloc or port == 0:
+        return None
+    if not is_host(host) or is_in_brackets != (":" in host):
         return None
     return Place(host, port or HTTPS_PORT, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
@@ -76,8 +84,6 @@ def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if not address.is_global or address.is_multicast:
+    if not address.is_global or address.is_multicast or any(address in network for network in _NOT_PUBLIC):
         return False
-    if isinstance(address, IPv4Address):
-        return address != _AZURE_METADATA
-    return address in _GLOBAL_UNICAST and not any(address in network for network in _TUNNELS)
+    return isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST

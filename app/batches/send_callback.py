@@ -28,6 +28,7 @@ class CallbackSender:
 
     def __init__(self, settings: Settings, resolve: Resolve | None = None) -> None:
         self._seconds = settings.callback_timeout_seconds
+        self._late = f"no answer within {self._seconds:g} s"
         self._private_networks = networks(settings.callback_private_networks)
         self._context = ssl.create_default_context()  # the system's authorities; the certificate must be for the host's name
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -51,12 +52,15 @@ class CallbackSender:
         connection = _CheckedConnection(self._addresses(to.host, to.port), to.host, to.port, self._context, deadline)
         try:
             connection.request("POST", to.path, body, dict(headers))
-            return connection.getresponse().status
+            status = connection.getresponse().status
         except (OSError, HTTPException, ValueError) as error:  # ValueError: the answer is malformed
             late = time.monotonic() >= deadline
-            raise NotSent(f"no answer within {self._seconds:g} s" if late else _reason(error)) from None
+            raise NotSent(self._late if late else _reason(error)) from None
         finally:
             connection.close()
+        if time.monotonic() >= deadline:  # the rest of the answer's head was cut off
+            raise NotSent(self._late)
+        return status
 
     def _addresses(self, host: str, port: int) -> Sequence[AddressInfo]:
         """The addresses of a host. One that is refused refuses all: its owner decides which one is used."""

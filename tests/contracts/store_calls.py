@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from app.audit.chain import Head
-from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, Item
+from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, CallbackState, Item
 from app.batches.batch_kinds import Row
 from app.batches.batch_store import BatchKey
 from app.bootstrap import Engine
@@ -56,6 +56,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_events(engine),
         **_mastery(engine),
         **_batches(engine),
+        **_callbacks(engine),
         **_audit(engine),
         **_requests(engine),
         **_leases(engine),
@@ -194,6 +195,28 @@ def _batches(engine: Engine) -> dict[str, Call]:
         "batches.read": Call(READS, lambda: batches.read(kept)),
         "batches.of_owner": Call(READS, lambda: batches.of_owner("t", order.owner, before=None, limit=2)),
         "batches.rows": Call(READS, lambda: batches.rows(kept, [0, 1])),
+    }
+
+
+def _callbacks(engine: Engine) -> dict[str, Call]:
+    batches, callbacks, secrets = engine.batches, engine.callbacks, engine.webhook_secrets
+    order = BatchOrder(day=TODAY, weights=DEFAULT_WEIGHTS, owner=f"teacher:{STUDENT}", callback_url="https://lms.example/")
+    for tenant in (f"t-{number}" for number in range(20)):
+        batches.create(BatchKey(tenant, "called"), order, b"print", NOW, items=[Item(STUDENT)])
+        batches.end(BatchKey(tenant, "called"), BatchStatus.CANCELLED)
+    claims = [claim for _ in range(10) if (claim := callbacks.claim(60))]
+    secrets.create("t")
+    secrets.rotate("t", 60)
+    new, revoked = iter(range(1_000)), [secrets.create(tenant) and tenant for tenant in map("u-{}".format, range(10))]
+    return {
+        "batches.end of one with a callback": Call(WRITES, lambda: batches.forget(BatchKey("t-0", "called"))),
+        "callbacks.claim": Call(WRITES, lambda: callbacks.claim(60)),
+        "callbacks.release": Call(WRITES, lambda: callbacks.release(claims.pop(), 60)),
+        "callbacks.note": Call(WRITES, lambda: callbacks.note(BatchKey("t-1", "called"), CallbackState.DELIVERED)),
+        "webhook_secrets.create": Call(GROWS, lambda: secrets.create(f"new-{next(new)}")),
+        "webhook_secrets.rotate": Call(GROWS, lambda: secrets.rotate("t", 60)),
+        "webhook_secrets.revoke": Call(WRITES, lambda: secrets.revoke(revoked.pop())),
+        "webhook_secrets.of": Call(READS, lambda: secrets.of("t")),
     }
 
 
