@@ -127,10 +127,13 @@ def test_a_process_that_dies_while_it_sends(engine: Engine) -> None:
     ended(engine, "t/b")
     (first,) = claimed(engine, SHORT)
     second = wait_for_claim(engine)
-    engine.callbacks.release(first)
-    assert claimed(engine) == []
-    engine.callbacks.release(second, 0)
-    assert names(claimed(engine)) == ["t/b"]
+    for wait in (0.0, None):
+        engine.callbacks.release(first, wait)
+        assert engine.redis.zscore(f"{engine.settings.key_prefix}:{{.batches}}:callbacks", "t/b") == second.until
+    ended(engine, "t/c")
+    assert claimed(engine) == []  # the tenant's turn is the second one's too
+    engine.callbacks.release(second)
+    assert names(claimed(engine)) == ["t/c"]
 
 
 @pytest.mark.parametrize("wait", [None, 0.0])
