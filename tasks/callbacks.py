@@ -67,5 +67,5 @@ def _claim() -> CallbackClaim | None:
 
 @cache
 def _sender() -> CallbackSender:
-    """This process's sender: the certificates of the system take 20 ms to load."""
+    """This process's sender: the certificates of the system take 30 ms to load."""
     return CallbackSender(engine().settings)

@@ -11,7 +11,7 @@ from app.audit.entry import timestamp
 from app.batches.batch import Batch, CallbackState
 
 TYPE = "batch.ended"
-# A receiver that restarts gets the message after seconds; one that is down for a day is asked 30 times.
+# A receiver that restarts gets the message after seconds; one that is down for a day is asked some 40 times.
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 3600.0
 TRIED_FOR = timedelta(days=1)
 
