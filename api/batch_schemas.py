@@ -108,6 +108,7 @@ class BatchState(_AnyBatch):
     as_of = fields.Date(required=True)
     cohort_id = fields.String(required=True, allow_none=True)
     all = fields.Boolean(required=True)
+    weights = fields.Nested(ComponentWeights, required=True)
     succeeded = fields.Integer(required=True)
     failed = fields.Integer(required=True)
     progress = Fraction(required=True, allow_none=True, metadata={"description": "The share that is computed"})

@@ -30,15 +30,16 @@ from api.request_audit import actor, details, set_data_subjects
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
 from api.use_cases import use_case
 from app.audit.entry import Channel, entry
-from app.batches.batch import Batch, BatchStatus, Kind, Priority, progress
+from app.batches.batch import FEWEST_IN_SUMMARY, Batch, BatchKey, BatchStatus, Kind, Priority, progress
+from app.batches.batch_errors import BatchTaken, OverBatchQuota, TooManyBatches
 from app.batches.batch_kinds import Row
 from app.batches.batch_results import all_results, result_page
-from app.batches.batch_store import BatchKey, BatchTaken, OverBatchQuota
 from app.batches.result_lines import csv_lines, ndjson_lines, result_object
-from app.batches.submit_batch import BatchRequest, check_callback, submit_batch
+from app.batches.submit_batch import BatchRequest, Submitted, check_callback, stored_batch, submit_batch
 from app.clock import day_date
 from app.config.batch_settings import networks
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights, check_weights
+from app.roles import Role
 from app.security.access import Action, require_owner
 from tasks.batches import start
 
@@ -69,6 +70,13 @@ def too_many(error: OverBatchQuota) -> Response:
     return failure(429, ErrorCode.RATE_LIMITED, "The tenant's quota of students in batches is used up.", reasons, headers)
 
 
+@blueprint.errorhandler(TooManyBatches)
+def too_many_run(error: TooManyBatches) -> Response:
+    """As many batches of the tenant run as its quota allows."""
+    headers, reasons = {"Retry-After": POLL_AFTER_SECONDS}, {"tenant_id": [str(error)]}
+    return failure(429, ErrorCode.RATE_LIMITED, "Too many batches of the tenant run.", reasons, headers)
+
+
 @blueprint.post("")
 @takes_a_list
 @use_case(blueprint, Action.CREATE_BATCH, BatchBody(), examples=BATCH)
@@ -88,12 +96,14 @@ def create(body: dict[str, Any]) -> Response:
     return answer
 
 
-def _kept(data: Any) -> Any:
-    return data
+def _kept(data: dict[str, Any]) -> str:
+    """The id: the store has the rest, and callers cannot fill the answers for keys with rejected students."""
+    batch_id: str = data["batch_id"]
+    return batch_id
 
 
-def _restored(data: Any, body: dict[str, Any]) -> Any:  # noqa: ARG001 - the view's arguments
-    return data
+def _restored(batch_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    return _accepted(batch_id, body, stored_batch(BatchKey(principal().tenant, batch_id), engine().batches))
 
 
 @idempotent(Packing(_kept, _restored))
@@ -116,20 +126,20 @@ def _create(body: dict[str, Any]) -> Response:
         networks_allowed = networks(served.settings.callback_private_networks)
         check_callback(wanted.callback_url, caller.tenant, secrets=served.webhook_secrets, private_networks=networks_allowed)
     signed = served.audit.actor_signer.sign([caller.tenant, Action.CREATE_BATCH, key.batch_id], actor(caller), correlation_id())
-    is_new = submit_batch(wanted, caller, signed, stores=served.mastery, batches=served.batches, now=served.clock())
-    batch = served.batches.read(key)
-    if is_new:
-        start(key, wanted.priority, batch.total)
-    return success(
-        {
-            "batch_id": batch.batch_id,
-            "status": batch.status,
-            "priority": batch.order.priority,
-            "total": batch.total,
-            "rejected": batch.rejected,
-        },
-        202,
-    )
+    stored = submit_batch(wanted, caller, signed, stores=served.mastery, batches=served.batches, now=served.clock())
+    if stored.is_new:
+        start(key, wanted.priority, stored.total)
+    return success(_accepted(key.batch_id, body, stored), 202)
+
+
+def _accepted(batch_id: str, body: dict[str, Any], stored: Submitted) -> dict[str, Any]:
+    return {
+        "batch_id": batch_id,
+        "status": stored.status,
+        "priority": body["priority"],
+        "total": stored.total,
+        "rejected": to_builtins(stored.rejected),
+    }
 
 
 @blueprint.get("")
@@ -266,6 +276,7 @@ def _shown(batch: Batch) -> dict[str, Any]:
         "as_of": day_date(order.day),
         "cohort_id": order.cohort_id,
         "all": order.all,
+        "weights": order.weights._asdict(),
         "total": batch.total,
         "succeeded": batch.succeeded,
         "failed": batch.failed,
@@ -276,6 +287,12 @@ def _shown(batch: Batch) -> dict[str, Any]:
         "students_per_second": None if done.rate is None else round(done.rate, 1),
         "seconds_left": None if done.seconds_left is None else round(done.seconds_left, 1),
         "reason": batch.reason,
-        "summary": batch.summary and to_builtins(batch.summary),
+        "summary": _summary(batch),
         "callback": batch.callback,
     }
+
+
+def _summary(batch: Batch) -> dict[str, Any] | None:
+    """The summary; None for a teacher if it is of so few students that it tells their scores, who may have left meanwhile."""
+    is_shown = principal().role is Role.ADMIN or batch.succeeded >= FEWEST_IN_SUMMARY
+    return to_builtins(batch.summary) if batch.summary is not None and is_shown else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import redis
 
 from app.audit.trail import AuditTrail
-from app.batches.batch_store import BatchStore
+from app.batches.batch_store import BatchQuotas, BatchStore
 from app.batches.callback_store import CallbackStore
 from app.batches.webhook_secrets import WebhookSecrets
 from app.clock import Clock, system_clock
@@ -83,7 +83,11 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
-        batches=BatchStore(client, settings.key_prefix, Quotas(settings.quota_batch_students)),
+        batches=BatchStore(
+            client,
+            settings.key_prefix,
+            BatchQuotas(Quotas(settings.quota_batch_students), Quotas(settings.quota_batches)),
+        ),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),

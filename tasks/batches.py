@@ -6,8 +6,9 @@ from datetime import timedelta
 from functools import partial
 
 from app.audit.entry import WORKER, Channel, Details, SystemAction, entry
-from app.batches.batch import CHUNK_STUDENTS, BatchOrder, Priority
-from app.batches.batch_store import LEASE_SECONDS, BatchKey
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, Priority
+from app.batches.batch_fields import OtherVersion
+from app.batches.batch_store import LEASE_SECONDS
 from app.batches.expire_batches import expire_batches
 from app.batches.run_batch import run_batch
 from app.errors import DependencyUnavailable, NotFound
@@ -45,6 +46,7 @@ def run(self: EngineTask, batch: str, priority: str) -> None:
     step = run_batch(
         key,
         str(self.request.id),
+        retries=self.request.retries,
         stores=engine().mastery,
         batches=engine().batches,
         audit=partial(note_chunk, key),
@@ -65,7 +67,12 @@ def sweep() -> None:
         key = BatchKey.parse(name)
         try:
             batch = batches.read(key)
+        except OtherVersion:  # a worker of that version runs it
+            continue
         except NotFound:  # it was removed, or its request failed
+            batches.forget(key)
+            continue
+        if batch.status.is_final:
             batches.forget(key)
             continue
         enqueue_runners(key, batch.order.priority, RUNNERS)

@@ -18,6 +18,7 @@ from app.mastery.formula import Components, Weights
 MAX_STUDENTS = 10_000  # listed in a request: 1 MB with components
 # Students per chunk. At 0.1 ms each, another task waits 25 ms for a worker process, and the round trips of a chunk cost little.
 CHUNK_STUDENTS = 250
+FEWEST_IN_SUMMARY = 5  # students; statistics of fewer would tell a teacher the scores of students who have left
 
 
 class Priority(StrEnum):
@@ -107,6 +108,22 @@ class BatchOrder(Struct, frozen=True, kw_only=True):
     callback_url: str = ""
 
 
+class BatchKey(NamedTuple):
+    """A batch of a tenant."""
+
+    tenant: str
+    batch_id: str
+
+    def __str__(self) -> str:
+        return f"{self.tenant}/{self.batch_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "BatchKey":
+        """The key that ``str`` wrote."""
+        tenant, _, batch_id = text.partition("/")
+        return cls(tenant, batch_id)
+
+
 class Rejection(Struct, frozen=True):
     """A listed student who is not part of the batch: the position in the list, from 0, and why."""
 
@@ -142,7 +159,6 @@ class Batch(Struct, frozen=True, kw_only=True):
     failed: int = 0
     reason: str = ""
     summary: Summary | None = None
-    rejected: Sequence[Rejection] = ()
     callback: CallbackState | None = None
 
     @property

@@ -14,7 +14,8 @@ from app.mastery.query_mastery import Calculation, Standing, calculate
 from app.mastery.trend import Trend, historical_average, trend
 
 NO_EVIDENCE = "no evidence of such a student"
-UNEXPECTED = "the student's record cannot be read"
+UNREADABLE = "the student's record cannot be read"
+GIVEN_UP = "could not be computed"
 
 
 class Row(Struct, frozen=True, array_like=True, gc=False):

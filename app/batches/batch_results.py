@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from app.batches.batch import CHUNK_STUDENTS, Batch
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey
 from app.batches.batch_kinds import Row
-from app.batches.batch_store import BatchKey, BatchStore
+from app.batches.batch_store import BatchStore
+from app.errors import NotFound
 from app.mastery.fact_store import FactStore
-from app.security.access import Action, Principal, Scope, require_role
+from app.roles import Role
+from app.security.access import Action, Principal, cohorts_in_reach
 
 # Chunks that one page looks at: 10,000 students. Few of them may have failed, if only those are asked for.
 CHUNKS_PER_PAGE = 40
@@ -45,6 +47,8 @@ def result_page(
     key, total = BatchKey(caller.tenant, batch.batch_id), batch.total or 0
     found: list[Row] = []
     position = start
+    if batch.total is None and not batch.status.is_final:
+        return ResultPage(found, position)
     for _ in range(CHUNKS_PER_PAGE):
         if position >= total:
             return ResultPage(found, None)
@@ -66,7 +70,14 @@ def result_page(
 def all_results(
     batch: Batch, caller: Principal, *, batches: BatchStore, facts: FactStore, only_failed: bool = False
 ) -> Iterator[list[Row]]:
-    """All results of a batch that has ended, some at a time, in its order."""
+    """All results of a batch that has ended, some at a time, in its order.
+
+    Yields:
+        Rows that the caller may see.
+
+    Raises:
+        NotFound: The batch was removed meanwhile, so that the results are incomplete.
+    """
     key = BatchKey(caller.tenant, batch.batch_id)
     numbers = range(-(-(batch.total or 0) // CHUNK_STUDENTS))
     for first in numbers[::CHUNKS_PER_READ]:
@@ -75,6 +86,8 @@ def all_results(
         seen = visible(rows, caller, facts)
         if shown := [row for row in rows if row.student_id in seen]:
             yield shown
+    if batches.read(key).created != batch.created:
+        raise NotFound("the batch was removed while its results were read")
 
 
 def visible(rows: Sequence[Row], caller: Principal, facts: FactStore) -> set[str]:
@@ -86,12 +99,8 @@ def visible(rows: Sequence[Row], caller: Principal, facts: FactStore) -> set[str
     Returns:
         The ids of their students.
     """
-    students = [row.student_id for row in rows]
-    if require_role(caller, Action.READ_BATCH_RESULTS) is Scope.TENANT:
-        return set(students)
-    cohorts = facts.cohorts_of(caller.tenant, students)
+    may_see = cohorts_in_reach(caller, Action.READ_BATCH_RESULTS)
+    cohorts = facts.cohorts_of(caller.tenant, [row.student_id for row in rows]) if caller.role is not Role.ADMIN else {}
     return {
-        row.student_id
-        for row in rows
-        if (row.student_id not in cohorts and row.error) or cohorts.get(row.student_id) in caller.cohorts
+        row.student_id for row in rows if may_see(cohorts.get(row.student_id)) or (row.error and row.student_id not in cohorts)
     }

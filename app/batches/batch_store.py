@@ -1,18 +1,21 @@
 """Batches in Redis: their orders, chunks, results and state. See docs/decisions/0021."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
 import redis
 
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchOrder, BatchStatus, CallbackState, Item, Rejection, Summary, moment
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summary, moment
+from app.batches.batch_errors import BatchTaken, OverBatchQuota, TooManyBatches
+from app.batches.batch_fields import UNKNOWN_TOTAL, decode_batch, decode_order, has_callback, owner_of
 from app.batches.batch_kinds import Row
 from app.config.quotas import Quotas
-from app.errors import EngineError, NotFound
+from app.errors import NotFound
 from app.storage.keys import Keys
 from app.storage.overdue import OverdueClaims
 from app.storage.scripts import load_script, slices
@@ -22,43 +25,16 @@ LEASE_SECONDS = 20.0
 # What a batch without students counts in the quota: its record takes as much memory as so many results.
 OWN_STUDENTS = 20
 
-_order = msgspec.json.Decoder(BatchOrder)
-_summary = msgspec.json.Decoder(Summary)
 _rejections = msgspec.json.Decoder(list[Rejection])
 _items = msgspec.msgpack.Decoder(list[Item])
 _rows = msgspec.msgpack.Decoder(list[Row])
-_UNKNOWN = -1
 
 
-class BatchTaken(EngineError):
-    """The id belongs to a batch of another request."""
+class BatchQuotas(NamedTuple):
+    """The students that a tenant's stored batches may have, and how many of its batches may run."""
 
-
-class OverBatchQuota(EngineError):
-    """The tenant's stored batches have as many students as its quota allows."""
-
-    def __init__(self, quota: int) -> None:
-        super().__init__(quota)
-        self.quota = quota
-
-    def __str__(self) -> str:
-        return f"the tenant's stored batches may have {self.quota:,} students; old ones are removed after a while"
-
-
-class BatchKey(NamedTuple):
-    """A batch of a tenant."""
-
-    tenant: str
-    batch_id: str
-
-    def __str__(self) -> str:
-        return f"{self.tenant}/{self.batch_id}"
-
-    @classmethod
-    def parse(cls, text: str) -> "BatchKey":
-        """The key that ``str`` wrote."""
-        tenant, _, batch_id = text.partition("/")
-        return cls(tenant, batch_id)
+    students: Quotas
+    running: Quotas
 
 
 class Left(StrEnum):
@@ -69,6 +45,14 @@ class Left(StrEnum):
     NOTHING = "nothing"  # other tasks have all the chunks that are left
     DONE = "done"  # all chunks are computed
     CHUNK = "chunk"
+
+
+class Then(IntEnum):
+    """What a task has to do when it has stored the results of a chunk."""
+
+    STOP = 0
+    GO_ON = 1  # there are chunks left
+    END = 2  # end the batch
 
 
 class Taken(NamedTuple):
@@ -84,7 +68,7 @@ class Taken(NamedTuple):
 class BatchStore:
     """The batches of all tenants. Raises DependencyUnavailable when Redis does not answer; all calls may be repeated."""
 
-    def __init__(self, client: redis.Redis, key_prefix: str, quotas: Quotas) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, quotas: BatchQuotas) -> None:
         self._redis = client
         self._keys = keys = Keys(key_prefix)
         self._quotas = quotas
@@ -111,55 +95,76 @@ class BatchStore:
     ) -> bool:
         """Store a batch. ``request`` identifies the request, ``items`` are None if a task has to find the students.
 
+        Raises BatchTaken if the id belongs to another request, and OverBatchQuota and TooManyBatches beyond the quotas.
+
         Returns:
             Whether the batch is new; False if the same request created it already.
-
-        Raises:
-            BatchTaken: The id belongs to another request.
-            OverBatchQuota: The tenant's quota is used up.
         """
-        self.touch(key)  # first: a batch that no sweep finds might never end
-        self._redis.zadd(self._stored, {str(key): _milliseconds(now)}, nx=True)
-        total, quota, keys = _UNKNOWN if items is None else len(items), self._quotas.of(key.tenant), self._keys
-        names = [keys.batch(*key), keys.batches(key.tenant, order.owner), *self._chunk_keys(key)]
-        names += [keys.batch_number(key.tenant), keys.batch_students(key.tenant)]
-        texts = [msgspec.json.encode(order), msgspec.json.encode(rejected)]
-        counted = max(total, 0) + OWN_STUDENTS
-        reply = self._create(names, [key.batch_id, request, *texts, total, counted, quota, *_chunks(items or ())])
-        if reply == -1:
-            raise BatchTaken("there is a batch with this id, of another request")
-        if reply == -2:
-            raise OverBatchQuota(quota)
+        held, students, running = self._existing(key)
+        if held is not None:
+            _require_same(held, request)
+            return False
+        quota, most = self._quotas.students.of(key.tenant), self._quotas.running.of(key.tenant)
+        total = UNKNOWN_TOTAL if items is None else len(items)
+        counted = max(total, 0) + len(rejected) + OWN_STUDENTS
+        _require_room(quota, most, students + counted, running + 1)  # before anything is written
+        self.touch(key)  # before the batch: one that no sweep finds might never end
+        self._kept.touch(str(key), _milliseconds(now))
+        texts = [msgspec.json.encode(order), msgspec.json.encode(rejected) if rejected else b""]
+        arguments: list[Any] = [key.batch_id, request, *texts, total, counted, quota, most, *_chunks(items or ())]
+        reply = self._create(self._names(key, order.owner), arguments)
+        _require_stored(cast("int", reply), quota, most)
         return bool(reply)
+
+    def _names(self, key: BatchKey, owner: str) -> list[str]:
+        """The keys of create_batch.lua."""
+        keys = self._keys
+        names = [keys.batch(*key), keys.batches(key.tenant, owner), *self._chunk_keys(key), keys.batch_number(key.tenant)]
+        return [*names, keys.batch_usage(key.tenant), keys.batch_rejected(*key)]
+
+    def exists(self, key: BatchKey, request: bytes) -> bool:
+        """Whether there is the batch of a request. Raises BatchTaken if there is one of another request."""
+        held = self._existing(key)[0]
+        if held is not None:
+            _require_same(held, request)
+        return held is not None
+
+    def _existing(self, key: BatchKey) -> tuple[bytes | None, int, int]:
+        """What identifies the batch's request, and the tenant's usage: students in stored batches, batches that run."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hget(self._keys.batch(*key), "request")
+        pipeline.hmget(self._keys.batch_usage(key.tenant), ["students", "running"])
+        held, (students, running) = pipeline.execute()
+        return held, int(students or 0), int(running or 0)
 
     def resolve(self, key: BatchKey, items: Sequence[Item]) -> bool:
         """Give a batch its students, once. Returns False if it has ended. Raises OverBatchQuota."""
-        quota = self._quotas.of(key.tenant)
-        keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_students(key.tenant)]
+        quota = self._quotas.students.of(key.tenant)
+        keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_usage(key.tenant)]
         reply = cast("int", self._resolve(keys, [len(items), quota, *_chunks(items)]))
         if reply < 0:
             raise OverBatchQuota(quota)
         return bool(reply)
 
-    def take(self, key: BatchKey, task_id: str) -> Taken:
-        """Take a chunk for a task, or say what is left. A task that is delivered again gets its chunk again."""
+    def take(self, key: BatchKey, task_id: str, retries: int = 0) -> Taken:
+        """Take a chunk for a task, or say what is left. A task that is retried or delivered again gets its chunk again."""
         keys = [self._keys.batch(*key), *self._chunk_keys(key)]
-        left, *found = cast("list[bytes]", self._take(keys, [task_id, round(LEASE_SECONDS * 1000)]))
-        order = _order.decode(found[0]) if found and found[0] else None
+        left, *found = cast("list[bytes]", self._take(keys, [task_id, _lease(), retries]))
+        order = decode_order(found[0]) if found and found[0] else None
         if Left(left.decode()) is not Left.CHUNK:
             return Taken(Left(left.decode()), order)
         return Taken(Left.CHUNK, order, int(found[1]), _items.decode(found[2]), int(found[3]))
 
-    def store(self, key: BatchKey, task_id: str, number: int, rows: Sequence[Row]) -> bool:
-        """Store the results of a chunk, unless another task did. Returns whether the batch runs and has chunks left."""
+    def store(self, key: BatchKey, task_id: str, number: int, rows: Sequence[Row]) -> Then:
+        """Store the results of a chunk, unless another task did. Returns what the task has to do then."""
         failed = sum(bool(row.error) for row in rows)
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_results(*key)]
-        arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), len(rows) - failed, failed]
-        return bool(self._store(keys, arguments))
+        arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), len(rows) - failed, failed, _lease()]
+        return Then(cast("int", self._store(keys, arguments)))
 
     def end(self, key: BatchKey, status: BatchStatus, *, reason: str = "", summary: Summary | None = None) -> bool:
         """End a batch. Returns False if it had ended already, or there is none."""
-        keys = [self._keys.batch(*key), *self._chunk_keys(key)]
+        keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_usage(key.tenant)]
         ended = self._end(keys, [status.value, reason, msgspec.json.encode(summary) if summary else b""])
         self.forget(key)
         return bool(ended)
@@ -174,7 +179,7 @@ class BatchStore:
         Until this is noted, the sweep finds the batch, and notes it again.
         """
         order, outcome = cast("list[bytes | None]", self._redis.hmget(self._keys.batch(*key), ["order", "callback"]))
-        if order and not outcome and _order.decode(order).callback_url:
+        if order and not outcome and has_callback(order):
             self._schedule_callback([self._keys.callbacks()], [str(key)])
         self._redis.zrem(self._running, str(key))
 
@@ -186,32 +191,33 @@ class BatchStore:
         """Claim running batches without activity for ``seconds``; see ``OverdueClaims.claim``."""
         return self._overdue.claim(seconds, limit, excluding)
 
-    def stored_before(self, limit: datetime, count: int) -> list[BatchKey]:
-        """Up to ``count`` batches that were created, or kept, before a moment, oldest first."""
-        names = self._redis.zrangebyscore(self._stored, "-inf", _milliseconds(limit), start=0, num=count)
-        return [BatchKey.parse(name.decode()) for name in cast("list[bytes]", names)]
+    def stored_before(self, limit: datetime, count: int) -> list[tuple[BatchKey, datetime]]:
+        """Up to ``count`` batches that were created, or kept, before a moment, and when; oldest first."""
+        found = self._redis.zrangebyscore(self._stored, "-inf", _milliseconds(limit), start=0, num=count, withscores=True)
+        pairs = cast("list[tuple[bytes, float]]", found)
+        return [(BatchKey.parse(name.decode()), moment(int(since))) for name, since in pairs]
 
     def keep(self, key: BatchKey, since: datetime) -> None:
         """Keep a batch as if it was created at this moment."""
         self._kept.touch(str(key), _milliseconds(since))
 
-    def delete(self, key: BatchKey, owner: str) -> None:
-        """Delete a batch with its results."""
-        keys = self._keys
-        owners = [keys.batch(*key), keys.batches(key.tenant, owner), keys.batch_results(*key), keys.batch_students(key.tenant)]
-        self._delete(owners, [key.batch_id])
-        self.drop(key)
-
-    def drop(self, key: BatchKey) -> None:
-        """Forget a batch that does not exist."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.zrem(self._stored, str(key))
-        pipeline.zrem(self._running, str(key))
-        pipeline.execute()
+    def delete(self, key: BatchKey, since: datetime) -> None:
+        """Delete a batch with its results. ``since`` is when it was created or kept, as far as the caller knows."""
+        keys, order = self._keys, cast("bytes | None", self._redis.hget(self._keys.batch(*key), "order"))
+        names = [keys.batch(*key), keys.batches(key.tenant, owner_of(order) if order else ""), keys.batch_results(*key)]
+        names += [keys.batch_usage(key.tenant), keys.batch_rejected(*key), *self._chunk_keys(key)]
+        self._delete(names, [key.batch_id])
+        self.forget(key)
+        self._kept.release(str(key), _milliseconds(since))  # last, so that an interrupted call is repeated
 
     def read(self, key: BatchKey) -> Batch:
         """A batch and its state. Raises NotFound."""
-        return _batch(key.batch_id, cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.batch(*key))))
+        return decode_batch(key.batch_id, cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.batch(*key))))
+
+    def rejected(self, key: BatchKey) -> list[Rejection]:
+        """The listed students who are not part of a batch."""
+        text = cast("bytes | None", self._redis.get(self._keys.batch_rejected(*key)))
+        return _rejections.decode(text) if text else []
 
     def of_owner(self, tenant: str, owner: str, *, before: int | None, limit: int) -> tuple[list[Batch], int | None]:
         """Up to ``limit`` batches of a caller, newest first, with numbers below ``before``.
@@ -226,7 +232,10 @@ class BatchStore:
         pipeline = self._redis.pipeline(transaction=False)
         for name, _number in page[:limit]:
             pipeline.hgetall(self._keys.batch(tenant, name.decode()))
-        batches = [_batch(name.decode(), fields) for (name, _), fields in zip(page, pipeline.execute(), strict=False) if fields]
+        batches = []
+        for (name, _), fields in zip(page, pipeline.execute(), strict=False):
+            with suppress(NotFound):  # it was removed meanwhile, or is of another version
+                batches.append(decode_batch(name.decode(), fields))
         return batches, int(page[limit - 1][1]) if len(page) > limit else None
 
     def rows(self, key: BatchKey, numbers: Sequence[int]) -> list[list[Row] | None]:
@@ -240,34 +249,37 @@ class BatchStore:
         return self._keys.batch_chunks(*key), self._keys.batch_due(*key)
 
 
+def _require_same(held: bytes, request: bytes) -> None:
+    if held != request:
+        raise BatchTaken
+
+
+def _require_stored(reply: int, quota: int, most: int) -> None:
+    """Raise what create_batch.lua refuses because another request was stored at the same time."""
+    match reply:
+        case -1:
+            raise BatchTaken
+        case -2:
+            raise OverBatchQuota(quota)
+        case -3:
+            raise TooManyBatches(most)
+        case _:
+            pass
+
+
+def _require_room(quota: int, most: int, students: int, running: int) -> None:
+    if students > quota:
+        raise OverBatchQuota(quota)
+    if running > most:
+        raise TooManyBatches(most)
+
+
+def _lease() -> int:
+    return round(LEASE_SECONDS * 1000)
+
+
 def _chunks(items: Sequence[Item]) -> Iterator[bytes]:
     return (msgspec.msgpack.encode(some) for some in slices(items, CHUNK_STUDENTS))
-
-
-def _batch(batch_id: str, fields: dict[bytes, bytes]) -> Batch:
-    if b"order" not in fields:
-        raise NotFound("no such batch, or it has been removed")
-
-    def when(name: bytes) -> datetime | None:
-        return moment(int(fields[name])) if name in fields else None
-
-    total, order = int(fields[b"total"]), _order.decode(fields[b"order"])
-    callback = CallbackState(fields.get(b"callback", b"pending").decode()) if order.callback_url else None
-    return Batch(
-        batch_id=batch_id,
-        order=order,
-        status=BatchStatus(fields[b"status"].decode()),
-        created=moment(int(fields[b"created"])),
-        started=when(b"started"),
-        finished=when(b"finished"),
-        total=None if total == _UNKNOWN else total,
-        succeeded=int(fields[b"succeeded"]),
-        failed=int(fields[b"failed"]),
-        reason=fields.get(b"reason", b"").decode(),
-        summary=_summary.decode(fields[b"summary"]) if fields.get(b"summary") else None,
-        rejected=_rejections.decode(fields[b"rejected"]),
-        callback=callback,
-    )
 
 
 def _milliseconds(at: datetime) -> int:

@@ -8,8 +8,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from app.batches.batch import CallbackState
-from app.batches.batch_store import BatchKey
+from app.batches.batch import BatchKey, CallbackState
 from app.storage.keys import Keys
 from app.storage.scripts import load_script
 

@@ -5,18 +5,20 @@
 -- KEYS[3]  chunks to be computed: hash number -> students
 -- KEYS[4]  when each of these chunks may be taken: sorted set number -> milliseconds since 1970-01-01
 -- KEYS[5]  the number of the tenant's latest batch
--- KEYS[6]  how many students the tenant's stored batches have
+-- KEYS[6]  the tenant's usage: hash students (in stored batches) | running (batches) -> count
+-- KEYS[7]  the rejected students: string
 -- ARGV[1]  id of the batch
 -- ARGV[2]  hash that identifies the request
 -- ARGV[3]  the order, JSON
--- ARGV[4]  the rejected students, JSON
+-- ARGV[4]  the rejected students, JSON, or ""
 -- ARGV[5]  number of students; -1 if a task has to find them
 -- ARGV[6]  the students for which the batch counts in KEYS[6]
 -- ARGV[7]  the tenant's quota of students in stored batches
--- ARGV[8…] students of each chunk
+-- ARGV[8]  the tenant's quota of batches that run
+-- ARGV[9…] students of each chunk
 --
 -- A batch has the fields
---   order, rejected   as given
+--   order             as given
 --   request           ARGV[2]
 --   status            queued | running, or how it ended
 --   created, started, finished   milliseconds since 1970-01-01, by the server's clock
@@ -26,22 +28,27 @@
 --   reason, summary   once it ended
 --   callback          delivered | given_up, once the end was announced or will not be; callback_attempts: how often it was tried
 --   attempts:<chunk>  how often a chunk was taken
---   claim:<task>      the chunk that a task has taken
+--   claim:<task>      number:retries, the chunk that a task has taken, and its retries until then
+--   ending            until when a task may take to end it, milliseconds since 1970-01-01
 --
 -- Returns 1 if the batch was created, 0 if there is one of this request already, -1 if there is one of another request, -2 if the
--- quota is used up.
+-- quota of students is used up, -3 if that of running batches is.
 
 local held = redis.call('HGET', KEYS[1], 'request')
 if held then return held == ARGV[2] and 0 or -1 end
-if tonumber(redis.call('GET', KEYS[6]) or '0') + ARGV[6] > tonumber(ARGV[7]) then return -2 end
-redis.call('INCRBY', KEYS[6], ARGV[6])
+local students, running = unpack(redis.call('HMGET', KEYS[6], 'students', 'running'))
+if (students or 0) + ARGV[6] > tonumber(ARGV[7]) then return -2 end
+if (running or 0) + 1 > tonumber(ARGV[8]) then return -3 end
+redis.call('HINCRBY', KEYS[6], 'students', ARGV[6])
+redis.call('HINCRBY', KEYS[6], 'running', 1)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'order', ARGV[3], 'rejected', ARGV[4], 'request', ARGV[2], 'status', 'queued', 'created', now,
+redis.call('HSET', KEYS[1], 'order', ARGV[3], 'request', ARGV[2], 'status', 'queued', 'created', now,
   'total', ARGV[5], 'succeeded', 0, 'failed', 0, 'counted', ARGV[6])
 redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[5]), ARGV[1])
-for i = 8, #ARGV do
-  redis.call('HSET', KEYS[3], i - 8, ARGV[i])
-  redis.call('ZADD', KEYS[4], 0, i - 8)
+if ARGV[4] ~= '' then redis.call('SET', KEYS[7], ARGV[4]) end
+for i = 9, #ARGV do
+  redis.call('HSET', KEYS[3], i - 9, ARGV[i])
+  redis.call('ZADD', KEYS[4], 0, i - 9)
 end
 return 1

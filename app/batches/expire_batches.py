@@ -1,14 +1,18 @@
 """Ends batches that ran for too long, and removes those that ended long ago."""
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from app.batches.batch import BatchStatus
+from app.batches.batch import Batch, BatchKey, BatchStatus
+from app.batches.batch_fields import OtherVersion
 from app.batches.batch_store import BatchStore
 from app.errors import NotFound
 
 # Batches per step. Each takes a few round trips; the server frees their memory in the background.
 BATCHES_PER_STEP = 20
+
+_log = logging.getLogger(__name__)
 
 
 def expire_batches(*, batches: BatchStore, retention: timedelta, now: datetime) -> Iterator[int]:
@@ -20,17 +24,24 @@ def expire_batches(*, batches: BatchStore, retention: timedelta, now: datetime) 
         After each step, the number of batches that were removed or ended.
     """
     while found := batches.stored_before(now - retention, BATCHES_PER_STEP):
-        for key in found:
-            try:
-                batch = batches.read(key)
-            except NotFound:  # its request failed before it was stored
-                batches.drop(key)
-                continue
-            if not batch.status.is_final:
-                batches.end(key, BatchStatus.EXPIRED, reason="it was not done in time")
-                batches.keep(key, now)
-            elif batch.finished is not None and batch.finished > now - retention:
+        for key, since in found:
+            batch = _batch(key, batches)
+            if batch is None or (batch.finished is not None and batch.finished <= now - retention):
+                batches.delete(key, since)
+            elif batch.finished is not None:
                 batches.keep(key, batch.finished)
             else:
-                batches.delete(key, batch.order.owner)
+                batches.end(key, BatchStatus.EXPIRED, reason="it was not done in time")
+                batches.keep(key, now)
         yield len(found)
+
+
+def _batch(key: BatchKey, batches: BatchStore) -> Batch | None:
+    """A batch; None if its request failed before it was stored, or this version cannot read it."""
+    try:
+        return batches.read(key)
+    except OtherVersion:
+        _log.warning("batch %s is of another version, and is removed", key)
+    except NotFound:
+        pass
+    return None

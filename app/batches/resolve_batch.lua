@@ -3,7 +3,7 @@
 -- KEYS[1]  the batch: hash (create_batch.lua describes it)
 -- KEYS[2]  chunks to be computed: hash number -> students
 -- KEYS[3]  when each of these chunks may be taken: sorted set number -> milliseconds since 1970-01-01
--- KEYS[4]  how many students the tenant's stored batches have
+-- KEYS[4]  the tenant's usage: hash students (in stored batches) | running (batches) -> count
 -- ARGV[1]  number of students
 -- ARGV[2]  the tenant's quota of students in stored batches
 -- ARGV[3…] students of each chunk
@@ -13,8 +13,8 @@
 local status, total = unpack(redis.call('HMGET', KEYS[1], 'status', 'total'))
 if status ~= 'queued' and status ~= 'running' then return 0 end
 if total ~= '-1' then return 1 end
-if tonumber(redis.call('GET', KEYS[4]) or '0') + ARGV[1] > tonumber(ARGV[2]) then return -2 end
-redis.call('INCRBY', KEYS[4], ARGV[1])
+if (redis.call('HGET', KEYS[4], 'students') or 0) + ARGV[1] > tonumber(ARGV[2]) then return -2 end
+redis.call('HINCRBY', KEYS[4], 'students', ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'counted', ARGV[1])
 redis.call('HSET', KEYS[1], 'total', ARGV[1])
 for i = 3, #ARGV do

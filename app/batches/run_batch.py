@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, Item, outcome
-from app.batches.batch_kinds import KINDS, UNEXPECTED, Row
-from app.batches.batch_store import BatchKey, BatchStore, Left, OverBatchQuota, Taken
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, Item, outcome
+from app.batches.batch_errors import OverBatchQuota
+from app.batches.batch_kinds import GIVEN_UP, KINDS, UNREADABLE, Row
+from app.batches.batch_store import BatchStore, Left, Taken, Then
 from app.batches.summary import summarize
 from app.clock import day_number
 from app.errors import NotFound
@@ -43,6 +44,7 @@ def run_batch(
     key: BatchKey,
     task_id: str,
     *,
+    retries: int = 0,
     stores: MasteryStores,
     batches: BatchStore,
     audit: Callable[[BatchOrder, Sequence[str]], None],
@@ -51,13 +53,13 @@ def run_batch(
     """Do what the batch needs next. ``audit`` notes whose data is read, before the results can be seen.
 
     Any task may be lost or repeated at any point: each chunk's results count once, and a chunk that was taken and not computed
-    is taken again.
+    is taken again. ``retries`` is how often the task was retried after an outage.
 
     Returns:
         What was done.
     """
     batches.touch(key)
-    taken = batches.take(key, task_id)
+    taken = batches.take(key, task_id, retries)
     match taken.left:
         case Left.CHUNK:
             return _compute(key, task_id, taken, stores=stores, batches=batches, audit=audit, now=now)
@@ -85,13 +87,17 @@ def _compute(
     order, items = _ordered(taken), taken.items
     if taken.attempts > MAX_ATTEMPTS:
         _log.error("batch %s: chunk %d was given up after %d attempts", key, taken.number, MAX_ATTEMPTS)
-        rows = [Row(item.student_id, UNEXPECTED) for item in items]
+        rows = [Row(item.student_id, GIVEN_UP) for item in items]
     else:
         rows = compute_rows(key.tenant, order, items, stores=stores, now=now)
         audit(order, [row.student_id for row in rows if not row.error])
-    if batches.store(key, task_id, taken.number, rows):
-        return Step(goes_on=True)
-    return Step(ended=_finish(key, batches=batches))
+    match batches.store(key, task_id, taken.number, rows):
+        case Then.GO_ON:
+            return Step(goes_on=True)
+        case Then.END:
+            return Step(ended=_finish(key, batches=batches))
+        case Then.STOP:
+            return Step()
 
 
 def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, stores: MasteryStores, now: datetime) -> list[Row]:
@@ -111,7 +117,7 @@ def _rows_alone(tenant: str, order: BatchOrder, item: Item, *, stores: MasterySt
         records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
     except msgspec.DecodeError as error:
         _log.error("a student of a batch cannot be computed: %s", frames(error))
-        return [Row(item.student_id, UNEXPECTED)]
+        return [Row(item.student_id, UNREADABLE)]
     return [_row(order, item, records[0] if records else None)]
 
 

@@ -11,17 +11,24 @@
 -- ARGV[3]  rows
 -- ARGV[4]  number of students that succeeded
 -- ARGV[5]  number of students that failed
+-- ARGV[6]  length of the lease in milliseconds
 --
--- Returns 1 if the batch goes on and has chunks left, else 0.
+-- Returns 1 if the batch goes on and has chunks left; 2 if it has none left, and the task has to end it; 0 if it has ended, or another
+-- task has to end it.
 
 local status, claimed = unpack(redis.call('HMGET', KEYS[1], 'status', 'claim:' .. ARGV[1]))
 redis.call('HDEL', KEYS[1], 'claim:' .. ARGV[1])
 if status ~= 'running' then return 0 end
-if claimed == ARGV[2] and redis.call('ZREM', KEYS[3], ARGV[2]) == 1 then
+if claimed and string.match(claimed, '^%d+') == ARGV[2] and redis.call('ZREM', KEYS[3], ARGV[2]) == 1 then
   redis.call('HDEL', KEYS[2], ARGV[2])
   redis.call('HDEL', KEYS[1], 'attempts:' .. ARGV[2])
   redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])
   redis.call('HINCRBY', KEYS[1], 'succeeded', ARGV[4])
   redis.call('HINCRBY', KEYS[1], 'failed', ARGV[5])
 end
-return redis.call('EXISTS', KEYS[3])
+if redis.call('EXISTS', KEYS[3]) == 1 then return 1 end
+local time, ending = redis.call('TIME'), redis.call('HGET', KEYS[1], 'ending')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ending and tonumber(ending) > now then return 0 end
+redis.call('HSET', KEYS[1], 'ending', now + ARGV[6])
+return 2

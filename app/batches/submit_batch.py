@@ -1,25 +1,32 @@
 """Submits a batch: checks the listed students, and stores the batch for tasks to compute."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from app.batches.batch import BatchOrder, Item, Kind, ListedStudent, Priority, Rejection
+from app.batches.batch import BatchKey, BatchOrder, BatchStatus, Item, Kind, ListedStudent, Priority, Rejection
 from app.batches.batch_kinds import NO_EVIDENCE
-from app.batches.batch_store import BatchKey, BatchStore
+from app.batches.batch_store import BatchStore
 from app.batches.receiver import URL_RULE, is_refused_host, place
 from app.batches.webhook_secrets import WebhookSecrets
 from app.clock import day_number
 from app.config.batch_settings import Network
-from app.errors import AccessDenied, InvalidFields, InvalidInput
-from app.identifiers import Identifier
+from app.errors import InvalidFields, InvalidInput
+from app.identifiers import IDENTIFIER_RULE, Identifier, is_identifier
 from app.mastery.formula import Components, Weights
 from app.mastery.query_mastery import retained_day
 from app.mastery.stores import MasteryStores
-from app.security.access import Action, Principal, require_cohort_access, require_student_access, require_tenant_access
+from app.security.access import (
+    UNSEEN_STUDENT,
+    Action,
+    Principal,
+    cohorts_in_reach,
+    require_cohort_access,
+    require_tenant_access,
+)
 
 Listed: TypeAlias = Identifier | ListedStudent
 LISTED_ALREADY = "is listed already, at "  # followed by the position of the first, from 0
@@ -48,6 +55,15 @@ class NoValidStudent(InvalidFields):
     """No listed student is valid."""
 
 
+class Submitted(NamedTuple):
+    """The stored batch: whether it is new, its students (None: a task has to find them), and who is not part of it."""
+
+    is_new: bool
+    total: int | None
+    rejected: Sequence[Rejection]
+    status: BatchStatus
+
+
 def submit_batch(
     request: BatchRequest,
     caller: Principal,
@@ -56,16 +72,21 @@ def submit_batch(
     stores: MasteryStores,
     batches: BatchStore,
     now: datetime,
-) -> bool:
+) -> Submitted:
     """Store a batch. It is not enqueued yet. ``actor`` is the caller, signed for the tasks.
 
-    Students of a cohort and of a tenant are found by a task, so this takes the same time for any number of them.
-    Raises AccessDenied if the caller may not see the cohort or the tenant, BatchTaken, OverBatchQuota, InvalidInput about the
-    day, and NoValidStudent.
+    Students of a cohort and of a tenant are found by a task, so this takes the same time for any number of them. A request that
+    stored its batch before is not checked again, since students and days may have changed.
+    Raises AccessDenied if the caller may not see the cohort or the tenant, BatchTaken, OverBatchQuota, TooManyBatches,
+    InvalidInput about the day, and NoValidStudent.
 
     Returns:
-        Whether the batch is new; False if the same request stored it before.
+        The batch of the request.
     """
+    key = BatchKey(caller.tenant, request.batch_id)
+    print_ = blake2b(caller.identity.encode() + b"\0" + request.body, digest_size=16).digest()
+    if batches.exists(key, print_):
+        return stored_batch(key, batches)
     today = day_number(now)
     day = today if request.on is None else retained_day(request.on, today, stores.facts.retention_days, "as_of")
     items, rejected = _selected(request, caller, stores)
@@ -80,8 +101,15 @@ def submit_batch(
         actor=list(actor),
         callback_url=request.callback_url,
     )
-    print_ = blake2b(caller.identity.encode() + b"\0" + request.body, digest_size=16).digest()
-    return batches.create(BatchKey(caller.tenant, request.batch_id), order, print_, now, items=items, rejected=rejected)
+    if not batches.create(key, order, print_, now, items=items, rejected=rejected):
+        return stored_batch(key, batches)
+    return Submitted(is_new=True, total=None if items is None else len(items), rejected=rejected, status=BatchStatus.QUEUED)
+
+
+def stored_batch(key: BatchKey, batches: BatchStore) -> Submitted:
+    """A batch that was stored before. Raises NotFound."""
+    batch = batches.read(key)
+    return Submitted(is_new=False, total=batch.total, rejected=batches.rejected(key), status=batch.status)
 
 
 def check_callback(url: str, tenant: str, *, secrets: WebhookSecrets, private_networks: Sequence[Network]) -> None:
@@ -122,25 +150,26 @@ def check_students(students: Sequence[Any], caller: Principal, stores: MasterySt
         The valid ones, and the rejected ones, in the order of the list.
     """
     rejected: list[Rejection] = []
-    first: dict[str, int] = {}
     valid: list[tuple[int, Item]] = []
     for index, each in enumerate(_converted(students)):
         if isinstance(each, Rejection):
             rejected.append(Rejection(index, each.reason))
-            continue
-        item = Item(each) if isinstance(each, str) else Item(each.student_id, _components(each))
-        if (earlier := first.setdefault(item.student_id, index)) != index:
-            rejected.append(Rejection(index, f"{LISTED_ALREADY}{earlier}"))
-            continue
-        valid.append((index, item))
-    cohorts = stores.facts.cohorts_of(caller.tenant, [item.student_id for _, item in valid])
+        else:
+            valid.append((index, Item(each) if isinstance(each, str) else Item(each.student_id, _components(each))))
+    cohorts = stores.facts.cohorts_of(caller.tenant, list({item.student_id for _, item in valid}))
+    may_see = cohorts_in_reach(caller, Action.CREATE_BATCH)
+    accepted: dict[str, int] = {}
     items = []
     for index, item in valid:
-        reason = _refusal(item, caller, cohorts)
-        if reason is None:
-            items.append(item)
+        student_id = item.student_id
+        if not may_see(cohorts.get(student_id)):
+            rejected.append(Rejection(index, UNSEEN_STUDENT))
+        elif item.components is None and student_id not in cohorts:
+            rejected.append(Rejection(index, NO_EVIDENCE))
+        elif (earlier := accepted.setdefault(student_id, index)) != index:
+            rejected.append(Rejection(index, f"{LISTED_ALREADY}{earlier}"))
         else:
-            rejected.append(Rejection(index, reason))
+            items.append(item)
     return items, sorted(rejected, key=lambda each: each.index)
 
 
@@ -153,24 +182,26 @@ def _converted(students: Sequence[Any]) -> Sequence[str | ListedStudent | Reject
 
 
 def _one(student: Any) -> str | ListedStudent | Rejection:
+    if isinstance(student, str):
+        return student if is_identifier(student) else Rejection(0, IDENTIFIER_RULE)
+    if not isinstance(student, dict):
+        return Rejection(0, "must be an id, or an object with student_id")
     try:
-        return msgspec.convert(student, Listed)  # type: ignore[no-any-return]  # a union is not a type for mypy
+        return msgspec.convert(student, ListedStudent)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        field = path.strip(".`")
-        return Rejection(0, f"{field}: {reason}" if field else reason)
+        return Rejection(0, _reason(str(error)))
+
+
+def _reason(error: str) -> str:
+    """Why a student is invalid, without anything that the caller wrote: it would be stored."""
+    if error.startswith("Object contains unknown field"):
+        return "has an unknown field"
+    reason, _, path = error.partition(" - at `$.")
+    if "regex" in reason:
+        reason = IDENTIFIER_RULE
+    return f"{path.rstrip('`')}: {reason}" if path else reason
 
 
 def _components(listed: ListedStudent) -> Components | None:
     given = listed.components
     return None if given is None else Components(given.completion, given.quiz, given.quality, given.consistency)
-
-
-def _refusal(item: Item, caller: Principal, cohorts: Mapping[str, str | None]) -> str | None:
-    """Why the student may not be part of the caller's batch; None if it may."""
-    try:
-        require_student_access(caller, Action.CREATE_BATCH, item.student_id, lambda: cohorts.get(item.student_id))
-    except AccessDenied as error:
-        return str(error)
-    is_known = item.student_id in cohorts or item.components is not None
-    return None if is_known else NO_EVIDENCE

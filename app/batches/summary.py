@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from statistics import fmean, pstdev, quantiles
+from math import sqrt
+from statistics import fmean, quantiles
 
 from app.batches.batch import Summary
 from app.mastery.formula import DECIMALS, Level, classify
@@ -20,11 +21,14 @@ def summarize(scores: Sequence[float]) -> Summary | None:
     if not scores:
         return None
     lower, median, upper = quantiles(scores, n=4, method="inclusive") if len(scores) > 1 else [scores[0]] * 3
+    mean = fmean(scores)
+    # statistics.pstdev computes with fractions, which takes a second for a million scores; six decimals need no more than this.
+    deviation = sqrt(fmean((score - mean) ** 2 for score in scores))
     counted = Counter(classify(score) for score in scores)
     return Summary(
-        mean=round(fmean(scores), DECIMALS),
+        mean=round(mean, DECIMALS),
         median=round(median, DECIMALS),
-        standard_deviation=round(pstdev(scores), DECIMALS),
+        standard_deviation=round(deviation, DECIMALS),
         lower_quartile=round(lower, DECIMALS),
         upper_quartile=round(upper, DECIMALS),
         levels={level.value: counted[level] for level in Level},

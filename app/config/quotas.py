@@ -31,6 +31,7 @@ class QuotaSettings:
     quota_students: Quota = "1000000"
     quota_idempotency_bytes: Quota = "100000000"  # the responses to about 250,000 requests
     quota_batch_students: Quota = "1000000"  # in stored batches: about 100 bytes of Redis each
+    quota_batches: Quota = "100"  # that run at the same time; so many take turns of a tenth of a second
     # Events produced per minute, over Kafka and HTTP together. Unlimited by default, so that history can be loaded.
     quota_events: Quota = "unlimited"
 

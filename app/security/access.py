@@ -26,6 +26,9 @@ class Action(StrEnum):
     READ_AUDIT = "audit.read"
 
 
+UNSEEN_STUDENT = "you may not see this student"  # whether the student exists or not
+
+
 class Scope(Enum):
     """The data to which a role's right to an action extends."""
 
@@ -79,6 +82,17 @@ def require_role(principal: Principal, action: Action) -> Scope:
     return scope
 
 
+def cohorts_in_reach(principal: Principal, action: Action) -> Callable[[str | None], bool]:
+    """Whether the caller may do this with the students of a cohort (None: of none). Raises AccessDenied without a right."""
+    match require_role(principal, action):
+        case Scope.TENANT:
+            return lambda _cohort: True
+        case Scope.COHORTS:
+            return lambda cohort: cohort in principal.cohorts
+        case Scope.OWN:
+            return lambda _cohort: False
+
+
 def require_student_access(principal: Principal, action: Action, student_id: str, cohort_of: Callable[[], str | None]) -> None:
     """Check that the caller may do this with the student's data.
 
@@ -95,7 +109,7 @@ def require_student_access(principal: Principal, action: Action, student_id: str
         case Scope.OWN:
             allowed = principal.subject == student_id
     if not allowed:
-        raise AccessDenied("you may not see this student")
+        raise AccessDenied(UNSEEN_STUDENT)
 
 
 def require_cohort_access(principal: Principal, action: Action, cohort: str) -> None:

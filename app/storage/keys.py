@@ -152,9 +152,13 @@ class Keys:
     def batch_number(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:batch-number"
 
-    @kind("string", "students in the tenant's stored batches: for the quota")
-    def batch_students(self, tenant: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:batch-students"
+    @kind("string", "the rejected students of a batch", personal=True)
+    def batch_rejected(self, tenant: str, batch_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-rejected:{batch_id}"
+
+    @kind("hash", "for the quotas: students in the tenant's stored batches, and batches that run")
+    def batch_usage(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:batch-usage"
 
     @kind("zset", "last activity of each batch that runs")
     def batches_running(self) -> str:

@@ -21,6 +21,7 @@ class OverdueClaims:
         folder = Path(__file__).parent
         self._claim = load_script(client, folder / "claim_overdue.lua")
         self._touch = load_script(client, folder / "touch_work.lua")
+        self._release = load_script(client, folder / "release_work.lua")
 
     def touch(self, item: str, at: int | None = None) -> None:
         """Note activity now, by the server's clock, as those of the callers may differ; or at another time (milliseconds)."""
@@ -34,3 +35,7 @@ class OverdueClaims:
         """
         ids = self._claim(self._keys, [round(seconds * 1000), limit, int(in_subset), *excluding])
         return [each.decode() for each in cast("list[bytes]", ids)]
+
+    def release(self, item: str, at: int) -> None:
+        """Remove an id unless it was active after ``at`` (milliseconds)."""
+        self._release(self._keys[:1], [item, at])

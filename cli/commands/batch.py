@@ -12,10 +12,9 @@ from uuid import uuid4
 import click
 import msgspec
 
-from app.batches.batch import Batch, BatchOrder, BatchStatus, Kind, Priority, Rejection
+from app.batches.batch import Batch, BatchKey, BatchOrder, BatchStatus, Kind, Priority, Rejection
 from app.batches.batch_kinds import Row
 from app.batches.batch_results import all_results
-from app.batches.batch_store import BatchKey
 from app.batches.result_lines import csv_lines, json_array, ndjson_lines
 from app.batches.submit_batch import BatchRequest, NoValidStudent, submit_batch
 from app.bootstrap import Engine, bootstrap
@@ -164,12 +163,11 @@ def _submit(session: Session, wanted: BatchRequest, listed: StudentList) -> None
     engine, key = session.engine, BatchKey(session.caller.tenant, wanted.batch_id)
     signed = sign_operator(engine, [key.tenant, Action.CREATE_BATCH, key.batch_id])
     try:
-        is_new = submit_batch(wanted, session.caller, signed, stores=engine.mastery, batches=engine.batches, now=engine.clock())
+        stored = submit_batch(wanted, session.caller, signed, stores=engine.mastery, batches=engine.batches, now=engine.clock())
     except NoValidStudent as error:
         rejected = [Rejection(int(each.field.removeprefix("students.")), each.reason) for each in error.errors]
         raise click.ClickException("\n  ".join(["no student is valid:", *rejected_lines(rejected, listed.lines)])) from error
-    stored = engine.batches.read(key)
-    if is_new:
+    if stored.is_new:
         celery.conf.update(broker_settings(engine.settings))
         start(key, wanted.priority, stored.total)
     else:

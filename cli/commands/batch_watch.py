@@ -7,8 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.batches.batch import Batch, BatchStatus, progress
-from app.batches.batch_store import BatchKey
+from app.batches.batch import Batch, BatchKey, BatchStatus, progress
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from cli.commands.batch_output import ending

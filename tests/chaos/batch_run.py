@@ -13,10 +13,9 @@ import msgspec
 from kombu import Connection
 
 from app.audit.entry import Actor
-from app.batches.batch import Batch, BatchStatus, Priority
+from app.batches.batch import Batch, BatchKey, BatchStatus, Priority
 from app.batches.batch_kinds import KINDS
 from app.batches.batch_results import all_results
-from app.batches.batch_store import BatchKey
 from app.batches.submit_batch import BatchRequest, submit_batch
 from app.bootstrap import Engine
 from app.clock import day_date

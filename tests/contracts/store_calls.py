@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from app.audit.chain import Head
-from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, CallbackState, Item
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, CallbackState, Item, Rejection
 from app.batches.batch_kinds import Row
-from app.batches.batch_store import BatchKey
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.quotas import Quotas
@@ -171,7 +170,9 @@ def _batches(engine: Engine) -> dict[str, Call]:
         batches.create(key, order, b"print", NOW, items=[Item(STUDENT)])
         return key
 
-    batches.create(kept, order, b"print", NOW, items=[Item(f"s-{i}") for i in range(30 * CHUNK_STUDENTS)])
+    batches.create(
+        kept, order, b"print", NOW, rejected=[Rejection(0, "no")], items=[Item(f"s-{i}") for i in range(30 * CHUNK_STUDENTS)]
+    )
     batches.take(kept, "task")
     batches.store(kept, "task", 0, [Row(STUDENT, "no")])
     batches.create(ended, order, b"print", NOW, items=[Item(STUDENT)])
@@ -184,14 +185,15 @@ def _batches(engine: Engine) -> dict[str, Call]:
         "batches.take": Call(GROWS, lambda: batches.take(kept, "another")),
         "batches.store": Call(WRITES, lambda: batches.store(kept, "another", next(chunks), [Row(STUDENT)])),
         "batches.end": Call(WRITES, lambda: batches.end(to_end.pop(), BatchStatus.CANCELLED)),
+        "batches.exists": Call(READS, lambda: batches.exists(kept, b"print")),
+        "batches.rejected": Call(READS, lambda: batches.rejected(kept)),
         "batches.touch": Call(WRITES, lambda: batches.touch(kept)),
         "batches.forget": Call(WRITES, lambda: batches.forget(absent)),
         "batches.running": Call(READS, batches.running),
         "batches.claim_overdue": Call(GROWS, lambda: batches.claim_overdue(0, 1)),
         "batches.stored_before": Call(READS, lambda: batches.stored_before(NOW, 1)),
         "batches.keep": Call(WRITES, lambda: batches.keep(kept, NOW)),
-        "batches.delete": Call(WRITES, lambda: batches.delete(to_delete.pop(), order.owner)),
-        "batches.drop": Call(WRITES, lambda: batches.drop(absent)),
+        "batches.delete": Call(WRITES, lambda: batches.delete(to_delete.pop(), NOW)),
         "batches.read": Call(READS, lambda: batches.read(kept)),
         "batches.of_owner": Call(READS, lambda: batches.of_owner("t", order.owner, before=None, limit=2)),
         "batches.rows": Call(READS, lambda: batches.rows(kept, [0, 1])),

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.batches.batch import CHUNK_STUDENTS, BatchOrder, BatchStatus, Item
-from app.batches.batch_store import BatchKey
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, Item
 from app.batches.run_batch import Step, run_batch
 from app.bootstrap import Engine
 from app.mastery.formula import DEFAULT_WEIGHTS

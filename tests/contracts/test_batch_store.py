@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from app.batches import batch_store
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchOrder, BatchStatus, Item, Rejection, Summary
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summary
+from app.batches.batch_errors import BatchTaken, OverBatchQuota, TooManyBatches
 from app.batches.batch_kinds import Row
-from app.batches.batch_store import OWN_STUDENTS, BatchKey, BatchStore, BatchTaken, Left, OverBatchQuota
+from app.batches.batch_store import OWN_STUDENTS, BatchQuotas, BatchStore, Left, Then
 from app.batches.expire_batches import expire_batches
 from app.bootstrap import Engine
 from app.config.quotas import Quotas
@@ -44,7 +45,7 @@ def test_a_batch_is_read_as_it_was_created(engine: Engine) -> None:
     rejected = [Rejection(2, "no evidence")]
     assert engine.batches.create(KEY, ORDER, b"print", NOW, items=students, rejected=rejected)
     found = state(engine)
-    assert (found.order, found.status, found.total, found.rejected) == (ORDER, BatchStatus.QUEUED, 2, rejected)
+    assert (found.order, found.status, found.total, engine.batches.rejected(KEY)) == (ORDER, BatchStatus.QUEUED, 2, rejected)
     assert (found.started, found.finished, found.summary, found.done) == (None, None, None, 0)
     assert engine.batches.take(KEY, "task").items == students
 
@@ -90,18 +91,44 @@ def test_a_chunk_is_free_again_after_its_lease(engine: Engine, monkeypatch: pyte
     assert [engine.batches.take(KEY, task).number for task in ("lost", "another")] == [0, 0]
 
 
-def test_the_results_of_a_chunk_count_once(engine: Engine) -> None:
+def test_the_results_of_a_chunk_count_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two tasks that computed it, those of the first are kept."""
-    create(engine, CHUNK_STUDENTS + 2)
-    students = items(CHUNK_STUDENTS + 2)[CHUNK_STUDENTS:]
-    assert engine.batches.take(KEY, "task").left is Left.CHUNK
-    assert engine.batches.store(KEY, "task", 1, rows(students, failed=1))
-    assert engine.batches.store(KEY, "another", 1, rows(students))
+    monkeypatch.setattr(batch_store, "LEASE_SECONDS", 0.0)
+    students = items(2)
+    create(engine, 2)
+    assert [engine.batches.take(KEY, task).number for task in ("one", "two")] == [0, 0]
+    assert engine.batches.store(KEY, "one", 0, rows(students, failed=1)) is Then.END
+    engine.batches.store(KEY, "two", 0, rows(students))
     found = state(engine)
     assert (found.succeeded, found.failed, found.done) == (1, 1, 2)
-    assert engine.batches.rows(KEY, [0, 1]) == [None, rows(students, failed=1)]
-    assert not engine.batches.store(KEY, "task", 0, rows(items(CHUNK_STUDENTS)))  # the last one
-    assert engine.batches.take(KEY, "task").left is Left.DONE
+    assert engine.batches.rows(KEY, [0, 1]) == [rows(students, failed=1), None]
+
+
+def test_one_task_ends_a_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one does if that task is lost: after the lease."""
+    create(engine)
+    engine.batches.take(KEY, "one")
+    assert engine.batches.store(KEY, "one", 0, rows(items(1))) is Then.END
+    assert engine.batches.take(KEY, "two").left is Left.NOTHING
+    monkeypatch.setattr(batch_store, "LEASE_SECONDS", 0.0)
+    engine.redis.hset(f"{engine.settings.key_prefix}:{{t}}:batch:b-1", "ending", 0)
+    assert engine.batches.take(KEY, "two").left is Left.DONE
+
+
+def test_an_outage_is_no_attempt_at_a_chunk(engine: Engine) -> None:
+    """A task that was retried has not ended its process; one that was delivered again has."""
+    create(engine)
+    taken = [engine.batches.take(KEY, "task", retries).attempts for retries in (0, 1, 2, 2, 3)]
+    assert taken == [1, 1, 1, 2, 2]
+
+
+def test_a_task_stores_only_the_chunk_that_it_took(engine: Engine) -> None:
+    """After a crash of the server, its chunk may have other students."""
+    create(engine, 2 * CHUNK_STUDENTS)
+    engine.batches.take(KEY, "task")
+    assert engine.batches.store(KEY, "task", 1, rows(items(1))) is Then.GO_ON
+    assert engine.batches.store(KEY, "another", 0, rows(items(1))) is Then.GO_ON
+    assert state(engine).done == 0
 
 
 def test_students_are_resolved_once(engine: Engine) -> None:
@@ -143,7 +170,7 @@ def test_a_batch_that_does_not_exist_has_ended(engine: Engine) -> None:
 
 def test_a_quota_bounds_the_students_of_stored_batches(engine: Engine) -> None:
     """Resolved ones count as listed ones do, and removed ones do not."""
-    store = BatchStore(engine.redis, engine.settings.key_prefix, Quotas(str(2 * OWN_STUDENTS + 5)))
+    store = BatchStore(engine.redis, engine.settings.key_prefix, BatchQuotas(Quotas(str(2 * OWN_STUDENTS + 5)), Quotas("9")))
     first, second, third = (BatchKey("t", f"b-{number}") for number in range(3))
     store.create(first, ORDER, b"1", NOW, items=items(3))
     store.create(second, ORDER, b"2", NOW)
@@ -153,8 +180,45 @@ def test_a_quota_bounds_the_students_of_stored_batches(engine: Engine) -> None:
     with pytest.raises(OverBatchQuota):
         store.create(third, ORDER, b"3", NOW)
     store.end(first, BatchStatus.CANCELLED)
-    store.delete(first, ORDER.owner)
+    store.delete(first, NOW)
     assert store.create(third, ORDER, b"3", NOW)
+
+
+def test_a_quota_bounds_the_batches_that_run(engine: Engine) -> None:
+    """Those that ended or were removed do not count; a refused one leaves nothing behind."""
+    store = BatchStore(engine.redis, engine.settings.key_prefix, BatchQuotas(Quotas("1000"), Quotas("2")))
+    for number in (1, 2):
+        store.create(BatchKey("t", f"b-{number}"), ORDER, b"", NOW)
+    before = keys(engine), store.running(), store.stored_before(NOW, 9)
+    with pytest.raises(TooManyBatches, match="2 batches of the tenant may run"):
+        store.create(BatchKey("t", "b-3"), ORDER, b"", NOW)
+    assert (keys(engine), store.running(), store.stored_before(NOW, 9)) == before
+    store.end(BatchKey("t", "b-1"), BatchStatus.CANCELLED)
+    store.create(BatchKey("t", "b-3"), ORDER, b"", NOW)
+    store.delete(BatchKey("t", "b-2"), NOW)
+    store.create(BatchKey("t", "b-4"), ORDER, b"", NOW)
+
+
+def test_a_batch_of_another_version_is_left_alone_until_it_expires(engine: Engine) -> None:
+    """It is in no list, cannot be read, and stops neither; then it is removed like others."""
+    create(engine)
+    create(engine, key=BatchKey("t", "b-2"))
+    order = b'{"kind": "forecast", "owner": "teacher:t-1"}'
+    engine.redis.hset(f"{engine.settings.key_prefix}:{{t}}:batch:b-1", "order", order)
+    with pytest.raises(NotFound, match="another version"):
+        state(engine)
+    assert [batch.batch_id for batch in engine.batches.of_owner("t", ORDER.owner, before=None, limit=9)[0]] == ["b-2"]
+    assert list(expire_batches(batches=engine.batches, retention=timedelta(hours=1), now=NOW + timedelta(hours=2))) == [2]
+    assert "{t}:batch:b-1" not in keys(engine)
+    assert engine.batches.of_owner("t", ORDER.owner, before=None, limit=1)[1] is None
+
+
+def test_a_batch_that_is_created_again_is_not_removed(engine: Engine) -> None:
+    """An older call that removes the former one comes late."""
+    create(engine)
+    engine.batches.keep(KEY, NOW + timedelta(hours=1))
+    engine.batches._kept.release(str(KEY), round(NOW.timestamp() * 1000))
+    assert len(engine.batches.stored_before(NOW + timedelta(hours=1), 9)) == 1
 
 
 def test_a_caller_s_batches_are_listed_newest_first(engine: Engine) -> None:
@@ -198,9 +262,12 @@ def test_batches_are_removed_a_retention_after_their_end(engine: Engine) -> None
     end = state(engine).finished
     assert end is not None
     later = (end - NOW) / timedelta(hours=1)  # the server's clock is not the test's
+    expire(later + 23)
+    assert state(engine).status is BatchStatus.EXPIRED
     assert expire(later + 25) == [1]
-    assert keys(engine) - before == {"{t}:batch-number", "{t}:batch-students"}
-    assert engine.redis.get(f"{engine.settings.key_prefix}:{{t}}:batch-students") == b"0"
+    assert keys(engine) - before == {"{t}:batch-number", "{t}:batch-usage"}
+    usage = engine.redis.hgetall(f"{engine.settings.key_prefix}:{{t}}:batch-usage")
+    assert usage == {b"students": b"0", b"running": b"0"}
 
 
 def test_a_batch_that_was_never_stored_is_forgotten(engine: Engine) -> None:

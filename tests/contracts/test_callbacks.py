@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.batches.batch import BatchOrder, BatchStatus, CallbackState, Item
-from app.batches.batch_store import BatchKey
+from app.batches.batch import BatchKey, BatchOrder, BatchStatus, CallbackState, Item
 from app.batches.callback_store import CallbackClaim
 from app.batches.run_batch import run_batch
 from app.bootstrap import Engine
@@ -83,7 +82,7 @@ def test_the_state_of_a_batch_says_how_it_stands(engine: Engine) -> None:
 def test_a_removed_batch_stays_removed(engine: Engine) -> None:
     """An attempt that ends after the batch was removed leaves nothing behind."""
     key = ended(engine, "t/b")
-    engine.batches.delete(key, "admin:a")
+    engine.batches.delete(key, NOW)
     assert engine.callbacks.note(key, CallbackState.DELIVERED) == 0
     assert not engine.redis.exists(f"{engine.settings.key_prefix}:{{t}}:batch:b")
 

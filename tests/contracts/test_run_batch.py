@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from app.batches import batch_store, run_batch
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchOrder, BatchStatus, Item
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item
 from app.batches.batch_kinds import KINDS, Row
-from app.batches.batch_store import BatchKey
+from app.batches.batch_store import Then
 from app.batches.run_batch import MAX_ATTEMPTS, Step
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
@@ -98,7 +98,7 @@ def test_a_cohort_and_a_tenant_are_found_by_a_task(engine: Engine) -> None:
         assert run(engine).found_students
         finish(engine)
         found.append([row.student_id for row in results(engine)])
-        engine.batches.delete(KEY, ORDER.owner)
+        engine.batches.delete(KEY, NOW)
     assert found == [["s-1", "s-3"], ["s-1", "s-2", "s-3", "s-4"]]
 
 
@@ -154,14 +154,14 @@ def test_a_task_after_the_end_does_nothing(engine: Engine) -> None:
     assert engine.batches.running() == 0
 
 
-def test_an_end_that_was_lost_is_made_up_for(engine: Engine) -> None:
-    """The task died after it had stored the last results."""
+def test_an_end_that_was_lost_is_made_up_for(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task died after it had stored the last results; its lease ends."""
+    monkeypatch.setattr(batch_store, "LEASE_SECONDS", 0.0)
     items = record(engine, 1)
     create(engine, items)
     taken = engine.batches.take(KEY, "lost")
-    assert not engine.batches.store(
-        KEY, "lost", 0, run_batch.compute_rows("t", ORDER, taken.items, stores=engine.mastery, now=NOW)
-    )
+    rows = run_batch.compute_rows("t", ORDER, taken.items, stores=engine.mastery, now=NOW)
+    assert engine.batches.store(KEY, "lost", 0, rows) is Then.END
     assert engine.batches.read(KEY).status is BatchStatus.RUNNING
     assert run(engine) == Step(ended=True)
     assert engine.batches.read(KEY).status is BatchStatus.SUCCEEDED
@@ -204,3 +204,35 @@ def test_no_batch_is_computed_for_a_moment_that_has_passed(engine: Engine) -> No
     )
     asked = query_mastery("t", "s-0", stores=engine.mastery, now=NOW)
     assert results(engine)[0].score == asked.score
+
+
+def test_a_running_batch_is_not_overdue(engine: Engine) -> None:
+    """Each task notes that it works on it."""
+    create(engine, [*record(engine, 1), *(Item(f"g-{number}", Components()) for number in range(CHUNK_STUDENTS))])
+    engine.redis.zadd(f"{engine.settings.key_prefix}:{{.batches}}:running", {str(KEY): 0})
+    run(engine)
+    assert engine.batches.claim_overdue(60, 1) == []
+
+
+def test_nothing_is_left_of_a_task_that_stored_its_chunk(engine: Engine) -> None:
+    """The hash of the batch does not grow with its tasks."""
+    create(engine, record(engine, 1))
+    finish(engine)
+    fields = engine.redis.hkeys(f"{engine.settings.key_prefix}:{{t}}:batch:b-1")
+    assert [name for name in fields if b":" in name] == []
+
+
+def test_outages_do_not_make_students_fail(engine: Engine) -> None:
+    """However often the audit trail does not answer; the task is retried."""
+
+    def refuse(_order: BatchOrder, _students: Sequence[str]) -> None:
+        raise DependencyUnavailable("redis")
+
+    create(engine, record(engine, 1))
+    for retries in range(3 * MAX_ATTEMPTS):
+        with pytest.raises(DependencyUnavailable):
+            run_batch.run_batch(
+                KEY, "task", retries=retries, stores=engine.mastery, batches=engine.batches, audit=refuse, now=NOW
+            )
+    run_batch.run_batch(KEY, "task", retries=31, stores=engine.mastery, batches=engine.batches, audit=lambda *_: None, now=NOW)
+    assert engine.batches.read(KEY).status is BatchStatus.SUCCEEDED

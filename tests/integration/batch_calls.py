@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.batches.batch_store import BatchKey
+from app.batches.batch import BatchKey
 from app.batches.run_batch import run_batch
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.stack import wait_for

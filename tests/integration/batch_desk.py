@@ -11,8 +11,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from app.batches.batch import Batch
-from app.batches.batch_store import BatchKey
+from app.batches.batch import Batch, BatchKey
 from app.batches.run_batch import run_batch
 from app.batches.submit_batch import BatchRequest, submit_batch
 from app.bootstrap import Engine, bootstrap

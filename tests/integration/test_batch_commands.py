@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.batches.batch import MAX_STUDENTS, BatchStatus
+from app.batches.batch import MAX_STUDENTS, BatchKey, BatchStatus
 from app.batches.batch_kinds import NO_EVIDENCE
-from app.batches.batch_store import BatchKey
 from app.config.settings import Settings
 from tests.integration.audit_calls import deeds, engine_trail
 from tests.integration.batch_desk import BatchDesk, new_batch_desk, record
@@ -107,7 +106,10 @@ class TestSubmit:
     @pytest.mark.parametrize(
         ("given", "words"),
         [
-            ("nobody\n\nno one\n", f"Error: no student is valid:\n  line 1: {NO_EVIDENCE}\n  line 3: Expected `str`"),
+            (
+                "nobody\n\nno one\n",
+                f"Error: no student is valid:\n  line 1: {NO_EVIDENCE}\n  line 3: must be 1 to 50 letters, digits, _ or -",
+            ),
             ("\n \n", "Error: --students: has no students"),
             ("s-1\n" * (MAX_STUDENTS + 1), "must have at most 10,000 students, not 10,001; --cohort and --all have no limit"),
             (" " * 4_000_001, "must have at most 4,000,000 bytes"),

@@ -8,8 +8,11 @@ import msgspec
 import pytest
 
 from app.audit.entry import Entry
-from app.batches.batch import CHUNK_STUDENTS
+from app.batches.batch import CHUNK_STUDENTS, BatchKey
+from app.batches.batch_results import all_results
+from app.errors import NotFound
 from app.roles import Role
+from app.security.access import Principal
 from tests.integration.audit_calls import trail
 from tests.integration.batch_calls import BATCHES, compute, submit
 from tests.integration.conftest import FixedTimeApi
@@ -226,3 +229,33 @@ def test_requests_are_in_the_audit_trail(api: FixedTimeApi) -> None:
     found = [(each.action, each.outcome, each.students, each.details) for each in entries(api)]
     about = {"batch_id": "b-1"}
     assert found == [("batch.create", "accepted", 0, about), ("batch.results", "done", 1, about)]
+
+
+def test_a_batch_without_known_students_is_not_at_its_end(api: FixedTimeApi) -> None:
+    """The cursor says to ask again."""
+    submit(api, cohort_id="c-1")
+    assert get(api, "/b-1/results") == {"results": [], "next": "0"}
+
+
+def test_a_teacher_gets_no_summary_of_few_students(api: FixedTimeApi) -> None:
+    """It would tell the scores of students who have left; an admin gets it."""
+    for batch_id, students in (("b-3", ["s-0", "s-1", "s-2"]), ("b-5", ["s-0", *(f"t-{number}" for number in range(4))])):
+        api.record(*(quiz(student_id=student) for student in students))
+        api.post(BATCHES, {"compute": "mastery", "batch_id": batch_id, "students": students}, **TEACHER)
+        compute(api, batch_id)
+    assert get(api, "/b-3", **TEACHER)["summary"] is None
+    assert [each["summary"] is None for each in get(api, "", **TEACHER)["batches"]] == [False, True]
+    assert get(api, "/b-3")["summary"] is not None
+
+
+def test_results_that_are_removed_while_they_are_read(api: FixedTimeApi) -> None:
+    """The answer is not complete, and says so by an error."""
+    submit(api, students=given(9 * CHUNK_STUDENTS))
+    compute(api, "b-1")
+    key = BatchKey("t-1", "b-1")
+    caller = Principal("tester", Role.ADMIN, "t-1")
+    parts = all_results(api.engine.batches.read(key), caller, batches=api.engine.batches, facts=api.engine.mastery.facts)
+    assert len(next(parts)) == 4 * CHUNK_STUDENTS
+    api.engine.batches.delete(key, api.engine.clock())
+    with pytest.raises(NotFound):
+        list(parts)

@@ -8,8 +8,7 @@ import psutil
 import pytest
 import requests
 
-from app.batches.batch import BatchOrder, Item, Priority
-from app.batches.batch_store import BatchKey
+from app.batches.batch import BatchKey, BatchOrder, Item, Priority
 from app.mastery.formula import DEFAULT_WEIGHTS, Components
 from app.security.access import Action
 from tests.integration.audit_calls import engine_trail

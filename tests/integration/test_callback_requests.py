@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.batches.batch_store import BatchKey
+from app.batches.batch import BatchKey
 from app.config.settings import Settings
 from tests.integration.batch_calls import BATCHES, compute, submit
 from tests.integration.conftest import FixedTimeApi, api_with, details
