@@ -5,11 +5,14 @@ reads slowly, or not at all, occupies only a connection, for a limited time.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, cast
 
 from api.framing import Framing
+from api.streams import Stream
 
 # (host, port, …), or the path of a Unix socket.
 Address = tuple[str, int] | str
@@ -30,7 +33,7 @@ class Limits(NamedTuple):
     body_bytes: int
     request_seconds: float  # from the first byte of a request to its last
     idle_seconds: float  # from an answer to the next request
-    answer_seconds: float  # for a client to receive an answer
+    answer_seconds: float  # for a client to receive an answer; of a stream, the next ``WRITTEN_BYTES``
     linger_seconds: float  # for a client to read the last answer before the connection is closed
     waiting_bytes: int  # of all connections together: requests not answered yet, and answers not sent yet
 
@@ -43,7 +46,7 @@ class Answering(Protocol):
     def opened(self, connection: "Connection") -> None: ...
     def closed(self, connection: "Connection") -> None: ...
     def answer(self, connection: "Connection", *, is_last: bool) -> None:
-        """Answer the connection's request in a thread, which then schedules ``send`` in the event loop."""
+        """Answer the connection's request in a thread, which then schedules ``send`` or ``stream`` in the event loop."""
 
     def waiting_bytes(self) -> int: ...
     def refusal(self, status: int, reason: str) -> bytes: ...
@@ -58,7 +61,7 @@ class _State(Enum):
 
 
 class Connection(asyncio.Protocol):
-    """A connection. It expires at ``deadline`` of the loop's clock; None while a thread computes the answer."""
+    """A connection. It expires at ``deadline`` of the loop's clock; None while a thread makes the answer or its next part."""
 
     def __init__(self, worker: Answering, clock: Callable[[], float]) -> None:
         self._worker, self._clock, self._limits = worker, clock, worker.limits
@@ -68,7 +71,8 @@ class Connection(asyncio.Protocol):
         self.request = b""  # the request for a thread; cleared if the client leaves while it waits in the queue
         self._request_size = 0  # bytes, until it is answered
         self._answer_bytes = b""  # being sent
-        self._written = 0  # bytes of the answer
+        self._written = 0  # bytes of these
+        self._stream: Stream | None = None  # makes the next bytes of the answer
         self._is_writing = False
         self._keeps_alive = True  # whether the connection stays open after the current answer
         self._has_ended = False  # the client has closed its side
@@ -94,7 +98,8 @@ class Connection(asyncio.Protocol):
     @property
     def waiting_bytes(self) -> int:
         """Its bytes in memory, except a last piece of an answer that TLS has encrypted."""
-        return len(self._received) + self._request_size + len(self._answer_bytes) + self._transport.get_write_buffer_size()
+        unsent = len(self._answer_bytes) + (self._stream.unsent if self._stream else 0)
+        return len(self._received) + self._request_size + unsent + self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register a new client. It has no address if it has already disconnected."""
@@ -112,6 +117,7 @@ class Connection(asyncio.Protocol):
         """Free the buffers after the connection was closed."""
         self._received.clear()
         self.request = self._answer_bytes = b""
+        self._end_stream()
         self._worker.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -175,6 +181,21 @@ class Connection(asyncio.Protocol):
         if is_large and self._worker.waiting_bytes() > self._limits.waiting_bytes:
             self.abort()
 
+    def stream(self, stream: Stream) -> None:
+        """Send what a streamed answer has; called after each of its parts, and after the last for its end."""
+        if stream.is_closed:  # an earlier call has sent all of it
+            return
+        if self._transport.is_closing():
+            stream.close()
+            return
+        if self._stream is None:
+            self._request_size, self._stream = 0, stream
+            self._state, self.deadline = _State.SENDING, self._clock() + self._limits.answer_seconds
+            if stream.ends_by_closing:
+                self._reset_on_close(on=True)
+        if not self._transport.get_write_buffer_size():
+            self._write()
+
     def resume_writing(self) -> None:
         """Continue after the write buffer was emptied."""
         if self._state is _State.SENDING and not self._is_writing:
@@ -183,16 +204,34 @@ class Connection(asyncio.Protocol):
     def _write(self) -> None:
         """Write pieces until the transport buffers: a TLS transport accepts any amount and shows only then that it is full."""
         self._is_writing = True  # a TLS transport calls resume_writing within write
-        while self._written < len(self._answer_bytes) and not self._transport.get_write_buffer_size():
-            piece = self._answer_bytes[self._written : self._written + WRITTEN_BYTES]
-            self._written += len(piece)
+        while not self._transport.get_write_buffer_size() and (piece := self._next_piece()):
             self._transport.write(piece)
         self._is_writing = False
         if not self._transport.get_write_buffer_size():
             self._sent()
+        elif self._stream:  # and the client has taken what was buffered before
+            self.deadline = self._clock() + self._limits.answer_seconds
+
+    def _next_piece(self) -> bytes:
+        if self._stream and self._written == len(self._answer_bytes):
+            self._answer_bytes, self._written = self._stream.take(), 0
+        piece = self._answer_bytes[self._written : self._written + WRITTEN_BYTES]
+        self._written += len(piece)
+        return piece
 
     def _sent(self) -> None:
-        self._answer_bytes = b""
+        self._answer_bytes, self._written = b"", 0
+        if self._stream:
+            if not self._stream.has_ended:
+                self.deadline = None  # until the next part
+                return
+            if self._stream.ends_by_closing:
+                if self._stream.has_failed:
+                    self.abort()
+                    return
+                self._reset_on_close(on=False)
+            self._keeps_alive = self._stream.keeps_alive
+            self._end_stream()
         if not self._keeps_alive or (self._has_ended and not self._has_more):
             self._end()
             return
@@ -201,6 +240,16 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._received:
             self._advance()
+
+    def _end_stream(self) -> None:
+        if self._stream:
+            self._stream.close()
+            self._stream = None
+
+    def _reset_on_close(self, *, on: bool) -> None:
+        """Have the system reset the connection when it closes: otherwise HTTP/1.0 clients take a partial answer for a whole."""
+        own = cast("socket.socket", self._transport.get_extra_info("socket"))
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
 
     def _send_last(self, answer: bytes) -> None:
         self._is_cut = True

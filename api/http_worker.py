@@ -11,7 +11,7 @@ import signal
 import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +32,9 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 
 from api import server_refusals
-from api.connections import Connection, Limits
+from api.connections import SERVICE_UNAVAILABLE, Connection, Limits
+from api.streams import Stream, Streams, streams, write
+from app.errors import DependencyUnavailable
 from app.logs import frames
 
 TICK_SECONDS = 1.0  # precision of deadlines; gunicorn needs a heartbeat every 30 s
@@ -99,12 +101,14 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     limits: Limits
     protection: Mapping[str, str]  # security headers of every answer
+    streams: int  # answers that may stream at a time
 
     def init_process(self) -> None:
         self._connections: set[Connection] = set()
         self._loop = uvloop.new_event_loop()
         self._stopped = asyncio.Event()
         self._threads = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="answers")
+        self._streams = Streams(self.streams)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -115,6 +119,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         """Serve until SIGTERM or the end of the parent process."""
         self._loop.run_until_complete(self._serve())
         self._threads.shutdown(wait=False)
+        self._streams.stop()
 
     async def _serve(self) -> None:
         context = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
@@ -191,19 +196,23 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         if not request:
             return  # the client has left while the request waited in the queue
         try:
-            answer, keeps_alive = self._handle(connection, request, is_last=is_last)
+            answer = self._handle(connection, request, is_last=is_last)
         except (ParseException, NoMoreData) as error:
             is_cut_head = isinstance(error, NoMoreData) and len(request) > self.limits.head_bytes
             status = 431 if is_cut_head else _STATUS.get(type(error), 400)
-            answer, keeps_alive = self.refusal(status, type(error).__name__), False  # not the message: it quotes the request
+            answer = self.refusal(status, type(error).__name__), False  # not the message: it quotes the request
         except Exception as error:  # noqa: BLE001
             _log.error("the server failed: %s", frames(error))
-            answer, keeps_alive = self.refusal(500, type(error).__name__), False
-        with suppress(RuntimeError):  # the loop is closed, as the process ends
-            self._loop.call_soon_threadsafe(partial(connection.send, answer, keeps_alive=keeps_alive and not is_last))
+            answer = self.refusal(500, type(error).__name__), False
+        if answer is not None:
+            self._send(connection, *answer)
 
-    def _handle(self, connection: Connection, request: bytes, *, is_last: bool) -> tuple[bytes, bool]:
-        """Compute the answer, and whether the connection can be kept alive."""
+    def _send(self, connection: Connection, answer: bytes, keeps_alive: bool) -> None:
+        with suppress(RuntimeError):  # the loop is closed, as the process ends
+            self._loop.call_soon_threadsafe(partial(connection.send, answer, keeps_alive=keeps_alive))
+
+    def _handle(self, connection: Connection, request: bytes, *, is_last: bool) -> tuple[bytes, bool] | None:
+        """Compute the answer, and whether the connection can be kept alive; None if the answer streams."""
         pieces, sent = RequestPieces(request), AnswerBytes()
         parser = RequestParser(self.cfg, pieces, connection.peer)
         message = next(parser)
@@ -215,13 +224,32 @@ class HttpWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             keeps_alive = _is_used_up(parser, pieces) and not is_last and not self._stopped.is_set()
             if not keeps_alive:
                 response.force_close()
-            with closing(body) if hasattr(body, "close") else nullcontext():
-                for part in body:
-                    response.write(part)
-                response.close()
+            if streams(response):
+                return self._stream(connection, response, body, keeps_alive=keeps_alive)
+            write(response, body)
         finally:
             environ.clear()  # breaks its cycle with Werkzeug's request, which would keep the body until a garbage collection
         return sent.joined(), keeps_alive and not response.should_close()
+
+    def _stream(self, connection: Connection, response: Any, body: Any, *, keeps_alive: bool) -> tuple[bytes, bool] | None:
+        """Have an answer made in another thread; otherwise return what to answer instead."""
+
+        def changed(stream: Stream) -> None:
+            with suppress(RuntimeError):  # as in _send
+                self._loop.call_soon_threadsafe(connection.stream, stream)
+
+        def ended(error: Exception | None) -> None:
+            if error is None or stream.has_begun:
+                keeps = keeps_alive and not response.should_close()
+                stream.end(has_failed=error is not None, keeps_alive=keeps)
+            else:
+                status = SERVICE_UNAVAILABLE if isinstance(error, DependencyUnavailable) else 500
+                self._send(connection, self.refusal(status, type(error).__name__), keeps_alive=False)
+
+        stream = Stream(changed, ends_by_closing=not response.chunked)
+        if self._streams.begin(stream, response, body, ended):
+            return None
+        return self.refusal(SERVICE_UNAVAILABLE, "too many streams"), False
 
 
 def _is_used_up(parser: RequestParser, pieces: RequestPieces) -> bool:

@@ -41,7 +41,8 @@ sendfile = False  # the event loop sends the answers
 
 # For the headers that browsers and proxies add to the largest one, the token.
 OTHER_HEADERS_BYTES = 16_384
-# For a client to receive an answer: the largest, a file of 1.4 MB for /docs, needs 50 KB per second.
+# For a client to receive an answer: the largest, a file of 1.4 MB for /docs, needs 50 KB per second. Of a streamed answer, for
+# each 64 KB, so 2 KB per second.
 STOP_SECONDS = 30.0
 LINGER_SECONDS = 2.0
 # Of all connections together: thirty incomplete requests with bodies of 2 MB. Small requests are never rejected.
@@ -68,6 +69,7 @@ class OwnWorker(HttpWorker):
     """The worker with the engine's limits and headers."""
 
     protection = protection(_settings)
+    streams = _settings.http_streams
     limits = Limits(
         head_bytes=_settings.http_max_header_bytes + OTHER_HEADERS_BYTES,
         body_bytes=_settings.http_max_body_bytes,

@@ -22,6 +22,9 @@ class HttpSettings:
     http_threads: Annotated[int, Meta(ge=1, le=256)] = 8
     # Connections per process: slow, idle and busy. Each takes a file descriptor; a common limit is 1,024.
     http_connections: Annotated[int, Meta(ge=16, le=100_000)] = 800
+    # Answers that stream at the same time per process, such as all results of a batch; others get a 503. Each has a thread of
+    # its own, some 0.5 MB, and a slow client keeps it.
+    http_streams: Annotated[int, Meta(ge=1, le=256)] = 8
     # From a request's first byte to its last (2 MB at 200 KB/s); then the connection is closed.
     http_request_seconds: Annotated[float, Meta(ge=1, le=600)] = 10.0
     http_max_header_bytes: Annotated[int, Meta(ge=4096, le=1_000_000)] = 32_768  # per header: a token with 500 cohorts

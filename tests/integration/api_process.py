@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,13 +29,18 @@ PATIENCE_SECONDS = 2.0  # less than any timeout for clients
 
 
 class ApiProcess:
-    """The API alone, as it is deployed, on a Valkey. A given ``listener`` is bound to its host and port."""
+    """The API alone, as it is deployed, on a Valkey.
 
-    def __init__(self, environment: dict[str, str], log: Path, listener: socket.socket | None = None) -> None:
+    A given ``listener`` is bound to its host and port; ``options`` are gunicorn's, and override those of ``api/server.py``.
+    """
+
+    def __init__(
+        self, environment: dict[str, str], log: Path, listener: socket.socket | None = None, options: Sequence[str] = ()
+    ) -> None:
         self.settings = load_settings(environment)
         self.log = log
         with log.open("ab") as out:
-            command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server"]
+            command = [sys.executable, "-m", "gunicorn", "--config", "python:api.server", *options]
             files = [listener.fileno()] if listener else []
             command += [f"--bind=fd://{each}" for each in files]
             self.process = subprocess.Popen(
@@ -71,7 +76,9 @@ class ApiProcess:
 
 
 @contextmanager
-def api_process(folder: Path, redis_url: str, listener: socket.socket | None = None, **variables: str) -> Iterator[ApiProcess]:
+def api_process(
+    folder: Path, redis_url: str, listener: socket.socket | None = None, options: Sequence[str] = (), **variables: str
+) -> Iterator[ApiProcess]:
     """Run an API while the context lasts."""
     environment = {
         **RAISED_LIMITS,
@@ -85,7 +92,7 @@ def api_process(folder: Path, redis_url: str, listener: socket.socket | None = N
         "MASTERY_HTTP_REQUEST_SECONDS": str(REQUEST_SECONDS),
         **variables,
     }
-    api = ApiProcess(environment, folder / "api.log", listener)
+    api = ApiProcess(environment, folder / "api.log", listener, options)
     try:
         wait_for(lambda: api.process.poll() is not None or api.answers(), READY_SECONDS)
         assert api.process.poll() is None, api.log.read_text()
