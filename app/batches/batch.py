@@ -59,7 +59,7 @@ class Kind(StrEnum):
     MASTERY = "mastery"
 
 
-class GivenComponents(Struct, frozen=True, forbid_unknown_fields=True):
+class GivenComponents(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Components from which a student's mastery is computed instead of from the facts; each 0..1, None: no evidence."""
 
     completion: Fraction | None = None
@@ -68,7 +68,7 @@ class GivenComponents(Struct, frozen=True, forbid_unknown_fields=True):
     consistency: Fraction | None = None
 
 
-class ListedStudent(Struct, frozen=True, forbid_unknown_fields=True):
+class ListedStudent(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A student as listed in a request."""
 
     student_id: Identifier

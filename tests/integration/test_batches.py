@@ -94,9 +94,20 @@ def test_workers_compute_a_cohort(live_api: LiveApi, priority: str) -> None:
 
 
 def test_a_batch_without_a_task_is_swept(live_api: LiveApi) -> None:
-    """The broker did not answer when it was stored, so no task was sent."""
+    """The broker did not answer when it was stored, so no task was sent. One that was never stored does not stop the sweep."""
+    batches = live_api.stack.engine.batches
+    batches.touch(BatchKey(live_api.tenant, "never-stored"))
     store(live_api, "unsent", 1, Priority.NORMAL)
     assert ended(live_api, "unsent")["status"] == "succeeded"
+    wait_for(lambda: batches.claim_overdue(0, 9) == [], END_SECONDS)
+
+
+def test_an_order_that_nobody_signed(live_api: LiveApi) -> None:
+    """Whoever writes to Redis can make workers compute; the audit trail names no caller for it."""
+    store(live_api, "forged", 1, Priority.NORMAL)
+    ended(live_api, "forged")
+    entries = [each for each in engine_trail(live_api.stack.engine, live_api.tenant) if each["action"] == "batch.run"]
+    assert [(each["role"], each["who"], each["details"]["asked_by"]) for each in entries] == [("system", "worker", "unproven")]
 
 
 def test_killed_processes_lose_nothing(own_api: LiveApi) -> None:
