@@ -29,15 +29,15 @@ def measure(*, quick: bool) -> list[Row]:
     ours: list[float] = []
     theirs: list[float] = []
     with fresh_stack() as stack:
-        _rate(stack.engine, classroom_records("warm-up", students=200, days=DAYS, seed=0))
+        recording_rate(stack.engine, classroom_records("warm-up", students=200, days=DAYS, seed=0))
         for number in range(rounds):
             events = classroom_records(f"ours-{number}", students=students, days=DAYS, seed=number)
-            ours.append(_rate(stack.engine, events))
+            ours.append(recording_rate(stack.engine, events))
             # Fewer events, since each takes twenty times as long. A student has about nine, so this is enough students.
             events = classroom_records(f"theirs-{number}", students=baseline_events // 5, days=DAYS, seed=number)
             with _baseline(stack) as engine:
-                _rate(engine, events[:WARM_UP], paced=False)
-                theirs.append(_rate(engine, events[WARM_UP : WARM_UP + baseline_events], paced=False))
+                recording_rate(engine, events[:WARM_UP], paced=False)
+                theirs.append(recording_rate(engine, events[WARM_UP : WARM_UP + baseline_events], paced=False))
     rate, baseline = median(ours), median(theirs)
     return [
         Row(
@@ -51,7 +51,7 @@ def measure(*, quick: bool) -> list[Row]:
     ]
 
 
-def _rate(engine: Engine, records: Sequence[tuple[bytes, bytes]], *, paced: bool = True) -> float:
+def recording_rate(engine: Engine, records: Sequence[tuple[bytes, bytes]], *, paced: bool = True) -> float:
     """Produce events as fast as the pipeline takes them, and wait until the last is counted in the totals.
 
     The baseline's events are produced at once (not ``paced``): the embedded broker can keep so few.
