@@ -75,7 +75,7 @@ class ListedStudent(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     components: GivenComponents | None = None
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True, array_like=True, gc=False):
     """A student of a batch, and the components to use instead of the student's facts."""
 
     student_id: str
@@ -124,7 +124,7 @@ class BatchKey(NamedTuple):
         return cls(tenant, batch_id)
 
 
-class Rejection(Struct, frozen=True):
+class Rejection(Struct, frozen=True, gc=False):
     """A listed student who is not part of the batch: the position in the list, from 0, and why."""
 
     index: int

@@ -137,11 +137,11 @@ class BatchStore:
         held, (students, running) = pipeline.execute()
         return held, int(students or 0), int(running or 0)
 
-    def resolve(self, key: BatchKey, items: Sequence[Item]) -> bool:
+    def resolve(self, key: BatchKey, students: Sequence[str]) -> bool:
         """Give a batch its students, once. Returns False if it has ended. Raises OverBatchQuota."""
         quota = self._quotas.students.of(key.tenant)
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_usage(key.tenant)]
-        reply = cast("int", self._resolve(keys, [len(items), quota, *_chunks(items)]))
+        reply = cast("int", self._resolve(keys, [len(students), quota, *_chunks(map(Item, students))]))
         if reply < 0:
             raise OverBatchQuota(quota)
         return bool(reply)
@@ -278,7 +278,7 @@ def _lease() -> int:
     return round(LEASE_SECONDS * 1000)
 
 
-def _chunks(items: Sequence[Item]) -> Iterator[bytes]:
+def _chunks(items: Iterable[Item]) -> Iterator[bytes]:
     return (msgspec.msgpack.encode(some) for some in slices(items, CHUNK_STUDENTS))
 
 

@@ -131,7 +131,7 @@ def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches
     if not students:
         return Step(ended=batches.end(key, BatchStatus.FAILED, reason="it has no students"))
     try:
-        goes_on = batches.resolve(key, [Item(student) for student in students])
+        goes_on = batches.resolve(key, students)
     except OverBatchQuota as error:
         return Step(ended=batches.end(key, BatchStatus.FAILED, reason=str(error)))
     return Step(goes_on=goes_on, found_students=goes_on)

@@ -150,17 +150,17 @@ def check_students(students: Sequence[Any], caller: Principal, stores: MasterySt
         The valid ones, and the rejected ones, in the order of the list.
     """
     rejected: list[Rejection] = []
-    valid: list[tuple[int, Item]] = []
+    valid: dict[int, Item] = {}
     for index, each in enumerate(_converted(students)):
         if isinstance(each, Rejection):
             rejected.append(Rejection(index, each.reason))
         else:
-            valid.append((index, Item(each) if isinstance(each, str) else Item(each.student_id, _components(each))))
-    cohorts = stores.facts.cohorts_of(caller.tenant, list({item.student_id for _, item in valid}))
+            valid[index] = Item(each) if isinstance(each, str) else Item(each.student_id, _components(each))
+    cohorts = stores.facts.cohorts_of(caller.tenant, list({item.student_id for item in valid.values()}))
     may_see = cohorts_in_reach(caller, Action.CREATE_BATCH)
     accepted: dict[str, int] = {}
     items = []
-    for index, item in valid:
+    for index, item in valid.items():
         student_id = item.student_id
         if not may_see(cohorts.get(student_id)):
             rejected.append(Rejection(index, UNSEEN_STUDENT))
