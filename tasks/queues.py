@@ -15,7 +15,7 @@ QUEUES = (EVENTS, EVENTS_BULK, INTERACTIVE, MAINTENANCE, *BATCH_QUEUES.values())
 # not for their backlog; events of tenants with low rates wait for one chunk of the bulk lane; and of the chunks of batches, at
 # least one in seven is of a batch of low priority. See decision 0021.
 WEIGHTS = {
-    **dict.fromkeys((EVENTS, EVENTS_BULK, INTERACTIVE, MAINTENANCE), 16),
+    **dict.fromkeys((EVENTS, EVENTS_BULK, INTERACTIVE, MAINTENANCE), 32),
     BATCH_QUEUES[Priority.HIGH]: 4,
     BATCH_QUEUES[Priority.NORMAL]: 2,
     BATCH_QUEUES[Priority.LOW]: 1,
