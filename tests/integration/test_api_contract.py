@@ -25,8 +25,9 @@ from tests.integration.test_api_service import resolved
 TENANT_VARIABLE = "CONTRACT_TENANT"
 SEED = "604916"  # the same requests each time, so that a failure can be reproduced
 EXAMPLES = "60"  # for each route in the fuzzing phase: 20 seconds in total
-# All checks but one: data that fits the document may still be rejected (a future date, an event of another tenant).
-NOT_CHECKED = "positive_data_acceptance"
+# All checks but two: data that fits the document may still be rejected (a future date, an event of another tenant), and DELETE
+# cancels a batch, whose results stay.
+NOT_CHECKED = "positive_data_acceptance,use_after_free"
 PHASES = "examples,coverage,fuzzing,stateful"
 
 

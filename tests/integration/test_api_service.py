@@ -167,6 +167,11 @@ PROTECTED = {
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",
+    "POST /batch/mastery",
+    "GET /batch/mastery",
+    "GET /batch/mastery/{batch_id}",
+    "DELETE /batch/mastery/{batch_id}",
+    "GET /batch/mastery/{batch_id}/results",
 }
 
 
