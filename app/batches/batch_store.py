@@ -42,8 +42,8 @@ class Left(StrEnum):
 
     ENDED = "ended"  # there is no such batch, or it has ended
     UNRESOLVED = "unresolved"  # its students are not known yet
-    NOTHING = "nothing"  # other tasks have all the chunks that are left
-    DONE = "done"  # all chunks are computed
+    NOTHING = "nothing"  # other tasks have all the chunks that are left, or end the batch
+    DONE = "done"  # all chunks are computed, and the task has to end the batch
     CHUNK = "chunk"
 
 

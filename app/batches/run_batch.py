@@ -32,12 +32,10 @@ class Step(NamedTuple):
     Attributes:
         goes_on: the batch may have a chunk for another task.
         found_students: this task found the students of the batch, which had none before.
-        ended: this task ended the batch.
     """
 
     goes_on: bool = False
     found_students: bool = False
-    ended: bool = False
 
 
 def run_batch(
@@ -66,7 +64,8 @@ def run_batch(
         case Left.UNRESOLVED:
             return _resolve(key, _ordered(taken), stores=stores, batches=batches)
         case Left.DONE:
-            return Step(ended=_finish(key, batches=batches))
+            _finish(key, batches=batches)
+            return Step()
         case Left.NOTHING:
             return Step()
         case Left.ENDED:
@@ -95,7 +94,8 @@ def _compute(
         case Then.GO_ON:
             return Step(goes_on=True)
         case Then.END:
-            return Step(ended=_finish(key, batches=batches))
+            _finish(key, batches=batches)
+            return Step()
         case Then.STOP:
             return Step()
 
@@ -129,26 +129,28 @@ def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches
     """Find the students of the cohort or the tenant."""
     students = sorted(stores.scores.members(key.tenant, None if order.all else order.cohort_id))
     if not students:
-        return Step(ended=batches.end(key, BatchStatus.FAILED, reason="it has no students"))
+        batches.end(key, BatchStatus.FAILED, reason="it has no students")
+        return Step()
     try:
         goes_on = batches.resolve(key, students)
     except OverBatchQuota as error:
-        return Step(ended=batches.end(key, BatchStatus.FAILED, reason=str(error)))
+        batches.end(key, BatchStatus.FAILED, reason=str(error))
+        return Step()
     return Step(goes_on=goes_on, found_students=goes_on)
 
 
-def _finish(key: BatchKey, *, batches: BatchStore) -> bool:
-    """End a batch whose chunks are all computed. Returns whether this call did so."""
+def _finish(key: BatchKey, *, batches: BatchStore) -> None:
+    """End a batch whose chunks are all computed."""
     try:
         batch = batches.read(key)
     except NotFound:  # it was removed, or lost with what a crashed server had not synced to disk
         batches.forget(key)
-        return False
+        return
     if batch.status.is_final:
         batches.forget(key)
-        return False
+        return
     if batch.total is None or batch.done < batch.total:  # the server lost the chunk's lease: a sweep sends the tasks again
-        return False
+        return
     numbers = range(-(-batch.total // CHUNK_STUDENTS))
     scores = [
         row.score
@@ -157,7 +159,7 @@ def _finish(key: BatchKey, *, batches: BatchStore) -> bool:
         for row in rows or ()
         if not row.error
     ]
-    return batches.end(key, outcome(batch.succeeded, batch.failed), summary=summarize(scores))
+    batches.end(key, outcome(batch.succeeded, batch.failed), summary=summarize(scores))
 
 
 def _ordered(taken: Taken) -> BatchOrder:

@@ -14,6 +14,7 @@ from app.security.access import Action
 from tests.integration.audit_calls import engine_trail
 from tests.integration.batch_calls import BATCHES, END_SECONDS, ended
 from tests.integration.conftest import LiveApi, fresh
+from tests.integration.test_beat_readiness import held
 from tests.learning_events import quiz
 from tests.stack import Stack, wait_for
 
@@ -91,6 +92,13 @@ def test_workers_compute_a_cohort(live_api: LiveApi, priority: str) -> None:
     assert len(entries[0]["whose"]) == 20
     created = [each for each in engine_trail(live_api.stack.engine, live_api.tenant) if each["action"] == Action.CREATE_BATCH]
     assert entries[0]["correlation_id"] == created[0]["correlation_id"]
+
+
+def test_a_batch_needs_no_sweep(own_api: LiveApi) -> None:
+    """Its first tasks are sent with the request: it is done although beat stands still."""
+    with held(own_api.stack, "beat"):
+        for body in ({"students": given(1000)}, {"students": given(1)}):
+            assert ended(own_api, submit(own_api, **body))["status"] == "succeeded"
 
 
 def test_a_batch_without_a_task_is_swept(live_api: LiveApi) -> None:
