@@ -4,12 +4,11 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from app.batches.batch import Priority
 from app.roles import Role
 from benchmarks.batch_client import POLL_SECONDS, BatchClient, batches_running, student
-from benchmarks.http_load import Plan, run_load
+from benchmarks.http_load import Plan, plan_posts, run_load
 from benchmarks.percentile import percentile
 from benchmarks.table import Row
 from benchmarks.throughput import recording_rate
@@ -123,19 +122,9 @@ def _interactive(stack: Stack, path: str, rounds: int, seconds: float) -> Row:
 
 def _plan(stack: Stack, path: str, seconds: float) -> Plan:
     """Each request is about another student, by whom it is made."""
-    place = urlsplit(stack.running.http_url)
-    requests = []
-    for number in range(CALL_STUDENTS):
-        body = f'{{"student_id":"{student(number)}"}}'
-        head = (
-            f"POST /mastery/{path} HTTP/1.1",
-            f"Host: {place.netloc}",
-            f"Authorization: Bearer {stack.token(Role.STUDENT, TENANT, student(number))}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-        )
-        requests.append("\r\n".join((*head, "", body)))
-    return Plan(place.hostname or "", place.port or 0, requests, CALLERS, seconds)
+    students = [student(number) for number in range(CALL_STUDENTS)]
+    callers = ((each, stack.token(Role.STUDENT, TENANT, each)) for each in students)
+    return plan_posts(stack.running.http_url, f"/mastery/{path}", callers, CALLERS, seconds)
 
 
 def _events(stack: Stack, *, rounds: int, students: int) -> list[Row]:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from statistics import median
@@ -17,7 +17,7 @@ from benchmarks.batch_bounds import measure_bounds
 from benchmarks.batch_client import BatchClient, fill_tenant, student
 from benchmarks.one_task_per_student import NAME, Asked
 from benchmarks.percentile import percentile
-from benchmarks.stacks import PROJECT, fresh_stack
+from benchmarks.stacks import PROJECT, fresh_stack, stop
 from benchmarks.table import Row
 from benchmarks.workload import TENANT
 from tests.stack import Stack
@@ -26,7 +26,7 @@ TARGET_RATIO, TARGET_GROWTH, TARGET_ACCEPTED = 20, 0.2, 0.1
 SMALL, LISTED = 1_000, 10_000
 TARGET_SMALL, TARGET_LARGE = 1.0, 20.0
 BASELINE_STUDENTS, WARM_UP = 2_000, 100
-SAMPLE_SECONDS, STOP_SECONDS = 0.02, 30.0
+SAMPLE_SECONDS = 0.02
 
 
 class Size(NamedTuple):
@@ -226,17 +226,4 @@ def _chords(stack: Stack) -> Iterator[_Chords]:
     try:
         yield _Chords(client)
     finally:
-        _stop([client, worker])
-
-
-def _stop(processes: Sequence["subprocess.Popen[str]"]) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(STOP_SECONDS)
-        finally:
-            process.kill()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+        stop([client, worker])

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,6 +40,23 @@ class Load(msgspec.Struct):
     def rate(self) -> float:
         """Answers per second."""
         return len(self.latencies) / self.seconds
+
+
+def plan_posts(url: str, path: str, callers: Iterable[tuple[str, str]], clients: int, seconds: float) -> Plan:
+    """Plan a POST about each student in turn. ``callers`` are pairs of a student and a token; the body has the student only."""
+    place = urlsplit(url)
+    requests = []
+    for student, token in callers:
+        body = f'{{"student_id":"{student}"}}'
+        head = (
+            f"POST {path} HTTP/1.1",
+            f"Host: {place.netloc}",
+            f"Authorization: Bearer {token}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        )
+        requests.append("\r\n".join((*head, "", body)))
+    return Plan(place.hostname or "", place.port or 0, requests, clients, seconds)
 
 
 def run_load(plan: Plan) -> Load:

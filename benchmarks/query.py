@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from random import Random
 from statistics import median
-from urllib.parse import urlsplit
 
 import requests
 
 from app.events.record_events import record_events
 from app.roles import Role
-from benchmarks.http_load import Load, Plan, run_load
+from benchmarks.http_load import Load, Plan, plan_posts, run_load
 from benchmarks.percentile import percentile
 from benchmarks.stacks import PROJECT, fresh_stack
 from benchmarks.table import Row
@@ -74,20 +73,9 @@ def _student(number: int) -> str:
 
 def plan_queries(stack: Stack, url: str, seconds: float, clients: int = CLIENTS) -> Plan:
     """Plan a query of each student in turn."""
-    place = urlsplit(url)
-    requests_ = []
-    for number in range(STUDENTS):
-        token = stack.token(Role.STUDENT, TENANT, _student(number))
-        body = f'{{"student_id":"{_student(number)}"}}'
-        head = (
-            "POST /mastery/query HTTP/1.1",
-            f"Host: {place.netloc}",
-            f"Authorization: Bearer {token}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-        )
-        requests_.append("\r\n".join((*head, "", body)))
-    return Plan(place.hostname or "", place.port or 0, requests_, clients, seconds)
+    students = [_student(number) for number in range(STUDENTS)]
+    callers = ((student, stack.token(Role.STUDENT, TENANT, student)) for student in students)
+    return plan_posts(url, "/mastery/query", callers, clients, seconds)
 
 
 @contextmanager

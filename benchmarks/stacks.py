@@ -1,9 +1,11 @@
 """Runs a whole stack, or only a Valkey, in a temporary folder within a context."""
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import load_settings
@@ -11,6 +13,7 @@ from cli.stack.embedded import embedded
 from tests.stack import Stack
 
 PROJECT = Path(__file__).resolve().parents[1]
+STOP_SECONDS = 30.0
 
 
 @contextmanager
@@ -29,3 +32,17 @@ def fresh_engine() -> Iterator[Engine]:
             yield engine
         finally:
             engine.redis.close()
+
+
+def stop(processes: Sequence["subprocess.Popen[Any]"]) -> None:
+    """Stop processes at the same time, and close their pipes; kill what does not stop."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(STOP_SECONDS)
+        finally:
+            process.kill()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()

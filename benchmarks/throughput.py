@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from statistics import median
 
 from app.bootstrap import Engine, bootstrap
-from benchmarks.stacks import PROJECT, fresh_stack
+from benchmarks.stacks import PROJECT, fresh_stack, stop
 from benchmarks.table import Row
 from benchmarks.workload import classroom_records
 from consumers.kafka.clients import producer
@@ -19,7 +19,6 @@ from tests.stack import Stack
 
 TARGET_RATIO, TARGET_RATE = 20, 10_000
 BASELINE = "one-task-per-event"
-STOP_SECONDS = 30.0
 DAYS, WARM_UP = 14, 300
 
 
@@ -104,10 +103,4 @@ def _baseline(stack: Stack) -> Iterator[Engine]:
         yield engine
     finally:
         engine.redis.close()
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(STOP_SECONDS)
-            finally:
-                process.kill()
+        stop(processes)
