@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, Item, outcome
+from app.batches.batch import BatchKey, BatchOrder, BatchStatus, Item, outcome
 from app.batches.batch_errors import OverBatchQuota
 from app.batches.batch_kinds import GIVEN_UP, KINDS, UNREADABLE, Row
 from app.batches.batch_store import BatchStore, Left, Taken, Then
-from app.batches.summary import summarize
+from app.batches.summarize_batch import summarize_batch
 from app.clock import day_number
 from app.errors import NotFound
 from app.logs import frames
@@ -20,8 +20,6 @@ from app.mastery.stores import MasteryStores
 
 # A chunk whose tasks died so often would kill further ones: its students fail.
 MAX_ATTEMPTS = 10
-# Chunks whose results are read in one round trip: half a megabyte.
-CHUNKS_PER_READ = 20
 
 _log = logging.getLogger(__name__)
 
@@ -151,15 +149,7 @@ def _finish(key: BatchKey, *, batches: BatchStore) -> None:
         return
     if batch.total is None or batch.done < batch.total:  # the server lost the chunk's lease: a sweep sends the tasks again
         return
-    numbers = range(-(-batch.total // CHUNK_STUDENTS))
-    scores = [
-        row.score
-        for first in numbers[::CHUNKS_PER_READ]
-        for rows in batches.rows(key, numbers[first : first + CHUNKS_PER_READ])
-        for row in rows or ()
-        if not row.error
-    ]
-    batches.end(key, outcome(batch.succeeded, batch.failed), summary=summarize(scores))
+    batches.end(key, outcome(batch.succeeded, batch.failed), summary=summarize_batch(key, batch.total, batches=batches))
 
 
 def _ordered(taken: Taken) -> BatchOrder:
