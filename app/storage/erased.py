@@ -1,9 +1,10 @@
 """What erasing students from a store gives, whichever store it is."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Erased(NamedTuple):
+@dataclass(frozen=True)
+class Erased:
     """The result of one call that erases students from a store. Such a call may be repeated at any time.
 
     Attributes:
