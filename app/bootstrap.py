@@ -10,8 +10,10 @@ from app.batches.batch_store import BatchQuotas, BatchStore
 from app.batches.callback_store import CallbackStore
 from app.batches.webhook_secrets import WebhookSecrets
 from app.clock import Clock, system_clock
+from app.config.consent_settings import required_purposes
 from app.config.quotas import Quotas
 from app.config.settings import Settings, load_settings
+from app.consent.consent_store import ConsentStore
 from app.errors import SettingsError
 from app.events.bridge_heartbeats import Bridges
 from app.events.event_quota import EventQuota
@@ -52,6 +54,7 @@ class Engine:
     callbacks: CallbackStore
     webhook_secrets: WebhookSecrets
     audit: AuditTrail
+    consents: ConsentStore
     idempotency_keys: IdempotencyKeys
     malformed_messages: MalformedMessages
     sweeps: Sweeps
@@ -83,14 +86,11 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
-        batches=BatchStore(
-            client,
-            settings.key_prefix,
-            BatchQuotas(Quotas(settings.quota_batch_students), Quotas(settings.quota_batches)),
-        ),
+        batches=_batches(client, settings),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
+        consents=_consents(client, settings),
         idempotency_keys=IdempotencyKeys(
             client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)
         ),
@@ -101,3 +101,13 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         outages=Outages(logging.getLogger(__name__)),
         clock=clock,
     )
+
+
+def _batches(client: redis.Redis, settings: Settings) -> BatchStore:
+    quotas = BatchQuotas(Quotas(settings.quota_batch_students), Quotas(settings.quota_batches))
+    return BatchStore(client, settings.key_prefix, quotas)
+
+
+def _consents(client: redis.Redis, settings: Settings) -> ConsentStore:
+    required = required_purposes(settings.consent_required)
+    return ConsentStore(client, settings.key_prefix, settings.retention_days, required)

@@ -66,5 +66,16 @@ class AccessDenied(EngineError):
     """The caller may not do this; does not reveal whether the object exists."""
 
 
+class ConsentWithdrawn(EngineError):
+    """The student has not consented to this use of their data, or has withdrawn the consent. ``purpose`` is what for."""
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__(purpose)
+        self.purpose = purpose
+
+    def __str__(self) -> str:
+        return f"the student has not consented to {self.purpose.replace('_', ' ')}"
+
+
 class SettingsError(EngineError):
     """A setting is missing or wrong; the message names the variable."""

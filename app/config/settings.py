@@ -17,6 +17,7 @@ from msgspec import Meta
 from app.config.audit_settings import AuditSettings
 from app.config.batch_settings import BatchSettings, batch_contradictions
 from app.config.bridge_settings import BridgeSettings, bridge_contradictions
+from app.config.consent_settings import ConsentSettings, consent_contradictions
 from app.config.field_types import Port, Seconds, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
 from app.config.misspelt import misspelt, report_once
@@ -47,7 +48,15 @@ _HOST = "must be a host's name, or an address as in 127.0.0.1 or ::1; the port h
 
 @dataclass(frozen=True, kw_only=True, repr=False)  # no repr: secrets
 class Settings(
-    HttpSettings, TokenSettings, TopicSettings, BridgeSettings, BatchSettings, AuditSettings, QuotaSettings, SecretSettings
+    HttpSettings,
+    TokenSettings,
+    TopicSettings,
+    BridgeSettings,
+    BatchSettings,
+    AuditSettings,
+    QuotaSettings,
+    SecretSettings,
+    ConsentSettings,
 ):
     """The validated environment. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 
@@ -149,6 +158,7 @@ def _contradictions(settings: Settings) -> list[str]:
         *token_contradictions(settings),
         *bridge_contradictions(settings),
         *batch_contradictions(settings),
+        *consent_contradictions(settings),
         *http_contradictions(settings),
         *tls_contradictions(settings),
     ]

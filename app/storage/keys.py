@@ -216,6 +216,20 @@ class Keys:
     def revoked_subject(self, tenant: str, subject: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-subject:{subject}"
 
+    # Consent
+
+    @kind(
+        "string",
+        "a student's decisions about consent; kept while the student has data, or for the retention after the last decision",
+        personal=True,
+    )
+    def consent(self, tenant: str, student_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:consent:{student_id}"
+
+    @kind("string", "how often a decision about `cohort_statistics` was stored: a summary of other decisions is outdated")
+    def consent_revision(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:consent-revision"
+
     # Audit
 
     @kind("set", "the names of all audit trails")

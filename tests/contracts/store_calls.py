@@ -1,8 +1,5 @@
 """Every call of every store: how it uses Redis, and a function that makes it any number of times."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 from app.audit.chain import Head
 from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, CallbackState, Item, Rejection
 from app.batches.batch_kinds import Row
@@ -27,25 +24,15 @@ from app.security.rate_limits import RateLimit, SharedWindows
 from app.security.task_requests import TaskRequest
 from app.storage.lease import Lease
 from tests.conftest import NOW
-from tests.contracts.ailing_server import Refuses
 from tests.contracts.audit_trails import query
+from tests.contracts.consent_store_calls import consent_calls
+from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 
-STUDENT = "s-secret"  # must not be in any log
 SOURCE, LOG = "cluster/group/mastery.events", "cluster/mastery.dlq"
 TODAY = day_number(NOW)
 RECORD = SourceRecord(0, 0, b'{"student_id": "s-secret"}')
 CHUNK = Chunk("mastery.events", NOW, [RECORD])
 LETTER = address(invalid_event(RECORD.value, InvalidInput("", "not JSON"), NOW), "mastery.events", RECORD, b"t/s-secret")
-
-# The weakest refusal that rejects a call. A call that only reads is rejected only if everything is.
-READS, WRITES, GROWS = Refuses.ALL, Refuses.WRITES, Refuses.GROWTH
-
-
-class Call(NamedTuple):
-    """A call, and its minimal effect on Redis."""
-
-    does: Refuses
-    make: Callable[[], Any]
 
 
 def store_calls(engine: Engine) -> dict[str, Call]:
@@ -58,6 +45,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_callbacks(engine),
         **_audit(engine),
         **_requests(engine),
+        **consent_calls(engine),
         **_leases(engine),
         "ping_redis": Call(GROWS, lambda: ping_redis(engine.redis, engine.settings.key_prefix)),
     }

@@ -15,7 +15,8 @@ from app.errors import DependencyUnavailable
 from app.storage.redis_client import RETRIES, transient_error
 from tests.conftest import NOW
 from tests.contracts.ailing_server import NOWHERE, STATES, Ailing, Refuses
-from tests.contracts.store_calls import STUDENT, Call, store_calls
+from tests.contracts.store_call import STUDENT, Call
+from tests.contracts.store_calls import store_calls
 
 # Methods without a call to Redis.
 PURE = {"audit.pseudonym", "audit.pseudonyms", "audit.chain", "facts.record_key", "revocations.keys"}

@@ -1,0 +1,1 @@
+"""Consent: what students allow their data to be used for."""
