@@ -3,6 +3,7 @@
 - A lost connection is always closed completely. kombu stops half-way if Redis does not accept a returned message, and Celery
   then closes it again, which crashes the worker with an AttributeError (celery/kombu#582, #970).
 - Malformed messages are set aside as they leave their queue; they would crash the worker (celery/celery#4308, #7975).
+- A channel with a fence sends only while its process holds a lease; the server checks that together with the send.
 
 ``tasks/celery.py`` registers it for redis:// and rediss://.
 """
@@ -12,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps, loads
@@ -26,8 +27,33 @@ from tasks.queues import QUEUES
 NEWEST = 100  # messages of a queue that are read: about 0.1 MB
 BROADCASTS = "broadcasts"  # stands for control messages and task events, which are not in a task queue
 
+# Send a message only while a lease is held. Both keys are in the broker's Redis, which cannot be a cluster.
+#
+# KEYS[1]  the lease: string, the token of its holder
+# KEYS[2]  the queue: list
+# ARGV[1]  the token of the sender
+# ARGV[2]  the message
+#
+# Returns whether it was sent: 1 or 0.
+PUSH_IF_LEASED = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('LPUSH', KEYS[2], ARGV[2])
+return 1
+"""
+
 _log = logging.getLogger(__name__)
 _lost_messages = Outage("redelivery of messages of dead workers", _log)
+
+
+class Fence(NamedTuple):
+    """A lease in the broker's Redis: its key without the global prefix, and the token of its holder."""
+
+    key: str
+    token: bytes
+
+
+class NotLeased(Exception):
+    """The lease of the channel's fence has ended, so the message was not sent."""
 
 
 def set_aside(queue: str, message: bytes, reason: str) -> None:
@@ -116,6 +142,7 @@ class Client(kombu_redis.PrefixedStrictRedis):
 
 class Channel(kombu_redis.Channel):
     QoS = QoS
+    fence: Fence | None = None  # messages are sent only while this lease is held
     # Missing from kombu's type stubs.
     connection_errors: tuple[type[Exception], ...]
     ResponseError: type[Exception]
@@ -132,6 +159,20 @@ class Channel(kombu_redis.Channel):
             super().maybe_refresh_binding_expiry()  # type: ignore[misc]  # as above
         except self.ResponseError as error:
             _log.debug("bindings are not refreshed yet: %s", error)
+
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
+        """Send a message.
+
+        Raises:
+            NotLeased: The channel has a fence, whose lease has ended.
+        """
+        if self.fence is None:
+            super()._put(queue, message, **options)
+            return
+        prefix, (lease, token) = self.global_keyprefix, self.fence
+        with self.conn_or_acquire() as client:
+            if not client.eval(PUSH_IF_LEASED, 2, prefix + lease, prefix + self._q_for_pri(queue, 0), token, dumps(message)):
+                raise NotLeased
 
     def waiting(self, queue: str) -> set[str]:
         """The names of tasks in a queue, among its newest ``NEWEST`` messages. Raises the driver's errors."""

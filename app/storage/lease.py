@@ -1,6 +1,7 @@
 """Leases: mutual exclusion for a limited time among processes that share a Redis."""
 
 import time
+from typing import cast
 
 import redis
 from redis.exceptions import LockError
@@ -36,6 +37,11 @@ class Lease:
                 return False
             self._sure_until = now + self._seconds
         return True
+
+    @property
+    def token(self) -> bytes | None:
+        """The value of the key while this process holds the lease, for scripts that check it; None if it never held it."""
+        return cast("bytes | None", self._lock.local.token)
 
     def _take(self) -> bool:
         try:

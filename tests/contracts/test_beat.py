@@ -12,7 +12,7 @@ from celery import Celery
 from celery.schedules import crontab
 from kombu import Queue
 
-from tasks.beat import Scheduler
+from tasks.beat import LEASE_KEY, LONGEST_SLEEP_SECONDS, Scheduler
 from tasks.celery import app as engine_app
 from tasks.queues import MAINTENANCE
 
@@ -22,8 +22,8 @@ HOUR = timedelta(hours=1)
 class Beat:
     """A scheduler on a real broker with two tasks: every five seconds, and in the first minute of each year."""
 
-    def __init__(self, url: str) -> None:
-        self.prefix = f"test-{uuid4().hex[:12]}:"
+    def __init__(self, url: str, prefix: str = "") -> None:
+        self.prefix = prefix or f"test-{uuid4().hex[:12]}:"
         app = Celery("test", broker=url, amqp="tasks.connection:AMQP", set_as_current=False)
         app.conf.update(
             task_queues=[Queue(MAINTENANCE)],
@@ -63,6 +63,14 @@ class Beat:
 def beat(redis_url: str) -> Iterator[Beat]:
     assert engine_app  # whose module names the transport
     made = Beat(redis_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def second(beat: Beat, redis_url: str) -> Iterator[Beat]:
+    """Another beat of the same engine."""
+    made = Beat(redis_url, beat.prefix)
     yield made
     made.close()
 
@@ -130,3 +138,61 @@ def test_no_task_of_the_schedule_expires() -> None:
     assert {name: entry.get("options", {}) for name, entry in engine_app.conf.beat_schedule.items()} == {
         name: {} for name in engine_app.conf.beat_schedule
     }
+
+
+def test_one_of_two_sends(beat: Beat, second: Beat) -> None:
+    """The other one stands by, also when tasks are due again."""
+    beat.tick()
+    assert sorted(beat.work()) == ["often", "yearly"]
+    assert second.scheduler.tick() == LONGEST_SLEEP_SECONDS
+    was_sent(second, "often", timedelta(seconds=6))
+    second.scheduler.tick()
+    assert beat.waiting() == []
+    was_sent(beat, "often", timedelta(seconds=6))
+    beat.tick()
+    assert beat.work() == ["often"]
+
+
+def test_a_beat_that_ends_hands_over(beat: Beat, second: Beat) -> None:
+    """The other one takes over with its next tick, and sends everything, as after a start."""
+    beat.tick()
+    second.scheduler.tick()
+    beat.work()
+    beat.scheduler.close()
+    second.tick()
+    assert sorted(beat.work()) == ["often", "yearly"]
+
+
+def test_a_suspended_beat_sends_nothing_more(beat: Beat, second: Beat, caplog: pytest.LogCaptureFixture) -> None:
+    """One that was suspended between its look at the lease and the send: the server refuses the message.
+
+    It stands by then, says so once, and takes over when the other one has ended.
+    """
+    beat.tick()
+    beat.redis.delete(beat.prefix + LEASE_KEY)  # it expired meanwhile
+    second.tick()
+    beat.work()
+    was_sent(beat, "often", timedelta(seconds=6))
+    with caplog.at_level("INFO"):
+        for _ in range(4):
+            beat.scheduler.tick()
+        assert beat.waiting() == []
+        second.scheduler.close()
+        beat.tick()
+    assert sorted(beat.work()) == ["often", "yearly"]
+    assert [each.message for each in caplog.records if each.name == "tasks.beat"] == [
+        "beat stands by: another beat sends the periodic tasks",
+        "beat takes over: no other beat sends the periodic tasks any more",
+    ]
+
+
+def test_a_lease_that_redis_lost_is_taken_again(beat: Beat) -> None:
+    """After a restart of a Redis that keeps nothing, beat goes on within two ticks."""
+    beat.tick()
+    beat.work()
+    beat.redis.delete(beat.prefix + LEASE_KEY)
+    was_sent(beat, "often", timedelta(seconds=6))
+    beat.scheduler.tick()
+    assert beat.waiting() == []
+    beat.tick()
+    assert sorted(beat.work()) == ["often", "yearly"]
