@@ -13,5 +13,5 @@ class Erased:
             is repeated after a moment.
     """
 
-    count: int  # type: ignore[assignment]  # of tuple: nobody counts items here
+    count: int
     is_done: bool = True
