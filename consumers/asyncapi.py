@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from app.clock import day_number
+from app.audit.pseudonyms import PSEUDONYM_BYTES
+from app.clock import day_number, microseconds
 from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, invalid_event
@@ -20,7 +21,7 @@ from app.events.event_documentation import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, S
 from app.events.event_quota import COUNTED
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
-from app.mastery.result_messages import VERSION, Change, updates
+from app.mastery.result_messages import VERSION, Change, Erasure, Message, erased_message, updates
 
 HOST = "localhost:9092"  # Kafka's default; the real address is in each installation's settings
 BINDING = {"bindingVersion": "0.5.0"}
@@ -32,6 +33,13 @@ STUDENT_KEY = {
     "pattern": f"^{_IDENTIFIER}/{_IDENTIFIER}$",
     "description": "`tenant_id/student_id`: all messages about one student are in one partition, so they stay in order",
     "examples": ["socsci/s-604916"],
+}
+PSEUDONYM_KEY = {
+    "type": "string",
+    "pattern": f"^{_IDENTIFIER}/[0-9a-f]{{{2 * PSEUDONYM_BYTES}}}$",
+    "description": "`tenant_id/pseudonym`: all messages about one student are in one partition, so they stay in order. The "
+    "pseudonym is that of the audit trail; the value has the student's id",
+    "examples": ["socsci/5f3c1f0e9a7b4d2c8e6a1b3d"],
 }
 RECORD_KEY = {
     "type": ["string", "null"],
@@ -77,9 +85,10 @@ _AT = datetime(2026, 10, 28, 22, 54, 26, tzinfo=UTC)
 
 
 def results() -> tuple[Struct, ...]:
-    """One example of every message about a score; a change to another level produces them all."""
+    """One example of every message about a student; a change to another level produces all those about a score."""
     change = Change("s-604916", "BBB-2013J", revision=17, day=day_number(_AT), millionths=612_500, previous=574_524)
-    return tuple(updates("socsci", change, _AT + timedelta(seconds=1)))
+    erasure = Erasure("s-604916", microseconds(_AT + timedelta(hours=10)))
+    return (*updates("socsci", change, _AT + timedelta(seconds=1)), erased_message("socsci", erasure))
 
 
 def dead_letters() -> tuple[Struct, ...]:
@@ -103,7 +112,9 @@ def asyncapi() -> dict[str, Any]:
     settings = Settings()
     topics = {
         "events": Topic("Learning events", settings.events_topic, settings.events_retention_days, EVENT_EXAMPLES),
-        "results": Topic("Changes of mastery", settings.results_topic, settings.results_retention_days, results()),
+        "results": Topic(
+            "Changes of mastery, and erased students", settings.results_topic, settings.results_retention_days, results()
+        ),
         "deadLetters": Topic("Dead letters", settings.dlq_topic, settings.dlq_retention_days, dead_letters()),
     }
     group = {"kafka": {"groupId": {"type": "string", "enum": [settings.kafka_group]}, **BINDING}}
@@ -122,7 +133,7 @@ def asyncapi() -> dict[str, Any]:
         "channels": {name: _channel(topic, settings) for name, topic in topics.items()},
         "operations": {
             "recordEvents": _operation("receive", "events", topics, "Records every event once") | {"bindings": group},
-            "tellResults": _operation("send", "results", topics, "Publishes changes of students' scores"),
+            "tellResults": _operation("send", "results", topics, "Publishes changes of students' scores, and erasures"),
             "sendDeadLetters": _operation("send", "deadLetters", topics, "Publishes events that can never be recorded"),
         },
         "components": {
@@ -164,7 +175,7 @@ def _message(example: Struct, schemas: Mapping[str, Any]) -> dict[str, Any]:
         "title": schema,
         "summary": schemas[schema]["description"].partition("\n")[0],
         "payload": {"$ref": SCHEMAS + schema},
-        "bindings": {"kafka": {"key": RECORD_KEY if is_letter else STUDENT_KEY, **BINDING}},
+        "bindings": {"kafka": {"key": _key(example), **BINDING}},
     }
     payload = {"payload": msgspec.to_builtins(example)}
     if is_letter:
@@ -173,6 +184,12 @@ def _message(example: Struct, schemas: Mapping[str, Any]) -> dict[str, Any]:
     if is_event:
         return message | {"headers": _headers(EVENT_HEADERS), "examples": [payload]}
     return message | {"examples": [payload]}
+
+
+def _key(example: Struct) -> Mapping[str, Any]:
+    if isinstance(example, Message):
+        return PSEUDONYM_KEY
+    return RECORD_KEY if isinstance(example, DeadLetter) else STUDENT_KEY
 
 
 def _name(example: Struct) -> str:

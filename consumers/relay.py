@@ -1,4 +1,4 @@
-"""The relay: sends what waits in Redis to Kafka, dead letters to ``mastery.dlq`` and score changes to ``mastery.results``.
+"""The relay: sends what waits in Redis to Kafka, dead letters to ``mastery.dlq``, changes and erasures to ``mastery.results``.
 
 A lease in Redis allows one relay at a time; those of the other bridges stand by. Entries are removed from Redis after their
 delivery. So changes are delivered at least once, in order per student. Dead letters are delivered exactly once, because the
@@ -6,7 +6,7 @@ relay first looks up which of them the topic already has.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event as Flag
 
 from confluent_kafka import Producer
@@ -15,7 +15,8 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.dead_letter import LETTER_ID
 from app.events.event_log import record_key
-from app.mastery.result_messages import encode_update, updates
+from app.mastery.outbox_entry import OutboxEntry
+from app.mastery.result_messages import encode_message, erased_message, updates
 from app.storage.keys import Keys
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue
@@ -98,15 +99,19 @@ class Relay:
     def _send_changes(self) -> int:
         outbox = self._engine.outbox
         waiting = outbox.read(list(outbox.entries(self._engine.mastery.tenants.all())), ENTRIES)
-        messages: list[Content] = [
-            (record_key(tenant, change.student_id), encode_update(update), [])
-            for tenant, entries in waiting.items()
-            for entry in entries
-            for change in entry.changes
-            for update in updates(tenant, change, entry.at)
-        ]
+        messages = [each for tenant, entries in waiting.items() for entry in entries for each in self._messages(tenant, entry)]
         deliver(self._producer, self._topic, messages)
         for tenant, entries in waiting.items():
             outbox.acknowledge(tenant, entries[-1].entry_id)
         DELIVERED.labels("results").inc(len(messages))
         return len(messages)
+
+    def _messages(self, tenant: str, entry: OutboxEntry) -> Iterator[Content]:
+        """The messages of an entry. Keys have pseudonyms, since Kafka's tools and logs show keys."""
+        pseudonym = self._engine.audit.pseudonym
+        for change in entry.changes:
+            key = record_key(tenant, pseudonym(tenant, change.student_id))
+            for update in updates(tenant, change, entry.at):
+                yield key, encode_message(update), []
+        for erasure in entry.erasures:
+            yield record_key(tenant, pseudonym(tenant, erasure.student_id)), encode_message(erased_message(tenant, erasure)), []

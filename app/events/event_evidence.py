@@ -1,15 +1,12 @@
 """Converts learning events to evidence."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import assert_never
 
-from app.clock import day_number
+from app.clock import day_number, microseconds
 from app.events.event import ActivityEvent, CompletionEvent, Event, QualityAssessment, QualityEvent, QuizEvent
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, MILLIONTHS, QUALITY, QUIZ, Observation
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def observe(event: Event, moment: datetime) -> Observation:
@@ -17,8 +14,7 @@ def observe(event: Event, moment: datetime) -> Observation:
     kind, first, second = _evidence(event)
     event_id = event.event_id.bytes
     mark = blake2b(event_id, digest_size=MARK_BYTES).digest()
-    stamp = (moment - _EPOCH) // _MICROSECOND
-    return mark, day_number(moment), kind, first, second, stamp, event_id, event.cohort_id or ""
+    return mark, day_number(moment), kind, first, second, microseconds(moment), event_id, event.cohort_id or ""
 
 
 def _evidence(event: Event) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 
 def record_key(tenant_id: str, student_id: str) -> bytes:
-    """The key of every record about a student: events, results and dead letters; it keeps a student's in one partition."""
+    """The key of every record about a student; they stay in one partition. Results have the pseudonym in place of the id."""
     return f"{tenant_id}/{student_id}".encode()
 
 

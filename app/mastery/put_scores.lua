@@ -4,7 +4,8 @@
 -- KEYS[1]       students of the tenant: sorted set student_id -> day of its score
 -- KEYS[2]       cohorts of the tenant: set
 -- KEYS[3]       changes to be published: stream with the fields at (milliseconds since 1970-01-01) and changes, msgpack:
---               {{student_id, cohort_id or "", revision, day, millionths, previous millionths or -1}, ...}
+--               {{student_id, cohort_id or "", revision, day, millionths, previous millionths or -1}, ...};
+--               outbox.py adds entries that have erasures in place of changes
 -- KEYS[i+3]     record of the i-th student (merge_evidence.lua describes it)
 -- ARGV[1]       prefix of the keys of the cohorts' rankings: sorted set student_id -> mastery, 0..1
 -- ARGV[2]       now, in milliseconds

@@ -1,8 +1,8 @@
-"""The messages about changes of mastery: JSON on ``mastery.results``. Source: design section 4.
+"""The messages about changes of mastery and about erased students: JSON on ``mastery.results``. Source: design section 4.
 
-The messages derive from a ``Change``, which is stored atomically with the score. Their ids derive from student, revision, day
-and storage time, so that readers can drop duplicates; a student's messages are in the order of revisions. (The storage time,
-because after a crash of Redis another change may get a lost revision's number.)
+The messages about a score derive from a ``Change``, which is stored atomically with it. Their ids derive from student,
+revision, day and storage time, so that readers can drop duplicates; a student's messages are in the order of revisions. (The
+storage time, because after a crash of Redis another change may get a lost revision's number.)
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 import msgspec
 from msgspec import Meta, Struct
 
-from app.clock import Day, day_date
+from app.clock import Day, day_date, moment_of
 from app.identifiers import Identifier
 from app.mastery.evidence import MILLIONTHS, Fraction
 from app.mastery.formula import Level, classify
@@ -34,6 +34,13 @@ class Change(Struct, frozen=True, array_like=True):
     previous: int
 
 
+class Erasure(Struct, frozen=True, array_like=True):
+    """A student of whom everything is erased up to a moment, in microseconds since 1970-01-01."""
+
+    student_id: str
+    until: int
+
+
 class ScoreChange(Struct, frozen=True, kw_only=True):
     """The score before and after. A missing previous score is null, and counts as 0 for its level."""
 
@@ -45,26 +52,44 @@ class ScoreChange(Struct, frozen=True, kw_only=True):
     previous_level: Annotated[Level | None, Meta(description="Its level; null if there was none")]
 
 
+class ErasureData(Struct, frozen=True, kw_only=True):
+    """What is erased."""
+
+    erased_until: Annotated[
+        datetime,
+        Meta(tz=True, description="Erase whatever you have about the student up to this moment (UTC); keep later data"),
+    ]
+
+
 class Message(Struct, frozen=True, kw_only=True, tag_field="event_type"):
     """The envelope, as for learning events."""
 
-    event_id: Annotated[
-        UUID, Meta(description="Derives from tenant, student, day, revision and type: a repeat has the same id")
-    ]
-    timestamp: Annotated[datetime, Meta(tz=True, description="When the score was stored, UTC")]
+    event_id: Annotated[UUID, Meta(description="Derives from what the message says: a repeat has the same id")]
+    timestamp: Annotated[datetime, Meta(tz=True, description="When the score was stored or the erasure requested, UTC")]
     tenant_id: Identifier
     student_id: Identifier
-    cohort_id: Annotated[Identifier | None, Meta(description="The student's cohort; null for none")]
     version: Annotated[str, Meta(description="The version of this contract")]
+
+
+class ScoreMessage(Message, frozen=True, kw_only=True):
+    """A message about a student's score."""
+
+    cohort_id: Annotated[Identifier | None, Meta(description="The student's cohort; null for none")]
     data: ScoreChange
 
 
-class MasteryUpdated(Message, frozen=True, kw_only=True, tag="mastery.updated"):
+class MasteryUpdated(ScoreMessage, frozen=True, kw_only=True, tag="mastery.updated"):
     """The score changed."""
 
 
-class ThresholdReached(Message, frozen=True, kw_only=True, tag="mastery.threshold.reached"):
+class ThresholdReached(ScoreMessage, frozen=True, kw_only=True, tag="mastery.threshold.reached"):
     """The score's level changed, up or down."""
+
+
+class StudentErased(Message, frozen=True, kw_only=True, tag="student.erased"):
+    """The engine erased a student: erase them too."""
+
+    data: ErasureData
 
 
 Update: TypeAlias = MasteryUpdated | ThresholdReached
@@ -100,4 +125,17 @@ def updates(tenant: str, change: Change, at: datetime) -> Iterator[Update]:
         )
 
 
-encode_update = msgspec.json.Encoder().encode
+def erased_message(tenant: str, erasure: Erasure) -> StudentErased:
+    """The message about an erased student."""
+    until = moment_of(erasure.until)
+    return StudentErased(
+        event_id=uuid5(_NAMESPACE, f"{tenant}/{erasure.student_id}/{erasure.until}/{StudentErased.__struct_config__.tag}"),
+        timestamp=until,
+        tenant_id=tenant,
+        student_id=erasure.student_id,
+        version=VERSION,
+        data=ErasureData(erased_until=until),
+    )
+
+
+encode_message = msgspec.json.Encoder().encode

@@ -46,9 +46,13 @@ class Keys:
     def cohorts(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:cohorts"
 
-    @kind("stream", "changes of scores to be published", personal=True)
+    @kind("stream", "changes of scores to be published, and erasures to be announced", personal=True)
     def changes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:changes"
+
+    @kind("zset", "the older part of `changes`, which an erasure has moved here to edit it", personal=True)
+    def older_changes(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:older-changes"
 
     # Events
 

@@ -128,6 +128,8 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "event_totals.of": Call(READS, lambda: totals.of("t")),
         "outbox.entries": Call(READS, lambda: outbox.entries(["t"])),
         "outbox.read": Call(READS, lambda: outbox.read(["t"], 1)),
+        "outbox.announce_erased": Call(GROWS, lambda: outbox.announce_erased("t", [STUDENT], NOW)),
+        "outbox.erase": Call(GROWS, lambda: outbox.erase("t", ["s-2"])),  # which moves the changes of the others
         "outbox.acknowledge": Call(WRITES, lambda: outbox.acknowledge("t", "1-0")),
     }
 

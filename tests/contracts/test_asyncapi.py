@@ -10,12 +10,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from app.audit.pseudonyms import Pseudonyms
 from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.chunk import SourceRecord
 from app.events.dead_letter import DeadLetter, address, invalid_event
 from app.events.event import Event, decode_event
-from app.mastery.result_messages import Change, Update, encode_update, updates
+from app.mastery.result_messages import Change, Erasure, StudentErased, Update, encode_message, erased_message, updates
 from consumers.asyncapi import DESCRIPTIONS, HEADERS, asyncapi, document
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -24,6 +25,7 @@ DOCUMENT = asyncapi()
 MESSAGES, SCHEMAS = DOCUMENT["components"]["messages"], DOCUMENT["components"]["schemas"]
 EVENT_TYPES = [kind.__struct_config__.tag for kind in Event.__args__]
 UPDATE_TYPES = [kind.__struct_config__.tag for kind in Update.__args__]
+RESULT_TYPES = [*UPDATE_TYPES, StudentErased.__struct_config__.tag]
 
 
 def within(node: Any) -> Iterator[Any]:
@@ -92,7 +94,7 @@ def test_the_topics_are_those_of_the_settings() -> None:
     settings = Settings()
     expected = {
         settings.events_topic: ("receive", {*EVENT_TYPES}),
-        settings.results_topic: ("send", {*UPDATE_TYPES}),
+        settings.results_topic: ("send", {*RESULT_TYPES}),
         settings.dlq_topic: ("send", {"DeadLetter"}),
     }
     found = {}
@@ -110,11 +112,11 @@ def test_the_example_of_an_event_is_one(event_type: str) -> None:
     assert value == msgspec.to_builtins(event)
 
 
-@pytest.mark.parametrize("event_type", UPDATE_TYPES)
-def test_the_example_of_an_update_is_one(event_type: str) -> None:
+@pytest.mark.parametrize("event_type", RESULT_TYPES)
+def test_the_example_of_a_result_is_one(event_type: str) -> None:
     """The example is within the documented limits, and has only documented fields."""
     value = example(event_type)
-    assert value == msgspec.to_builtins(msgspec.convert(value, Update))
+    assert value == msgspec.to_builtins(msgspec.convert(value, Update | StudentErased))
 
 
 def test_the_example_of_a_dead_letter_is_what_its_event_makes() -> None:
@@ -134,11 +136,21 @@ def test_updates_are_as_documented(cohort: str, former: int) -> None:
     """Every field is always present, or null."""
     kinds = []
     for update in updates("t-1", Change("s-1", cohort, 17, 20_754, 612_500, former), NOW):
-        sent = msgspec.json.decode(encode_update(update))
+        sent = msgspec.json.decode(encode_message(update))
         kinds.append(sent["event_type"])
         assert_documented(sent, resolve(MESSAGES[sent["event_type"]]["payload"]["$ref"]))
         UUID(sent["event_id"])
     assert kinds == UPDATE_TYPES
+
+
+def test_an_erasure_is_as_documented() -> None:
+    """Every field is always present; the key has the documented form."""
+    sent = msgspec.json.decode(encode_message(erased_message("t-1", Erasure("s-1", 1_793_000_000_000_001))))
+    message = MESSAGES["student.erased"]
+    assert_documented(sent, resolve(message["payload"]["$ref"]))
+    key = message["bindings"]["kafka"]["key"]
+    assert re.match(key["pattern"], f"t-1/{Pseudonyms(b'key').of('t-1', 's-1')}")
+    assert re.match(key["pattern"], key["examples"][0])
 
 
 @pytest.mark.parametrize("value", [None, b"\xff", b"[]", b'{"event_id": "e-1", "event_type": "quiz.unknown"}'])
@@ -158,9 +170,9 @@ def test_dead_letters_are_as_documented(value: bytes | None) -> None:
 def test_the_page_shows_true_examples() -> None:
     """The examples in docs/events.md must be valid, since most people read only that page."""
     blocks = re.findall("```json\n(.*?)```", (DOCS / "events.md").read_text(), re.DOTALL)
-    event, updated, reached, letter = map(msgspec.json.decode, blocks)
+    event, *told, letter = map(msgspec.json.decode, blocks)
     decode_event(msgspec.json.encode(event), NOW)
-    assert [updated, reached] == [example("mastery.updated"), example("mastery.threshold.reached")]
+    assert told == [example(each) for each in RESULT_TYPES]
     assert_documented(letter, SCHEMAS["DeadLetter"])
 
 

@@ -96,7 +96,7 @@ def test_a_change_is_told_with_what_was_before(stack: Stack, tenant: str, result
         "previous_level": "beginner",
     }
     assert first["event_id"] != second["event_id"]
-    assert set(results.keys) == {f"{tenant}/s-1".encode()}
+    assert set(results.keys) == {f"{tenant}/{stack.engine.audit.pseudonym(tenant, 's-1')}".encode()}
 
 
 def test_what_changes_nothing_is_not_told(stack: Stack, tenant: str, results: Results) -> None:
@@ -126,3 +126,18 @@ def test_a_student_s_changes_come_in_order(stack: Stack, tenant: str, results: R
         revisions = [message["data"]["revision"] for message in told]
         assert revisions == sorted(set(revisions))
         assert [message["data"]["previous_score"] for message in told[1:]] == results.scores(student)[:-1]
+
+
+def test_an_erasure_follows_the_changes(stack: Stack, tenant: str, results: Results) -> None:
+    """It has the key of the student's other messages, which has no id; a repeat is the same message."""
+    produce(stack, quiz(tenant_id=tenant, timestamp=now()))
+    results.wait_for(1)
+    until = datetime.now(UTC)
+    for _ in range(2):
+        stack.engine.outbox.announce_erased(tenant, ["s-1"], until)
+    updated, *erased = results.wait_for(3)
+    assert [updated["event_type"], *(each["event_type"] for each in erased)] == ["mastery.updated", *["student.erased"] * 2]
+    assert erased[0] == erased[1]
+    assert (erased[0]["student_id"], erased[0]["tenant_id"]) == ("s-1", tenant)
+    assert datetime.fromisoformat(erased[0]["data"]["erased_until"]) == until
+    assert set(results.keys) == {f"{tenant}/{stack.engine.audit.pseudonym(tenant, 's-1')}".encode()}

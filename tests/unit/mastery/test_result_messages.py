@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta, timezone
 import msgspec
 import pytest
 
-from app.clock import day_number
-from app.mastery.result_messages import Change, MasteryUpdated, ThresholdReached, Update, encode_update, updates
+from app.clock import day_number, microseconds
+from app.mastery.result_messages import (
+    Change,
+    Erasure,
+    MasteryUpdated,
+    ThresholdReached,
+    Update,
+    encode_message,
+    erased_message,
+    updates,
+)
 
 AT = datetime(2026, 10, 28, 22, 54, 27, tzinfo=UTC)
 CHANGE = Change("s-1", "c-1", revision=17, day=day_number(AT), millionths=612_500, previous=574_524)
@@ -19,7 +28,7 @@ def told(**changes: int | str) -> list[Update]:
 
 def test_both_messages_of_a_change_as_json() -> None:
     """Both have the same data and their own ids. The ids are fixed here, since repeats after an upgrade must have the same."""
-    updated, reached = (json.loads(encode_update(each)) for each in told())
+    updated, reached = (json.loads(encode_message(each)) for each in told())
     assert updated == {
         "event_type": "mastery.updated",
         "event_id": "00ed2b30-54ad-516c-b4c2-0c56146ab4cb",
@@ -105,3 +114,29 @@ def test_a_change_is_an_array_in_the_order_that_the_script_writes() -> None:
     assert Change("s-1", "", revision=1, day=20_754, millionths=400_000, previous=-1) == msgspec.msgpack.decode(
         noted, type=Change
     )
+
+
+def test_an_erasure_as_json() -> None:
+    """It says up to which moment, to the microsecond. The id is fixed here, since a repeat must have the same."""
+    erasure = Erasure("s-1", microseconds(AT) + 250_001)
+    assert json.loads(encode_message(erased_message("t-1", erasure))) == {
+        "event_type": "student.erased",
+        "event_id": "77038684-9492-560d-8eb3-883ccdb86559",
+        "timestamp": "2026-10-28T22:54:27.250001Z",
+        "tenant_id": "t-1",
+        "student_id": "s-1",
+        "version": "1.0",
+        "data": {"erased_until": "2026-10-28T22:54:27.250001Z"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("tenant", "erasure"),
+    [("t-2", Erasure("s-1", 1)), ("t-1", Erasure("s-2", 1)), ("t-1", Erasure("s-1", 2))],
+    ids=["tenant", "student", "moment"],
+)
+def test_another_erasure_has_another_id(tenant: str, erasure: Erasure) -> None:
+    """Only a repeat of the same erasure has the same id."""
+    first = erased_message("t-1", Erasure("s-1", 1))
+    assert first == erased_message("t-1", Erasure("s-1", 1))
+    assert first.event_id != erased_message(tenant, erasure).event_id
