@@ -1,20 +1,18 @@
-"""Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys.
+"""Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys, but
+``audit_keys.py`` those of audit trails.
 
 The hash tag of a tenant's keys is its name: all are on one shard, so a script may use several. Hash tags of keys without a
 tenant begin with a dot, which no tenant's name contains. A test compares docs/architecture.md with this module.
 """
 
-import glob
 from inspect import signature
 
+from app.storage.audit_keys import AuditKeys
 from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
 
 
-class Keys:
+class Keys(AuditKeys):
     """The keys of one engine; the prefix separates engines that share a Redis."""
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
 
     def tenant(self, tenant: str) -> str:
         """The prefix of all keys of a tenant."""
@@ -233,36 +231,6 @@ class Keys:
     @kind("string", "how often a decision about `cohort_statistics` was stored: a summary of other decisions is outdated")
     def consent_revision(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:consent-revision"
-
-    # Audit
-
-    @kind("set", "the names of all audit trails")
-    def audited(self) -> str:
-        return f"{self._prefix}:audited"
-
-    @kind("stream", "the [audit trail](audit.md)", personal=True)
-    def audit(self, trail: str) -> str:
-        return f"{self._prefix}:{{{trail}}}:audit"
-
-    @kind("hash", "the trail's last entry")
-    def audit_head(self, trail: str) -> str:
-        return f"{self._prefix}:{{{trail}}}:audit-head"
-
-    @kind("hash", "the trail's last entry that was trimmed")
-    def audit_anchor(self, trail: str) -> str:
-        return f"{self._prefix}:{{{trail}}}:audit-anchor"
-
-    @kind("string", "lease: which process may write to the trail; milliseconds")
-    def audit_turn(self, trail: str) -> str:
-        return f"{self._prefix}:{{{trail}}}:audit-turn"
-
-    @kind("string", "the totals in the latest `events.record` entry of the trail")
-    def audit_summary(self, trail: str) -> str:
-        return f"{self._prefix}:{{{trail}}}:audit-summary"
-
-    def every_audit(self) -> str:
-        """A glob pattern for SCAN that matches all keys of audit trails."""
-        return f"{glob.escape(self._prefix)}:{{*}}:audit*"
 
     # Operations
 
