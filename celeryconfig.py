@@ -38,6 +38,8 @@ task_routes = {
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
+    "privacy.erase": {"queue": MAINTENANCE},
+    "privacy.sweep": {"queue": MAINTENANCE},
 }
 
 # Delivery: a task is acknowledged after it ran, and returns to its queue if its process dies. All tasks are idempotent. A task
@@ -106,6 +108,10 @@ beat_schedule = {
     },
     "sweep-batches": {
         "task": "batches.sweep",
+        "schedule": SWEEP_EVERY_SECONDS,
+    },
+    "sweep-erasures": {
+        "task": "privacy.sweep",
         "schedule": SWEEP_EVERY_SECONDS,
     },
     "announce-batches": {

@@ -85,7 +85,7 @@ def read(query: dict[str, Any]) -> Response:
     limit, cursor, student_id = query.pop("limit"), query.pop("cursor", ""), query.pop("student_id", None)
     if student_id is not None:
         set_data_subjects(student_id)
-        query["whose"] = trails.pseudonyms(tenant, student_id)
+        query["whose"] = frozenset(trails.pseudonyms(tenant, student_id))
     query |= {name: timestamp(query[name]) for name in ("since", "until") if name in query}
     found = read_trail(tenant, EntryFilter(**query), trails=trails, limit=limit, cursor=cursor)
     return success({"entries": list(map(_shown, found.entries)), "damaged": found.damaged, "next": found.cursor})

@@ -56,3 +56,4 @@ BATCH: Examples = {
     "all": {"summary": "Admins: all students, without haste", "value": {"all": True, "compute": "mastery", "priority": "low"}},
 }
 BATCH_ID = "nightly-2026-11-27"  # of no batch: the answer is 404
+ERASED_STUDENT = "student-999"  # no student of the demo: an example erases nothing

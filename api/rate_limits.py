@@ -21,6 +21,7 @@ from limits.storage import MovingWindowSupport, Storage
 
 from api.access import PUBLIC_ENDPOINTS, route_action
 from api.authentication import caller, claims, engine
+from api.request_audit import actor
 from api.request_context import Counted, context
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
@@ -154,7 +155,8 @@ def _headers(counted: Counted, now: float) -> dict[str, str]:
 
 def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLimit) -> Allowance | None:
     """Count the request for its caller. None if the token was revoked: its holder must not use up the subject's limit."""
-    token, name = claims(), f"{area}:{who.identity}"
+    named = actor(who)  # a student by the pseudonym
+    token, name = claims(), f"{area}:{named.role}:{named.who}"
     revocation = engine().revocations.keys(token.tenant, token.sub, token.jti)
     allowance = limiter.count(who.tenant, name, limit, revocation, _own_record_key(who))
     context().caller_allowance = allowance

@@ -2,6 +2,7 @@
 
 from threading import BoundedSemaphore
 from typing import Any, cast
+from uuid import uuid4
 
 from flask import Flask, Response, current_app, request, url_for
 from flask_smorest import Blueprint
@@ -88,9 +89,9 @@ def answer_of(task: Any, *arguments: Any) -> Response:
         that, or too many threads wait already.
     """
     caller = principal()
-    task_id = enqueue(task, *arguments).id
-    task_request = TaskRequest(caller.identity, context().data_subjects)
+    task_id, task_request = str(uuid4()), TaskRequest(caller.identity, context().data_subjects)
     engine().task_requests.remember(caller.tenant, task_id, task_request, int(RESULTS_KEPT.total_seconds()))
+    enqueue(task, *arguments, task_id=task_id)
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
     if not prefers_async:
         state = _state_in_time(task_id)

@@ -1,6 +1,7 @@
 """The composition root: builds an engine from settings. Called by each process, never at import."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import redis
@@ -29,6 +30,8 @@ from app.mastery.outbox import Outbox
 from app.mastery.score_store import ScoreStore
 from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
+from app.privacy.erasure_store import ErasureStore
+from app.privacy.student_data import StudentData
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
 from app.security.task_requests import TaskRequests
@@ -60,8 +63,16 @@ class Engine:
     sweeps: Sweeps
     signing_keys: SigningKeys
     revocations: Revocations
+    erasures: ErasureStore
     outages: Outages
     clock: Clock
+
+    @property
+    def student_data(self) -> Mapping[str, StudentData]:
+        """The stores that hold something of students, besides the facts, by kind of data."""
+        return {
+            "malformed messages": self.malformed_messages,
+        }
 
 
 def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) -> Engine:
@@ -70,14 +81,11 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
     if not settings.redis_url:
         raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
     client = connect(settings)
+    audit = AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous)
     return Engine(
         settings=settings,
         redis=client,
-        mastery=MasteryStores(
-            FactStore(client, settings.key_prefix, settings.retention_days, Quotas(settings.quota_students)),
-            ScoreStore(client, settings.key_prefix),
-            TenantStore(client, settings.key_prefix),
-        ),
+        mastery=_mastery_stores(client, settings, audit),
         event_totals=EventTotals(client, settings.key_prefix),
         outbox=Outbox(client, settings.key_prefix),
         ledger=Ledger(client, settings.key_prefix),
@@ -89,15 +97,16 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         batches=_batches(client, settings),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
-        audit=AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous),
+        audit=audit,
         consents=_consents(client, settings),
         idempotency_keys=IdempotencyKeys(
             client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)
         ),
         malformed_messages=MalformedMessages(client, settings.key_prefix),
         sweeps=Sweeps(client, settings.key_prefix),
+        erasures=ErasureStore(client, settings.key_prefix, settings.audit_retention_days),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
-        revocations=Revocations(client, settings.key_prefix),
+        revocations=Revocations(client, settings.key_prefix, audit.pseudonyms),
         outages=Outages(logging.getLogger(__name__)),
         clock=clock,
     )
@@ -111,3 +120,12 @@ def _batches(client: redis.Redis, settings: Settings) -> BatchStore:
 def _consents(client: redis.Redis, settings: Settings) -> ConsentStore:
     required = required_purposes(settings.consent_required)
     return ConsentStore(client, settings.key_prefix, settings.retention_days, required)
+
+
+def _mastery_stores(client: redis.Redis, settings: Settings, audit: AuditTrail) -> MasteryStores:
+    prefix, quotas = settings.key_prefix, Quotas(settings.quota_students)
+    return MasteryStores(
+        FactStore(client, prefix, settings.retention_days, quotas, audit.pseudonyms),
+        ScoreStore(client, prefix),
+        TenantStore(client, prefix),
+    )

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from app.audit.pseudonyms import PSEUDONYM_BYTES
 from app.clock import day_number, microseconds
 from app.config.settings import Settings
 from app.errors import InvalidInput
@@ -22,6 +21,7 @@ from app.events.event_quota import COUNTED
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
 from app.mastery.result_messages import VERSION, Change, Erasure, Message, erased_message, updates
+from app.pseudonyms import PSEUDONYM_BYTES
 
 HOST = "localhost:9092"  # Kafka's default; the real address is in each installation's settings
 BINDING = {"bindingVersion": "0.5.0"}

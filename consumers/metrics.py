@@ -84,7 +84,7 @@ class EngineCollector(Collector):
             return
         yield CounterMetricFamily("mastery_records_accepted", "Records taken over, each once", value=counts.records)
         events = CounterMetricFamily("mastery_events", "How events ended", labels=["outcome"])
-        for outcome in ("applied", "duplicates", "expired"):
+        for outcome in ("applied", "duplicates", "expired", "erased"):
             events.add_metric([outcome], sum(getattr(each, outcome) for each in totals))
         yield events
         letters = CounterMetricFamily("mastery_dead_letters", "Dead letters", labels=["error_type"])

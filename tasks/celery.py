@@ -83,7 +83,7 @@ app = Celery(
     "mastery",
     task_cls=EngineTask,
     amqp="tasks.connection:AMQP",
-    include=["tasks.audit", "tasks.batches", "tasks.callbacks", "tasks.events", "tasks.mastery"],
+    include=["tasks.audit", "tasks.batches", "tasks.callbacks", "tasks.events", "tasks.mastery", "tasks.privacy"],
 )
 app.config_from_object("celeryconfig")
 

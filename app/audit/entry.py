@@ -42,6 +42,7 @@ class SystemAction(StrEnum):
 
     RECORD_EVENTS = "events.record"
     RUN_BATCH = "batch.run"
+    FINISH_ERASURE = "student.erased"
     REFRESH_MASTERY = "mastery.refresh"
     TRIM_AUDIT = "audit.trim"
     VERIFY_AUDIT = "audit.verify"

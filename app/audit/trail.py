@@ -8,9 +8,9 @@ import redis
 
 from app.audit.chain import Anchor, Chain, Head, derive_keys, parse_head
 from app.audit.entry import Entry
-from app.audit.pseudonyms import Pseudonyms
 from app.audit.signed_actor import ActorSigner
 from app.audit.writer import TrailWriter
+from app.pseudonyms import Pseudonyms
 from app.storage.keys import Keys
 from app.storage.redis_client import next_id, raise_if_transient
 from app.storage.scripts import load_script
@@ -60,9 +60,9 @@ class AuditTrail:
         """A student's pseudonym for new entries."""
         return self._pseudonyms[0].of(tenant, student_id)
 
-    def pseudonyms(self, tenant: str, student_id: str) -> frozenset[str]:
-        """All pseudonyms of a student in the tenant's trail, including that of the previous key."""
-        return frozenset(each.of(tenant, student_id) for each in self._pseudonyms)
+    def pseudonyms(self, tenant: str, student_id: str) -> list[str]:
+        """All pseudonyms of a student in the tenant's trail: that for new entries, then that of the previous key, if any."""
+        return [each.of(tenant, student_id) for each in self._pseudonyms]
 
     def chain(self, trail: str) -> Chain:
         """The chain that verifies the records of a trail."""

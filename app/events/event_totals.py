@@ -13,11 +13,12 @@ DONE_SECONDS = 300  # far longer than two attempts can overlap
 
 
 class Totals(NamedTuple):
-    """A tenant's number of applied, duplicate and expired events since the store was created."""
+    """A tenant's number of events by result since the store was created; ``erased`` ones precede their student's erasure."""
 
     applied: int = 0
     duplicates: int = 0
     expired: int = 0
+    erased: int = 0
 
 
 class EventTotals:

@@ -5,6 +5,7 @@ task that carries its id may be lost, the chunk is not. See docs/decisions/0008.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -16,6 +17,7 @@ import redis
 from app.errors import EngineError
 from app.events.chunk import Chunk, decode_chunk, encode_chunk
 from app.events.dead_letter import ErrorType, OutgoingDeadLetter
+from app.events.event import decode_event
 from app.events.event_quota import KEPT_SECONDS as MINUTE_KEPT_SECONDS
 from app.events.event_quota import Use
 from app.events.positions import NO_ID, Offset, Partition, TopicId
@@ -28,6 +30,7 @@ ChunkId: TypeAlias = str  # never reused: after a crash of Redis, a surviving wo
 
 _letter = msgspec.msgpack.Decoder(OutgoingDeadLetter)
 _DEAD_LETTERS = "dead-letters:"
+CHUNKS_PER_CALL = 10  # that are read: a megabyte
 # How long the end of a log without new letters is kept. Without an end, the whole topic is scanned; after a year it is gone.
 KEPT_SECONDS = 365 * 86_400
 
@@ -182,6 +185,17 @@ class Ledger:
             Their ids. A claimed chunk counts as active, so it is returned at most once in ``seconds``.
         """
         return self._overdue.claim(seconds, limit, excluding, in_subset=in_bulk)
+
+    def holds(self, tenant: str, student_id: str, accepted_before: datetime, /) -> bool:
+        """Whether a chunk in flight has an event of a student and was accepted before a moment. Decodes all chunks."""
+        for _, encoded in self._redis.hscan_iter(self._chunks, count=CHUNKS_PER_CALL):
+            chunk = decode_chunk(cast("bytes", encoded))
+            if chunk.accepted_at < accepted_before and any(
+                (event.tenant_id, event.student_id) == (tenant, student_id)
+                for event, _ in (decode_event(record.value, chunk.accepted_at) for record in chunk.records)
+            ):
+                return True
+        return False
 
     def is_in_flight(self, chunk_id: ChunkId) -> bool:
         """Whether a chunk is in flight."""

@@ -22,11 +22,15 @@ class Evidence(NamedTuple):
 
 
 class RecordedEvents(NamedTuple):
-    """The number of applied, duplicate and expired events of a call, and the errors of students without recorded events."""
+    """The numbers of a call's events by result, and the errors of students without recorded events.
+
+    ``erased`` events are not later than the erasure of their student.
+    """
 
     applied: int
     duplicates: int
     expired: int
+    erased: int
     errors: dict[tuple[str, str], str]  # by (tenant, student)
 
 
@@ -65,7 +69,7 @@ def record_evidence(
             expired[tenant] = expired.get(tenant, 0) + 1
         else:
             by_tenant.setdefault(tenant, {}).setdefault(student, []).append(observation)
-    applied = duplicates = 0
+    applied = duplicates = erased = 0
     errors: dict[tuple[str, str], str] = {}
     for tenant in by_tenant.keys() | expired.keys():
         merged = stores.facts.merge(
@@ -80,5 +84,6 @@ def record_evidence(
         applied += sum(student.outcomes.count("1") for student in merged)
         duplicates += sum(student.outcomes.count("0") for student in merged)
         expired[tenant] = expired.get(tenant, 0) + sum(student.outcomes.count("x") for student in merged)
+        erased += sum(student.outcomes.count("e") for student in merged)
         errors |= {(tenant, student.student_id): student.error for student in merged if student.error is not None}
-    return RecordedEvents(applied, duplicates, sum(expired.values()), errors)
+    return RecordedEvents(applied, duplicates, sum(expired.values()), erased, errors)

@@ -1,9 +1,13 @@
 """Malformed messages from Celery's queues: all are counted, and the newest are stored for inspection by an operator."""
 
+import re
+from base64 import b64decode
+from collections.abc import Sequence
 from typing import cast
 
 import redis
 
+from app.storage.erased import Erased
 from app.storage.keys import Keys
 
 # At most 1 MB of Redis, and enough for inspection: the beginning of a message shows where it came from.
@@ -11,6 +15,9 @@ KEPT = 100
 KEPT_BYTES = 10_000
 # Long enough for an operator to look at them; no longer, since they may contain personal data.
 KEPT_SECONDS = 7 * 86_400
+
+# kombu encodes a body in Base64. A message may be cut anywhere, so a run of these characters may end within a group of four.
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}")
 
 
 class MalformedMessages:
@@ -31,6 +38,13 @@ class MalformedMessages:
         pipeline.hincrby(self._counts, queue, 1)
         pipeline.execute()
 
+    def erase(self, tenant: str, students: Sequence[str], /) -> Erased:  # noqa: ARG002 - a message may not name the tenant
+        """Delete the stored messages that name one of these students, of whichever tenant. Returns how many."""
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._kept))
+        named = [each.encode() for each in students]
+        found = [entry_id for entry_id, entry in entries if _names(entry[b"message"], named)]
+        return Erased(self._redis.xdel(self._kept, *found) if found else 0)
+
     def counts(self) -> dict[str, int]:
         """The total number of malformed messages per queue."""
         counts = cast("dict[bytes, bytes]", self._redis.hgetall(self._counts))
@@ -40,3 +54,9 @@ class MalformedMessages:
         """The stored messages as (queue, reason, message), oldest first."""
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._kept))
         return [(entry[b"queue"].decode(), entry[b"reason"].decode(), entry[b"message"]) for _, entry in entries]
+
+
+def _names(message: bytes, students: Sequence[bytes]) -> bool:
+    """Whether a message has one of these ids, as it is or in Base64."""
+    parts = [message, *(b64decode(run[: len(run) // 4 * 4]) for run in _BASE64.findall(message))]
+    return any(student in part for student in students for part in parts)

@@ -15,6 +15,7 @@ from app.errors import NotFound
 from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
 from app.mastery.facts import DayFacts, Window, first_retained_day
+from app.pseudonyms import Pseudonymize
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
@@ -30,7 +31,9 @@ _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
 
 class Merged(NamedTuple):
-    """The result for one student: outcomes in order ("1" applied, "0" duplicate, "x" expired), and the window, if any.
+    """The result for one student: outcomes in order, and the window, if any.
+
+    An outcome is "1" applied, "0" duplicate, "x" expired, "e" not later than the student's erasure.
 
     ``error`` says why nothing was merged: the record is damaged; ``repeat_only`` skipped it; the student is new and beyond the
     tenant's quota (``OVER_QUOTA``); or the student has too many events (``OVER_EVENTS``).
@@ -56,11 +59,14 @@ class FactStore:
     Raises DependencyUnavailable when Redis does not answer; all calls are idempotent.
     """
 
-    def __init__(self, client: redis.Redis, key_prefix: str, retention_days: int, quotas: Quotas) -> None:
+    def __init__(
+        self, client: redis.Redis, key_prefix: str, retention_days: int, quotas: Quotas, pseudonyms: Pseudonymize
+    ) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
         self.retention_days = retention_days
         self._quotas = quotas
+        self._pseudonyms = pseudonyms
         self._merge = load_script(
             client,
             Path(__file__).with_name("merge_evidence.lua"),
@@ -71,6 +77,7 @@ class FactStore:
             MARK_BYTES=MARK_BYTES,
             CONSISTENCY_DAYS=CONSISTENCY_DAYS,
         )
+        self._erase = load_script(client, Path(__file__).with_name("erase_students.lua"))
         self._cohorts_of = load_script(client, Path(__file__).with_name("cohorts_of.lua"))
 
     def merge(
@@ -116,7 +123,7 @@ class FactStore:
         """Keys and arguments of each script call. The first one counts the expired events, if any, and has no students."""
         keys = self._keys
         chunk = keys.counted_chunk(tenant, str(chunk_id))
-        shared_keys = [keys.totals(tenant), keys.students(tenant), chunk, keys.cohorts(tenant)]
+        shared_keys = [keys.totals(tenant), keys.students(tenant), chunk, keys.cohorts(tenant), keys.erased(tenant)]
         ranking, quota = keys.ranking(tenant, ""), self._quotas.of(tenant)
         calls: list[tuple[list[str], list[Any]]] = []
         if expired:
@@ -127,9 +134,30 @@ class FactStore:
             arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), quota]
             for student in students:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
-                arguments += (student, msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False))
+                packed = msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False)
+                arguments += (student, packed, " ".join(self._pseudonyms(tenant, student)))
             calls.append((call_keys, arguments))
         return calls
+
+    def erase(self, tenant: str, students: Mapping[str, int]) -> int:
+        """Erase the facts, scores and membership of students, each at once, and refuse their earlier events from now on.
+
+        ``students`` has the moment of each erasure's request: microseconds since 1970-01-01, by the server's clock. A student
+        who was erased after it keeps what came since, so a repeated call changes nothing.
+
+        Returns:
+            How many students had facts.
+        """
+        keys = self._keys
+        shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.erased(tenant)]
+        calls: list[tuple[list[str], list[Any]]] = []
+        for some in slices(students, STUDENTS_PER_CALL):
+            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, "")]
+            for student in some:
+                call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
+                arguments += (student, self._pseudonyms(tenant, student)[0], str(students[student]))
+            calls.append((call_keys, arguments))
+        return sum(run_script(self._redis, self._erase, calls))
 
     def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
         """The new students among these that exceed the tenant's quota; the first ones get the remaining places."""

@@ -1,12 +1,13 @@
 -- Merge observations into the facts of some students of one tenant, each observation once, and roll their windows to today.
 -- Does not compute scores. All keys have the tenant's hash tag, so they are in one cluster slot.
 --
--- KEYS[1]       totals of the tenant: hash applied | duplicates | expired -> count
+-- KEYS[1]       totals of the tenant: hash applied | duplicates | expired | erased -> count
 -- KEYS[2]       students of the tenant: sorted set student_id -> day of its score
 -- KEYS[3]       bitmap of the chunk's calls that the totals include; created before the chunk is merged
 -- KEYS[4]       cohorts of the tenant: set
--- KEYS[2i+3]    record of the i-th student: hash, described below
--- KEYS[2i+4]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
+-- KEYS[5]       erased students of the tenant: hash, described in erase_students.lua
+-- KEYS[2i+4]    record of the i-th student: hash, described below
+-- KEYS[2i+5]    marks of the i-th student: string of 10-byte entries, 8 bytes of mark and 2 of day
 -- ARGV[1]       today, as a day number (days since 1970-01-01)
 -- ARGV[2]       length of the retention window in days
 -- ARGV[3]       number of events that the caller found expired, for the totals
@@ -14,8 +15,9 @@
 -- ARGV[5]       number of this call within the chunk; the totals count its events once, even if the chunk is repeated; -1: no chunk
 -- ARGV[6]       "1": do nothing unless this call was counted before
 -- ARGV[7]       the tenant's quota of students
--- ARGV[2i+6]    id of the i-th student
--- ARGV[2i+7]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
+-- ARGV[3i+5]    id of the i-th student
+-- ARGV[3i+6]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
+-- ARGV[3i+7]    its pseudonyms, separated by spaces
 --
 -- A record has the fields window, cohort, cohort_at, score, ranked and one per day with evidence, named by the day's number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
@@ -29,11 +31,13 @@
 --
 -- Returns for each student one of
 --   {outcomes, window, score}  outcomes has a character per observation: "1" applied, "0" duplicate, "x" older than the window
---                              (a worker's clock may lag); window and score are the stored fields
+--                              (a worker's clock may lag), "e" not later than the student's erasure; window and score are the
+--                              stored fields
 --   {outcomes}                 no evidence is left, and the student was removed
 --   {false, error}             the student's record was not changed, nor its events counted: QUOTA for a new student beyond the
 --                              tenant's quota, EVENTS for a student with MAX_EVENTS events, or any other error
--- A new student gets day 0 in KEYS[2], so that it is due until its score is written.
+-- A new student gets day 0 in KEYS[2], so that it is due until its score is written. The revisions of an erased student who
+-- returns go on, so that a score of the erased facts, computed before the erasure, is not stored: the record gets a score of none.
 -- Returns {} if ARGV[6] is "1" and the call was not counted before. Fails with GONE if KEYS[3] does not exist: a crash of the server
 -- lost the chunk, whose events will be read again in another chunk and would be counted twice.
 
@@ -52,6 +56,7 @@ local retention = tonumber(ARGV[2])
 local ranking_prefix = ARGV[4]
 local call = tonumber(ARGV[5])
 local quota = tonumber(ARGV[7])
+local is_any_erased = redis.call('EXISTS', KEYS[5]) == 1
 if call >= 0 and redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_reply('GONE the chunk') end
 local is_counted = call >= 0 and redis.call('GETBIT', KEYS[3], call) == 1
 if ARGV[6] == '1' and not is_counted then return {} end
@@ -77,6 +82,18 @@ end
 
 -- Collect the elements that cmsgpack.unpack_limit returns after the offset.
 local function elements(_, ...) return {...} end
+
+-- The moment up to which a student is erased (microseconds; -1: never), and the last revision of the erased facts.
+local function erasure(pseudonyms)
+  local moment, revision = -1, 0
+  if not is_any_erased then return moment, revision end
+  for field in ('* ' .. pseudonyms):gmatch('%S+') do
+    local at, last = (redis.call('HGET', KEYS[5], field) or ''):match('^(%d+) (%d+)$')
+    if at and tonumber(at) > moment then moment = tonumber(at) end
+    if last and tonumber(last) > revision then revision = tonumber(last) end
+  end
+  return moment, revision
+end
 
 -- Add the evidence of one day to a window, unless the day is outside it.
 local function fold(window, day, correct, asked, quality, submissions, active, completed, total)
@@ -143,14 +160,15 @@ local function first_offset(packed)
   return header < LIST_16 and 1 or header == LIST_16 and 3 or 5
 end
 
-local function merge(student, record, marks_key, packed)
+local function merge(student, record, marks_key, packed, pseudonyms)
+  local erased_until, erased_revision = erasure(pseudonyms)
   local offset = first_offset(packed)
   local mark, day, kind, first, second, stamp, event_id, cohort_id
   if offset > 0 then offset, mark, day, kind, first, second, stamp, event_id, cohort_id = observation_at(packed, offset) end
   local first_day = day or today
   local held = redis.call('HMGET', record, 'window', 'score', 'cohort', 'cohort_at', first_day)
 
-  local window = held[1] and elements(cmsgpack.unpack_limit(held[1], WINDOW_ELEMENTS, 1)) or {0, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  local window = held[1] and elements(cmsgpack.unpack_limit(held[1], WINDOW_ELEMENTS, 1)) or {erased_revision, today, 0, 0, 0, 0, 0, 0, 0, 0, 0}
   local rolled, kept = false, nil
   if window[2] < today then
     window, kept = roll(record, marks_key, window[1])
@@ -159,13 +177,16 @@ local function merge(student, record, marks_key, packed)
   end
 
   local marks = redis.call('GET', marks_key) or ''
-  local fresh, outcomes, changed, passed = '', '', {}, 0
+  local fresh, outcomes, changed, passed, refused = '', '', {}, 0, 0
   local cohort, cohort_stamp, cohort_event = held[3], -1, ''
   local _
   if held[4] then _, cohort_stamp, cohort_event = cmsgpack.unpack_limit(held[4], 2, 1) end
   local new_cohort = false
   while mark do
-    if day <= window[2] - retention then
+    if stamp <= erased_until then
+      outcomes = outcomes .. 'e'
+      refused = refused + 1
+    elseif day <= window[2] - retention then
       outcomes = outcomes .. 'x'
       passed = passed + 1
     elseif has_mark(marks, mark) or has_mark(fresh, mark) then
@@ -209,9 +230,9 @@ local function merge(student, record, marks_key, packed)
   if fresh == '' then
     if not held[1] or kept == 0 then
       remove(student, record, marks_key)
-      return 0, passed, {outcomes}
+      return 0, passed, refused, {outcomes}
     end
-    if not rolled then return 0, passed, {outcomes, held[1], held[2]} end
+    if not rolled then return 0, passed, refused, {outcomes, held[1], held[2]} end
   end
 
   -- A new student was rejected when the call was counted. With this error its events get chunks of their own, and are counted there.
@@ -228,18 +249,25 @@ local function merge(student, record, marks_key, packed)
     writes[#writes + 1], writes[#writes + 2] = 'cohort', cohort
     writes[#writes + 1], writes[#writes + 2] = 'cohort_at', cmsgpack.pack({cohort_stamp, cohort_event})
   end
+  local score = held[2]
+  if not held[1] and erased_revision > 0 then
+    score = cmsgpack.pack({erased_revision, -1, -1})
+    writes[#writes + 1], writes[#writes + 2] = 'score', score
+  end
   redis.call('HSET', record, unpack(writes))
   if fresh ~= '' then redis.call('APPEND', marks_key, fresh) end
   if not held[1] then redis.call('ZADD', KEYS[2], 0, student) end
-  return #fresh / ENTRY_BYTES, passed, {outcomes, packed_window, held[2]}
+  return #fresh / ENTRY_BYTES, passed, refused, {outcomes, packed_window, score}
 end
 
-local replies, applied, duplicates, expired = {}, 0, 0, tonumber(ARGV[3])
-for i = 1, (#KEYS - 4) / 2 do
-  local merged, count, passed, reply = pcall(merge, ARGV[2 * i + 6], KEYS[2 * i + 3], KEYS[2 * i + 4], ARGV[2 * i + 7])
+local replies, applied, duplicates, expired, erased = {}, 0, 0, tonumber(ARGV[3]), 0
+for i = 1, (#KEYS - 5) / 2 do
+  local merged, count, passed, refused, reply =
+    pcall(merge, ARGV[3 * i + 5], KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[3 * i + 6], ARGV[3 * i + 7])
   if merged then
     replies[i] = reply
-    applied, expired, duplicates = applied + count, expired + passed, duplicates + #reply[1] - count - passed
+    applied, expired, erased = applied + count, expired + passed, erased + refused
+    duplicates = duplicates + #reply[1] - count - passed - refused
   else
     replies[i] = {false, type(count) == 'table' and count.err or tostring(count)}
   end
@@ -248,7 +276,8 @@ if is_counted then return replies end
 if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
 if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
 if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
-if call >= 0 and applied + duplicates + expired > 0 then
+if erased > 0 then redis.call('HINCRBY', KEYS[1], 'erased', erased) end
+if call >= 0 and applied + duplicates + expired + erased > 0 then
   redis.call('SETBIT', KEYS[3], call, 1)
 end
 return replies

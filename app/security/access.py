@@ -24,6 +24,8 @@ class Action(StrEnum):
     REVOKE_OWN = "auth.revoke-own"
     REVOKE_ANY = "auth.revoke"
     READ_AUDIT = "audit.read"
+    ERASE_STUDENT = "student.erase"
+    READ_ERASURE = "student.erasure"
 
 
 UNSEEN_STUDENT = "you may not see this student"  # whether the student exists or not
@@ -57,6 +59,8 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.REVOKE_OWN: dict.fromkeys(Role, Scope.OWN),  # services too: their tokens may leak
     Action.REVOKE_ANY: {Role.ADMIN: Scope.TENANT},
     Action.READ_AUDIT: {Role.ADMIN: Scope.TENANT},
+    Action.ERASE_STUDENT: {Role.ADMIN: Scope.TENANT},
+    Action.READ_ERASURE: {Role.ADMIN: Scope.TENANT},
 }
 
 

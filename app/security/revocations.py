@@ -8,6 +8,7 @@ from typing import cast
 import redis
 
 from app.config.settings import Settings
+from app.pseudonyms import Pseudonymize
 from app.storage.keys import Keys
 from app.storage.scripts import load_script
 
@@ -17,9 +18,10 @@ HASH_BYTES = 16  # of a token's id; an issuer that creates a collision revokes b
 class Revocations:
     """Revocations of single tokens and of all tokens of a subject. Raises DependencyUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, pseudonyms: Pseudonymize) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
+        self._pseudonyms = pseudonyms
         self._revoke_subject = load_script(client, Path(__file__).with_name("revoke_subject.lua"))
 
     def revoke_token(self, tenant: str, jti: str, ttl_seconds: int) -> None:
@@ -32,7 +34,7 @@ class Revocations:
 
     def revoke_subject(self, tenant: str, subject: str, moment: float, ttl_seconds: int) -> None:
         """Revoke all tokens of the subject, in any role, issued up to this second (Unix time)."""
-        self._revoke_subject([self._subject_key(tenant, subject)], [int(moment), ttl_seconds])
+        self._revoke_subject([self._subject_keys(tenant, subject)[0]], [int(moment), ttl_seconds])
 
     def is_revoked(self, tenant: str, subject: str, jti: str, issued_at: float | None) -> bool:
         """Whether this token is revoked; a token without ``iat`` counts as old. One round trip."""
@@ -41,13 +43,14 @@ class Revocations:
 
     def keys(self, tenant: str, subject: str, jti: str) -> list[str]:
         """The keys of a token's revocations; pass their values to ``revoked``."""
-        return [self._token_key(tenant, jti), self._subject_key(tenant, subject)]
+        return [self._token_key(tenant, jti), *self._subject_keys(tenant, subject)]
 
     def _token_key(self, tenant: str, jti: str) -> str:
         return self._keys.revoked_token(tenant, hashed(jti))
 
-    def _subject_key(self, tenant: str, subject: str) -> str:
-        return self._keys.revoked_subject(tenant, subject)
+    def _subject_keys(self, tenant: str, subject: str) -> list[str]:
+        """By pseudonym: they outlive the erasure of a student, whose old tokens must stay revoked."""
+        return [self._keys.revoked_subject(tenant, each) for each in self._pseudonyms(tenant, subject)]
 
 
 def hashed(jti: str) -> str:
@@ -57,9 +60,9 @@ def hashed(jti: str) -> str:
 
 def revoked(values: Sequence[bytes | None], issued_at: float | None) -> bool:
     """Whether a token is revoked, according to the values of its keys."""
-    token, moment = values
+    token, *moments = values
     # `iat` may lack the fraction of its second, so a revocation covers the whole second.
-    is_old = moment is not None and (issued_at is None or int(issued_at) <= int(moment))
+    is_old = any(each is not None and (issued_at is None or int(issued_at) <= int(each)) for each in moments)
     return token is not None or is_old
 
 

@@ -28,8 +28,14 @@ class TaskRequests:
         self._keys = Keys(key_prefix)
 
     def remember(self, tenant: str, task_id: str, request: TaskRequest, ttl_seconds: int) -> None:
-        """Store the request as long as the task's result."""
-        self._redis.set(self._keys.task(tenant, task_id), msgspec.json.encode(request), ex=ttl_seconds)
+        """Store the request as long as the task's result. To be called before the task is sent, so that an erasure finds it."""
+        pipeline = self._redis.pipeline()
+        pipeline.set(self._keys.task(tenant, task_id), msgspec.json.encode(request), ex=ttl_seconds)
+        for student_id in request.student_ids:
+            about = self._keys.tasks_about(tenant, student_id)
+            pipeline.sadd(about, task_id)
+            pipeline.expire(about, ttl_seconds)
+        pipeline.execute()
 
     def of(self, tenant: str, task_id: str) -> TaskRequest:
         """The request of a task. Raises NotFound if it is unknown in this tenant, or expired."""
@@ -38,3 +44,15 @@ class TaskRequests:
             return _decoder.decode(stored or b"")
         except msgspec.DecodeError:  # missing, or stored by a version that only stored the owner
             raise NotFound("no such task, or its result has expired") from None
+
+    def about(self, tenant: str, student_id: str) -> list[str]:
+        """The ids of the tasks whose result is about a student, as far as they are remembered."""
+        members = cast("set[bytes]", self._redis.smembers(self._keys.tasks_about(tenant, student_id)))
+        return sorted(each.decode() for each in members)
+
+    def forget(self, tenant: str, student_id: str, task_id: str) -> None:
+        """Forget a task about a student."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.delete(self._keys.task(tenant, task_id))
+        pipeline.srem(self._keys.tasks_about(tenant, student_id), task_id)
+        pipeline.execute()

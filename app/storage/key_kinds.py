@@ -33,9 +33,10 @@ PLACEHOLDERS = {
     "minute": "<number>",
     "name": "<name>",
     "owner": "<caller>",
+    "pseudonym": "<pseudonym>",
     "source": "<cluster>/<group>/<topic>",
     "student_id": "<id>",
-    "subject": "<id>",
+    "subject": "<pseudonym>",
     "task_id": "<id>",
     "token_hash": "<hash>",
 }

@@ -44,6 +44,10 @@ class Keys(AuditKeys):
     def cohorts(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:cohorts"
 
+    @kind("hash", "erased students: pseudonym → until when their events are refused; kept for the retention", personal=True)
+    def erased(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:erased"
+
     @kind("stream", "changes of scores to be published, and erasures to be announced", personal=True)
     def changes(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:changes"
@@ -188,6 +192,24 @@ class Keys(AuditKeys):
     def webhook_secret_previous(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:webhook-secret-previous"
 
+    # Privacy
+
+    @kind(
+        "hash",
+        "an erasure: described at the head of `accept_erasure.lua`; its receipt is kept as long as the audit trail",
+        personal=True,
+    )
+    def erasure(self, tenant: str, pseudonym: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:erasure:{pseudonym}"
+
+    @kind("zset", "erasures that run: pseudonym → last attempt", personal=True)
+    def erasures(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:erasures"
+
+    @kind("zset", "tenants with erasures that run → last activity")
+    def erasing(self) -> str:
+        return f"{self._prefix}:{{.privacy}}:erasing"
+
     # Requests
 
     @kind("string", "the response to a request with an `Idempotency-Key`; kept for a day", personal=True)
@@ -201,6 +223,10 @@ class Keys(AuditKeys):
     @kind("string", "who asked for a task, and about whom; kept for an hour", personal=True)
     def task(self, tenant: str, task_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:task:{task_id}"
+
+    @kind("set", "ids of the tasks about a student; kept for an hour", personal=True)
+    def tasks_about(self, tenant: str, student_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:tasks-about:{student_id}"
 
     @kind("list", "times of a caller's latest requests; kept for the limit's period", personal=True)
     def rate(self, tenant: str, caller: str) -> str:

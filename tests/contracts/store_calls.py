@@ -1,6 +1,5 @@
 """Every call of every store: how it uses Redis, and a function that makes it any number of times."""
 
-from app.audit.chain import Head
 from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, CallbackState, Item, Rejection
 from app.batches.batch_kinds import Row
 from app.bootstrap import Engine
@@ -24,8 +23,8 @@ from app.security.rate_limits import RateLimit, SharedWindows
 from app.security.task_requests import TaskRequest
 from app.storage.lease import Lease
 from tests.conftest import NOW
-from tests.contracts.audit_trails import query
 from tests.contracts.consent_store_calls import consent_calls
+from tests.contracts.privacy_store_calls import audit_calls, privacy_calls
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 
 SOURCE, LOG = "cluster/group/mastery.events", "cluster/mastery.dlq"
@@ -43,7 +42,8 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_mastery(engine),
         **_batches(engine),
         **_callbacks(engine),
-        **_audit(engine),
+        **audit_calls(engine),
+        **privacy_calls(engine),
         **_requests(engine),
         **consent_calls(engine),
         **_leases(engine),
@@ -61,6 +61,7 @@ def _events(engine: Engine) -> dict[str, Call]:
         "ledger.begin": Call(GROWS, lambda: ledger.begin(chunks[0], Attempt("task", 0))),
         "ledger.finish": Call(WRITES, lambda: ledger.finish(chunks.pop(), chunks=[CHUNK], letters=[LETTER])),
         "ledger.claim_overdue": Call(GROWS, lambda: ledger.claim_overdue(0, 1)),
+        "ledger.holds": Call(READS, lambda: ledger.holds("t", STUDENT, NOW)),
         "ledger.is_in_flight": Call(READS, lambda: ledger.is_in_flight(chunks[0])),
         "ledger.in_flight": Call(READS, ledger.in_flight),
         "ledger.depths": Call(READS, ledger.depths),
@@ -91,6 +92,7 @@ def _tasks(engine: Engine) -> dict[str, Call]:
         "malformed_messages.set_aside": Call(GROWS, lambda: messages.set_aside("events", STUDENT.encode(), "no JSON")),
         "malformed_messages.counts": Call(READS, messages.counts),
         "malformed_messages.kept": Call(READS, messages.kept),
+        "malformed_messages.erase": Call(READS, lambda: messages.erase("t", ["s-other"])),
         "sweeps.note": Call(GROWS, sweeps.note),
         "sweeps.go_on": Call(READS, sweeps.go_on),
     }
@@ -119,6 +121,7 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "facts.merge": Call(GROWS, merge),
         "facts.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
         "event_quota.admit": Call(WRITES, lambda: quota.admit("t", 1, NOW)),
+        "facts.erase": Call(GROWS, lambda: facts.erase("t", {f"s-{next(numbers)}": 1})),
         "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
         **_reads_of_mastery(engine),
         "event_totals.begin_chunk": Call(GROWS, lambda: totals.begin_chunk(["t"], "another")),
@@ -212,32 +215,6 @@ def _callbacks(engine: Engine) -> dict[str, Call]:
     }
 
 
-def _audit(engine: Engine) -> dict[str, Call]:
-    trails = engine.audit
-    trails.append("t", *(query(who=STUDENT) for _ in range(3)))
-
-    def trim() -> None:
-        record_id, fields = next(trails.oldest_first("t"))
-        sealed, anchor = trails.chain("t").open(fields), trails.ends("t").anchor
-        assert sealed is not None
-        assert anchor is not None
-        trails.append("t", query())  # so that the next call finds one too
-        trails.trim("t", anchor.removed, sealed.head, record_id)
-
-    return {
-        "audit.append": Call(WRITES, lambda: trails.append("t", query(who=STUDENT))),
-        "audit.append to a new trail": Call(WRITES, lambda: trails.append("u", query(who=STUDENT))),
-        "audit.trails": Call(READS, trails.trails),
-        "audit.ends": Call(READS, lambda: trails.ends("t")),
-        "audit.oldest_first": Call(READS, lambda: next(trails.oldest_first("t"))),
-        "audit.newest_first": Call(READS, lambda: trails.newest_first("t", "", 1)),
-        "audit.trim": Call(WRITES, lambda: trails.trim("t", Head(), Head(1, b"x" * 32), "1-0")),
-        "audit.append and trim": Call(WRITES, trim),
-        "audit.last_summary": Call(READS, lambda: trails.last_summary("t")),
-        "audit.keep_summary": Call(GROWS, lambda: trails.keep_summary("t", "x")),
-    }
-
-
 def _requests(engine: Engine) -> dict[str, Call]:
     keys, asked, revocations = engine.idempotency_keys, engine.task_requests, engine.revocations
     windows, limit = SharedWindows(engine.redis, engine.settings.key_prefix), RateLimit(1_000, "minute")
@@ -258,6 +235,8 @@ def _requests(engine: Engine) -> dict[str, Call]:
             GROWS, lambda: asked.remember("t", "task", TaskRequest(f"student:{STUDENT}", [STUDENT]), 60)
         ),
         "task_requests.of": Call(READS, lambda: asked.of("t", "task")),
+        "task_requests.about": Call(READS, lambda: asked.about("t", STUDENT)),
+        "task_requests.forget": Call(WRITES, lambda: asked.forget("t", STUDENT, "another")),
         "revocations.revoke_token": Call(GROWS, lambda: revocations.revoke_token("t", "jti", 60)),
         "revocations.revoke_subject": Call(GROWS, lambda: revocations.revoke_subject("t", STUDENT, NOW.timestamp(), 60)),
         "revocations.is_revoked": Call(READS, lambda: revocations.is_revoked("t", STUDENT, "jti", None)),

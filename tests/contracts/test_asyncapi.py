@@ -10,13 +10,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from app.audit.pseudonyms import Pseudonyms
 from app.config.settings import Settings
 from app.errors import InvalidInput
 from app.events.chunk import SourceRecord
 from app.events.dead_letter import DeadLetter, address, invalid_event
 from app.events.event import Event, decode_event
 from app.mastery.result_messages import Change, Erasure, StudentErased, Update, encode_message, erased_message, updates
+from app.pseudonyms import Pseudonyms
 from consumers.asyncapi import DESCRIPTIONS, HEADERS, asyncapi, document
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

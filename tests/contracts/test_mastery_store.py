@@ -273,7 +273,7 @@ def test_a_student_has_an_end_of_events(engine: Engine) -> None:
 
 def test_a_student_who_finds_room_later_is_counted_apart(engine: Engine) -> None:
     """The totals of the call's other students are counted already, without the rejected student."""
-    store = FactStore(engine.redis, engine.settings.key_prefix, 90, Quotas("1"))
+    store = FactStore(engine.redis, engine.settings.key_prefix, 90, Quotas("1"), engine.audit.pseudonyms)
     engine.event_totals.begin_chunk(["t"], "chunk")
     both = {"s-1": [observation(1, TODAY, ACTIVITY)], "s-2": [observation(2, TODAY, ACTIVITY)]}
     assert [None, OVER_QUOTA] == [each.error for each in store.merge("t", both, TODAY, chunk_id="chunk")]

@@ -39,7 +39,7 @@ def user_without(engine: Engine, command: str) -> Iterator[redis.Redis]:
 def test_evidence_is_merged_whole_or_not_at_all(engine: Engine, command: str) -> None:
     """An event counts once, also if it was rejected three times before."""
     with user_without(engine, command) as client:
-        store = FactStore(client, engine.settings.key_prefix, 90, Quotas("100"))
+        store = FactStore(client, engine.settings.key_prefix, 90, Quotas("100"), engine.audit.pseudonyms)
         for _ in range(3):
             with pytest.raises(DependencyUnavailable, match="redis"):
                 store.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 8, 10)]}, TODAY)

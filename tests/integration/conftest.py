@@ -51,6 +51,9 @@ class LiveApi:
     def get(self, path: str, **caller: Any) -> requests.Response:
         return requests.get(self.url + path, headers=self.authorization(**caller), timeout=self.timeout)
 
+    def delete(self, path: str, **caller: Any) -> requests.Response:
+        return requests.delete(self.url + path, headers=self.authorization(**caller), timeout=self.timeout)
+
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None, **caller: Any) -> requests.Response:
         all_headers = self.authorization(**caller) | (headers or {})
         return requests.post(self.url + path, json=body, headers=all_headers, timeout=self.timeout)

@@ -12,7 +12,9 @@ from tests.stack import wait_for
 
 JSON = "application/json"
 # What an example cannot know: the id of a task, or of a batch.
-EXPECTED = {operation: {404} for operation in ("getTask", "getBatch", "getBatchResults", "cancelBatch")}
+EXPECTED = {operation: {404} for operation in ("getTask", "getBatch", "getBatchResults", "cancelBatch")} | {
+    "getErasure": {200, 404}
+}
 KNOWN_SECONDS = 30.0
 
 

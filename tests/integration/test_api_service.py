@@ -172,6 +172,8 @@ PROTECTED = {
     "GET /batch/mastery/{batch_id}",
     "DELETE /batch/mastery/{batch_id}",
     "GET /batch/mastery/{batch_id}/results",
+    "DELETE /student/{student_id}",
+    "GET /student/{student_id}/erasure",
 }
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from app.audit.entry import OPERATORS, Actor, Channel, decode, encode, entry, timestamp
-from app.audit.pseudonyms import Pseudonyms
 from app.errors import InvalidInput
 from app.identifiers import require_identifier
+from app.pseudonyms import Pseudonyms
 from tests.unit.audit.records import query
 
 HERE = timezone(timedelta(hours=5, minutes=30))

@@ -35,6 +35,8 @@ TABLE = {
     Action.REVOKE_OWN: "OOOO",
     Action.REVOKE_ANY: "--T-",
     Action.READ_AUDIT: "--T-",
+    Action.ERASE_STUDENT: "--T-",
+    Action.READ_ERASURE: "--T-",
 }
 ROLES = (Role.STUDENT, Role.TEACHER, Role.ADMIN, Role.SERVICE)
 ROWS = [(action, role, reach) for action, reaches in TABLE.items() for role, reach in zip(ROLES, reaches, strict=True)]

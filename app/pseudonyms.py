@@ -5,6 +5,11 @@ cannot be joined by a student id that both use.
 """
 
 import hmac
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+# All pseudonyms of a student of a tenant: under the current key, then under the previous one, if the key was changed.
+Pseudonymize: TypeAlias = Callable[[str, str], Sequence[str]]
 
 PSEUDONYM_BYTES = 12  # 96 bits: among a million students, a collision has a probability of 10⁻¹⁷
 

@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- Accept the erasure of a student or of the tenant, unless one runs already. A full server does this too: it frees memory.
+--
+-- KEYS[1]  the erasure: hash, described below
+-- KEYS[2]  erasures of the tenant that run: sorted set pseudonym -> last attempt, microseconds since 1970-01-01
+-- ARGV[1]  pseudonym of the student, or *
+-- ARGV[2]  id of the erasure
+-- ARGV[3]  id of the student, or ""
+--
+-- An erasure has the fields id, student (while it runs), requested, finished (microseconds since 1970-01-01, by the server's clock;
+-- finished is missing while it runs), and erased:<kind of data> -> how many things were erased.
+--
+-- Returns {id, requested, 1}; or those of the erasure that runs already, and 0.
+
+local id, requested, finished = unpack(redis.call('HMGET', KEYS[1], 'id', 'requested', 'finished'))
+if id and not finished then return {id, requested, 0} end
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000000 + time[2])
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'id', ARGV[2], 'student', ARGV[3], 'requested', now)
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+return {ARGV[2], now, 1}

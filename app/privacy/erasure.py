@@ -1,0 +1,65 @@
+"""What an erasure is: its state, and the receipt that is left of it. Pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+WHOLE_TENANT = "*"  # in place of a pseudonym: the erasure of all students of a tenant
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ErasureStatus(StrEnum):
+    """The state of an erasure."""
+
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Erasure(Struct, frozen=True, kw_only=True):
+    """An erasure and its state. Moments are UTC; ``requested_at`` is by the clock of Redis.
+
+    Attributes:
+        erasure_id: identifies it.
+        pseudonym: of the student, as in the audit trail; ``*`` for a whole tenant.
+        requested_at: events with a timestamp up to this moment, and for a moment longer, are refused.
+        finished_at: when nothing was left; None while it runs.
+        erased: how many things were erased, by kind of data; a lower bound if a process died meanwhile.
+    """
+
+    erasure_id: str
+    pseudonym: str
+    requested_at: datetime
+    finished_at: datetime | None = None
+    erased: Mapping[str, int] = {}
+
+    @property
+    def status(self) -> ErasureStatus:
+        return ErasureStatus.RUNNING if self.finished_at is None else ErasureStatus.DONE
+
+
+class PendingErasure(Struct, frozen=True, kw_only=True):
+    """An erasure that runs. ``student_id`` is empty for a whole tenant, ``requested`` is in microseconds since 1970-01-01."""
+
+    erasure_id: str
+    pseudonym: str
+    student_id: str
+    requested: int
+
+
+def receipt_hash(erasure: Erasure) -> str:
+    """SHA-256 of the receipt: its fields as JSON, sorted by name and without spaces. The audit trail has the same hash."""
+    return sha256(msgspec.json.encode(erasure, order="sorted")).hexdigest()
+
+
+def moment(microseconds: int) -> datetime:
+    """A stored time, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970-01-01."""
+    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,114 @@
+"""Erasures in Redis: those that run, and the receipts of those that are done."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import redis
+
+from app.errors import NotFound
+from app.privacy.erasure import Erasure, PendingErasure, moment
+from app.storage.keys import Keys
+from app.storage.overdue import OverdueClaims
+from app.storage.scripts import load_script, run_script
+
+_ERASED = b"erased:"  # followed by the kind of data
+
+
+class ErasureStore:
+    """The erasures of all tenants. Raises DependencyUnavailable when Redis does not answer; all calls may be repeated."""
+
+    def __init__(self, client: redis.Redis, key_prefix: str, receipt_days: int) -> None:
+        self._redis = client
+        self._keys = keys = Keys(key_prefix)
+        self._receipt_seconds = receipt_days * 86_400
+        self._overdue = OverdueClaims(client, keys.erasing())
+        folder = Path(__file__).parent
+        self._accept = load_script(client, folder / "accept_erasure.lua")
+        self._finish = load_script(client, folder / "finish_erasure.lua")
+
+    def accept(self, tenant: str, students: Mapping[str, str]) -> list[PendingErasure]:
+        """Accept the erasure of each student (pseudonym → id), unless one runs already.
+
+        Returns:
+            The erasure of each student, in order. Once this has returned, a sweep finds those whose task is lost.
+        """
+        calls: list[tuple[list[str], list[Any]]] = [
+            (self._names(tenant, pseudonym), [pseudonym, str(uuid4()), student]) for pseudonym, student in students.items()
+        ]
+        found = zip(students.items(), run_script(self._redis, self._accept, calls), strict=True)
+        self.touch(tenant)
+        return [
+            PendingErasure(erasure_id=id_.decode(), pseudonym=pseudonym, student_id=student, requested=int(requested))
+            for (pseudonym, student), (id_, requested, _) in found
+        ]
+
+    def read(self, tenant: str, pseudonyms: Sequence[str]) -> Erasure:
+        """The latest erasure of the student with one of these pseudonyms. Raises NotFound without one."""
+        for pseudonym in pseudonyms:
+            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.erasure(tenant, pseudonym)))
+            if fields:
+                return _erasure(pseudonym, fields)
+        raise NotFound("no erasure of such a student, or its receipt has expired")
+
+    def next(self, tenant: str, before: int) -> PendingErasure | None:
+        """Begin an attempt at the erasure with the oldest one, if that was before a moment (microseconds)."""
+        pending = self._keys.erasures(tenant)
+        while found := cast("list[bytes]", self._redis.zrangebyscore(pending, "-inf", f"({before}", start=0, num=1)):
+            pseudonym = found[0].decode()
+            self._redis.zadd(pending, {pseudonym: self._time()}, xx=True)
+            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.erasure(tenant, pseudonym)))
+            if b"student" in fields:
+                return PendingErasure(
+                    erasure_id=fields[b"id"].decode(),
+                    pseudonym=pseudonym,
+                    student_id=fields[b"student"].decode(),
+                    requested=int(fields[b"requested"]),
+                )
+            self._redis.zrem(pending, pseudonym)  # done by another task meanwhile
+        return None
+
+    def count(self, tenant: str, erasure: PendingErasure, kind: str, number: int) -> None:
+        """Add to the number of erased things of a kind."""
+        if number:
+            self._redis.hincrby(self._keys.erasure(tenant, erasure.pseudonym), (_ERASED + kind.encode()).decode(), number)
+
+    def finish(self, tenant: str, erasure: PendingErasure) -> Erasure | None:
+        """Finish an erasure. Returns its receipt; None if another task finished it."""
+        names = self._names(tenant, erasure.pseudonym)
+        if not self._finish(names, [erasure.pseudonym, erasure.erasure_id, self._receipt_seconds]):
+            return None
+        return self.read(tenant, [erasure.pseudonym])
+
+    def touch(self, tenant: str) -> int:
+        """Note that the tenant's erasures are worked on. Returns the server's time: microseconds since 1970-01-01."""
+        self._overdue.touch(tenant)
+        return self._time()
+
+    def forget(self, tenant: str, since: int) -> None:
+        """Note that no erasure of the tenant runs, unless one was accepted after a moment (microseconds)."""
+        if not self._redis.zcard(self._keys.erasures(tenant)):
+            self._overdue.release(tenant, since // 1000)
+
+    def claim_overdue(self, seconds: float, limit: int) -> list[str]:
+        """Claim tenants with erasures without activity for ``seconds``; see ``OverdueClaims.claim``."""
+        return self._overdue.claim(seconds, limit)
+
+    def _time(self) -> int:
+        seconds, fraction = self._redis.time()
+        return seconds * 1_000_000 + fraction
+
+    def _names(self, tenant: str, pseudonym: str) -> list[str]:
+        return [self._keys.erasure(tenant, pseudonym), self._keys.erasures(tenant)]
+
+
+def _erasure(pseudonym: str, fields: Mapping[bytes, bytes]) -> Erasure:
+    finished = fields.get(b"finished")
+    return Erasure(
+        erasure_id=fields[b"id"].decode(),
+        pseudonym=pseudonym,
+        requested_at=moment(int(fields[b"requested"])),
+        finished_at=moment(int(finished)) if finished else None,
+        erased={name.removeprefix(_ERASED).decode(): int(n) for name, n in sorted(fields.items()) if name.startswith(_ERASED)},
+    )

@@ -1,0 +1,31 @@
+"""What an erasure needs of the stores. They implement these protocols without knowing this area."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from app.storage.erased import Erased
+
+
+class StudentData(Protocol):
+    """A store that holds something of students."""
+
+    def erase(self, tenant: str, students: Sequence[str], /) -> Erased:
+        """Erase what the store holds of these students. May be repeated at any time."""
+        ...
+
+
+class Facts(Protocol):
+    """The facts of students. Their erasure also keeps earlier events from being recorded again."""
+
+    def erase(self, tenant: str, students: Mapping[str, int], /) -> int:
+        """Erase the facts of students, given the moment of each request: microseconds. Returns how many had facts."""
+        ...
+
+
+class EventsInFlight(Protocol):
+    """Events that were accepted and are not recorded yet."""
+
+    def holds(self, tenant: str, student_id: str, accepted_before: datetime, /) -> bool:
+        """Whether there are events of a student that were accepted before a moment."""
+        ...

@@ -1,0 +1,112 @@
+"""Erasure of a student over HTTP, on a whole stack: accepted at once, done by a task, and nothing comes back."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from app.roles import Role
+from tests.integration.conftest import LiveApi
+from tests.learning_events import quiz
+from tests.stack import wait_for
+
+SECONDS = 30.0
+
+
+def events(*students: str, ago: float = 3600, **fields: Any) -> list[dict[str, Any]]:
+    """An event of each student, for the tenant of the token."""
+    timestamp = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+    made = [quiz(student_id=student, timestamp=timestamp, **fields) for student in students]
+    return [{name: value for name, value in each.items() if name != "tenant_id"} for each in made]
+
+
+def send(api: LiveApi, *sent: dict[str, Any]) -> None:
+    """Send events, and return when their students are known."""
+    assert api.post("/mastery/ingest", {"events": list(sent)}).status_code == 202
+    for event in sent:
+        wait_for(lambda event=event: stands(api, event["student_id"]).status_code == 200, SECONDS)  # type: ignore[misc]
+
+
+def stands(api: LiveApi, student: str) -> Any:
+    return api.post("/mastery/query", {"student_id": student})
+
+
+def erase(api: LiveApi, student: str) -> dict[str, Any]:
+    """Erase a student, and return the receipt when it is done."""
+    accepted = api.delete(f"/student/{student}")
+    assert (accepted.status_code, accepted.headers["Location"]) == (202, f"/student/{student}/erasure")
+    wait_for(lambda: receipt(api, student)["status"] == "done", SECONDS)
+    done = receipt(api, student)
+    assert done["erasure_id"] == accepted.json()["data"]["erasure_id"]
+    return done
+
+
+def receipt(api: LiveApi, student: str) -> dict[str, Any]:
+    found: dict[str, Any] = api.get(f"/student/{student}/erasure").json()["data"]
+    return found
+
+
+def erased_events(api: LiveApi) -> int:
+    return api.stack.engine.event_totals.of(api.tenant).erased
+
+
+def test_nothing_is_left_and_nothing_comes_back(live_api: LiveApi) -> None:
+    """The student is unknown, a task's result is gone, a repeated event is refused and counted, and the others stay."""
+    first, second = events("s-1", "s-2")
+    send(live_api, first, second)
+    before = stands(live_api, "s-2").json()["data"]
+    task = live_api.post("/mastery/calculate", {"student_id": "s-1"}, {"Prefer": "respond-async"}).headers["Location"]
+    wait_for(lambda: live_api.get(task).json()["data"]["status"] == "succeeded", SECONDS)
+    done = erase(live_api, "s-1")
+    assert {"facts": 1, "results of tasks": 1} == {name: done["erased"][name] for name in ("facts", "results of tasks")}
+    assert [404, 404] == [stands(live_api, "s-1").status_code, live_api.get(task).status_code]
+    live_api.post("/mastery/ingest", {"events": [first, *events("s-1", ago=5)]})
+    wait_for(lambda: erased_events(live_api) == 2, SECONDS)
+    assert stands(live_api, "s-1").status_code == 404
+    assert before == stands(live_api, "s-2").json()["data"]
+
+
+def test_a_student_who_returns_begins_anew(live_api: LiveApi) -> None:
+    """With events after the erasure only; another erasure takes these too."""
+    send(live_api, *events("s-1", correct_answers=2))
+    erase(live_api, "s-1")
+    send(live_api, *events("s-1", ago=-1, correct_answers=10))
+    assert stands(live_api, "s-1").json()["data"]["components"]["quiz"] == 1
+    assert erase(live_api, "s-1")["erased"]["facts"] == 1
+
+
+def test_the_receipt_is_proof(live_api: LiveApi) -> None:
+    """Its hash can be computed from it, and the audit trail has it, with the pseudonym and never the id."""
+    send(live_api, *events("s-1"))
+    done = erase(live_api, "s-1")
+    assert done["pseudonym"] == live_api.stack.engine.audit.pseudonym(live_api.tenant, "s-1")
+    assert done["requested_at"] <= done["finished_at"]
+    hashed = {name: value for name, value in done.items() if name not in {"sha256", "status"}}
+    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"))
+    assert done["sha256"] == sha256(text.encode()).hexdigest()
+    trail = live_api.get("/audit?limit=500").json()["data"]["entries"]
+    (requested,) = [each for each in trail if each["action"] == "student.erase"]
+    (finished,) = [each for each in trail if each["action"] == "student.erased"]
+    assert requested["details"] == {"erasure_id": done["erasure_id"]}
+    assert finished["details"] == {"erasure_id": done["erasure_id"], "sha256": done["sha256"]}
+    assert requested["whose"] == finished["whose"] == [done["pseudonym"]]
+    assert "s-1" not in str(trail)
+
+
+@pytest.mark.parametrize("role", [Role.STUDENT, Role.TEACHER, Role.SERVICE])
+def test_only_admins_may(live_api: LiveApi, role: Role) -> None:
+    """Not the student either; whether the student exists or not."""
+    caller = {"role": role, "subject": "s-1", "cohorts": ("c-1",)}
+    assert live_api.delete("/student/s-1", **caller).status_code == 403
+    assert live_api.get("/student/s-1/erasure", **caller).status_code == 403
+
+
+def test_an_unknown_student(live_api: LiveApi) -> None:
+    """Can be erased, so that nothing late is recorded; without a request there is no receipt."""
+    assert live_api.get("/student/s-1/erasure").status_code == 404
+    assert erase(live_api, "s-1")["erased"] == {}
+    live_api.post("/mastery/ingest", {"events": events("s-1")})
+    wait_for(lambda: erased_events(live_api) == 1, SECONDS)
+    assert [404, 404] == [live_api.delete(path).status_code for path in ("/student/s 1", "/student/")]
