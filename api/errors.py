@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from api.authentication import AuthenticationFailed, engine
 from api.request_context import context
 from api.responses import ErrorCode, correlation_id, failure
-from app.errors import AccessDenied, DependencyUnavailable, InvalidInput, NotFound
+from app.errors import AccessDenied, ConsentWithdrawn, DependencyUnavailable, InvalidInput, NotFound
 from app.idempotency.idempotency_keys import HEADER, AnswersFull
 from app.logs import frames
 
@@ -47,6 +47,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(ValidationError, _invalid_body)
     app.register_error_handler(AuthenticationFailed, _unauthenticated)
     app.register_error_handler(AccessDenied, _denied)
+    app.register_error_handler(ConsentWithdrawn, _withdrawn)
     app.register_error_handler(NotFound, _missing)
     app.register_error_handler(DependencyUnavailable, _unavailable)
     app.register_error_handler(AnswersFull, _no_room)
@@ -71,6 +72,10 @@ def _unauthenticated(error: AuthenticationFailed) -> Response:
 
 def _denied(error: AccessDenied) -> Response:
     return failure(403, ErrorCode.FORBIDDEN, _sentence(error))
+
+
+def _withdrawn(error: ConsentWithdrawn) -> Response:
+    return failure(403, ErrorCode.CONSENT_WITHDRAWN, _sentence(error))
 
 
 def _missing(error: NotFound) -> Response:

@@ -55,5 +55,9 @@ BATCH: Examples = {
     },
     "all": {"summary": "Admins: all students, without haste", "value": {"all": True, "compute": "mastery", "priority": "low"}},
 }
+CONSENT: Examples = {
+    "give": {"summary": "Allow two purposes", "value": {"predictions": True, "cohort_statistics": True}},
+    "withdraw": {"summary": "Withdraw one; the others stay as they are", "value": {"recommendations": False}},
+}
 BATCH_ID = "nightly-2026-11-27"  # of no batch: the answer is 404
 ERASED_STUDENT = "student-999"  # no student of the demo: an example erases nothing

@@ -72,6 +72,7 @@ class Engine:
         """The stores that hold something of students, besides the facts, by kind of data."""
         return {
             "malformed messages": self.malformed_messages,
+            "consent": self.consents,
         }
 
 

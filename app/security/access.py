@@ -26,6 +26,8 @@ class Action(StrEnum):
     READ_AUDIT = "audit.read"
     ERASE_STUDENT = "student.erase"
     READ_ERASURE = "student.erasure"
+    READ_CONSENT = "consent.read"
+    CHANGE_CONSENT = "consent.change"
 
 
 UNSEEN_STUDENT = "you may not see this student"  # whether the student exists or not
@@ -34,12 +36,15 @@ UNSEEN_STUDENT = "you may not see this student"  # whether the student exists or
 class Scope(Enum):
     """The data to which a role's right to an action extends."""
 
-    OWN = "the caller's own mastery, tasks and tokens"
+    OWN = "the caller's own mastery, consent, tasks and tokens"
     COHORTS = "the students of the token's cohorts"
     TENANT = "everything in the tenant"
 
 
 _THEIR_STUDENTS: Mapping[Role, Scope] = {Role.STUDENT: Scope.OWN, Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
+
+# What a student decides: teachers may neither see nor change it.
+_THEMSELVES: Mapping[Role, Scope] = {Role.STUDENT: Scope.OWN, Role.ADMIN: Scope.TENANT}
 
 _TEACHING: Mapping[Role, Scope] = {Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
 
@@ -61,6 +66,8 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.READ_AUDIT: {Role.ADMIN: Scope.TENANT},
     Action.ERASE_STUDENT: {Role.ADMIN: Scope.TENANT},
     Action.READ_ERASURE: {Role.ADMIN: Scope.TENANT},
+    Action.READ_CONSENT: _THEMSELVES,
+    Action.CHANGE_CONSENT: _THEMSELVES,
 }
 
 

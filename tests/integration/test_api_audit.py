@@ -75,6 +75,9 @@ class TestEntries:
             (f"/tasks/{'0' * 8}-0000-4000-8000-{'0' * 12}", None, {}, 404, ("task.read", "not_found", [])),
             ("/auth/revoke", {}, {"subject": "leaver"}, 200, ("auth.revoke-own", "done", [])),
             ("/auth/revoke", {"subject": "s-9"}, {}, 200, ("auth.revoke", "done", ["s-9"])),
+            ("/student/s-1/consent", None, {}, 200, ("consent.read", "done", ["s-1"])),
+            ("/student/s-none/consent", None, {}, 404, ("consent.read", "not_found", ["s-none"])),
+            ("/student/s-1/consent", None, {"role": Role.TEACHER, "cohorts": ("c-1",)}, 403, ("consent.read", "denied", [])),
             ("/auth/revoke", {"subject": "s-9"}, {"role": Role.TEACHER}, 403, ("auth.revoke", "denied", ["s-9"])),
         ],
     )

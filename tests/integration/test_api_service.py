@@ -174,6 +174,8 @@ PROTECTED = {
     "GET /batch/mastery/{batch_id}/results",
     "DELETE /student/{student_id}",
     "GET /student/{student_id}/erasure",
+    "GET /student/{student_id}/consent",
+    "PUT /student/{student_id}/consent",
 }
 
 
@@ -206,8 +208,8 @@ def test_openapi_describes_failures_as_they_are(live_api: LiveApi, document: dic
     assert all(schema == {"$ref": "#/components/schemas/Failure"} for schema in failures)
     assert all({"429", "500"} <= set(operation["responses"]) for operation in operations(document).values())
     bodies = {name: operation for name, operation in operations(document).items() if "requestBody" in operation}
-    posts = {name for name in PROTECTED if name.startswith("POST")}
-    assert {name for name in bodies if "422" in bodies[name]["responses"]} == posts
+    with_bodies = {name for name in PROTECTED if name.startswith(("POST", "PUT"))}
+    assert {name for name in bodies if "422" in bodies[name]["responses"]} == with_bodies
     told = live_api.post("/mastery/query", {}).json()
     schemas = document["components"]["schemas"]
     assert set(schemas["Failure"]["properties"]) == set(told)

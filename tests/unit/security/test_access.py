@@ -37,6 +37,8 @@ TABLE = {
     Action.READ_AUDIT: "--T-",
     Action.ERASE_STUDENT: "--T-",
     Action.READ_ERASURE: "--T-",
+    Action.READ_CONSENT: "O-T-",
+    Action.CHANGE_CONSENT: "O-T-",
 }
 ROLES = (Role.STUDENT, Role.TEACHER, Role.ADMIN, Role.SERVICE)
 ROWS = [(action, role, reach) for action, reaches in TABLE.items() for role, reach in zip(ROLES, reaches, strict=True)]
