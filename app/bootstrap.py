@@ -71,6 +71,8 @@ class Engine:
     def student_data(self) -> Mapping[str, StudentData]:
         """The stores that hold something of students, besides the facts, by kind of data."""
         return {
+            "consent": self.consents,
+            "outbox": self.outbox,
             "malformed messages": self.malformed_messages,
             "consent": self.consents,
         }

@@ -59,6 +59,7 @@ def stores_of_students(served: Engine) -> Stores:
         served.mastery.facts,
         served.ledger,
         {"results of tasks": TaskResults(served.task_requests), **served.student_data},
+        served.outbox.announce_erased,
     )
 
 

@@ -3,12 +3,14 @@
 import re
 from base64 import b64decode
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import redis
 
 from app.storage.erased import Erased
 from app.storage.keys import Keys
+from app.storage.scripts import load_script
 
 # At most 1 MB of Redis, and enough for inspection: the beginning of a message shows where it came from.
 KEPT = 100
@@ -28,6 +30,7 @@ class MalformedMessages:
         keys = Keys(key_prefix)
         self._kept = keys.malformed()
         self._counts = keys.malformed_counts()
+        self._drop = load_script(client, Path(__file__).with_name("drop_messages.lua"))
 
     def set_aside(self, queue: str, message: bytes, reason: str) -> None:
         """Store the beginning of a message with its queue and the reason for its rejection, and count it."""
@@ -43,7 +46,7 @@ class MalformedMessages:
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(self._kept))
         named = [each.encode() for each in students]
         found = [entry_id for entry_id, entry in entries if _names(entry[b"message"], named)]
-        return Erased(self._redis.xdel(self._kept, *found) if found else 0)
+        return Erased(cast("int", self._drop([self._kept], found)) if found else 0)
 
     def counts(self) -> dict[str, int]:
         """The total number of malformed messages per queue."""

@@ -1,7 +1,7 @@
 """Erases students: their facts at once, then whatever else the engine holds of them, and leaves receipts."""
 
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from app.privacy.erasure import Erasure, PendingErasure, moment
@@ -14,11 +14,19 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 class Stores(NamedTuple):
-    """What the engine holds of students. ``others`` are the other stores by kind of data, in the order of their erasure."""
+    """What the engine holds of students.
+
+    Attributes:
+        facts: their facts.
+        in_flight: their events that are not recorded yet.
+        others: the other stores by kind of data, in the order of their erasure.
+        announce: tells other services to erase students of a tenant, up to a moment. May be repeated.
+    """
 
     facts: Facts
     in_flight: EventsInFlight
     others: Mapping[str, StudentData]
+    announce: Callable[[str, Sequence[str], datetime], None]
 
 
 class Attempt(NamedTuple):
@@ -65,6 +73,8 @@ def _erase(tenant: str, pending: PendingErasure, stores: Stores, erasures: Erasu
         erased = store.erase(tenant, [pending.student_id])
         erasures.count(tenant, pending, kind, erased.count)
         is_done = is_done and erased.is_done
+    if is_done:
+        stores.announce(tenant, [pending.student_id], moment(pending.requested))
     return Attempt(pending, is_done, erasures.finish(tenant, pending) if is_done else None)
 
 

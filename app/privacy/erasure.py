@@ -58,8 +58,3 @@ def receipt_hash(erasure: Erasure) -> str:
 def moment(microseconds: int) -> datetime:
     """A stored time, in UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def microseconds(at: datetime) -> int:
-    """Microseconds since 1970-01-01."""
-    return (at - _EPOCH) // timedelta(microseconds=1)

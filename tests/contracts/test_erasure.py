@@ -1,5 +1,6 @@
 """Erasures: facts go at once, earlier events are refused from then on, and a student who returns begins anew."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -55,7 +56,12 @@ def run(engine: Engine, *others: Callable[..., Erased]) -> list[Attempt]:
 
 
 def stores(engine: Engine, *others: Callable[..., Erased]) -> Stores:
-    return Stores(engine.mastery.facts, engine.ledger, {f"store {n}": Other(each) for n, each in enumerate(others)})
+    return Stores(
+        engine.mastery.facts,
+        engine.ledger,
+        {f"store {n}": Other(each) for n, each in enumerate(others)},
+        engine.outbox.announce_erased,
+    )
 
 
 def dump(engine: Engine, key: bytes) -> bytes:
@@ -219,3 +225,17 @@ def test_a_sweep_finds_tenants_with_running_erasures(engine: Engine) -> None:
     assert engine.erasures.claim_overdue(0, 10) == [TENANT]
     run(engine)
     assert engine.erasures.claim_overdue(0, 10) == []
+
+
+@pytest.mark.parametrize("message", [b'{"args": ["t", "s-1"]}', b'{"body": "' + b64encode(b'[["t", "s-1"], {}]') + b'"}'])
+def test_malformed_messages_that_name_the_student_are_deleted(engine: Engine, message: bytes) -> None:
+    """As text or in Base64; the others stay, as long as before, and no byte of the deleted ones is left in the stream."""
+    messages, key = engine.malformed_messages, f"{engine.settings.key_prefix}:{{.tasks}}:malformed"
+    for each in (b"another one", message, b'{"args": ["s-2"]}'):
+        messages.set_aside("interactive", each, "is no call")
+    engine.redis.expire(key, 1_000)
+    assert Erased(1) == messages.erase(TENANT, ["s-1"])
+    assert [b"another one", b'{"args": ["s-2"]}'] == [kept for _, _, kept in messages.kept()]
+    assert message not in dump(engine, key.encode())
+    assert 0 < engine.redis.ttl(key) <= 1_000
+    assert Erased(0) == messages.erase(TENANT, ["s-1"])
