@@ -1,0 +1,57 @@
+"""The register of personal data agrees with the keys, the stores and the documentation."""
+
+from collections import Counter
+from pathlib import Path
+
+from app.bootstrap import Engine
+from app.config.settings import Settings
+from app.privacy.register import REGISTER, PersonalData
+from app.storage.key_kinds import CATALOGUE
+from app.storage.keys import Keys
+from tasks.privacy import stores_of_students
+
+PRIVACY = Path(__file__).parents[2] / "docs" / "privacy.md"
+# Other ways of erasing than a call of a store by the erasure's task.
+BY_ITSELF = {"facts", "events in flight"}
+NOT_YET = {"batches", "dead letters"}
+NOT_ERASED = {
+    "published changes",
+    "events of the platform",
+    "stored answers",
+    "rate limits",
+    "revocations",
+    "erasures",
+    "audit trail",
+}
+
+
+def test_every_kind_of_personal_key_is_registered_once() -> None:
+    """And no kind that is not personal."""
+    registered = Counter(key for data in REGISTER.values() for key in data.keys)
+    personal = {name for name, kind in CATALOGUE.items() if kind.is_personal}
+    assert registered == Counter(personal | {"celery"})
+
+
+def test_every_topic_is_registered() -> None:
+    """Each setting that names a topic."""
+    registered = {topic for data in REGISTER.values() for topic in data.topics}
+    assert registered == {name for name in vars(Settings()) if name.endswith("_topic")}
+
+
+def test_an_erasure_has_every_store(engine: Engine) -> None:
+    """Each entry is erased by a call of a store of this name, or in another way that is known here."""
+    assert set(stores_of_students(engine).others) == REGISTER.keys() - BY_ITSELF - NOT_ERASED - NOT_YET
+
+
+def test_the_document_has_the_register() -> None:
+    """In its words and order."""
+    told = [line for line in PRIVACY.read_text().split("\n") if line.startswith("| ")]
+    assert told[1:] == [row(name, data) for name, data in REGISTER.items()]
+
+
+def row(name: str, data: PersonalData) -> str:
+    """The row of the table."""
+    patterns = dict(zip(CATALOGUE, Keys.patterns("mastery"), strict=True)) | {"celery": "mastery:celery:…"}
+    places = [patterns[key] for key in data.keys] + [getattr(Settings(), topic) for topic in data.topics]
+    cells = [name, data.holds, " ".join(f"`{place}`" for place in places), *data[1:6]]
+    return f"| {' | '.join(cells)} |"
