@@ -74,7 +74,6 @@ class Engine:
             "consent": self.consents,
             "outbox": self.outbox,
             "malformed messages": self.malformed_messages,
-            "consent": self.consents,
         }
 
 
