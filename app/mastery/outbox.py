@@ -22,7 +22,7 @@ from app.storage.keys import Keys
 from app.storage.redis_client import next_id
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
 
-# Entries per step of an erasure, of up to 50 changes each: half a millisecond of the server's time, 300 KB.
+# Entries per step of an erasure, of up to 50 changes each: a millisecond of the server's time, 200 KB.
 PAGE = 100
 
 

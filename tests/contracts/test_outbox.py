@@ -1,6 +1,7 @@
 """Changes are stored for publishing in the step that stores the score, on every server."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import cast
 
@@ -164,3 +165,15 @@ def test_an_announcement_follows_the_changes_and_stays(engine: Engine) -> None:
     assert [each.erasures for each in announced] == [erasures[:STUDENTS_PER_CALL], erasures[STUDENTS_PER_CALL:]]
     assert repeat.erasures == [erasures[1]]
     assert {each.at for each in announced} == {NOW}
+
+
+def test_erasures_at_the_same_time_edit_the_same_entries(engine: Engine) -> None:
+    """One that was overtaken by another looks at the entry again."""
+    students = [f"s-{number}" for number in range(8)]
+    for number in range(PAGE):
+        record_many(engine, number, [*students, "s-kept"])
+    before = waiting(engine)
+    with ThreadPoolExecutor(len(students)) as threads:
+        erased = list(threads.map(lambda student: engine.outbox.erase("t", [student]), students))
+    assert waiting(engine) == without(before, *students)
+    assert sum(each.count for each in erased) == sum(len(each.changes) - 1 for each in before)
