@@ -44,7 +44,8 @@ def refresh() -> None:
     refreshed: Counter[str] = Counter()
 
     def work() -> Iterator[None]:
-        for tenant, students in refresh_scores(stores=engine().mastery, now=engine().clock(), batch=REFRESH_BATCH):
+        steps = refresh_scores(stores=engine().mastery, consents=engine().consents, now=engine().clock(), batch=REFRESH_BATCH)
+        for tenant, students in steps:
             refreshed[tenant] += students
             yield
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from app.clock import day_number
+from app.consent.consent_store import ConsentStore
 from app.mastery.components import window_components
 from app.mastery.fact_store import Merged
 from app.mastery.formula import mastery_score
@@ -29,11 +30,11 @@ def derive_scores(tenant: str, merged: Iterable[Merged], *, stores: MasteryStore
         _log.error("scores that cannot be stored: %d, first error: %s", len(errors), errors[0])
 
 
-def refresh_scores(*, stores: MasteryStores, now: datetime, batch: int) -> Iterator[tuple[str, int]]:
+def refresh_scores(*, stores: MasteryStores, consents: ConsentStore, now: datetime, batch: int) -> Iterator[tuple[str, int]]:
     """Update scores of earlier days to today, and remove students whose last evidence expired.
 
     Students without a score of today are found in Redis, so an abandoned iteration is continued by a new one. A student whose
-    score cannot be updated is postponed until tomorrow.
+    score cannot be updated is postponed until tomorrow. Each student passes here once a day, so consent records are prolonged.
 
     Yields:
         After each batch of up to ``batch`` students: their tenant and number.
@@ -42,6 +43,9 @@ def refresh_scores(*, stores: MasteryStores, now: datetime, batch: int) -> Itera
     for tenant in stores.tenants.all():
         while students := stores.scores.stale_students(tenant, today, batch):
             merged = stores.facts.merge(tenant, {student: [] for student in students}, today)
+            # A damaged record is evidence, too.
+            has_data = {each.student_id: each.window is not None or each.error is not None for each in merged}
+            consents.keep(tenant, has_data, now)  # before the scores: an interrupted step is repeated
             derive_scores(tenant, merged, stores=stores, now=now)
             if left := set(students) & set(stores.scores.stale_students(tenant, today, batch)):
                 _log.error("students whose scores cannot be updated: %d", len(left))

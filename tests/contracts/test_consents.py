@@ -13,10 +13,12 @@ from app.consent.consent import MAX_HISTORY, Author, Consent, Decision
 from app.consent.consent_store import STUDENTS_PER_CALL, ConsentStore
 from app.consent.require_consent import require_consent
 from app.errors import ConsentWithdrawn, DependencyUnavailable
+from app.mastery.derive_scores import refresh_scores
+from app.mastery.evidence import QUIZ
 from app.purposes import Purpose
 from app.storage.erased import Erased
 from tests.conftest import NOW
-from tests.contracts.conftest import keys
+from tests.contracts.conftest import TODAY, keys, merge, observation
 
 DAY = 86_400
 PREDICTIONS, RECOMMENDATIONS, STATISTICS = Purpose
@@ -32,6 +34,10 @@ def change(
     now: datetime = NOW,
 ) -> Consent:
     return change_consent(tenant, student, wanted, by, consents=engine.consents, now=now)
+
+
+def refresh(engine: Engine, now: datetime) -> None:
+    assert list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=now, batch=10)) != []
 
 
 def ttl(engine: Engine, student: str = "s-1") -> int:
@@ -192,6 +198,36 @@ class TestRetention:
         change(engine, {PREDICTIONS: False}, last, now=NOW - timedelta(days=91))
         engine.consents.keep("t", {f"s-{number}": number != STUDENTS_PER_CALL for number in range(STUDENTS_PER_CALL + 1)}, NOW)
         assert engine.consents.read("t", last).history == []
+
+
+class TestRefresh:
+    """The hourly refresh of scores says who has data."""
+
+    def test_it_prolongs_the_record_of_a_student_with_evidence(self, engine: Engine) -> None:
+        """A withdrawal is never undone by its age."""
+        merge(engine, observation(1, TODAY, QUIZ, 8, 10))
+        change(engine, {PREDICTIONS: False})
+        engine.redis.expire(f"{engine.settings.key_prefix}:{{t}}:consent:s-1", DAY)
+        refresh(engine, NOW + timedelta(days=89))
+        assert ttl(engine) > 89 * DAY
+
+    def test_it_removes_the_record_with_the_last_evidence(self, engine: Engine) -> None:
+        """If the last decision is older than the retention."""
+        merge(engine, observation(1, TODAY, QUIZ, 8, 10))
+        merge(engine, observation(1, TODAY, QUIZ, 8, 10), student="s-2")
+        change(engine, {PREDICTIONS: False})
+        change(engine, {PREDICTIONS: False}, "s-2", now=NOW + timedelta(days=30))
+        refresh(engine, NOW + timedelta(days=90))
+        assert engine.consents.read("t", "s-1").history == []
+        assert 30 * DAY - 5 <= ttl(engine, "s-2") <= 30 * DAY
+
+    def test_a_damaged_record_of_facts_is_data(self, engine: Engine) -> None:
+        """Nobody knows what it has."""
+        merge(engine, observation(1, TODAY, QUIZ, 8, 10))
+        change(engine, {PREDICTIONS: False})
+        engine.redis.hset(engine.mastery.facts.record_key("t", "s-1"), "window", b"\xc1")
+        refresh(engine, NOW + timedelta(days=100))
+        assert ttl(engine) > 89 * DAY
 
 
 def test_erasure(engine: Engine) -> None:
