@@ -11,6 +11,9 @@ from app.purposes import Purpose
 # Decisions that a record keeps, 80 bytes each. The oldest are dropped, but never the latest of a purpose.
 MAX_HISTORY = 50
 
+# Consenting students; statistics of fewer would tell much about each of them.
+FEWEST_IN_STATISTICS = 5
+
 
 class Author(NamedTuple):
     """Who decided: a role, and a name as in the audit trail (for a student, the pseudonym)."""

@@ -75,8 +75,7 @@ class ScoreStore:
         key = self._keys.students(tenant) if cohort is None else self._keys.ranking(tenant, cohort)
         return {student.decode() for student, _ in self._redis.zscan_iter(key, count=MEMBERS_PER_CALL)}
 
-    def ranking(self, tenant: str, cohort: str, *, lowest: int | None = None) -> list[tuple[str, float]]:
-        """The cohort's students with their scores, lowest first; only the first ``lowest`` if given."""
-        stop = -1 if lowest is None else lowest - 1
-        pairs = self._redis.zrange(self._keys.ranking(tenant, cohort), 0, stop, withscores=True)
+    def ranking(self, tenant: str, cohort: str) -> list[tuple[str, float]]:
+        """The cohort's students with their scores, lowest first."""
+        pairs = self._redis.zrange(self._keys.ranking(tenant, cohort), 0, -1, withscores=True)
         return [(student.decode(), score) for student, score in cast("list[tuple[bytes, float]]", pairs)]

@@ -21,11 +21,12 @@ from cli.commands.replay import EventReplay
 from cli.stack.running_stack import RunningStack
 
 IN_NEED = 10
+WITHHELD = "-"  # there are too few students for a statistic
 
 
 def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> None:
     """Print the counts of a run and the resulting state. It names students, so it is noted in each tenant's audit trail."""
-    in_need = most_in_need(stores=engine.mastery, now=engine.clock(), count=IN_NEED)
+    in_need = most_in_need(stores=engine.mastery, consents=engine.consents, now=engine.clock(), count=IN_NEED)
     for tenant in engine.mastery.tenants.all():
         write_entry(
             engine, SystemAction.READ_SUMMARY, trail=tenant, students=[each.student_id for of, each in in_need if of == tenant]
@@ -87,9 +88,11 @@ def _levels(engine: Engine) -> Table:
         table.add_column(heading, justify="right")
     for tenant in engine.mastery.tenants.all():
         for cohort in engine.mastery.scores.cohorts(tenant):
-            found = cohort_levels(tenant, cohort, stores=engine.mastery)
-            spread = (str(found.levels[level]) for level in Level)
-            table.add_row(f"{tenant}/{cohort}", str(found.students), f"{found.mean:.2f}", *spread)
+            found = cohort_levels(tenant, cohort, stores=engine.mastery, consents=engine.consents)
+            cells = [WITHHELD] * (len(Level) + 2)
+            if found is not None:
+                cells = [str(found.students), f"{found.mean:.2f}", *(str(found.levels[level]) for level in Level)]
+            table.add_row(f"{tenant}/{cohort}", *cells)
     return table
 
 

@@ -55,11 +55,11 @@ def test_a_score_does_not_bring_back_a_student_who_is_gone(engine: Engine) -> No
     assert keys(engine) == set()
 
 
-def test_the_lowest_of_a_ranking(engine: Engine) -> None:
-    """Lowest mastery first, up to the given number."""
-    for number in range(1, 4):
+def test_the_order_of_a_ranking(engine: Engine) -> None:
+    """Lowest mastery first."""
+    for number in (2, 3, 1):
         merge(engine, observation(1, TODAY, QUIZ, number, 3), student=f"s-{number}")
-    assert engine.mastery.scores.ranking("t", "c-1", lowest=2) == [("s-1", 0.1), ("s-2", 0.2)]
+    assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.1), ("s-2", 0.2), ("s-3", 0.3)]
 
 
 def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
