@@ -39,6 +39,7 @@ task_routes = {
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
     "privacy.erase": {"queue": MAINTENANCE},
+    "privacy.expire": {"queue": MAINTENANCE},
     "privacy.sweep": {"queue": MAINTENANCE},
 }
 
@@ -135,6 +136,10 @@ beat_schedule = {
         "schedule": SUMMARIZE_EVERY_SECONDS,
     },
     # Off-peak; the next run makes up for a missed one.
+    "expire-erasures": {
+        "task": "privacy.expire",
+        "schedule": crontab(hour=3, minute=41),
+    },
     "trim-audit-trails": {
         "task": "audit.trim",
         "schedule": crontab(hour=3, minute=31),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import redis
 
 from app.audit.trail import AuditTrail
-from app.batches.batch_erasure import BatchErasure
 from app.batches.batch_store import BatchQuotas, BatchStore
 from app.batches.callback_store import CallbackStore
 from app.batches.webhook_secrets import WebhookSecrets
@@ -33,6 +32,7 @@ from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import StudentData
+from app.privacy.student_keys import StudentKeys
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
 from app.security.task_requests import TaskRequests
@@ -55,7 +55,6 @@ class Engine:
     event_quota: EventQuota
     task_requests: TaskRequests
     batches: BatchStore
-    batch_erasure: BatchErasure
     callbacks: CallbackStore
     webhook_secrets: WebhookSecrets
     audit: AuditTrail
@@ -66,6 +65,7 @@ class Engine:
     signing_keys: SigningKeys
     revocations: Revocations
     erasures: ErasureStore
+    student_keys: StudentKeys
     outages: Outages
     clock: Clock
 
@@ -73,7 +73,6 @@ class Engine:
     def student_data(self) -> Mapping[str, StudentData]:
         """The stores that hold something of students, besides the facts, by kind of data."""
         return {
-            "batches": self.batch_erasure,
             "consent": self.consents,
             "outbox": self.outbox,
             "malformed messages": self.malformed_messages,
@@ -87,7 +86,6 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
     client = connect(settings)
     audit = AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous)
-    batches = _batches(client, settings)
     return Engine(
         settings=settings,
         redis=client,
@@ -100,8 +98,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
-        batches=batches,
-        batch_erasure=BatchErasure(client, settings.key_prefix, batches),
+        batches=_batches(client, settings),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=audit,
@@ -112,6 +109,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         malformed_messages=MalformedMessages(client, settings.key_prefix),
         sweeps=Sweeps(client, settings.key_prefix),
         erasures=ErasureStore(client, settings.key_prefix, settings.audit_retention_days),
+        student_keys=StudentKeys(client, settings.key_prefix),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
         revocations=Revocations(client, settings.key_prefix, audit.pseudonyms),
         outages=Outages(logging.getLogger(__name__)),

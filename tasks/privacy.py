@@ -8,6 +8,7 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.privacy.erase_students import Attempt, Stores, run_erasures
 from app.privacy.erasure import Erasure, receipt_hash
+from app.privacy.expire_erasures import expire_erasures
 from app.security.task_requests import TaskRequests
 from app.storage.erased import Erased
 from tasks.broker_errors import translated_broker_errors
@@ -60,6 +61,7 @@ def stores_of_students(served: Engine) -> Stores:
         served.ledger,
         {"results of tasks": TaskResults(served.task_requests), **served.student_data},
         served.outbox.announce_erased,
+        (served.mastery.scores, served.student_keys),
     )
 
 
@@ -87,6 +89,13 @@ def sweep() -> None:
     """Send the tasks of erasures again that were lost; beat sends this every few seconds. They may run twice at once."""
     for tenant in engine().erasures.claim_overdue(OVERDUE_SECONDS, SWEEP_LIMIT):
         enqueue(erase, tenant)
+
+
+@app.task(name="privacy.expire", ignore_result=True, soft_time_limit=TASK_SECONDS)
+def expire() -> None:
+    """Forget old erasures, in slices; beat sends this every day."""
+    if not finish_in_slice(expire_erasures(stores=engine().mastery, now=engine().clock())):
+        enqueue(expire)
 
 
 def start(tenant: str) -> None:

@@ -186,12 +186,12 @@ class Ledger:
         """
         return self._overdue.claim(seconds, limit, excluding, in_subset=in_bulk)
 
-    def holds(self, tenant: str, student_id: str, accepted_before: datetime, /) -> bool:
-        """Whether a chunk in flight has an event of a student and was accepted before a moment. Decodes all chunks."""
+    def holds(self, tenant: str, student_id: str | None, accepted_before: datetime, /) -> bool:
+        """Whether a chunk in flight that was accepted before a moment has an event of a student (None: of any). Decodes all."""
         for _, encoded in self._redis.hscan_iter(self._chunks, count=CHUNKS_PER_CALL):
             chunk = decode_chunk(cast("bytes", encoded))
             if chunk.accepted_at < accepted_before and any(
-                (event.tenant_id, event.student_id) == (tenant, student_id)
+                event.tenant_id == tenant and student_id in {None, event.student_id}
                 for event, _ in (decode_event(record.value, chunk.accepted_at) for record in chunk.records)
             ):
                 return True

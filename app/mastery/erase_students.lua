@@ -20,7 +20,8 @@ local now = time[1] * 1000000 + time[2]
 local function erase(record, marks, student, pseudonym, requested)
   local erased, revision = (redis.call('HGET', KEYS[3], pseudonym) or ''):match('^(%d+) (%d+)$')
   if erased and tonumber(erased) >= requested then return 0 end
-  local window, ranked = unpack(redis.call('HMGET', record, 'window', 'ranked'))
+  local window, ranked, after = unpack(redis.call('HMGET', record, 'window', 'ranked', 'after'))
+  if after and tonumber(after) >= requested then return 0 end  -- the whole tenant was erased before the student came
   local _, last = 0, tonumber(revision) or 0
   if window then _, last = cmsgpack.unpack_limit(window, 1, 1) end
   redis.call('HSET', KEYS[3], pseudonym, string.format('%.0f %.0f', math.max(now, requested), last))

@@ -1,6 +1,6 @@
 """The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents its keys."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -26,6 +26,7 @@ OVER_EVENTS = "EVENTS"
 
 # Students per call of cohorts_of.lua, which does two fast commands for each: a millisecond of the server's time.
 LOOKUPS_PER_CALL = 1000
+ERASURES_PER_CALL = 1000  # less than a millisecond of the server's time
 
 _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
@@ -158,6 +159,23 @@ class FactStore:
                 arguments += (student, self._pseudonyms(tenant, student)[0], str(students[student]))
             calls.append((call_keys, arguments))
         return sum(run_script(self._redis, self._erase, calls))
+
+    def refuse(self, tenant: str, until: int) -> None:
+        """Refuse all events of the tenant with a timestamp up to a moment: microseconds since 1970-01-01."""
+        self._redis.hset(self._keys.erased(tenant), "*", f"{until} 0")
+
+    def admit_again(self, tenant: str, until: int) -> Iterator[int]:
+        """Forget the erasures up to a moment (microseconds since 1970-01-01): events that old have expired.
+
+        Yields:
+            After each step that forgot some, how many.
+        """
+        key = self._keys.erased(tenant)
+        for some in slices(self._redis.hscan_iter(key, count=ERASURES_PER_CALL), ERASURES_PER_CALL):
+            old = [field for field, value in some if int(value.split()[0]) <= until]
+            if old:
+                self._redis.hdel(key, *old)
+                yield len(old)
 
     def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
         """The new students among these that exceed the tenant's quota; the first ones get the remaining places."""

@@ -19,12 +19,13 @@
 -- ARGV[3i+6]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
 -- ARGV[3i+7]    its pseudonyms, separated by spaces
 --
--- A record has the fields window, cohort, cohort_at, score, ranked and one per day with evidence, named by the day's number:
+-- A record has the fields window, cohort, cohort_at, score, ranked, after and one per day with evidence, named by the day's number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
 --   window      {revision, day, correct, asked, quality_millionths, submissions, newest_active_day, active_bits,
 --               completion_day, completed, total}
 --   cohort_at   {stamp, event_id} of the event that named the cohort
 --   score       written by put_scores.lua, as are ranked, KEYS[2] and the rankings
+--   after       only of a student who was erased before: up to which moment (microseconds since 1970-01-01)
 -- Values have at most 64 bytes, since the server gives up the compact encoding of a hash with longer ones.
 --
 -- The Python modules define COMPLETION, QUIZ, QUALITY, ACTIVITY (kinds of evidence), MARK_BYTES and CONSISTENCY_DAYS.
@@ -250,9 +251,10 @@ local function merge(student, record, marks_key, packed, pseudonyms)
     writes[#writes + 1], writes[#writes + 2] = 'cohort_at', cmsgpack.pack({cohort_stamp, cohort_event})
   end
   local score = held[2]
-  if not held[1] and erased_revision > 0 then
+  if not held[1] and erased_until >= 0 then
     score = cmsgpack.pack({erased_revision, -1, -1})
     writes[#writes + 1], writes[#writes + 2] = 'score', score
+    writes[#writes + 1], writes[#writes + 2] = 'after', string.format('%.0f', erased_until)
   end
   redis.call('HSET', record, unpack(writes))
   if fresh ~= '' then redis.call('APPEND', marks_key, fresh) end

@@ -1,6 +1,6 @@
 """Scores and the rankings of cohorts in Redis. ``put_scores.lua`` is their only writer, except for removed students."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -74,6 +74,11 @@ class ScoreStore:
         """The students of a cohort, or all of the tenant. Read in parts: students that come or go meanwhile may be missed."""
         key = self._keys.students(tenant) if cohort is None else self._keys.ranking(tenant, cohort)
         return {student.decode() for student, _ in self._redis.zscan_iter(key, count=MEMBERS_PER_CALL)}
+
+    def students(self, tenant: str) -> Iterator[list[str]]:
+        """All students of the tenant, some at a time; those that come meanwhile may be missed, some may come twice."""
+        for some in slices(self._redis.zscan_iter(self._keys.students(tenant), count=MEMBERS_PER_CALL), MEMBERS_PER_CALL):
+            yield [student.decode() for student, _ in some]
 
     def ranking(self, tenant: str, cohort: str) -> list[tuple[str, float]]:
         """The cohort's students with their scores, lowest first."""

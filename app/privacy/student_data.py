@@ -1,6 +1,6 @@
 """What an erasure needs of the stores. They implement these protocols without knowing this area."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,10 +22,22 @@ class Facts(Protocol):
         """Erase the facts of students, given the moment of each request: microseconds. Returns how many had facts."""
         ...
 
+    def refuse(self, tenant: str, until: int, /) -> None:
+        """Refuse all events of the tenant up to a moment: microseconds."""
+        ...
+
 
 class EventsInFlight(Protocol):
     """Events that were accepted and are not recorded yet."""
 
-    def holds(self, tenant: str, student_id: str, accepted_before: datetime, /) -> bool:
-        """Whether there are events of a student that were accepted before a moment."""
+    def holds(self, tenant: str, student_id: str | None, accepted_before: datetime, /) -> bool:
+        """Whether there are events of a student (None: of any) that were accepted before a moment."""
+        ...
+
+
+class Directory(Protocol):
+    """Finds the students of a tenant."""
+
+    def students(self, tenant: str, /) -> Iterator[list[str]]:
+        """The students, some at a time; some may come twice."""
         ...

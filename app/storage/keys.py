@@ -162,11 +162,7 @@ class Keys(AuditKeys):
     def batch_rejected(self, tenant: str, batch_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:batch-rejected:{batch_id}"
 
-    @kind(
-        "hash",
-        "for the quotas: students in the tenant's stored batches, and batches that run; how often students were erased "
-        "from them",
-    )
+    @kind("hash", "for the quotas: students in the tenant's stored batches, and batches that run")
     def batch_usage(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:batch-usage"
 

@@ -45,5 +45,6 @@ def privacy_calls(engine: Engine) -> dict[str, Call]:
         "erasures.finish": Call(WRITES, lambda: erasures.finish("t", to_finish.pop())),
         "erasures.touch": Call(WRITES, lambda: erasures.touch("t")),
         "erasures.forget": Call(READS, lambda: erasures.forget("t", 0)),
+        "student_keys.students": Call(READS, lambda: list(engine.student_keys.students("t"))),
         "erasures.claim_overdue": Call(GROWS, lambda: erasures.claim_overdue(0, 1)),
     }

@@ -122,6 +122,8 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "facts.merge of a chunk": Call(GROWS, lambda: merge("chunk")),
         "event_quota.admit": Call(WRITES, lambda: quota.admit("t", 1, NOW)),
         "facts.erase": Call(GROWS, lambda: facts.erase("t", {f"s-{next(numbers)}": 1})),
+        "facts.refuse": Call(GROWS, lambda: facts.refuse("t-2", 1)),
+        "facts.admit_again": Call(READS, lambda: list(facts.admit_again("t", 0))),
         "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
         **_reads_of_mastery(engine),
         "event_totals.begin_chunk": Call(GROWS, lambda: totals.begin_chunk(["t"], "another")),
@@ -148,6 +150,7 @@ def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
         "scores.stale_students": Call(READS, lambda: scores.stale_students("t", TODAY, 1)),
         "tenants.all": Call(READS, tenants.all),
         "scores.cohorts": Call(READS, lambda: scores.cohorts("t")),
+        "scores.students": Call(READS, lambda: list(scores.students("t"))),
         "scores.members": Call(READS, lambda: scores.members("t", "c-1")),
         "scores.ranking": Call(READS, lambda: scores.ranking("t", "c-1")),
     }
@@ -174,9 +177,7 @@ def _batches(engine: Engine) -> dict[str, Call]:
     to_end, to_delete = ([create() for _ in range(20)] for _ in range(2))
     return {
         "batches.create": Call(GROWS, create),
-        "batches.resolve": Call(GROWS, lambda: batches.resolve(unresolved, [STUDENT], 0)),
-        "batches.erasures": Call(READS, lambda: batches.erasures("t")),
-        "batch_erasure.erase": Call(GROWS, lambda: engine.batch_erasure.erase("t", ["s-29"])),
+        "batches.resolve": Call(GROWS, lambda: batches.resolve(unresolved, [STUDENT])),
         "batches.take": Call(GROWS, lambda: batches.take(kept, "another")),
         "batches.store": Call(WRITES, lambda: batches.store(kept, "another", next(chunks), [Row(STUDENT)])),
         "batches.end": Call(WRITES, lambda: batches.end(to_end.pop(), BatchStatus.CANCELLED)),

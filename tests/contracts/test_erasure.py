@@ -22,7 +22,9 @@ from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import QUIZ
 from app.mastery.query_mastery import query_mastery
 from app.privacy.erase_students import Attempt, Stores, request_erasures, run_erasures
-from app.privacy.erasure import ErasureStatus, PendingErasure
+from app.privacy.erasure import WHOLE_TENANT, ErasureStatus, PendingErasure
+from app.privacy.expire_erasures import expire_erasures
+from app.security.task_requests import TaskRequest
 from app.storage.erased import Erased
 from tests.contracts.conftest import keys, observation
 from tests.learning_events import quiz
@@ -37,7 +39,7 @@ def now() -> datetime:
 def event(student: str, *, ago: float = 60, **fields: Any) -> bytes:
     """An event from some seconds ago."""
     timestamp = (now() - timedelta(seconds=ago)).isoformat()
-    return json.encode(quiz(student_id=student, tenant_id=TENANT, timestamp=timestamp, **fields))
+    return json.encode(quiz(student_id=student, timestamp=timestamp, **{"tenant_id": TENANT, **fields}))
 
 
 def record(engine: Engine, *events: bytes) -> RecordedEvents:
@@ -61,6 +63,7 @@ def stores(engine: Engine, *others: Callable[..., Erased]) -> Stores:
         engine.ledger,
         {f"store {n}": Other(each) for n, each in enumerate(others)},
         engine.outbox.announce_erased,
+        (engine.mastery.scores, engine.student_keys),
     )
 
 
@@ -239,3 +242,58 @@ def test_malformed_messages_that_name_the_student_are_deleted(engine: Engine, me
     assert message not in dump(engine, key.encode())
     assert 0 < engine.redis.ttl(key) <= 1_000
     assert Erased(0) == messages.erase(TENANT, ["s-1"])
+
+
+def request_all(engine: Engine) -> PendingErasure:
+    (pending,) = request_erasures(TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures)
+    return pending
+
+
+def test_a_whole_tenant_is_erased(engine: Engine) -> None:
+    """All its students, also those without facts; another tenant's stay, and so does a student who comes meanwhile."""
+    record(engine, *(event(f"s-{number}") for number in range(1_200)))
+    record(engine, event("s-1", tenant_id="u"))
+    engine.task_requests.remember(TENANT, "task", TaskRequest("student:s-9999", ["s-9999"]), 60)
+    asked: set[str] = set()
+
+    def erase_others(_tenant: str, students: list[str]) -> Erased:
+        asked.update(students)
+        if len(asked) == len(students):
+            record(engine, event("s-new", ago=-1))
+        return Erased(0)
+
+    pending = request_all(engine)
+    assert record(engine, event("s-2"), event("s-another")).erased == 2
+    attempts = run(engine, erase_others)
+    assert attempts[-1].receipt is not None
+    assert attempts[-1].receipt.erased["facts"] == 1_200
+    assert asked >= {f"s-{number}" for number in range(1_200)} | {"s-9999"}
+    assert engine.mastery.scores.members(TENANT) == {"s-new"}
+    assert engine.mastery.scores.members("u") == {"s-1"}
+    assert ErasureStatus.DONE is engine.erasures.read(TENANT, [WHOLE_TENANT]).status
+    assert engine.mastery.facts.erase(TENANT, {"s-new": pending.requested}) == 0
+
+
+def test_the_erasure_of_a_tenant_goes_on_where_it_was_stopped(engine: Engine) -> None:
+    """A slice ends after any step; the next one has less to do."""
+    record(engine, *(event(f"s-{number}") for number in range(2_500)))
+    request_all(engine)
+    first = run_erasures(TENANT, stores=stores(engine), erasures=engine.erasures)
+    next(first)
+    left = len(engine.mastery.scores.members(TENANT))
+    assert 0 < left < 2_500
+    assert run(engine)[-1].receipt is not None
+    assert engine.mastery.scores.members(TENANT) == set()
+    assert engine.erasures.read(TENANT, [WHOLE_TENANT]).erased["facts"] == 2_500
+
+
+def test_erasures_are_forgotten_when_events_so_old_have_expired(engine: Engine) -> None:
+    """Not before: with the clock moved on, first by the retention, then beyond it."""
+    record(engine, event("s-1"))
+    request(engine, "s-1")
+    retention = timedelta(days=engine.settings.retention_days)
+    key = f"{engine.settings.key_prefix}:{{t}}:erased"
+    assert [] == list(expire_erasures(stores=engine.mastery, now=now() + retention + timedelta(days=1)))
+    assert engine.redis.exists(key)
+    assert [1] == list(expire_erasures(stores=engine.mastery, now=now() + retention + timedelta(days=3)))
+    assert not engine.redis.exists(key)
