@@ -1,5 +1,7 @@
 """The relay: sends what waits in Redis to Kafka, dead letters to ``mastery.dlq``, changes and erasures to ``mastery.results``.
 
+Erasures go to ``mastery.erasures`` too, which keeps them longer.
+
 A lease in Redis allows one relay at a time; those of the other bridges stand by. Entries are removed from Redis after their
 delivery. So changes are delivered at least once, in order per student. Dead letters are delivered exactly once, because the
 relay first looks up which of them the topic already has.
@@ -17,6 +19,8 @@ from app.events.dead_letter import LETTER_ID
 from app.events.event_log import record_key
 from app.mastery.outbox_entry import OutboxEntry
 from app.mastery.result_messages import encode_message, erased_message, updates
+from app.privacy.erasure import WHOLE_TENANT
+from app.privacy.erasure_record import encode_record
 from app.storage.keys import Keys
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue
@@ -44,6 +48,7 @@ class Relay:
         self._producer = producer
         self._dead_letters = DeadLetterQueue(producer, settings)
         self._topic = settings.results_topic
+        self._erasures_topic = settings.erasures_topic
         self._lease = Lease(engine.redis, Keys(settings.key_prefix).relay(), LEASE_SECONDS)
         self._stopped = Flag()
         self._failed = False
@@ -99,7 +104,9 @@ class Relay:
     def _send_changes(self) -> int:
         outbox = self._engine.outbox
         waiting = outbox.read(list(outbox.entries(self._engine.mastery.tenants.all())), ENTRIES)
-        messages = [each for tenant, entries in waiting.items() for entry in entries for each in self._messages(tenant, entry)]
+        entries_of = [(tenant, entry) for tenant, entries in waiting.items() for entry in entries]
+        deliver(self._producer, self._erasures_topic, [each for some in entries_of for each in self._records(*some)])
+        messages = [each for some in entries_of for each in self._messages(*some)]
         deliver(self._producer, self._topic, messages)
         for tenant, entries in waiting.items():
             outbox.acknowledge(tenant, entries[-1].entry_id)
@@ -114,4 +121,13 @@ class Relay:
             for update in updates(tenant, change, entry.at):
                 yield key, encode_message(update), []
         for erasure in entry.erasures:
-            yield record_key(tenant, pseudonym(tenant, erasure.student_id)), encode_message(erased_message(tenant, erasure)), []
+            if erasure.student_id:
+                key = record_key(tenant, pseudonym(tenant, erasure.student_id))
+                yield key, encode_message(erased_message(tenant, erasure)), []
+
+    def _records(self, tenant: str, entry: OutboxEntry) -> Iterator[Content]:
+        """The records of the erasures in an entry, from which a bridge restores what Redis loses."""
+        for erasure in entry.erasures:
+            student = erasure.student_id
+            pseudonym = self._engine.audit.pseudonym(tenant, student) if student else WHOLE_TENANT
+            yield record_key(tenant, pseudonym), encode_record(tenant, pseudonym, erasure.until), []

@@ -65,7 +65,8 @@ class Outbox:
     def announce_erased(self, tenant: str, students: Sequence[str], at: datetime) -> None:
         """Tell other services to erase everything of these students up to a moment.
 
-        May be repeated: the messages then have the same ids. The announcement comes after the changes that wait now.
+        May be repeated: the messages then have the same ids. The announcement comes after the changes that wait now. The id ""
+        stands for all students of the tenant: it is not told to others, but recorded like every erasure.
         """
         for some in slices(students, STUDENTS_PER_CALL):
             erasures = [Erasure(student, microseconds(at)) for student in some]

@@ -35,7 +35,7 @@ class Change(Struct, frozen=True, array_like=True):
 
 
 class Erasure(Struct, frozen=True, array_like=True):
-    """A student of whom everything is erased up to a moment, in microseconds since 1970-01-01."""
+    """A student ("": all of the tenant) who is erased up to a moment, in microseconds since 1970-01-01."""
 
     student_id: str
     until: int

@@ -162,10 +162,11 @@ REGISTER: Mapping[str, PersonalData] = {
         "erasures that run, with the id; receipts of those that are done, and until when events are refused, by pseudonym",
         "to finish an erasure, to prove it, and to keep what was erased from coming back",
         _DUTY,
-        f"receipts `MASTERY_AUDIT_RETENTION_DAYS`; refusals {_RETENTION}",
+        f"receipts `MASTERY_AUDIT_RETENTION_DAYS`; refusals {_RETENTION}, in Kafka the retention of the topic",
         f"{_ONLY_PSEUDONYMS} once it is done",
         "nothing",
         ("erasure", "erasures", "erased"),
+        ("erasures_topic",),
     ),
     "audit trail": PersonalData(
         "who did what to whose data, with pseudonyms of students",

@@ -82,7 +82,7 @@ def _servers(settings: Settings, folder: Path) -> Iterator[Program]:
         # On a fixed port, so that its clients find it after a restart.
         yield Program("valkey", command(SUPERVISED, "valkey", str(folder / "valkey"), str(claim_port())), kind=SERVER)
     if not settings.kafka_bootstrap:
-        topics = (settings.events_topic, settings.dlq_topic, settings.results_topic)
+        topics = (settings.events_topic, settings.dlq_topic, settings.results_topic, settings.erasures_topic)
         yield Program("kafka", command(SUPERVISED, "kafka", *topics), kind=SERVER, irreplaceable=LOST_WITH_KAFKA)
 
 

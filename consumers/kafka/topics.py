@@ -60,7 +60,7 @@ class TopicOutcome(NamedTuple):
 
 
 def create_topics(settings: Settings) -> list[TopicOutcome]:
-    """Create the missing topics of events, dead letters and results, and compare the existing ones with the settings.
+    """Create the missing topics, and compare the existing ones with the settings.
 
     New topics are usable on return. Propagates DependencyUnavailable when the broker does not answer.
 
@@ -79,19 +79,21 @@ def create_topics(settings: Settings) -> list[TopicOutcome]:
 
 
 def _wanted(settings: Settings) -> list[TopicSpec]:
-    days = {
-        settings.events_topic: settings.events_retention_days,
-        settings.dlq_topic: settings.dlq_retention_days,
-        settings.results_topic: settings.results_retention_days,
-    }
+    topics = (
+        (settings.events_topic, settings.events_retention_days, "delete"),
+        (settings.dlq_topic, settings.dlq_retention_days, "delete"),
+        (settings.results_topic, settings.results_retention_days, "delete"),
+        # Only a student's last erasure matters. The topic is small, but read as a whole after a loss of Redis.
+        (settings.erasures_topic, settings.erasures_retention_days, "compact,delete"),
+    )
     return [
         TopicSpec(
             name,
             settings.kafka_partitions,
             settings.kafka_replication,
-            {"cleanup.policy": "delete", "retention.ms": str(kept * DAY_MS), "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+            {"cleanup.policy": policy, "retention.ms": str(kept * DAY_MS), "max.message.bytes": str(MAX_MESSAGE_BYTES)},
         )
-        for name, kept in days.items()
+        for name, kept, policy in topics
     ]
 
 

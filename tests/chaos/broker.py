@@ -13,7 +13,7 @@ from cli.stack.embedded import embedded
 from cli.stack.ports import claim_port
 from tests.apache_kafka import apache_kafka
 
-TOPICS = ("mastery.events", "mastery.dlq", "mastery.results")
+TOPICS = ("mastery.events", "mastery.dlq", "mastery.results", "mastery.erasures")
 PARTITIONS = 4  # like the embedded broker
 ANSWER_SECONDS = 30.0
 

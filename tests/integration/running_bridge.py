@@ -89,10 +89,11 @@ def own_topics(settings: Settings, bootstrap_servers: str, folder: Path) -> Sett
         events_topic=f"events-{name}",
         dlq_topic=f"dlq-{name}",
         results_topic=f"results-{name}",
+        erasures_topic=f"erasures-{name}",
         chunk_events=50,
         bridge_heartbeat_file=str(folder / "heartbeat"),
     )
-    make_topics(bootstrap_servers, own.events_topic, own.dlq_topic, own.results_topic)
+    make_topics(bootstrap_servers, own.events_topic, own.dlq_topic, own.results_topic, own.erasures_topic)
     return own
 
 

@@ -47,6 +47,7 @@ class BridgeProcess:
             "MASTERY_EVENTS_TOPIC": f"events-{name}",
             "MASTERY_DLQ_TOPIC": f"dlq-{name}",
             "MASTERY_RESULTS_TOPIC": f"results-{name}",
+            "MASTERY_ERASURES_TOPIC": f"erasures-{name}",
             "MASTERY_REDIS_TIMEOUT_SECONDS": "0.5",
         }
         self._environment = without_settings() | variables

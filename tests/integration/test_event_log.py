@@ -80,6 +80,7 @@ def on_kafka(settings: Settings, bootstrap_servers: str) -> Settings:
         events_topic=f"events-{name}",
         dlq_topic=f"dlq-{name}",
         results_topic=f"results-{name}",
+        erasures_topic=f"erasures-{name}",
         ingest_wait_seconds=WAIT_SECONDS,
     )
 
@@ -87,7 +88,7 @@ def on_kafka(settings: Settings, bootstrap_servers: str) -> Settings:
 @pytest.fixture
 def settings(settings: Settings, kafka_bootstrap: str) -> Settings:
     own = on_kafka(settings, kafka_bootstrap)
-    make_topics(kafka_bootstrap, own.events_topic, own.dlq_topic, own.results_topic)
+    make_topics(kafka_bootstrap, own.events_topic, own.dlq_topic, own.results_topic, own.erasures_topic)
     return own
 
 

@@ -42,6 +42,14 @@ def test_an_erased_student_s_waiting_changes_are_not_told(engine: Engine) -> Non
     relay.run()  # releases its lease
     while Relay(engine, producer(engine.settings)).step():
         pass
+    (recorded,) = read_all(engine.settings, engine.settings.erasures_topic, 1)
+    pseudonym = engine.audit.pseudonym("t-1", "s-1")
+    assert recorded.key() == f"t-1/{pseudonym}".encode()
+    assert json.loads(recorded.value() or b"") == {
+        "tenant_id": "t-1",
+        "pseudonym": pseudonym,
+        "erased_until": NOW.isoformat().replace("+00:00", "Z"),
+    }
     told = [json.loads(each.value() or b"") for each in read_all(engine.settings, engine.settings.results_topic, 3)]
     assert [each["event_type"] for each in told if each["student_id"] == "s-1"] == ["student.erased"]
     assert [each["data"]["score"] for each in told if each["student_id"] == "s-2"] == [0.24, 0.12]

@@ -19,12 +19,14 @@ class Cluster:
 
     def __init__(self, bootstrap_servers: str) -> None:
         name = uuid4().hex
-        self.events, self.dlq, self.results = self.topics = [f"{kind}-{name}" for kind in ("events", "dlq", "results")]
+        self.topics = [f"{kind}-{name}" for kind in ("events", "dlq", "results", "erasures")]
+        self.events, self.dlq, self.results, self.erasures = self.topics
         self._variables = {
             "MASTERY_KAFKA_BOOTSTRAP": bootstrap_servers,
             "MASTERY_EVENTS_TOPIC": self.events,
             "MASTERY_DLQ_TOPIC": self.dlq,
             "MASTERY_RESULTS_TOPIC": self.results,
+            "MASTERY_ERASURES_TOPIC": self.erasures,
         }
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
 
@@ -52,19 +54,20 @@ def apache(apache_kafka: str) -> Cluster:
 
 
 def test_topics_are_created_as_the_settings_say(apache: Cluster) -> None:
-    """Partitions, replication and retention; events are deleted by age, and the largest message fits."""
+    """Partitions, replication and retention; records are deleted by age, superseded erasures sooner; large messages fit."""
     result = apache.create(
         MASTERY_KAFKA_PARTITIONS="6",
         MASTERY_EVENTS_RETENTION_DAYS="3",
         MASTERY_DLQ_RETENTION_DAYS="40",
         MASTERY_RESULTS_RETENTION_DAYS="2",
+        MASTERY_ERASURES_RETENTION_DAYS="200",
     )
     assert result.exit_code == 0, result.output
-    assert [f"created: {topic}" in result.output for topic in apache.topics] == [True] * 3
-    assert [apache.shape(topic) for topic in apache.topics] == [(6, {1})] * 3
-    assert [apache.config(topic, "retention.ms") for topic in apache.topics] == [str(days * DAY_MS) for days in (3, 40, 2)]
-    assert [apache.config(topic, "cleanup.policy") for topic in apache.topics] == ["delete"] * 3
-    assert [apache.config(topic, "max.message.bytes") for topic in apache.topics] == ["1048588"] * 3
+    assert [f"created: {topic}" in result.output for topic in apache.topics] == [True] * 4
+    assert [apache.shape(topic) for topic in apache.topics] == [(6, {1})] * 4
+    assert [apache.config(topic, "retention.ms") for topic in apache.topics] == [str(days * DAY_MS) for days in (3, 40, 2, 200)]
+    assert [apache.config(topic, "cleanup.policy") for topic in apache.topics] == [*["delete"] * 3, "compact,delete"]
+    assert [apache.config(topic, "max.message.bytes") for topic in apache.topics] == ["1048588"] * 4
 
 
 def test_a_second_run_changes_nothing(apache: Cluster) -> None:
@@ -82,7 +85,7 @@ def test_what_differs_from_the_settings_is_told_and_left(apache: Cluster) -> Non
     assert result.exit_code == 0
     assert "warning, nothing changed: partitions is 2, the settings say 3" in result.output
     assert f"warning, nothing changed: retention.ms is {DAY_MS}, the settings say {5 * DAY_MS}" in result.output
-    assert result.output.count("partitions is") == 3
+    assert result.output.count("partitions is") == 4
     assert result.output.count("retention.ms is") == 1
     assert apache.shape(apache.events) == (2, {1})
     assert apache.config(apache.events, "retention.ms") == str(DAY_MS)
@@ -104,14 +107,14 @@ def test_only_missing_topics_are_created(apache_kafka: str, apache: Cluster) -> 
     result = apache.create(MASTERY_KAFKA_PARTITIONS="5")
     assert f"exists: {apache.events}" in result.output
     assert "partitions is 4, the settings say 5" in result.output
-    assert [apache.shape(topic)[0] for topic in apache.topics] == [4, 5, 5]
+    assert [apache.shape(topic)[0] for topic in apache.topics] == [4, 5, 5, 5]
 
 
 def test_what_the_broker_refuses_is_an_error_in_its_words(apache: Cluster) -> None:
     """For example, more replicas than brokers."""
     result = apache.create(MASTERY_KAFKA_REPLICATION="15")
     assert result.exit_code == 1
-    assert result.output.count("refused: ") == 3
+    assert result.output.count("refused: ") == 4
     assert "replication 15" in result.output
     assert "error: " in result.output
 
@@ -121,8 +124,8 @@ def test_the_embedded_broker_makes_topics_in_its_own_way(kafka_bootstrap: str) -
     cluster = Cluster(kafka_bootstrap)
     result = cluster.create()
     assert result.exit_code == 0, result.output
-    assert result.output.count("the embedded broker creates topics by itself, with 4 partitions") == 3
-    assert [cluster.shape(topic)[0] for topic in cluster.topics] == [4] * 3
+    assert result.output.count("the embedded broker creates topics by itself, with 4 partitions") == 4
+    assert [cluster.shape(topic)[0] for topic in cluster.topics] == [4] * 4
 
 
 def test_a_broker_that_does_not_answer_is_told() -> None:
