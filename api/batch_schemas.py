@@ -111,6 +111,9 @@ class BatchState(_AnyBatch):
     weights = fields.Nested(ComponentWeights, required=True)
     succeeded = fields.Integer(required=True)
     failed = fields.Integer(required=True)
+    erased = fields.Integer(
+        required=True, metadata={"description": "Students of total who were erased; they are in no results and no summary"}
+    )
     progress = Fraction(required=True, allow_none=True, metadata={"description": "The share that is computed"})
     created_at = fields.DateTime(required=True)
     started_at = fields.DateTime(required=True, allow_none=True)

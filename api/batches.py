@@ -11,6 +11,7 @@ from msgspec import to_builtins
 
 from api.access import performs
 from api.authentication import engine, principal
+from api.batch_answers import shown_batch
 from api.batch_schemas import (
     FAILED,
     AcceptedBatch,
@@ -30,16 +31,14 @@ from api.request_audit import actor, details, set_data_subjects
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
 from api.use_cases import use_case
 from app.audit.entry import Channel, entry
-from app.batches.batch import FEWEST_IN_SUMMARY, Batch, BatchKey, BatchStatus, Kind, Priority, progress
-from app.batches.batch_errors import BatchTaken, OverBatchQuota, TooManyBatches
+from app.batches.batch import Batch, BatchKey, BatchStatus, Kind, Priority
+from app.batches.batch_errors import BatchTaken, ErasedMeanwhile, OverBatchQuota, TooManyBatches
 from app.batches.batch_kinds import Row
 from app.batches.batch_results import all_results, result_page
 from app.batches.result_lines import csv_lines, ndjson_lines, result_object
 from app.batches.submit_batch import BatchRequest, Submitted, check_callback, stored_batch, submit_batch
-from app.clock import day_date
 from app.config.batch_settings import networks
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights, check_weights
-from app.roles import Role
 from app.security.access import Action, require_owner
 from tasks.batches import start
 
@@ -75,6 +74,13 @@ def too_many_run(error: TooManyBatches) -> Response:
     """As many batches of the tenant run as its quota allows."""
     headers, reasons = {"Retry-After": POLL_AFTER_SECONDS}, {"tenant_id": [str(error)]}
     return failure(429, ErrorCode.RATE_LIMITED, "Too many batches of the tenant run.", reasons, headers)
+
+
+@blueprint.errorhandler(ErasedMeanwhile)
+def erased_meanwhile(_error: ErasedMeanwhile) -> Response:
+    """Students of the tenant were erased each time that the listed ones were checked."""
+    message, headers = "Students of the tenant are being erased; try again.", {"Retry-After": POLL_AFTER_SECONDS}
+    return failure(503, ErrorCode.SERVICE_UNAVAILABLE, message, headers=headers)
 
 
 @blueprint.post("")
@@ -152,7 +158,7 @@ def list_own(query: dict[str, Any]) -> Response:
     who = principal()
     before = int(query["cursor"]) if "cursor" in query else None
     batches, following = engine().batches.of_owner(who.tenant, who.identity, before=before, limit=query["limit"])
-    shown = [_shown(batch) for batch in batches]
+    shown = [shown_batch(batch) for batch in batches]
     return success({"batches": shown, "next": None if following is None else str(following)})
 
 
@@ -163,7 +169,7 @@ def list_own(query: dict[str, Any]) -> Response:
 @blueprint.doc(operationId="getBatch")
 def read(batch_id: str) -> Response:
     """How far a batch is; for its owner and admins"""
-    return _state(_own(batch_id, Action.READ_BATCH))
+    return _answer(_own(batch_id, Action.READ_BATCH))
 
 
 @blueprint.delete("/<identifier:batch_id>", parameters=[_PATH])
@@ -179,7 +185,7 @@ def cancel(batch_id: str) -> Response:
     batch = engine().batches.read(key)
     if batch.status is not BatchStatus.CANCELLED:
         return failure(409, ErrorCode.CONFLICT, f"The batch has ended already: {batch.status}.")
-    return _state(batch)
+    return _answer(batch)
 
 
 @blueprint.get("/<identifier:batch_id>/results", parameters=[_PATH])
@@ -258,41 +264,9 @@ def _own(batch_id: str, action: Action) -> Batch:
     return batch
 
 
-def _state(batch: Batch) -> Response:
-    return success(_shown(batch), 200, _retry_after(batch))
+def _answer(batch: Batch) -> Response:
+    return success(shown_batch(batch), 200, _retry_after(batch))
 
 
 def _retry_after(batch: Batch) -> dict[str, str]:
     return {} if batch.status.is_final else {"Retry-After": POLL_AFTER_SECONDS}
-
-
-def _shown(batch: Batch) -> dict[str, Any]:
-    order, done = batch.order, progress(batch, engine().clock())
-    return {
-        "batch_id": batch.batch_id,
-        "status": batch.status,
-        "priority": order.priority,
-        "compute": order.kind,
-        "as_of": day_date(order.day),
-        "cohort_id": order.cohort_id,
-        "all": order.all,
-        "weights": order.weights._asdict(),
-        "total": batch.total,
-        "succeeded": batch.succeeded,
-        "failed": batch.failed,
-        "progress": done.share,
-        "created_at": batch.created,
-        "started_at": batch.started,
-        "finished_at": batch.finished,
-        "students_per_second": None if done.rate is None else round(done.rate, 1),
-        "seconds_left": None if done.seconds_left is None else round(done.seconds_left, 1),
-        "reason": batch.reason,
-        "summary": _summary(batch),
-        "callback": batch.callback,
-    }
-
-
-def _summary(batch: Batch) -> dict[str, Any] | None:
-    """The summary; None for a teacher if it is of so few students that it tells their scores, who may have left meanwhile."""
-    is_shown = principal().role is Role.ADMIN or batch.succeeded >= FEWEST_IN_SUMMARY
-    return to_builtins(batch.summary) if batch.summary is not None and is_shown else None

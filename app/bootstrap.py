@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import redis
 
 from app.audit.trail import AuditTrail
+from app.batches.batch_erasure import BatchErasure
 from app.batches.batch_store import BatchQuotas, BatchStore
 from app.batches.callback_store import CallbackStore
 from app.batches.webhook_secrets import WebhookSecrets
@@ -55,6 +56,7 @@ class Engine:
     event_quota: EventQuota
     task_requests: TaskRequests
     batches: BatchStore
+    batch_erasure: BatchErasure
     callbacks: CallbackStore
     webhook_secrets: WebhookSecrets
     audit: AuditTrail
@@ -73,6 +75,7 @@ class Engine:
     def student_data(self) -> Mapping[str, StudentData]:
         """The stores that hold something of students, besides the facts, by kind of data."""
         return {
+            "batches": self.batch_erasure,
             "consent": self.consents,
             "outbox": self.outbox,
             "malformed messages": self.malformed_messages,
@@ -86,6 +89,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
     client = connect(settings)
     audit = AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous)
+    batches = _batches(client, settings)
     return Engine(
         settings=settings,
         redis=client,
@@ -98,7 +102,8 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
-        batches=_batches(client, settings),
+        batches=batches,
+        batch_erasure=BatchErasure(client, settings.key_prefix, batches),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=audit,

@@ -76,10 +76,17 @@ class ListedStudent(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Item(Struct, frozen=True, array_like=True, gc=False):
-    """A student of a batch, and the components to use instead of the student's facts."""
+    """A student of a batch, and the components to use instead of the student's facts.
+
+    A student who was erased leaves an item without an id: the others keep their positions.
+    """
 
     student_id: str
     components: Components | None = None
+
+    @property
+    def is_erased(self) -> bool:
+        return not self.student_id
 
 
 class BatchOrder(Struct, frozen=True, kw_only=True):
@@ -145,7 +152,8 @@ class Summary(Struct, frozen=True, kw_only=True):
 class Batch(Struct, frozen=True, kw_only=True):
     """A batch and its state. Moments are UTC.
 
-    ``total`` is None until a task has resolved the students, ``callback`` if nothing is to be announced.
+    ``total`` is None until a task has resolved the students, ``callback`` if nothing is to be announced. Students who were
+    erased count in ``total`` and ``erased`` only.
     """
 
     batch_id: str
@@ -157,14 +165,15 @@ class Batch(Struct, frozen=True, kw_only=True):
     total: int | None = None
     succeeded: int = 0
     failed: int = 0
+    erased: int = 0
     reason: str = ""
     summary: Summary | None = None
     callback: CallbackState | None = None
 
     @property
     def done(self) -> int:
-        """The number of students that were computed, successfully or not."""
-        return self.succeeded + self.failed
+        """The number of students that need no computing any more: they succeeded, failed, or were erased."""
+        return self.succeeded + self.failed + self.erased
 
 
 class Progress(NamedTuple):

@@ -66,6 +66,7 @@ def decode_batch(batch_id: str, fields: Mapping[bytes, bytes]) -> Batch:
         total=None if total == UNKNOWN_TOTAL else total,
         succeeded=int(fields[b"succeeded"]),
         failed=int(fields[b"failed"]),
+        erased=int(fields.get(b"erased", b"0")),
         reason=fields.get(b"reason", b"").decode(),
         summary=_summary.decode(fields[b"summary"]) if fields.get(b"summary") else None,
         callback=CallbackState(fields.get(b"callback", b"pending").decode()) if order.callback_url else None,

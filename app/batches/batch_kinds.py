@@ -16,12 +16,14 @@ from app.mastery.trend import Trend, historical_average, trend
 NO_EVIDENCE = "no evidence of such a student"
 UNREADABLE = "the student's record cannot be read"
 GIVEN_UP = "could not be computed"
+ERASED = "erased"
 
 
 class Row(Struct, frozen=True, array_like=True, gc=False):
     """A stored result: what the answer cannot be computed from otherwise, about 80 bytes instead of 700.
 
-    ``error`` says why there is no result. ``trend`` is empty if the components were given.
+    ``error`` says why there is no result. ``trend`` is empty if the components were given. A student who was erased leaves
+    a row without an id, which no answer shows: the others keep their positions.
     """
 
     student_id: str
@@ -31,6 +33,13 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     cohort_id: str | None = None
     trend: str = ""
     historical_average: float = 0.0
+
+    @property
+    def is_erased(self) -> bool:
+        return not self.student_id
+
+
+ERASED_ROW = Row("", ERASED)
 
 
 class KindOfBatch(NamedTuple):

@@ -56,7 +56,7 @@ def result_page(
         rows = batches.rows(key, [number])[0]
         if rows is None and not batch.status.is_final:
             return ResultPage(found, position)
-        chosen = [(at, row) for at, row in enumerate(rows or ()) if at >= offset and (row.error or not only_failed)]
+        chosen = [(at, row) for at, row in enumerate(rows or ()) if at >= offset and _is_asked(row, only_failed=only_failed)]
         seen = visible([row for _, row in chosen], caller, facts)
         shown = [(at, row) for at, row in chosen if row.student_id in seen]
         room = limit - len(found)
@@ -82,12 +82,17 @@ def all_results(
     numbers = range(-(-(batch.total or 0) // CHUNK_STUDENTS))
     for first in numbers[::CHUNKS_PER_READ]:
         chunks = batches.rows(key, numbers[first : first + CHUNKS_PER_READ])
-        rows = [row for chunk in chunks for row in chunk or () if row.error or not only_failed]
+        rows = [row for chunk in chunks for row in chunk or () if _is_asked(row, only_failed=only_failed)]
         seen = visible(rows, caller, facts)
         if shown := [row for row in rows if row.student_id in seen]:
             yield shown
     if batches.read(key).created != batch.created:
         raise NotFound("the batch was removed while its results were read")
+
+
+def _is_asked(row: Row, *, only_failed: bool) -> bool:
+    """Whether a caller asked for this row; for the place of an erased student nobody does."""
+    return not row.is_erased and (bool(row.error) or not only_failed)
 
 
 def visible(rows: Sequence[Row], caller: Principal, facts: FactStore) -> set[str]:

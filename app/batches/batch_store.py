@@ -11,7 +11,7 @@ import msgspec
 import redis
 
 from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summary, moment
-from app.batches.batch_errors import BatchTaken, OverBatchQuota, TooManyBatches
+from app.batches.batch_errors import require_room, require_same, require_stored
 from app.batches.batch_fields import UNKNOWN_TOTAL, decode_batch, decode_order, has_callback, owner_of
 from app.batches.batch_kinds import Row
 from app.config.quotas import Quotas
@@ -92,28 +92,32 @@ class BatchStore:
         *,
         items: Sequence[Item] | None = None,
         rejected: Sequence[Rejection] = (),
+        erasures: int | None = None,
     ) -> bool:
         """Store a batch. ``request`` identifies the request, ``items`` are None if a task has to find the students.
 
-        Raises BatchTaken if the id belongs to another request, and OverBatchQuota and TooManyBatches beyond the quotas.
+        ``erasures`` is what the method of this name returned before the students were checked; None if that was not before now.
+        Raises BatchTaken if the id belongs to another request, OverBatchQuota and TooManyBatches beyond the quotas, and
+        ErasedMeanwhile.
 
         Returns:
             Whether the batch is new; False if the same request created it already.
         """
-        held, students, running = self._existing(key)
+        held, students, running, erasures_now = self._existing(key)
         if held is not None:
-            _require_same(held, request)
+            require_same(held, request)
             return False
         quota, most = self._quotas.students.of(key.tenant), self._quotas.running.of(key.tenant)
         total = UNKNOWN_TOTAL if items is None else len(items)
         counted = max(total, 0) + len(rejected) + OWN_STUDENTS
-        _require_room(quota, most, students + counted, running + 1)  # before anything is written
+        require_room(quota, most, students + counted, running + 1)  # before anything is written
         self.touch(key)  # before the batch: one that no sweep finds might never end
         self._kept.touch(str(key), _milliseconds(now))
         texts = [msgspec.json.encode(order), msgspec.json.encode(rejected) if rejected else b""]
-        arguments: list[Any] = [key.batch_id, request, *texts, total, counted, quota, most, *_chunks(items or ())]
+        checked = erasures_now if erasures is None else erasures
+        arguments: list[Any] = [key.batch_id, request, *texts, total, counted, quota, most, checked, *_chunks(items or ())]
         reply = self._create(self._names(key, order.owner), arguments)
-        _require_stored(cast("int", reply), quota, most)
+        require_stored(cast("int", reply), quota, most)
         return bool(reply)
 
     def _names(self, key: BatchKey, owner: str) -> list[str]:
@@ -126,24 +130,31 @@ class BatchStore:
         """Whether there is the batch of a request. Raises BatchTaken if there is one of another request."""
         held = self._existing(key)[0]
         if held is not None:
-            _require_same(held, request)
+            require_same(held, request)
         return held is not None
 
-    def _existing(self, key: BatchKey) -> tuple[bytes | None, int, int]:
-        """What identifies the batch's request, and the tenant's usage: students in stored batches, batches that run."""
+    def _existing(self, key: BatchKey) -> tuple[bytes | None, int, int, int]:
+        """What identifies the batch's request; the tenant's students in stored batches, batches that run, and erasures."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hget(self._keys.batch(*key), "request")
-        pipeline.hmget(self._keys.batch_usage(key.tenant), ["students", "running"])
-        held, (students, running) = pipeline.execute()
-        return held, int(students or 0), int(running or 0)
+        pipeline.hmget(self._keys.batch_usage(key.tenant), ["students", "running", "erasures"])
+        held, (students, running, erasures) = pipeline.execute()
+        return held, int(students or 0), int(running or 0), int(erasures or 0)
 
-    def resolve(self, key: BatchKey, students: Sequence[str]) -> bool:
-        """Give a batch its students, once. Returns False if it has ended. Raises OverBatchQuota."""
+    def erasures(self, tenant: str) -> int:
+        """How often students were erased from the tenant's batches, for who reads students now and stores them later."""
+        return int(cast("bytes | None", self._redis.hget(self._keys.batch_usage(tenant), "erasures")) or 0)
+
+    def resolve(self, key: BatchKey, students: Sequence[str], erasures: int) -> bool:
+        """Give a batch its students, once; ``erasures`` is of before they were read. Raises OverBatchQuota, ErasedMeanwhile.
+
+        Returns:
+            False if the batch has ended.
+        """
         quota = self._quotas.students.of(key.tenant)
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_usage(key.tenant)]
-        reply = cast("int", self._resolve(keys, [len(students), quota, *_chunks(map(Item, students))]))
-        if reply < 0:
-            raise OverBatchQuota(quota)
+        reply = cast("int", self._resolve(keys, [len(students), quota, erasures, *_chunks(map(Item, students))]))
+        require_stored(reply, quota)
         return bool(reply)
 
     def take(self, key: BatchKey, task_id: str, retries: int = 0) -> Taken:
@@ -157,15 +168,24 @@ class BatchStore:
 
     def store(self, key: BatchKey, task_id: str, number: int, rows: Sequence[Row]) -> Then:
         """Store the results of a chunk, unless another task did. Returns what the task has to do then."""
-        failed = sum(bool(row.error) for row in rows)
+        succeeded = sum(not row.error for row in rows)
+        failed = sum(bool(row.error) and not row.is_erased for row in rows)
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_results(*key)]
-        arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), len(rows) - failed, failed, _lease()]
+        arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), succeeded, failed, _lease()]
         return Then(cast("int", self._store(keys, arguments)))
 
-    def end(self, key: BatchKey, status: BatchStatus, *, reason: str = "", summary: Summary | None = None) -> bool:
-        """End a batch. Returns False if it had ended already, or there is none."""
+    def end(
+        self, key: BatchKey, status: BatchStatus, *, reason: str = "", summary: Summary | None = None, erased: int | None = None
+    ) -> bool:
+        """End a batch. ``erased`` is the batch's before the results of the summary were read; raises ErasedMeanwhile.
+
+        Returns:
+            False if it had ended already, or there is none.
+        """
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_usage(key.tenant)]
-        ended = self._end(keys, [status.value, reason, msgspec.json.encode(summary) if summary else b""])
+        text = msgspec.json.encode(summary) if summary else b""
+        ended = cast("int", self._end(keys, [status.value, reason, text, "" if erased is None else erased]))
+        require_stored(ended, 0)
         self.forget(key)
         return bool(ended)
 
@@ -247,31 +267,6 @@ class BatchStore:
 
     def _chunk_keys(self, key: BatchKey) -> tuple[str, str]:
         return self._keys.batch_chunks(*key), self._keys.batch_due(*key)
-
-
-def _require_same(held: bytes, request: bytes) -> None:
-    if held != request:
-        raise BatchTaken
-
-
-def _require_stored(reply: int, quota: int, most: int) -> None:
-    """Raise what create_batch.lua refuses because another request was stored at the same time."""
-    match reply:
-        case -1:
-            raise BatchTaken
-        case -2:
-            raise OverBatchQuota(quota)
-        case -3:
-            raise TooManyBatches(most)
-        case _:
-            pass
-
-
-def _require_room(quota: int, most: int, students: int, running: int) -> None:
-    if students > quota:
-        raise OverBatchQuota(quota)
-    if running > most:
-        raise TooManyBatches(most)
 
 
 def _lease() -> int:

@@ -31,6 +31,7 @@ def message(batch: Batch) -> str:
             "total": batch.total,
             "succeeded": batch.succeeded,
             "failed": batch.failed,
+            "erased": batch.erased,
         },
     }
     return msgspec.json.encode(body).decode()

@@ -4,7 +4,7 @@
 -- KEYS[1]  the batch: hash (create_batch.lua describes it)
 -- KEYS[2]  the owner's batches: sorted set id -> number
 -- KEYS[3]  results: hash number of the chunk -> rows
--- KEYS[4]  the tenant's usage: hash students (in stored batches) | running (batches) -> count
+-- KEYS[4]  the tenant's usage: hash (create_batch.lua describes it)
 -- KEYS[5]  the rejected students: string
 -- KEYS[6]  chunks to be computed: hash
 -- KEYS[7]  when each of these chunks may be taken: sorted set

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from app.batches.batch import BatchKey, BatchOrder, BatchStatus, Item, outcome
-from app.batches.batch_errors import OverBatchQuota
-from app.batches.batch_kinds import GIVEN_UP, KINDS, UNREADABLE, Row
+from app.batches.batch_errors import ErasedMeanwhile, OverBatchQuota
+from app.batches.batch_kinds import ERASED_ROW, GIVEN_UP, KINDS, UNREADABLE, Row
 from app.batches.batch_store import BatchStore, Left, Taken, Then
 from app.batches.summarize_batch import summarize_batch
 from app.clock import day_number
@@ -20,6 +21,8 @@ from app.mastery.stores import MasteryStores
 
 # A chunk whose tasks died so often would kill further ones: its students fail.
 MAX_ATTEMPTS = 10
+# Attempts to end a batch, each of which students who were erased meanwhile made vain. Then a sweep sends the tasks again.
+MAX_ENDINGS = 5
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +87,7 @@ def _compute(
     order, items = _ordered(taken), taken.items
     if taken.attempts > MAX_ATTEMPTS:
         _log.error("batch %s: chunk %d was given up after %d attempts", key, taken.number, MAX_ATTEMPTS)
-        rows = [Row(item.student_id, GIVEN_UP) for item in items]
+        rows = [ERASED_ROW if item.is_erased else Row(item.student_id, GIVEN_UP) for item in items]
     else:
         rows = compute_rows(key.tenant, order, items, stores=stores, now=now)
         audit(order, [row.student_id for row in rows if not row.error])
@@ -99,8 +102,8 @@ def _compute(
 
 
 def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, stores: MasteryStores, now: datetime) -> list[Row]:
-    """The results of some students, in their order."""
-    ids = [item.student_id for item in items if item.components is None]
+    """The results of some students, in their order; for one who was erased, a row without a student."""
+    ids = [item.student_id for item in items if item.components is None and not item.is_erased]
     try:
         records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
     except msgspec.DecodeError:  # a record is damaged: the others are computed nevertheless
@@ -110,7 +113,7 @@ def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, store
 
 
 def _rows_alone(tenant: str, order: BatchOrder, item: Item, *, stores: MasteryStores, now: datetime) -> list[Row]:
-    ids = [item.student_id] if item.components is None else []
+    ids = [item.student_id] if item.components is None and not item.is_erased else []
     try:
         records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
     except msgspec.DecodeError as error:
@@ -120,17 +123,20 @@ def _rows_alone(tenant: str, order: BatchOrder, item: Item, *, stores: MasterySt
 
 
 def _row(order: BatchOrder, item: Item, record: StudentRecord | None) -> Row:
-    return KINDS[order.kind].compute(order, item, record)
+    return ERASED_ROW if item.is_erased else KINDS[order.kind].compute(order, item, record)
 
 
 def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches: BatchStore) -> Step:
-    """Find the students of the cohort or the tenant."""
+    """Find the students of the cohort or the tenant; again, with another task, if some were erased meanwhile."""
+    erasures = batches.erasures(key.tenant)
     students = sorted(stores.scores.members(key.tenant, None if order.all else order.cohort_id))
     if not students:
         batches.end(key, BatchStatus.FAILED, reason="it has no students")
         return Step()
     try:
-        goes_on = batches.resolve(key, students)
+        goes_on = batches.resolve(key, students, erasures)
+    except ErasedMeanwhile:
+        return Step(goes_on=True)
     except OverBatchQuota as error:
         batches.end(key, BatchStatus.FAILED, reason=str(error))
         return Step()
@@ -138,7 +144,14 @@ def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches
 
 
 def _finish(key: BatchKey, *, batches: BatchStore) -> None:
-    """End a batch whose chunks are all computed."""
+    """End a batch whose chunks are all computed; again if students were erased from it meanwhile."""
+    for _ in range(MAX_ENDINGS):
+        with suppress(ErasedMeanwhile):  # the summary may have them
+            _end(key, batches=batches)
+            return
+
+
+def _end(key: BatchKey, *, batches: BatchStore) -> None:
     try:
         batch = batches.read(key)
     except NotFound:  # it was removed, or lost with what a crashed server had not synced to disk
@@ -149,7 +162,8 @@ def _finish(key: BatchKey, *, batches: BatchStore) -> None:
         return
     if batch.total is None or batch.done < batch.total:  # the server lost the chunk's lease: a sweep sends the tasks again
         return
-    batches.end(key, outcome(batch.succeeded, batch.failed), summary=summarize_batch(key, batch.total, batches=batches))
+    summary = summarize_batch(key, batch.total, batches=batches)
+    batches.end(key, outcome(batch.succeeded, batch.failed), summary=summary, erased=batch.erased)
 
 
 def _ordered(taken: Taken) -> BatchOrder:

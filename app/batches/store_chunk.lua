@@ -1,6 +1,6 @@
 -- Store the results of a chunk, once: those of a second task that computed the same chunk are dropped, and so are those of a batch
 -- that has ended. A task that does not have the chunk any more stores nothing: a crash of the server may have taken back who the
--- batch's students are.
+-- batch's students are, or one of them was erased (erase_from_chunk.lua).
 --
 -- KEYS[1]  the batch: hash (create_batch.lua describes it)
 -- KEYS[2]  chunks to be computed: hash number -> students
@@ -10,7 +10,7 @@
 -- ARGV[2]  number of the chunk
 -- ARGV[3]  rows
 -- ARGV[4]  number of students that succeeded
--- ARGV[5]  number of students that failed
+-- ARGV[5]  number of students that failed; erased ones are counted already
 -- ARGV[6]  length of the lease in milliseconds
 --
 -- Returns 1 if the batch goes on and has chunks left; 2 if it has none left, and the task has to end it; 0 if it has ended, or another

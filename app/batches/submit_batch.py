@@ -1,6 +1,7 @@
 """Submits a batch: checks the listed students, and stores the batch for tasks to compute."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
@@ -8,11 +9,12 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from app.batches.batch import BatchKey, BatchOrder, BatchStatus, Item, Kind, ListedStudent, Priority, Rejection
+from app.batches.batch_errors import ErasedMeanwhile
 from app.batches.batch_kinds import NO_EVIDENCE
 from app.batches.batch_store import BatchStore
 from app.batches.receiver import URL_RULE, is_refused_host, place
 from app.batches.webhook_secrets import WebhookSecrets
-from app.clock import day_number
+from app.clock import Day, day_number
 from app.config.batch_settings import Network
 from app.errors import InvalidFields, InvalidInput
 from app.identifiers import IDENTIFIER_RULE, Identifier, is_identifier
@@ -29,6 +31,8 @@ from app.security.access import (
 )
 
 Listed: TypeAlias = Identifier | ListedStudent
+# How often the listed students are checked, if others are erased from the tenant meanwhile: each time takes 50 ms at most.
+MAX_CHECKS = 5
 LISTED_ALREADY = "is listed already, at "  # followed by the position of the first, from 0
 
 
@@ -82,6 +86,9 @@ def submit_batch(
 
     Returns:
         The batch of the request.
+
+    Raises:
+        ErasedMeanwhile: Students of the tenant were erased each time that the listed ones were checked.
     """
     key = BatchKey(caller.tenant, request.batch_id)
     print_ = blake2b(caller.identity.encode() + b"\0" + request.body, digest_size=16).digest()
@@ -89,8 +96,20 @@ def submit_batch(
         return stored_batch(key, batches)
     today = day_number(now)
     day = today if request.on is None else retained_day(request.on, today, stores.facts.retention_days, "as_of")
-    items, rejected = _selected(request, caller, stores)
-    order = BatchOrder(
+    order = _order(request, caller, actor, day)
+    for _ in range(MAX_CHECKS):
+        erasures = batches.erasures(key.tenant)
+        items, rejected = _selected(request, caller, stores)
+        with suppress(ErasedMeanwhile):  # a listed student may have been erased after the check
+            is_new = batches.create(key, order, print_, now, items=items, rejected=rejected, erasures=erasures)
+            total = None if items is None else len(items)
+            new = Submitted(is_new=True, total=total, rejected=rejected, status=BatchStatus.QUEUED)
+            return new if is_new else stored_batch(key, batches)
+    raise ErasedMeanwhile
+
+
+def _order(request: BatchRequest, caller: Principal, actor: Sequence[str], day: Day) -> BatchOrder:
+    return BatchOrder(
         kind=request.kind,
         day=day,
         weights=request.weights,
@@ -101,9 +120,6 @@ def submit_batch(
         actor=list(actor),
         callback_url=request.callback_url,
     )
-    if not batches.create(key, order, print_, now, items=items, rejected=rejected):
-        return stored_batch(key, batches)
-    return Submitted(is_new=True, total=None if items is None else len(items), rejected=rejected, status=BatchStatus.QUEUED)
 
 
 def stored_batch(key: BatchKey, batches: BatchStore) -> Submitted:

@@ -162,7 +162,11 @@ class Keys(AuditKeys):
     def batch_rejected(self, tenant: str, batch_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:batch-rejected:{batch_id}"
 
-    @kind("hash", "for the quotas: students in the tenant's stored batches, and batches that run")
+    @kind(
+        "hash",
+        "for the quotas: students in the tenant's stored batches, and batches that run; how often students were erased "
+        "from them",
+    )
     def batch_usage(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:batch-usage"
 

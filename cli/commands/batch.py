@@ -260,7 +260,7 @@ def cancel(batch_id: str, tenant: str) -> None:
         found = engine.batches.read(key)
     if found.status is not BatchStatus.CANCELLED:
         raise click.ClickException(f"the batch has ended already: {found.status.value.replace('_', ' ')}")
-    click.echo(f"cancelled: {found.done:,} students were computed, and their results stay")
+    click.echo(f"cancelled: {found.succeeded + found.failed:,} students were computed, and their results stay")
 
 
 @batch.command("list")

@@ -38,7 +38,8 @@ def ending(batch: Batch, now: datetime) -> Iterator[str]:
     yield f"batch {batch.batch_id} {_words(batch.status)}{because}"
     if batch.total is not None:
         left = f", {batch.total - batch.done:,} not computed" if batch.total > batch.done else ""
-        yield f"students: {batch.total:,}; {batch.succeeded:,} succeeded, {batch.failed:,} failed{left}"
+        erased = f", {batch.erased:,} erased" if batch.erased else ""
+        yield f"students: {batch.total:,}; {batch.succeeded:,} succeeded, {batch.failed:,} failed{erased}{left}"
     if batch.started and batch.finished:
         rate = progress(batch, now).rate
         pace = "" if rate is None else f", {rate:,.0f} students/s"

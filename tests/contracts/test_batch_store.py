@@ -140,8 +140,8 @@ def test_students_are_resolved_once(engine: Engine) -> None:
     engine.batches.create(KEY, ORDER, b"print", NOW)
     assert state(engine).total is None
     assert engine.batches.take(KEY, "task").left is Left.UNRESOLVED
-    assert engine.batches.resolve(KEY, ids(3))
-    assert engine.batches.resolve(KEY, ids(5))
+    assert engine.batches.resolve(KEY, ids(3), 0)
+    assert engine.batches.resolve(KEY, ids(5), 0)
     assert state(engine).total == 3
     assert len(engine.batches.take(KEY, "task").items) == 3
 
@@ -157,7 +157,7 @@ def test_a_batch_that_has_ended_takes_no_results(engine: Engine) -> None:
     assert not engine.batches.end(KEY, BatchStatus.SUCCEEDED)
     assert not engine.batches.store(KEY, "two", 1, rows(items(1)))
     assert engine.batches.take(KEY, "three").left is Left.ENDED
-    assert not engine.batches.resolve(KEY, ids(1))
+    assert not engine.batches.resolve(KEY, ids(1), 0)
     found = state(engine)
     assert (found.status, found.reason, found.summary, found.done) == (BatchStatus.CANCELLED, "why", SUMMARY, CHUNK_STUDENTS)
     assert found.finished is not None
@@ -179,8 +179,8 @@ def test_a_quota_bounds_the_students_of_stored_batches(engine: Engine) -> None:
     store.create(first, ORDER, b"1", NOW, items=items(3))
     store.create(second, ORDER, b"2", NOW)
     with pytest.raises(OverBatchQuota, match="may have 45 students"):
-        store.resolve(second, ids(3))
-    assert store.resolve(second, ids(2))
+        store.resolve(second, ids(3), 0)
+    assert store.resolve(second, ids(2), 0)
     with pytest.raises(OverBatchQuota):
         store.create(third, ORDER, b"3", NOW)
     store.end(first, BatchStatus.CANCELLED)

@@ -13,7 +13,7 @@ from tasks.privacy import stores_of_students
 PRIVACY = Path(__file__).parents[2] / "docs" / "privacy.md"
 # Other ways of erasing than a call of a store by the erasure's task.
 BY_ITSELF = {"facts", "events in flight"}
-NOT_YET = {"batches", "dead letters"}
+NOT_YET = {"dead letters"}
 NOT_ERASED = {
     "published changes",
     "events of the platform",

@@ -94,7 +94,7 @@ def test_one_signed_message(tenant: Tenant) -> None:
     told = message.verified(tenant.secret)
     assert (told["type"], told["data"]) == (
         "batch.ended",
-        {"batch_id": batch_id, "status": "succeeded", "total": 1, "succeeded": 1, "failed": 0},
+        {"batch_id": batch_id, "status": "succeeded", "total": 1, "succeeded": 1, "failed": 0, "erased": 0},
     )
     assert message.headers["content-type"] == "application/json"
     assert "s-1" not in message.body.decode()

@@ -30,7 +30,7 @@ def test_the_message() -> None:
     assert json.loads(message(BATCH)) == {
         "type": "batch.ended",
         "timestamp": "2026-10-28T12:00:00.250Z",
-        "data": {"batch_id": "b-1", "status": "partly_failed", "total": 10, "succeeded": 8, "failed": 2},
+        "data": {"batch_id": "b-1", "status": "partly_failed", "total": 10, "succeeded": 8, "failed": 2, "erased": 0},
     }
 
 

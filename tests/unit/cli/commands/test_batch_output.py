@@ -57,6 +57,12 @@ def test_what_was_not_computed_is_counted() -> None:
     assert list(ending(found, NOW))[1] == "students: 300; 250 succeeded, 0 failed, 50 not computed"
 
 
+def test_who_was_erased_is_counted() -> None:
+    """They are neither computed nor missing."""
+    found = a_batch(BatchStatus.SUCCEEDED, total=300, succeeded=298, erased=2)
+    assert list(ending(found, NOW))[1] == "students: 300; 298 succeeded, 0 failed, 2 erased"
+
+
 def test_a_batch_that_runs_may_not_know_its_students_yet() -> None:
     """Then their number is not shown."""
     assert "0 of - students are done" in still_runs(a_batch(BatchStatus.QUEUED))
