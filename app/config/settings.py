@@ -22,6 +22,7 @@ from app.config.field_types import Port, Seconds, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
 from app.config.misspelt import misspelt, report_once
 from app.config.quotas import QuotaSettings
+from app.config.retention_limits import retention_contradictions
 from app.config.secret_files import FILE_SUFFIX, with_secret_files
 from app.config.secret_settings import (
     FILE_VARIABLES,
@@ -71,7 +72,7 @@ class Settings(
     redis_warning_share: Annotated[float, Meta(gt=0, le=1)] = 0.8  # of its memory; early enough for an operator to act
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
 
-    # Domain. The oracle and the privacy notice both say 90 days.
+    # Domain. The oracle and the privacy notice both say 90 days. Other times must not be longer: app/config/retention_limits.py.
     retention_days: Annotated[int, Meta(ge=14, le=3650)] = 90
 
     # One process works while the other waits for Redis: 15 % more events on two cores than with one process.
@@ -160,6 +161,7 @@ def _contradictions(settings: Settings) -> list[str]:
         *batch_contradictions(settings),
         *consent_contradictions(settings),
         *http_contradictions(settings),
+        *retention_contradictions(settings),
         *tls_contradictions(settings),
     ]
 

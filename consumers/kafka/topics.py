@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by t
     TopicMetadata,
 )
 
+from app.config.retention_limits import SEGMENT_DAYS
 from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from consumers.kafka.clients import LastError, connection, producer
@@ -91,7 +92,13 @@ def _wanted(settings: Settings) -> list[TopicSpec]:
             name,
             settings.kafka_partitions,
             settings.kafka_replication,
-            {"cleanup.policy": policy, "retention.ms": str(kept * DAY_MS), "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+            {
+                "cleanup.policy": policy,
+                "retention.ms": str(kept * DAY_MS),
+                # Kafka deletes a segment when its newest record is older than the retention. By default it has those of a week.
+                "segment.ms": str(SEGMENT_DAYS * DAY_MS),
+                "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            },
         )
         for name, kept, policy in topics
     ]

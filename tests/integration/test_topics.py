@@ -66,6 +66,7 @@ def test_topics_are_created_as_the_settings_say(apache: Cluster) -> None:
     assert [f"created: {topic}" in result.output for topic in apache.topics] == [True] * 4
     assert [apache.shape(topic) for topic in apache.topics] == [(6, {1})] * 4
     assert [apache.config(topic, "retention.ms") for topic in apache.topics] == [str(days * DAY_MS) for days in (3, 40, 2, 200)]
+    assert [apache.config(topic, "segment.ms") for topic in apache.topics] == [str(DAY_MS)] * 4  # nothing is kept a week longer
     assert [apache.config(topic, "cleanup.policy") for topic in apache.topics] == [*["delete"] * 3, "compact,delete"]
     assert [apache.config(topic, "max.message.bytes") for topic in apache.topics] == ["1048588"] * 4
 
