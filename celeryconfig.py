@@ -130,16 +130,17 @@ beat_schedule = {
         "task": "mastery.refresh",
         "schedule": crontab(minute=1),
     },
+    # So something is kept for at most an hour longer than its retention.
+    "remove-leftovers": {
+        "task": "privacy.expire",
+        "schedule": crontab(minute=11),
+    },
     # The interval bounds how late recorded events appear in the audit trail; after a crash, the next summary includes them.
     "summarize-events": {
         "task": "audit.summarize",
         "schedule": SUMMARIZE_EVERY_SECONDS,
     },
     # Off-peak; the next run makes up for a missed one.
-    "expire-erasures": {
-        "task": "privacy.expire",
-        "schedule": crontab(hour=3, minute=41),
-    },
     "trim-audit-trails": {
         "task": "audit.trim",
         "schedule": crontab(hour=3, minute=31),

@@ -24,8 +24,10 @@ from app.events.ledger import Ledger
 from app.events.losses import Losses
 from app.events.positions import Positions
 from app.health.malformed_messages import MalformedMessages
+from app.health.removal_counts import RemovalCounts
 from app.health.sweep_heartbeat import Sweeps
 from app.idempotency.idempotency_keys import IdempotencyKeys
+from app.mastery.expired_records import ExpiredRecords
 from app.mastery.fact_store import FactStore
 from app.mastery.outbox import Outbox
 from app.mastery.score_store import ScoreStore
@@ -63,6 +65,7 @@ class Engine:
     consents: ConsentStore
     idempotency_keys: IdempotencyKeys
     malformed_messages: MalformedMessages
+    removal_counts: RemovalCounts
     sweeps: Sweeps
     signing_keys: SigningKeys
     revocations: Revocations
@@ -112,6 +115,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
             client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)
         ),
         malformed_messages=MalformedMessages(client, settings.key_prefix),
+        removal_counts=RemovalCounts(client, settings.key_prefix),
         sweeps=Sweeps(client, settings.key_prefix),
         erasures=ErasureStore(client, settings.key_prefix, settings.audit_retention_days),
         student_keys=StudentKeys(client, settings.key_prefix),
@@ -138,4 +142,5 @@ def _mastery_stores(client: redis.Redis, settings: Settings, audit: AuditTrail) 
         FactStore(client, prefix, settings.retention_days, quotas, audit.pseudonyms),
         ScoreStore(client, prefix),
         TenantStore(client, prefix),
+        ExpiredRecords(client, prefix, settings.retention_days),
     )

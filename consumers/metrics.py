@@ -79,6 +79,7 @@ class EngineCollector(Collector):
             counts = self._engine.ledger.counts()
             malformed = self._engine.malformed_messages.counts()
             loss = self._engine.losses.known()
+            removed = self._engine.removal_counts.read()
             totals = [self._engine.event_totals.of(tenant) for tenant in self._engine.mastery.tenants.all()]
         except DependencyUnavailable:
             return
@@ -97,6 +98,10 @@ class EngineCollector(Collector):
         for queue, count in malformed.items():
             messages.add_metric([queue], count)
         yield messages
+        removals = CounterMetricFamily("mastery_removed", "What was removed at the end of its retention", labels=["kind"])
+        for what, count in removed.items():
+            removals.add_metric([what.value], count)
+        yield removals
         yield GaugeMetricFamily("mastery_chunks_in_flight", "Chunks taken over and not yet recorded", value=counts.in_flight)
         missing = 0 if loss.is_acknowledged else loss.records
         yield GaugeMetricFamily("mastery_lost_records", "Events that may be missing, until acknowledged", value=missing)

@@ -12,6 +12,7 @@ from app.batches.batch_store import LEASE_SECONDS
 from app.batches.expire_batches import expire_batches
 from app.batches.run_batch import run_batch
 from app.errors import DependencyUnavailable, NotFound
+from app.health.removal_counts import Removed
 from app.security.access import Action
 from tasks.celery import EngineTask, app, engine, enqueue
 from tasks.lost_tasks import claim_lost, targets
@@ -84,7 +85,9 @@ def expire() -> None:
     retention = timedelta(hours=engine().settings.batch_retention_hours)
 
     def work() -> Iterator[int]:
-        yield from expire_batches(batches=engine().batches, retention=retention, now=engine().clock())
+        for removed in expire_batches(batches=engine().batches, retention=retention, now=engine().clock()):
+            engine().removal_counts.add(Removed.BATCHES, removed)
+            yield removed
 
     if not finish_in_slice(work()):
         enqueue(expire)

@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from app.errors import NotFound
+from app.health.removal_counts import Removed
 from app.mastery.calculate_mastery import calculate_mastery
 from app.mastery.derive_scores import refresh_scores
 from app.mastery.formula import Weights
@@ -45,8 +46,9 @@ def refresh() -> None:
 
     def work() -> Iterator[None]:
         steps = refresh_scores(stores=engine().mastery, consents=engine().consents, now=engine().clock(), batch=REFRESH_BATCH)
-        for tenant, students in steps:
-            refreshed[tenant] += students
+        for tenant, students, removed in steps:
+            refreshed[tenant] += len(students) + len(removed)
+            engine().removal_counts.add(Removed.STUDENTS, len(removed))
             yield
 
     try:

@@ -1,4 +1,4 @@
-"""Tasks that erase students."""
+"""Tasks that erase students, and what would outlive the retention."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.privacy.erase_students import Attempt, Stores, run_erasures
 from app.privacy.erasure import Erasure, receipt_hash
-from app.privacy.expire_erasures import expire_erasures
+from app.privacy.remove_leftovers import LeftoverStores, remove_leftovers
 from app.security.task_requests import TaskRequests
 from app.storage.erased import Erased
 from tasks.broker_errors import translated_broker_errors
@@ -93,8 +93,17 @@ def sweep() -> None:
 
 @app.task(name="privacy.expire", ignore_result=True, soft_time_limit=TASK_SECONDS)
 def expire() -> None:
-    """Forget old erasures, in slices; beat sends this every day."""
-    if not finish_in_slice(expire_erasures(stores=engine().mastery, now=engine().clock())):
+    """Remove what would outlive the retention, in slices; beat sends this every hour."""
+    served = engine()
+    stores = LeftoverStores(served.mastery, served.outbox, served.ledger, served.malformed_messages)
+
+    def work() -> Iterator[None]:
+        found = remove_leftovers(stores, now=served.clock())
+        for what, count in found:
+            served.removal_counts.add(what, count)
+            yield
+
+    if not finish_in_slice(work()):
         enqueue(expire)
 
 

@@ -18,22 +18,29 @@ _log = logging.getLogger(__name__)
 def expire_batches(*, batches: BatchStore, retention: timedelta, now: datetime) -> Iterator[int]:
     """Remove each batch that ended a retention ago. One that was created so long ago and still runs ends as expired first.
 
+    It is kept for another retention, unless this is late, as after an outage: no batch is kept for more than two retentions.
     An abandoned iteration is continued by a new one.
 
     Yields:
-        After each step, the number of batches that were removed or ended.
+        After each step, the number of batches that were removed.
     """
     while found := batches.stored_before(now - retention, BATCHES_PER_STEP):
+        removed = 0
         for key, since in found:
             batch = _batch(key, batches)
             if batch is None or (batch.finished is not None and batch.finished <= now - retention):
                 batches.delete(key, since)
+                removed += 1
             elif batch.finished is not None:
                 batches.keep(key, batch.finished)
             else:
                 batches.end(key, BatchStatus.EXPIRED, reason="it was not done in time")
-                batches.keep(key, now)
-        yield len(found)
+                if since > now - 2 * retention:
+                    batches.keep(key, now)
+                else:
+                    batches.delete(key, since)
+                    removed += 1
+        yield removed
 
 
 def _batch(key: BatchKey, batches: BatchStore) -> Batch | None:

@@ -72,7 +72,7 @@ class Settings(
     redis_warning_share: Annotated[float, Meta(gt=0, le=1)] = 0.8  # of its memory; early enough for an operator to act
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
 
-    # Domain. The oracle and the privacy notice both say 90 days. Other times must not be longer: app/config/retention_limits.py.
+    # Domain. The oracle and the privacy notice both say 90 days. Its limits for other times: retention_limits.py.
     retention_days: Annotated[int, Meta(ge=14, le=3650)] = 90
 
     # One process works while the other waits for Redis: 15 % more events on two cores than with one process.

@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -40,6 +41,16 @@ class MalformedMessages:
         pipeline.expire(self._kept, KEPT_SECONDS)
         pipeline.hincrby(self._counts, queue, 1)
         pipeline.execute()
+
+    def expire(self, now: datetime) -> int:
+        """Delete the messages stored ``KEPT_SECONDS`` ago: the key itself expires only that long after the newest one.
+
+        Returns:
+            How many were deleted.
+        """
+        limit = round(now.timestamp() * 1000) - KEPT_SECONDS * 1000
+        entries = cast("list[tuple[bytes, object]]", self._redis.xrange(self._kept, max=limit))
+        return cast("int", self._drop([self._kept], [entry_id for entry_id, _ in entries])) if entries else 0
 
     def erase(self, tenant: str, students: Sequence[str], /) -> Erased:  # noqa: ARG002 - a message may not name the tenant
         """Delete the stored messages that name one of these students, of whichever tenant. Returns how many."""

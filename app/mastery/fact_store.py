@@ -78,6 +78,7 @@ class FactStore:
             MARK_BYTES=MARK_BYTES,
             CONSISTENCY_DAYS=CONSISTENCY_DAYS,
         )
+        self._forget = load_script(client, Path(__file__).with_name("forget_erasures.lua"))
         self._erase = load_script(client, Path(__file__).with_name("erase_students.lua"))
         self._cohorts_of = load_script(client, Path(__file__).with_name("cohorts_of.lua"))
 
@@ -173,9 +174,8 @@ class FactStore:
         key = self._keys.erased(tenant)
         for some in slices(self._redis.hscan_iter(key, count=ERASURES_PER_CALL), ERASURES_PER_CALL):
             old = [field for field, value in some if int(value.split()[0]) <= until]
-            if old:
-                self._redis.hdel(key, *old)
-                yield len(old)
+            if old and (count := cast("int", self._forget([key], [until, *old]))):
+                yield count
 
     def beyond_quota(self, tenant: str, students: Sequence[str]) -> set[str]:
         """The new students among these that exceed the tenant's quota; the first ones get the remaining places."""

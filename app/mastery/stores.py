@@ -1,9 +1,10 @@
-"""The stores of mastery: facts, scores and tenants."""
+"""The stores of mastery: facts, scores, tenants and expired records."""
 
 from typing import NamedTuple, cast
 
 import redis
 
+from app.mastery.expired_records import ExpiredRecords
 from app.mastery.fact_store import FactStore
 from app.mastery.score_store import ScoreStore
 from app.storage.keys import Keys
@@ -27,3 +28,4 @@ class MasteryStores(NamedTuple):
     facts: FactStore
     scores: ScoreStore
     tenants: TenantStore
+    expired: ExpiredRecords

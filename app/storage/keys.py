@@ -280,6 +280,10 @@ class Keys(AuditKeys):
     def malformed_counts(self) -> str:
         return f"{self._prefix}:{{.tasks}}:malformed-counts"
 
+    @kind("hash", "how much was removed at the end of its retention, by kind (`mastery_removed` in the bridge's metrics)")
+    def removed(self) -> str:
+        return f"{self._prefix}:{{.tasks}}:removed"
+
     @kind("string", "written by `/ready` to check that Redis accepts writes; kept for a second")
     def ready(self) -> str:
         return f"{self._prefix}:ready"

@@ -15,6 +15,7 @@ from app.events.ledger import Attempt
 from app.events.losses import Loss
 from app.events.positions import NO_ID, Beginning, Start
 from app.health.readiness import ping_redis
+from app.health.removal_counts import Removed
 from app.idempotency.idempotency_keys import Answer, Claim
 from app.mastery.evidence import QUIZ
 from app.mastery.formula import DEFAULT_WEIGHTS
@@ -40,6 +41,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_tasks(engine),
         **_events(engine),
         **_mastery(engine),
+        **_expired(engine),
         **_batches(engine),
         **_callbacks(engine),
         **audit_calls(engine),
@@ -92,14 +94,17 @@ def _tasks(engine: Engine) -> dict[str, Call]:
         "malformed_messages.set_aside": Call(GROWS, lambda: messages.set_aside("events", STUDENT.encode(), "no JSON")),
         "malformed_messages.counts": Call(READS, messages.counts),
         "malformed_messages.kept": Call(READS, messages.kept),
+        "malformed_messages.expire": Call(READS, lambda: messages.expire(NOW)),
         "malformed_messages.erase": Call(READS, lambda: messages.erase("t", ["s-other"])),
+        "removal_counts.add": Call(GROWS, lambda: engine.removal_counts.add(Removed.BATCHES, 1)),
+        "removal_counts.read": Call(READS, engine.removal_counts.read),
         "sweeps.note": Call(GROWS, sweeps.note),
         "sweeps.go_on": Call(READS, sweeps.go_on),
     }
 
 
 def _mastery(engine: Engine) -> dict[str, Call]:
-    (facts, scores, _), totals, outbox = engine.mastery, engine.event_totals, engine.outbox
+    (facts, scores, *_), totals, outbox = engine.mastery, engine.event_totals, engine.outbox
     numbers, revisions = iter(range(1_000)), iter(range(1, 1_000))
     quota = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("1000"))
 
@@ -139,8 +144,17 @@ def _mastery(engine: Engine) -> dict[str, Call]:
     }
 
 
+def _expired(engine: Engine) -> dict[str, Call]:
+    facts, expired, students = engine.mastery.facts, engine.mastery.expired, [f"empty-{number}" for number in range(20)]
+    for student in students:
+        engine.redis.hset(facts.record_key("t", student), "window", "damaged")
+    return {
+        "expired.remove": Call(WRITES, lambda: expired.remove("t", [students.pop()], TODAY)),
+    }
+
+
 def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
-    facts, scores, tenants = engine.mastery
+    facts, scores, tenants, _ = engine.mastery
     return {
         "facts.read": Call(READS, lambda: facts.read("t", STUDENT, TODAY)),
         "facts.read_many": Call(READS, lambda: facts.read_many("t", [STUDENT, "s-2"], TODAY, TODAY)),

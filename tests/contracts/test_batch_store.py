@@ -259,7 +259,7 @@ def test_batches_are_removed_a_retention_after_their_end(engine: Engine) -> None
     create(engine)
     taken = engine.batches.take(KEY, "task")
     assert expire(23) == []
-    assert expire(25) == [1]
+    assert expire(25) == [0]
     assert (state(engine).status, state(engine).reason) == (BatchStatus.EXPIRED, "it was not done in time")
     assert not engine.batches.store(KEY, "task", 0, rows(taken.items))
     assert expire(48) == []
@@ -272,6 +272,16 @@ def test_batches_are_removed_a_retention_after_their_end(engine: Engine) -> None
     assert keys(engine) - before == {"{t}:batch-number", "{t}:batch-usage"}
     usage = engine.redis.hgetall(f"{engine.settings.key_prefix}:{{t}}:batch-usage")
     assert usage == {b"students": b"0", b"running": b"0"}
+
+
+def test_a_batch_that_still_runs_after_two_retentions_is_removed(engine: Engine) -> None:
+    """The workers were down so long: it is not kept for another one. Its tasks find nothing."""
+    before = keys(engine)
+    create(engine)
+    taken = engine.batches.take(KEY, "task")
+    assert list(expire_batches(batches=engine.batches, retention=timedelta(hours=1), now=NOW + timedelta(hours=2))) == [1]
+    assert not engine.batches.store(KEY, "task", 0, rows(taken.items))
+    assert keys(engine) - before == {"{t}:batch-number", "{t}:batch-usage"}
 
 
 def test_a_batch_that_was_never_stored_is_forgotten(engine: Engine) -> None:

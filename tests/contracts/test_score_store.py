@@ -1,5 +1,6 @@
 """The store of scores and rankings, on every server."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from app.bootstrap import Engine
 from app.errors import NotFound
 from app.mastery.calculate_mastery import calculate_mastery
-from app.mastery.derive_scores import derive_scores, refresh_scores
+from app.mastery.derive_scores import Refreshed, derive_scores, refresh_scores
 from app.mastery.evidence import ACTIVITY, QUIZ
 from app.mastery.formula import Weights
 from app.mastery.score_store import Score
@@ -15,10 +16,15 @@ from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, keys, merge, observation
 
 
+def sizes(refreshed: Iterable[Refreshed]) -> list[tuple[str, int]]:
+    """The tenant and the number of students of each batch."""
+    return [(each.tenant, len(each.students) + len(each.removed)) for each in refreshed]
+
+
 def test_a_student_whose_score_was_never_written_is_due(engine: Engine) -> None:
     """A worker died between facts and score, and no event follows: the refresh finds the student."""
     engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 1, 1)]}, TODAY)
-    assert list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=NOW, batch=10)) == [("t", 1)]
+    assert sizes(refresh_scores(stores=engine.mastery, consents=engine.consents, now=NOW, batch=10)) == [("t", 1)]
     assert engine.mastery.scores.ranking("t", "c-1") == [("s-1", 0.3)]
 
 
@@ -68,9 +74,9 @@ def test_refresh_brings_every_score_up_to_today(engine: Engine) -> None:
         merge(engine, observation(1, TODAY, ACTIVITY), observation(2, TODAY - 89, QUIZ, 1, 1), student=f"s-{number}")
     merge(engine, observation(1, TODAY - 80, QUIZ, 1, 1), student="s-old")
     later = NOW + timedelta(days=14)
-    assert list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=later, batch=2)) == [("t", 2)] * 3
+    assert sizes(refresh_scores(stores=engine.mastery, consents=engine.consents, now=later, batch=2)) == [("t", 2)] * 3
     assert engine.mastery.scores.ranking("t", "c-1") == [(f"s-{number}", 0.0) for number in range(5)]
-    assert list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=later, batch=2)) == []
+    assert sizes(refresh_scores(stores=engine.mastery, consents=engine.consents, now=later, batch=2)) == []
 
 
 def test_an_abandoned_refresh_is_continued_by_the_next(engine: Engine) -> None:
@@ -78,9 +84,9 @@ def test_an_abandoned_refresh_is_continued_by_the_next(engine: Engine) -> None:
     for number in range(5):
         merge(engine, observation(1, TODAY, QUIZ, 1, 1), student=f"s-{number}")
     tomorrow = NOW + timedelta(days=1)
-    assert next(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=2)) == ("t", 2)
+    assert len(next(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=2)).students) == 2
     assert len(engine.mastery.scores.stale_students("t", TODAY + 1, 10)) == 3
-    assert list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=2)) == [("t", 2), ("t", 1)]
+    assert sizes(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=2)) == [("t", 2), ("t", 1)]
 
 
 def test_a_recalculated_score_is_kept_under_the_usual_weights(engine: Engine) -> None:
@@ -113,7 +119,18 @@ def test_refresh_goes_on_past_a_student_who_cannot_be_refreshed(engine: Engine, 
     engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:student:s-1")
     engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:student:s-1", "not a hash")
     tomorrow = NOW + timedelta(days=1)
-    assert list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=1)) == [("t", 1)] * 2
+    assert sizes(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=1)) == [("t", 1)] * 2
     assert engine.mastery.scores.stale_students("t", TODAY + 1, 10) == []
     assert engine.mastery.scores.stale_students("t", TODAY + 2, 10) == ["s-1", "s-2"]
     assert "cannot be updated: 1" in caplog.text
+
+
+def test_an_expired_student_with_a_damaged_record_is_removed(engine: Engine) -> None:
+    """On the day when the last evidence has expired, like others; until then the record stays, for an operator."""
+    before = keys(engine)
+    merge(engine, observation(1, TODAY, QUIZ, 1, 1))
+    engine.redis.hset(engine.mastery.facts.record_key("t", "s-1"), "window", b"\xc1")
+    for days, removed in ((1, set[str]()), (89, set[str]()), (90, {"s-1"})):
+        (refreshed,) = refresh_scores(stores=engine.mastery, consents=engine.consents, now=NOW + timedelta(days=days), batch=10)
+        assert refreshed.removed == removed
+    assert keys(engine) - before == {"tenants", "{t}:totals", "{t}:changes"}  # the change is published before

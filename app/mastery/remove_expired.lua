@@ -1,0 +1,36 @@
+-- Remove the students among some of one tenant that have no evidence of the retention window, also if their record is damaged.
+--
+-- KEYS[1]     students of the tenant: sorted set student_id -> day of its score
+-- KEYS[2]     cohorts of the tenant: set
+-- KEYS[2i+1]  record of the i-th student (merge_evidence.lua describes it)
+-- KEYS[2i+2]  marks of the i-th student
+-- ARGV[1]     first retained day, as a day number
+-- ARGV[2]     prefix of the keys of the cohorts' rankings
+-- ARGV[i+2]   id of the i-th student
+--
+-- Returns the ids of the removed students. The days are the names of fields, so no value is read. A key of another type than a
+-- hash is left alone: it is nothing that the engine wrote.
+
+local function is_expired(record)
+  for _, field in ipairs(redis.call('HKEYS', record)) do
+    local day = tonumber(field)
+    if day and day >= tonumber(ARGV[1]) then return false end
+  end
+  return true
+end
+
+local removed = {}
+for i = 3, #ARGV do
+  local student, record, marks = ARGV[i], KEYS[2 * i - 3], KEYS[2 * i - 2]
+  if redis.call('TYPE', record).ok == 'hash' and is_expired(record) then
+    local ranked = redis.call('HGET', record, 'ranked')
+    if ranked then
+      redis.call('ZREM', ARGV[2] .. ranked, student)
+      if redis.call('EXISTS', ARGV[2] .. ranked) == 0 then redis.call('SREM', KEYS[2], ranked) end
+    end
+    redis.call('ZREM', KEYS[1], student)
+    redis.call('DEL', record, marks)
+    removed[#removed + 1] = student
+  end
+end
+return removed
