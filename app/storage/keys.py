@@ -1,5 +1,5 @@
 """Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys, but
-``audit_keys.py`` those of audit trails.
+``audit_keys.py`` those of audit trails, and ``operation_keys.py`` those of operations.
 
 The hash tag of a tenant's keys is its name: all are on one shard, so a script may use several. Hash tags of keys without a
 tenant begin with a dot, which no tenant's name contains. A test compares docs/architecture.md with this module.
@@ -9,9 +9,10 @@ from inspect import signature
 
 from app.storage.audit_keys import AuditKeys
 from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
+from app.storage.operation_keys import OperationKeys
 
 
-class Keys(AuditKeys):
+class Keys(AuditKeys, OperationKeys):
     """The keys of one engine; the prefix separates engines that share a Redis."""
 
     def tenant(self, tenant: str) -> str:
@@ -261,32 +262,6 @@ class Keys(AuditKeys):
     @kind("string", "how often a decision about `cohort_statistics` was stored: a summary of other decisions is outdated")
     def consent_revision(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:consent-revision"
-
-    # Operations
-
-    @kind("string", "time of the last sweep for lost chunks; kept for half a minute")
-    def swept(self) -> str:
-        return f"{self._prefix}:{{.tasks}}:swept"
-
-    @kind(
-        "stream",
-        "malformed messages from Celery's queues: the newest hundred, cut at 10,000 bytes, kept for a week",
-        personal=True,
-    )
-    def malformed(self) -> str:
-        return f"{self._prefix}:{{.tasks}}:malformed"
-
-    @kind("hash", "malformed messages per queue (`mastery_malformed_messages` in the bridge's metrics)")
-    def malformed_counts(self) -> str:
-        return f"{self._prefix}:{{.tasks}}:malformed-counts"
-
-    @kind("hash", "how much was removed at the end of its retention, by kind (`mastery_removed` in the bridge's metrics)")
-    def removed(self) -> str:
-        return f"{self._prefix}:{{.tasks}}:removed"
-
-    @kind("string", "written by `/ready` to check that Redis accepts writes; kept for a second")
-    def ready(self) -> str:
-        return f"{self._prefix}:ready"
 
     @classmethod
     def patterns(cls, prefix: str) -> dict[str, KeyKind]:

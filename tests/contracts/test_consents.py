@@ -222,12 +222,14 @@ class TestRefresh:
         assert 30 * DAY - 5 <= ttl(engine, "s-2") <= 30 * DAY
 
     def test_a_damaged_record_of_facts_is_data(self, engine: Engine) -> None:
-        """Nobody knows what it has."""
+        """As long as its latest day is retained; then it is removed, and the decisions too."""
         merge(engine, observation(1, TODAY, QUIZ, 8, 10))
         change(engine, {PREDICTIONS: False})
         engine.redis.hset(engine.mastery.facts.record_key("t", "s-1"), "window", b"\xc1")
-        refresh(engine, NOW + timedelta(days=100))
+        refresh(engine, NOW + timedelta(days=89))
         assert ttl(engine) > 89 * DAY
+        refresh(engine, NOW + timedelta(days=90))
+        assert engine.consents.read("t", "s-1").history == []
 
 
 def test_erasure(engine: Engine) -> None:
