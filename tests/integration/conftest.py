@@ -51,6 +51,9 @@ class LiveApi:
     def get(self, path: str, **caller: Any) -> requests.Response:
         return requests.get(self.url + path, headers=self.authorization(**caller), timeout=self.timeout)
 
+    def put(self, path: str, body: Any, **caller: Any) -> requests.Response:
+        return requests.put(self.url + path, json=body, headers=self.authorization(**caller), timeout=self.timeout)
+
     def delete(self, path: str, **caller: Any) -> requests.Response:
         return requests.delete(self.url + path, headers=self.authorization(**caller), timeout=self.timeout)
 
