@@ -7,7 +7,7 @@ from typing import Protocol
 import click
 from rich.console import Console
 
-from benchmarks import audit, backlog, batches, latency, memory, pipeline_scale, query, scale, throughput
+from benchmarks import audit, backlog, batches, erasure, latency, memory, pipeline_scale, query, scale, throughput
 from benchmarks.table import Row, print_table
 
 LOG_WIDTH = 130  # columns if the output is not a terminal: the table needs more than 80
@@ -28,6 +28,7 @@ MEASURES: dict[str, Measure] = {
     "scale": scale.measure,
     "pipeline-scale": pipeline_scale.measure,
     "batches": batches.measure,
+    "erasure": erasure.measure,
     "backlog": backlog.measure,
 }
 

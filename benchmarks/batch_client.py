@@ -113,12 +113,19 @@ def student(number: int) -> str:
     return f"student-{number:06}"
 
 
-def fill_tenant(stack: Stack, students: int) -> None:
-    """Give the tenant its students, with evidence."""
+def fill_tenant(stack: Stack, students: int, tenant: str = TENANT) -> None:
+    """Give a tenant its students, with evidence."""
     chance, now, kinds = Random(10), stack.engine.clock(), list(Kind)
     for first in range(0, students, FILL_STUDENTS):
         events = [
-            event(chance, student(number), noon(_day(now, age)), chance.choice(kinds), f"cohort-{number // COHORT_STUDENTS}")
+            event(
+                chance,
+                student(number),
+                noon(_day(now, age)),
+                chance.choice(kinds),
+                f"cohort-{number // COHORT_STUDENTS}",
+                tenant,
+            )
             for number in range(first, first + FILL_STUDENTS)
             for age in range(1, EVENTS * DAYS_BETWEEN, DAYS_BETWEEN)
         ]

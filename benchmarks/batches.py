@@ -100,15 +100,15 @@ def _sizes(stack: Stack, client: BatchClient, large: int, rounds: int) -> list[R
 
 def _size(stack: Stack, client: BatchClient, students: int | None, repetitions: int) -> Size:
     """Medians of several batches, one after another; of CPU the mean, and the highest memory in any."""
-    before = _cpu_seconds(stack)
+    before = cpu_seconds(stack)
     with _worker_memory(stack) as peak:
         done = [client.run(students) for _ in range(repetitions)]
-    cpu = (_cpu_seconds(stack) - before) / sum(state["total"] for state, _ in done)
+    cpu = (cpu_seconds(stack) - before) / sum(state["total"] for state, _ in done)
     each = median(_running_seconds(state) / state["total"] for state, _ in done)
     return Size(median(seconds for _, seconds in done), each, cpu, peak[0])
 
 
-def _cpu_seconds(stack: Stack) -> float:
+def cpu_seconds(stack: Stack) -> float:
     """CPU seconds so far of the worker and of Valkey; those of the API are mostly for polling."""
     server = stack.engine.redis.info("cpu")
     workers = sum(sum(each.cpu_times()[:2]) for each in _worker(stack))

@@ -43,7 +43,9 @@ def classroom_records(run: str, *, students: int, days: int, seed: int) -> list[
     return list(to_records(simulate(classroom, datetime.now(UTC).date() - timedelta(days=1))))
 
 
-def event_json(chance: Random, student: str, moment: datetime, kind: Kind = Kind.ACTIVITY, cohort: str = COHORT) -> bytes:
+def event_json(
+    chance: Random, student: str, moment: datetime, kind: Kind = Kind.ACTIVITY, cohort: str = COHORT, tenant: str = TENANT
+) -> bytes:
     """One event as JSON, as a producer sends it."""
     return msgspec.json.encode(
         {
@@ -51,7 +53,7 @@ def event_json(chance: Random, student: str, moment: datetime, kind: Kind = Kind
             "event_type": kind.value,
             "timestamp": moment,
             "student_id": student,
-            "tenant_id": TENANT,
+            "tenant_id": tenant,
             "cohort_id": cohort,
             "source": "benchmark",
             "version": "1.0",
@@ -61,10 +63,10 @@ def event_json(chance: Random, student: str, moment: datetime, kind: Kind = Kind
 
 
 def event(
-    chance: Random, student: str, moment: datetime, kind: Kind = Kind.ACTIVITY, cohort: str = COHORT
+    chance: Random, student: str, moment: datetime, kind: Kind = Kind.ACTIVITY, cohort: str = COHORT, tenant: str = TENANT
 ) -> tuple[Event, datetime]:
     """One decoded event with its moment."""
-    return decode_event(event_json(chance, student, moment, kind, cohort), moment)
+    return decode_event(event_json(chance, student, moment, kind, cohort, tenant), moment)
 
 
 def noon(day: date) -> datetime:

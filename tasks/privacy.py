@@ -19,8 +19,8 @@ from tasks.timing import TASK_SECONDS
 
 # An erasure waits for work that still has something of the student: chunks of events and tasks, which take milliseconds.
 AGAIN_SECONDS = 1.0
-# Without activity for so long, the task that runs a tenant's erasures is lost.
-OVERDUE_SECONDS = 5.0
+# Without activity for so long, the task that runs a tenant's erasures is lost, or was not sent. A step takes some 100 ms.
+OVERDUE_SECONDS = 2.0
 # Tenants whose task a sweep sends again. The next sweep follows in seconds.
 SWEEP_LIMIT = 20
 
@@ -62,6 +62,7 @@ def stores_of_students(served: Engine) -> Stores:
         {"results of tasks": TaskResults(served.task_requests), **served.student_data},
         served.outbox.announce_erased,
         (served.mastery.scores, served.student_keys),
+        {"batches": served.batch_erasure.drop},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import redis
 
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item, moment
 from app.batches.batch_fields import UNKNOWN_TOTAL
 from app.batches.batch_kinds import ERASED_ROW
 from app.batches.batch_store import BatchStore
@@ -93,6 +93,15 @@ class BatchErasure:
             # Read again: a batch may have ended, and lost its summary since.
             is_done = self._summarize(self._states(state.key for state in states)) and is_done
         return Erased(count, is_done)
+
+    def drop(self, tenant: str) -> int:
+        """Delete all stored batches of a tenant, also those that run. Returns how many."""
+        found = self._redis.zscan_iter(self._keys.batches_stored(), f"{glob.escape(tenant)}/*", count=NAMES_PER_CALL)
+        count = 0
+        for name, since in found:
+            self._batches.delete(BatchKey.parse(name.decode()), moment(int(since)))
+            count += 1
+        return count
 
     def _of_tenant(self, tenant: str) -> Iterator[BatchKey]:
         """The tenant's batches, also those that do not exist any more.

@@ -9,6 +9,7 @@ from app.batches import batch_erasure
 from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item
 from app.batches.batch_erasure import FEW_STUDENTS
 from app.batches.batch_kinds import ERASED_ROW, Row
+from app.batches.batch_store import Then
 from app.batches.run_batch import MAX_ATTEMPTS
 from app.batches.summarize_batch import summarize_batch
 from app.batches.summary import summarize
@@ -30,6 +31,7 @@ from tests.contracts.batch_erasures import (
     results,
     run,
 )
+from tests.contracts.conftest import keys
 
 
 def given(count: int) -> list[Item]:
@@ -247,3 +249,18 @@ def test_rows_of_another_version_keep_what_this_one_does_not_know(engine: Engine
     engine.redis.hset(name, "0", msgspec.msgpack.encode(newer))
     erase(engine, "g-0000")
     assert engine.redis.hget(name, "0") == msgspec.msgpack.encode([ERASED_ROW, newer[1]])
+
+
+def test_the_batches_of_a_tenant_are_dropped(engine: Engine) -> None:
+    """Also one that runs, whose tasks then find nothing; another tenant's stay, and the quota has room again."""
+    for name in ("t/ended", "t/running", "t/unresolved", "tt/another"):
+        items = None if name.endswith("unresolved") else [Item("s-1"), Item("s-2")]
+        engine.batches.create(BatchKey.parse(name), ORDER, b"print", NOW, items=items)
+    engine.batches.end(BatchKey("t", "ended"), BatchStatus.CANCELLED)
+    engine.batches.take(BatchKey("t", "running"), "task")
+    assert engine.batch_erasure.drop("t") == 3
+    assert engine.batches.store(BatchKey("t", "running"), "task", 0, [Row("s-1"), Row("s-2")]) is Then.STOP
+    left = [key for key in keys(engine) if key.startswith("{t}:batch") and not key.endswith(("usage", "number"))]
+    assert (left, engine.batches.running()) == ([], 1)
+    assert engine.batches.read(BatchKey("tt", "another")).total == 2
+    assert engine.batch_erasure.drop("t") == 0
