@@ -45,6 +45,7 @@ def privacy_calls(engine: Engine) -> dict[str, Call]:
         "erasures.finish": Call(WRITES, lambda: erasures.finish("t", to_finish.pop())),
         "erasures.touch": Call(WRITES, lambda: erasures.touch("t")),
         "erasures.forget": Call(READS, lambda: erasures.forget("t", 0)),
+        "batch_erasure.drop": Call(READS, lambda: engine.batch_erasure.drop("t-none")),
         "student_keys.students": Call(READS, lambda: list(engine.student_keys.students("t"))),
         "erasures.claim_overdue": Call(GROWS, lambda: erasures.claim_overdue(0, 1)),
     }
