@@ -21,6 +21,7 @@ from app.events.bridge_heartbeats import Bridges
 from app.events.event_quota import EventQuota
 from app.events.event_totals import EventTotals
 from app.events.ledger import Ledger
+from app.events.letter_keys import LetterKeys
 from app.events.losses import Losses
 from app.events.positions import Positions
 from app.health.malformed_messages import MalformedMessages
@@ -52,6 +53,7 @@ class Engine:
     event_totals: EventTotals
     outbox: Outbox
     ledger: Ledger
+    letter_keys: LetterKeys
     positions: Positions
     losses: Losses
     bridges: Bridges
@@ -81,6 +83,7 @@ class Engine:
             "batches": self.batch_erasure,
             "consent": self.consents,
             "outbox": self.outbox,
+            "keys of dead letters": self.letter_keys,
             "malformed messages": self.malformed_messages,
         }
 
@@ -100,6 +103,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         event_totals=EventTotals(client, settings.key_prefix),
         outbox=Outbox(client, settings.key_prefix),
         ledger=Ledger(client, settings.key_prefix),
+        letter_keys=LetterKeys(client, settings.key_prefix, settings.retention_days, audit.pseudonyms),
         positions=Positions(client, settings.key_prefix),
         losses=Losses(client, settings.key_prefix),
         event_quota=EventQuota(client, settings.key_prefix, Quotas(settings.quota_events)),
@@ -111,9 +115,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=audit,
         consents=_consents(client, settings),
-        idempotency_keys=IdempotencyKeys(
-            client, settings.key_prefix, settings.idempotency_ttl_seconds, Quotas(settings.quota_idempotency_bytes)
-        ),
+        idempotency_keys=_idempotency_keys(client, settings),
         malformed_messages=MalformedMessages(client, settings.key_prefix),
         removal_counts=RemovalCounts(client, settings.key_prefix),
         sweeps=Sweeps(client, settings.key_prefix),
@@ -134,6 +136,11 @@ def _batches(client: redis.Redis, settings: Settings) -> BatchStore:
 def _consents(client: redis.Redis, settings: Settings) -> ConsentStore:
     required = required_purposes(settings.consent_required)
     return ConsentStore(client, settings.key_prefix, settings.retention_days, required)
+
+
+def _idempotency_keys(client: redis.Redis, settings: Settings) -> IdempotencyKeys:
+    quotas = Quotas(settings.quota_idempotency_bytes)
+    return IdempotencyKeys(client, settings.key_prefix, settings.idempotency_ttl_seconds, quotas)
 
 
 def _mastery_stores(client: redis.Redis, settings: Settings, audit: AuditTrail) -> MasteryStores:

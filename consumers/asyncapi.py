@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from app.clock import day_number, microseconds
 from app.config.settings import Settings
-from app.errors import InvalidInput
-from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, invalid_event
+from app.events.dead_letter import ERROR_TYPE, LETTER_ID, OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, ErrorType
 from app.events.event import Envelope
 from app.events.event_documentation import EVENT_DESCRIPTIONS, EVENT_EXAMPLES, SCHEMAS, json_schemas
 from app.events.event_quota import COUNTED
+from app.events.sealed_payload import SealedPayload
 from app.identifiers import IDENTIFIER_PATTERN
 from app.mastery.formula import Level
 from app.mastery.result_messages import VERSION, Change, Erasure, Message, erased_message, updates
@@ -34,17 +34,19 @@ STUDENT_KEY = {
     "description": "`tenant_id/student_id`: all messages about one student are in one partition, so they stay in order",
     "examples": ["socsci/s-604916"],
 }
+PSEUDONYM = "5f3c1f0e9a7b4d2c8e6a1b3d"  # an example
 PSEUDONYM_KEY = {
     "type": "string",
     "pattern": f"^{_IDENTIFIER}/[0-9a-f]{{{2 * PSEUDONYM_BYTES}}}$",
     "description": "`tenant_id/pseudonym`: all messages about one student are in one partition, so they stay in order. The "
     "pseudonym is that of the audit trail; the value has the student's id",
-    "examples": ["socsci/5f3c1f0e9a7b4d2c8e6a1b3d"],
+    "examples": [f"socsci/{PSEUDONYM}"],
 }
-RECORD_KEY = {
+LETTER_KEY = {
     "type": ["string", "null"],
-    "description": "The failed record's key, cut at 200 bytes (`tenant_id/student_id` for a valid event); null if it had none",
-    "examples": STUDENT_KEY["examples"],
+    "pattern": PSEUDONYM_KEY["pattern"],
+    "description": "`tenant_id/pseudonym` of the student; null if no student can be read in the record",
+    "examples": PSEUDONYM_KEY["examples"],
 }
 
 
@@ -61,7 +63,7 @@ HEADERS: Mapping[str, Header] = {
     OFFSET: Header("Its offset", "10452"),
     ERROR_TYPE: Header("`error_type` of the value", "validation_error"),
     REPLAYS: Header("How often the event was replayed from the dead letters", "0"),
-    LETTER_ID: Header("ID of the dead letter: the same for the same source record", "6c1f6b0c2f0f4d6f9d1b7a3e5c8d9e0f"),
+    LETTER_ID: Header("ID of the dead letter: the same for the same source record", "6c1f6b0c2f0f4d6f9d1b7a3e"),
     TRACE: Header("W3C trace context of the record, if it had one", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 }
 REQUIRED = tuple(name for name in HEADERS if name != TRACE)
@@ -73,9 +75,13 @@ EVENT_HEADERS = {
 # Keys: a struct, a field of one struct ("Struct.field"), or a field of every struct.
 DESCRIPTIONS: Mapping[str, str] = {
     **EVENT_DESCRIPTIONS,
-    "DeadLetter.event_id": "The event's id, if it is a string; at most 200 characters",
-    "original_event_type": "The event's type, if it is a string; at most 200 characters",
-    "original_payload": "The record's value: as JSON if it is JSON, else as text; null if the record had none",
+    "DeadLetter.event_id": "The event's id, if it is a UUID",
+    "original_event_type": "The event's type, if it is one of the documented types",
+    "encrypted": "A Fernet token (https://github.com/fernet/spec): the record's key and value",
+    "key_id": "Which key decrypts it: the beginning of the key's SHA-256",
+    "SealedPayload.tenant": "The tenant, if it can be read in the record",
+    "student": "The student's pseudonym, whose key decrypts it; null if no student can be read in the record",
+    "day": "The day whose key decrypts it, if no student can be read in the record",
     "error_message": "For an invalid event, every wrong field and what it must be; at most 1,000 characters",
     "failed_at": "When processing was given up, UTC, ISO 8601",
     "retry_count": "Number of retries before that",
@@ -93,9 +99,18 @@ def results() -> tuple[Struct, ...]:
 
 def dead_letters() -> tuple[Struct, ...]:
     """An example of a dead letter: a quiz without questions."""
-    wrong = msgspec.to_builtins(EVENT_EXAMPLES[1]) | {"data": {"quiz_id": "q1", "total_questions": 0, "correct_answers": 0}}
-    error = InvalidInput("data.total_questions", "Expected `int` >= 1")
-    return (invalid_event(msgspec.json.encode(wrong), error, _AT + timedelta(seconds=1)),)
+    event = EVENT_EXAMPLES[1]
+    payload = SealedPayload("gAAAAABqIVkD8cwDPlxHM5a5yQXnhoGQ7xkEyGM0PZ", "5f70bf18a0860070", event.tenant_id, PSEUDONYM, None)
+    letter = DeadLetter(
+        event_id=str(event.event_id),
+        original_event_type=str(event.__struct_config__.tag),
+        original_payload=payload,
+        error_type=ErrorType.VALIDATION,
+        error_message="data.total_questions: Expected `int` >= 1",
+        failed_at=_AT + timedelta(seconds=1),
+        retry_count=0,
+    )
+    return (letter,)
 
 
 class Topic(NamedTuple):
@@ -189,7 +204,7 @@ def _message(example: Struct, schemas: Mapping[str, Any]) -> dict[str, Any]:
 def _key(example: Struct) -> Mapping[str, Any]:
     if isinstance(example, Message):
         return PSEUDONYM_KEY
-    return RECORD_KEY if isinstance(example, DeadLetter) else STUDENT_KEY
+    return LETTER_KEY if isinstance(example, DeadLetter) else STUDENT_KEY
 
 
 def _name(example: Struct) -> str:

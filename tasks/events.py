@@ -38,6 +38,7 @@ def record(self: EngineTask, chunk_id: ChunkId, failures: int = 0) -> None:
             chunk_id,
             Attempt(str(self.request.id), self.request.retries),
             ledger=engine().ledger,
+            letter_keys=engine().letter_keys,
             stores=engine().mastery,
             totals=engine().event_totals,
             now=engine().clock(),

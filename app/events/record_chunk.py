@@ -14,12 +14,13 @@ from datetime import datetime
 from app.clock import day_number
 from app.errors import UnexpectedFailure
 from app.events.chunk import Chunk
-from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
+from app.events.dead_letter import ErrorType, FailedRecord, OutgoingDeadLetter
 from app.events.event import decode_event
-from app.events.event_log import record_key
 from app.events.event_totals import EventTotals
 from app.events.ledger import Attempt, Begun, ChunkId, Ledger
+from app.events.letter_keys import LetterKeys
 from app.events.record_events import Evidence, RecordedEvents, evidence, record_evidence
+from app.events.seal_letters import seal_letters
 from app.logs import frames
 from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA
 from app.mastery.facts import first_retained_day
@@ -40,6 +41,7 @@ def record_chunk(
     attempt: Attempt,
     *,
     ledger: Ledger,
+    letter_keys: LetterKeys,
     stores: MasteryStores,
     totals: EventTotals,
     now: datetime,
@@ -66,12 +68,12 @@ def record_chunk(
         return []
     outcome = record_evidence(found.values(), stores=stores, now=now, chunk_id=chunk_id, repeat_only=deaths >= MAX_DEATHS)
     failed |= _not_recorded(found, outcome)
-    letters = _letters_without_room(chunk, found, failed, now, failures + deaths)
+    lost = _without_room(chunk, found, failed, now, failures + deaths)
     again = sorted(index for index, reason in failed.items() if reason not in NO_ROOM)
     if again and len(chunk.records) == 1:
         _give_up(chunk_id, failed[0], may_retry=failures < max_failures and deaths < MAX_DEATHS)
-        again, letters = [], [_letter(chunk, 0, found, failed[0], now, failures + deaths)]
-    successors = _finish(chunk_id, chunk, again, letters, ledger)
+        again, lost = [], [_failed(chunk, 0, failed[0], now, failures + deaths)]
+    successors = _finish(chunk_id, chunk, again, seal_letters(lost, letter_keys), ledger)
     totals.end_chunk(tenants, chunk_id)
     return successors
 
@@ -100,17 +102,17 @@ def _give_up(chunk_id: ChunkId, reason: str, *, may_retry: bool) -> None:
     _log.error("chunk %s, a single event, becomes a dead letter: %s", chunk_id, reason)
 
 
-def _letters_without_room(
+def _without_room(
     chunk: Chunk, found: Mapping[int, Evidence], failed: Mapping[int, str], now: datetime, retries: int
-) -> list[OutgoingDeadLetter]:
-    """The dead letters of failed events that exceed the quota of students or the limit of events per student."""
+) -> list[FailedRecord]:
+    """The failed events that exceed the quota of students or the limit of events per student."""
     reasons = {index: NO_ROOM[reason] for index, reason in failed.items() if reason in NO_ROOM}
     if reasons:
         tenants = sorted({found[index].tenant_id for index in reasons})
         _log.warning(
             "%d events of %s become dead letters: no room for new students or events", len(reasons), ", ".join(tenants)
         )
-    return [_letter(chunk, index, found, reason, now, retries) for index, reason in sorted(reasons.items())]
+    return [_failed(chunk, index, reason, now, retries) for index, reason in sorted(reasons.items())]
 
 
 def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], dict[int, str]]:
@@ -130,10 +132,7 @@ def _evidence(begun: Begun, retention_days: int) -> tuple[dict[int, Evidence], d
     return found, failed
 
 
-def _letter(
-    chunk: Chunk, index: int, found: Mapping[int, Evidence], reason: str, now: datetime, retries: int
-) -> OutgoingDeadLetter:
-    """The dead letter of one of the chunk's records."""
-    record, whose = chunk.records[index], found.get(index)
-    key = record_key(whose.tenant_id, whose.student_id) if whose else None
-    return address(failed_event(record.value, ErrorType.PROCESSING, reason, now, retries), chunk.source, record, key)
+def _failed(chunk: Chunk, index: int, reason: str, now: datetime, retries: int) -> FailedRecord:
+    """One of the chunk's records that becomes a dead letter. Its key is that of its student, who is in its value."""
+    record = chunk.records[index]
+    return FailedRecord(chunk.source, record, None, record.value, ErrorType.PROCESSING, reason, now, retries)

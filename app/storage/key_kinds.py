@@ -28,6 +28,7 @@ PLACEHOLDERS = {
     "caller": "<area>:<caller>",
     "chunk_id": "<id>",
     "cohort_id": "<cohort>",
+    "day": "<day>",
     "key_hash": "<hash>",
     "log": "<cluster>/<topic>/<id>",
     "minute": "<number>",

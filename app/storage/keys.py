@@ -1,5 +1,5 @@
 """Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys, but
-``audit_keys.py`` those of audit trails, and ``operation_keys.py`` those of operations.
+``audit_keys.py``, ``dead_letter_keys.py`` and ``operation_keys.py``.
 
 The hash tag of a tenant's keys is its name: all are on one shard, so a script may use several. Hash tags of keys without a
 tenant begin with a dot, which no tenant's name contains. A test compares docs/architecture.md with this module.
@@ -8,11 +8,12 @@ tenant begin with a dot, which no tenant's name contains. A test compares docs/a
 from inspect import signature
 
 from app.storage.audit_keys import AuditKeys
+from app.storage.dead_letter_keys import DeadLetterKeys
 from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
 from app.storage.operation_keys import OperationKeys
 
 
-class Keys(AuditKeys, OperationKeys):
+class Keys(AuditKeys, DeadLetterKeys, OperationKeys):
     """The keys of one engine; the prefix separates engines that share a Redis."""
 
     def tenant(self, tenant: str) -> str:
@@ -105,19 +106,6 @@ class Keys(AuditKeys, OperationKeys):
     )
     def event_minute(self, minute: int) -> str:
         return f"{self._prefix}:{{.events}}:minute:{minute}"
-
-    @kind("stream", "dead letters to be delivered", personal=True)
-    def letters(self) -> str:
-        return f"{self._prefix}:{{.events}}:letters"
-
-    @kind("hash", "end offsets of `mastery.dlq` after the last delivered dead letter")
-    def letters_delivered(self, log: str = "") -> str:
-        """The key for one log (cluster, topic and topic id); without ``log``, the key of a version with a single log."""
-        return f"{self._prefix}:{{.events}}:letters-delivered" + (f":{log}" if log else "")
-
-    @kind("hash", "which dead letters an operator replayed or purged")
-    def handled_letters(self, log: str) -> str:
-        return f"{self._prefix}:{{.events}}:handled-letters:{log}"
 
     @kind("set", "names of the bridges")
     def bridges(self) -> str:

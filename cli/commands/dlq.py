@@ -23,6 +23,7 @@ from cli.commands.dlq_output import Newest, everything, printable, table
 from cli.commands.exit_codes import NO_SUCH_TENANT
 from cli.commands.operator_audit import write_dead_letter_entry, write_dead_letters_entry, write_entry
 from cli.stack.running_stack import settings_of_running_stack
+from consumers.dead_letters.open_letters import open_letters
 from consumers.dead_letters.purge import delete_beginnings, plan_purge
 from consumers.dead_letters.reader import DeadLetterTopic
 from consumers.dead_letters.replay import Replay, ReplayOutcome, Sources
@@ -106,7 +107,7 @@ def list_letters(*, limit: int, with_handled: bool, as_json: bool, **filters: st
             handled = session.handled.get(letter.place)
             if with_handled or handled is None:
                 newest.add(letter, handled)
-        rows = newest.rows()
+        rows = newest.rows(session.engine.letter_keys)
         write_dead_letters_entry(session.engine, SystemAction.LIST_LETTERS, (row.tenant for row in rows))
         _exit_if_unknown(session, filters["tenant"])
     if as_json:
@@ -124,7 +125,7 @@ def show(place: str) -> None:
     """Show everything about the dead letter at PLACE, including personal data."""
     wanted = parse_place(place)
     with _session() as session:
-        letter = session.topic.letter(wanted)
+        (letter,) = open_letters([session.topic.letter(wanted)], session.engine.letter_keys)
         write_dead_letter_entry(session.engine, SystemAction.SHOW_LETTER, letter)
         click.echo(everything(letter, session.handled.get(wanted)))
 
@@ -158,6 +159,7 @@ def replay(places: tuple[str, ...], *, dry_run: bool, rate: int | None, max_repl
             session.settings.events_topic,
             producer=None if dry_run else producer(session.settings),
             sources=Sources(reader, session.settings.events_topic),
+            keys=session.engine.letter_keys,
             handled=session.handled,
             arrived=partial(_add_all, would_send) if dry_run else partial(_mark_replayed, session, sent),
             refused=partial(_print_refused, console),

@@ -16,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.events.handled_letters import Handled, Place
+from app.events.letter_keys import LetterKeys
+from app.events.sealed_payload import KeyReference, Lock, Original
 from consumers.dead_letters.stored_letter import StoredDeadLetter
 
 MAX_MESSAGE = 200  # characters; the engine's own messages are not longer
@@ -33,6 +35,7 @@ class Row(msgspec.Struct, frozen=True):
     replays: int
     handled: Handled | None
     message: str
+    erased: bool = False  # the payload cannot be decrypted any more
 
 
 class Newest:
@@ -41,19 +44,27 @@ class Newest:
     def __init__(self, limit: int) -> None:
         self.count = 0
         self._limit = limit
-        self._heap: list[tuple[str, Place, Row]] = []
+        self._heap: list[tuple[str, Place, Row, KeyReference | None]] = []
 
     def add(self, letter: StoredDeadLetter, handled: Handled | None = None) -> None:
         """Add a dead letter."""
         self.count += 1
         new_row = row(letter, handled)
-        heapq.heappush(self._heap, (new_row.failed_at or "", letter.place, new_row))
+        key = letter.sealed.key if letter.sealed else None
+        heapq.heappush(self._heap, (new_row.failed_at or "", letter.place, new_row, key))
         if len(self._heap) > self._limit:
             heapq.heappop(self._heap)
 
-    def rows(self) -> list[Row]:
-        """The rows, newest first."""
-        return [each for *_, each in sorted(self._heap, reverse=True)]
+    def rows(self, keys: LetterKeys | None = None) -> list[Row]:
+        """The rows, newest first; with the keys of dead letters, those without a key are marked as erased."""
+        newest = sorted(self._heap, reverse=True)
+        if keys is None:
+            return [each for *_, each, _ in newest]
+        found = keys.find(key and key.name for *_, key in newest)
+        return [
+            msgspec.structs.replace(each, erased=key is not None and not key.is_of(stored))
+            for (*_, each, key), stored in zip(newest, found, strict=True)
+        ]
 
 
 def row(letter: StoredDeadLetter, handled: Handled | None) -> Row:
@@ -86,12 +97,17 @@ def table(rows: Iterable[Row], *, handled: bool) -> Table:
         failed_at = (each.failed_at or "-").removesuffix("+00:00")
         cells = [each.place, failed_at, each.reason, each.tenant or "-", each.event_type or "-", str(each.replays)]
         cells += [each.handled or "-"] if handled else []
-        view.add_row(*(Text(printable(cell)) for cell in (*cells, each.message)))
+        message = f"[erased] {each.message}" if each.erased else each.message
+        view.add_row(*(Text(printable(cell)) for cell in (*cells, message)))
     return view
 
 
 def everything(letter: StoredDeadLetter, handled: Handled | None) -> str:
-    """One dead letter as indented JSON: place, key, headers and value."""
+    """One dead letter as indented JSON: place, key, headers and value, with its decrypted payload.
+
+    Returns:
+        The JSON. Its ``payload`` says whether the payload is decrypted, erased, altered, or was never encrypted (plain).
+    """
     shown: dict[str, object] = {
         "place": str(letter.place),
         "key": _text(letter.key),
@@ -104,11 +120,25 @@ def everything(letter: StoredDeadLetter, handled: Handled | None) -> str:
     if letter.body is None:
         shown |= {"unreadable": letter.unreadable, "value": _text(letter.value)}
     else:
-        shown["letter"] = msgspec.Raw(letter.value or b"")
+        shown |= {"payload": _state(letter), "letter": _with_payload(letter)}
     whole = msgspec.json.encode(shown)
     with suppress(RecursionError):  # a very deeply nested payload stays unformatted
         whole = msgspec.json.format(whole, indent=2)
     return "\n".join(map(printable, whole.decode().split("\n")))
+
+
+def _state(letter: StoredDeadLetter) -> str:
+    if letter.sealed is None:
+        return "plain"
+    return letter.opened.value if isinstance(letter.opened, Lock) else "decrypted"
+
+
+def _with_payload(letter: StoredDeadLetter) -> object:
+    """The value of a dead letter, with its decrypted payload, if it was encrypted."""
+    if letter.sealed is None:
+        return msgspec.Raw(letter.value or b"")
+    fields: dict[str, object] = msgspec.json.decode(letter.value or b"")
+    return fields | {"original_payload": letter.opened.payload if isinstance(letter.opened, Original) else None}
 
 
 def printable(text: str) -> str:

@@ -30,15 +30,17 @@ def write_entry(
     *,
     trail: str = OPERATORS,
     students: Iterable[str] = (),
+    pseudonyms: Iterable[str] = (),
     details: Details | None = None,
 ) -> None:
     """Write an entry about an action before it is done, to a tenant's trail or by default the operators'.
 
-    What callers of the API can do too is an ``Action``, so that a search of the trail finds both.
+    The students are given by their ids or pseudonyms. What callers of the API can do too is an ``Action``, so that a search of
+    the trail finds both.
 
     Propagates DependencyUnavailable when the entry cannot be written. The caller must not do the action then.
     """
-    whose = [engine.audit.pseudonym(trail, student_id) for student_id in students]
+    whose = [*pseudonyms, *(engine.audit.pseudonym(trail, student_id) for student_id in students)]
     new_entry = entry(engine.clock(), Channel.COMMAND, _actor(), action, whose=whose, correlation_id=_run_id(), details=details)
     engine.audit.append(trail, new_entry)
 
@@ -57,7 +59,9 @@ def write_dead_letter_entry(engine: Engine, action: SystemAction, letter: Stored
     """Write an entry about one dead letter, with the student that it names."""
     tenant = letter.tenant if letter.tenant in engine.mastery.tenants.all() else None
     students = _students(letter) if tenant else ()
-    write_entry(engine, action, trail=tenant or OPERATORS, students=students, details={"place": str(letter.place)})
+    pseudonyms = [letter.sealed.student] if tenant and letter.sealed and letter.sealed.student else ()
+    details: Details = {"place": str(letter.place)}
+    write_entry(engine, action, trail=tenant or OPERATORS, students=students, pseudonyms=pseudonyms, details=details)
 
 
 def sign_operator(engine: Engine, order: Sequence[str]) -> SignedActor:
@@ -84,8 +88,8 @@ def _run_id() -> str:
 
 
 def _students(letter: StoredDeadLetter) -> list[str]:
-    if letter.body is None:
-        return []
+    if letter.body is None or letter.sealed is not None:
+        return []  # of an encrypted payload, the pseudonym is known
     try:
         return [_event.decode(letter.body.original_payload).student_id]
     except (msgspec.DecodeError, RecursionError):  # not an event, or without a student

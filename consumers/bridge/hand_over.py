@@ -14,11 +14,12 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from app.bootstrap import Engine
 from app.events.chunk import SourceRecord
-from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event
+from app.events.dead_letter import ErrorType, FailedRecord
 from app.events.event_quota import COUNTED, MINUTE_SECONDS, Use
 from app.events.ledger import Accepted, ChunkId, OffsetAdvance, OverQuota
 from app.events.positions import Partition, TopicId
-from consumers.bridge.validation import Validated
+from app.events.seal_letters import seal_letters
+from consumers.bridge.validation import Validated, key_of
 from consumers.kafka.clients import headers_of
 
 MINUTE_MILLISECONDS = 1000 * MINUTE_SECONDS
@@ -57,6 +58,7 @@ class HandOver:
 
     def __init__(self, engine: Engine) -> None:
         self._ledger = engine.ledger
+        self._letter_keys = engine.letter_keys
         self._quotas = engine.event_quota.quotas
         self._kept = timedelta(days=engine.settings.events_retention_days)
         self._logged: dict[str, int] = {}  # by tenant, the last minute over quota that was logged
@@ -79,7 +81,8 @@ class HandOver:
                 if index not in over_quota:
                     lanes[tenant in bulk_tenants].append(record)
             chunk, bulk = (found.chunk._replace(records=records) for records in lanes)
-            letters = found.letters + [_letter(found, index, reason) for index, reason in sorted(over_quota.items())]
+            failed = found.failed + [_failed(found, index, reason) for index, reason in sorted(over_quota.items())]
+            letters = seal_letters(failed, self._letter_keys)
             try:
                 accepted = self._ledger.accept(
                     chunk, letters, bulk=bulk, source=source, topic_id=topic_id, advances=advances, uses=uses
@@ -140,7 +143,7 @@ def _moment(minute: int) -> str:
     return datetime.fromtimestamp(minute * MINUTE_SECONDS, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def _letter(found: Validated, index: int, reason: str) -> OutgoingDeadLetter:
-    chunk, key = found.chunk, found.messages[index].key()
-    letter = failed_event(chunk.records[index].value, ErrorType.PROCESSING, reason, chunk.accepted_at, retry_count=0)
-    return address(letter, chunk.source, chunk.records[index], key if isinstance(key, bytes) else None)
+def _failed(found: Validated, index: int, reason: str) -> FailedRecord:
+    chunk, key = found.chunk, key_of(found.messages[index])
+    record = chunk.records[index]
+    return FailedRecord(chunk.source, record, key, record.value, ErrorType.PROCESSING, reason, chunk.accepted_at)

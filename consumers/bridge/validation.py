@@ -9,7 +9,7 @@ from confluent_kafka import Message
 
 from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
-from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, OutgoingDeadLetter, address, failed_event, invalid_event
+from app.events.dead_letter import MAX_TEXT, REPLAYS, TRACE, ErrorType, FailedRecord
 from app.events.event import decode_event
 from app.events.positions import Offset, Partition
 from app.logs import frames
@@ -22,14 +22,14 @@ _log = logging.getLogger(__name__)
 
 
 class Validated(NamedTuple):
-    """The chunk of the valid records (may be empty), the rejected records and their dead letters.
+    """The chunk of the valid records (may be empty), the rejected records, and why these fail.
 
     ``tenants`` and ``messages`` have the same order as the chunk's records.
     """
 
     chunk: Chunk
     rejected: list[SourceRecord]
-    letters: list[OutgoingDeadLetter]
+    failed: list[FailedRecord]
     tenants: list[str]
     messages: list[Message]
 
@@ -50,7 +50,7 @@ def validate_records(messages: Sequence[Message], topic: str, now: datetime) -> 
     """Validate the records; ``now`` bounds their timestamps."""
     records: list[SourceRecord] = []
     rejected: list[SourceRecord] = []
-    letters: list[OutgoingDeadLetter] = []
+    failed: list[FailedRecord] = []
     tenants: list[str] = []
     valid: list[Message] = []
     for message in messages:
@@ -58,24 +58,29 @@ def validate_records(messages: Sequence[Message], topic: str, now: datetime) -> 
         try:
             event, _ = decode_event(value, now)
         except InvalidInput as error:
-            if len(letters) < LOGGED_REASONS:  # fields only: values may be confidential
+            if len(failed) < LOGGED_REASONS:  # fields only: values may be confidential
                 fields = ", ".join(each.field or "all" for each in error.errors)
                 _log.warning("partition %d offset %d is not a valid event: %s", record.partition, record.offset, fields)
-            letters.append(address(invalid_event(value, error, now), topic, record, message.key()))
+            failed.append(FailedRecord(topic, record, key_of(message), value, ErrorType.VALIDATION, str(error), now))
         except Exception as error:  # noqa: BLE001 - one record must not block its partition forever
             _log.error("partition %d offset %d cannot be validated: %s", record.partition, record.offset, frames(error))
             reason = f"{type(error).__name__}; the bridge's log has the cause"
-            letter = failed_event(value or b"", ErrorType.PROCESSING, reason, now, retry_count=0)
-            letters.append(address(letter, topic, record, message.key()))
+            failed.append(FailedRecord(topic, record, key_of(message), value, ErrorType.PROCESSING, reason, now))
         else:
             records.append(record)
             tenants.append(event.tenant_id)
             valid.append(message)
             continue
         rejected.append(record)
-    if letters:
-        _log.warning("to the dead letters: %d", len(letters))
-    return Validated(Chunk(topic, now, records), rejected, letters, tenants, valid)
+    if failed:
+        _log.warning("to the dead letters: %d", len(failed))
+    return Validated(Chunk(topic, now, records), rejected, failed, tenants, valid)
+
+
+def key_of(message: Message) -> bytes | None:
+    """The key of a record."""
+    key = message.key()
+    return key.encode() if isinstance(key, str) else key  # the driver declares str too, but returns bytes
 
 
 def _record(message: Message) -> SourceRecord:

@@ -1,7 +1,11 @@
 """Replays dead letters: sends their source records to the events topic again.
 
-If the payload is a JSON object, the dead letter has it complete, equal to the source's as a JSON value. Other payloads may be
-cut or escaped, which cannot be detected. They are read from the source record, and refused if Kafka no longer has it.
+The encrypted payload of a dead letter is the source's value, byte for byte, unless it was too large and is cut. A cut one is
+read from the source record, and refused if Kafka no longer has it. A dead letter without a key, such as that of an erased
+student, is counted and not replayed, also not from the source record.
+
+In dead letters of earlier versions, which are not encrypted, a JSON object is complete, equal to the source's as a JSON value.
+Other payloads may be cut or escaped, which cannot be detected. They are read from the source record too.
 
 Dead letters are marked as replayed in batches, after their delivery is confirmed. When an interrupted run is started again, it
 repeats at most its last batch. This is harmless: events are deduplicated.
@@ -15,9 +19,12 @@ from typing import NamedTuple
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from app.errors import DependencyUnavailable, EngineError, InvalidInput
-from app.events.dead_letter import REPLAYS, TRACE, invalid_event
+from app.errors import DependencyUnavailable, EngineError
+from app.events.dead_letter import REPLAYS, TRACE
 from app.events.handled_letters import Place
+from app.events.letter_keys import LetterKeys
+from app.events.sealed_payload import Lock, Original, original
+from consumers.dead_letters.open_letters import open_letters
 from consumers.dead_letters.stored_letter import DeadLetterBody, StoredDeadLetter
 from consumers.kafka.delivery import Content, paced_batches, produce
 from consumers.kafka.record_reader import RecordReader
@@ -32,6 +39,7 @@ class ReplayOutcome(StrEnum):
     UNREADABLE = "unreadable"
     REFUSED = "refused"  # the reason goes to the `refused` callback
     UNDELIVERED = "not delivered"
+    ERASED = "erased"
 
 
 class Refused(EngineError):
@@ -55,9 +63,29 @@ class Sources:
 
     def outgoing(self, letter: StoredDeadLetter, body: DeadLetterBody) -> Outgoing:
         """The dead letter with its source's key and value. Raises Refused when these cannot be restored exactly."""
+        if isinstance(letter.opened, Original):
+            return self._unsealed(letter, letter.opened)
         payload = bytes(body.original_payload).strip()
         if payload.startswith(b"{"):
             return Outgoing(letter, letter.key, payload)
+        key, value = self._record(letter)
+        if not _agree(value, body):
+            raise Refused(f"its payload may be cut or altered, and the record at {letter.source} is another one now")
+        return Outgoing(letter, key, value)
+
+    def _unsealed(self, letter: StoredDeadLetter, found: Original) -> Outgoing:
+        """What was encrypted; a cut value comes from the source. Raises Refused."""
+        if found.value is None:
+            raise Refused("its record has no value")
+        if not found.is_cut:
+            return Outgoing(letter, found.key, found.value)
+        key, value = self._record(letter)
+        if len(value) != found.size or not value.startswith(found.value):
+            raise Refused(f"its payload is cut, and the record at {letter.source} is another one now")
+        return Outgoing(letter, found.key if letter.sealed and letter.sealed.student else key, value)
+
+    def _record(self, letter: StoredDeadLetter) -> tuple[bytes | None, bytes]:
+        """Key and value of the source record. Raises Refused."""
         source = letter.source
         if source is None or source.topic != self._topic:
             raise Refused(f"its payload may be cut or altered, and no record of {self._topic} is named as its source")
@@ -65,9 +93,9 @@ class Sources:
         if message is None:
             raise Refused(f"its payload may be cut or altered, and the source record {source} is not kept any more")
         key, value = message.key(), message.value()
-        if not isinstance(value, bytes) or not _agree(value, body):
+        if not isinstance(value, bytes):
             raise Refused(f"its payload may be cut or altered, and the record at {source} is another one now")
-        return Outgoing(letter, key if isinstance(key, bytes) else None, value)
+        return key if isinstance(key, bytes) else None, value
 
 
 class Replay:
@@ -77,6 +105,7 @@ class Replay:
         topic: the events topic.
         producer: None for a dry run, which sends nothing and calls ``arrived`` with what would be sent.
         sources: restores the source records.
+        keys: decrypt the dead letters.
         handled: places of the dead letters that were replayed or purged before.
         arrived: called with the delivered dead letters of each batch.
         refused: called with each dead letter that cannot be replayed, and the reason.
@@ -92,6 +121,7 @@ class Replay:
         *,
         producer: Producer | None,
         sources: Sources,
+        keys: LetterKeys,
         handled: Container[Place],
         arrived: Callable[[Sequence[StoredDeadLetter]], None],
         refused: Callable[[StoredDeadLetter, str], None],
@@ -103,6 +133,7 @@ class Replay:
         self._topic = topic
         self._producer = producer
         self._sources = sources
+        self._keys = keys
         self._handled = handled
         self._arrived = arrived
         self._refused = refused
@@ -112,7 +143,7 @@ class Replay:
 
     def run(self, letters: Iterable[StoredDeadLetter]) -> None:
         """Replay those that can be. Raises DependencyUnavailable when Kafka or Redis fails to take a batch."""
-        outgoing = (found for letter in letters if (found := self._outgoing(letter)))
+        outgoing = (found for letter in open_letters(letters, self._keys) if (found := self._outgoing(letter)))
         for batch in paced_batches(outgoing, lambda each: len(each.value), self._rate):
             self._deliver(batch)
 
@@ -123,6 +154,10 @@ class Replay:
             self.counts[ReplayOutcome.UNREADABLE] += 1
         elif letter.replays >= self._max_replays:
             self.counts[ReplayOutcome.OVER_LIMIT] += 1
+        elif letter.opened is Lock.ERASED:
+            self.counts[ReplayOutcome.ERASED] += 1
+        elif letter.opened is Lock.ALTERED:
+            self._refuse(letter, "its encrypted payload was altered")
         else:
             try:
                 return self._sources.outgoing(letter, letter.body)
@@ -160,5 +195,5 @@ def _message(outgoing: Outgoing) -> Content:
 
 def _agree(value: bytes, body: DeadLetterBody) -> bool:
     """Whether the value produces this dead letter's payload. It does not if the topic was recreated with other records."""
-    payload = invalid_event(value, InvalidInput("", ""), body.failed_at).original_payload
-    return bool(payload == msgspec.json.decode(body.original_payload))
+    payload = msgspec.json.encode(original(None, value).payload)
+    return bool(msgspec.json.decode(payload) == msgspec.json.decode(body.original_payload))

@@ -13,6 +13,7 @@ import msgspec
 from app.errors import InvalidInput
 from app.events.dead_letter import OFFSET, PARTITION, REPLAYS, TOPIC, TRACE, DeadLetter, ErrorType
 from app.events.handled_letters import Place
+from app.events.sealed_payload import Lock, Original, SealedPayload
 from app.identifiers import Identifier
 
 Headers: TypeAlias = Mapping[str, bytes | None]
@@ -24,7 +25,7 @@ MOMENT_RULE = "must be ISO 8601, such as 2026-10-28T12:00Z, or a time ago, such 
 class DeadLetterBody(DeadLetter, frozen=True):
     """The value of a dead letter. Its payload stays raw JSON, so that a replay sends it unchanged."""
 
-    original_payload: msgspec.Raw
+    original_payload: msgspec.Raw  # type: ignore[assignment]  # that of an earlier version is any JSON
     failed_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -40,7 +41,11 @@ class Source(NamedTuple):
 
 
 class StoredDeadLetter(NamedTuple):
-    """A record of the dead letter topic. If it is not a valid dead letter, ``body`` is None and ``unreadable`` the reason."""
+    """A record of the dead letter topic. If it is not a valid dead letter, ``body`` is None and ``unreadable`` the reason.
+
+    ``sealed`` is its encrypted payload; None in a dead letter of an earlier version, whose payload is not encrypted.
+    ``opened`` is what ``open_letters`` found in it.
+    """
 
     place: Place
     key: bytes | None
@@ -52,6 +57,8 @@ class StoredDeadLetter(NamedTuple):
     replays: int
     source: Source | None
     traceparent: bytes | None
+    sealed: SealedPayload | None = None
+    opened: Original | Lock | None = None
 
 
 class LetterFilter(NamedTuple):
@@ -87,11 +94,13 @@ class _Event(msgspec.Struct):
 
 _body = msgspec.json.Decoder(DeadLetterBody)
 _event = msgspec.json.Decoder(_Event)
+_sealed = msgspec.json.Decoder(SealedPayload)
 
 
 def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: Headers) -> StoredDeadLetter:
     """Parse a record, valid or not."""
     body, unreadable = _read_body(value)
+    sealed = _read_sealed(body)
     return StoredDeadLetter(
         place=place,
         key=key,
@@ -99,10 +108,11 @@ def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: H
         headers=headers,
         body=body,
         unreadable=unreadable,
-        tenant=_tenant_of(body, key),
+        tenant=sealed.tenant if sealed else _tenant_of(body, key),
         replays=_number(headers, REPLAYS) or 0,
         source=_source(headers),
         traceparent=headers.get(TRACE),
+        sealed=sealed,
     )
 
 
@@ -149,6 +159,13 @@ def _read_body(value: bytes | None) -> tuple[DeadLetterBody | None, str]:
         return None, f"its {path.rstrip('`')} does not match the schema" if path else reason
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, "it is not JSON in UTF-8"
+
+
+def _read_sealed(body: DeadLetterBody | None) -> SealedPayload | None:
+    try:
+        return None if body is None else _sealed.decode(body.original_payload)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _tenant_of(body: DeadLetterBody | None, key: bytes | None) -> str | None:

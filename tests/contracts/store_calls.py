@@ -5,15 +5,15 @@ from app.batches.batch_kinds import Row
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.config.quotas import Quotas
-from app.errors import InvalidInput
 from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.events.chunk import Chunk, SourceRecord
-from app.events.dead_letter import address, invalid_event
 from app.events.event_quota import EventQuota
 from app.events.handled_letters import Handled, HandledLetters, Place
 from app.events.ledger import Attempt
+from app.events.letter_keys import StudentEvent
 from app.events.losses import Loss
 from app.events.positions import NO_ID, Beginning, Start
+from app.events.sealed_payload import StudentKeyName
 from app.health.readiness import ping_redis
 from app.health.removal_counts import Removed
 from app.idempotency.idempotency_keys import Answer, Claim
@@ -27,12 +27,12 @@ from tests.conftest import NOW
 from tests.contracts.consent_store_calls import consent_calls
 from tests.contracts.privacy_store_calls import audit_calls, privacy_calls
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
+from tests.dead_letters import waiting_letter
 
 SOURCE, LOG = "cluster/group/mastery.events", "cluster/mastery.dlq"
 TODAY = day_number(NOW)
 RECORD = SourceRecord(0, 0, b'{"student_id": "s-secret"}')
 CHUNK = Chunk("mastery.events", NOW, [RECORD])
-LETTER = address(invalid_event(RECORD.value, InvalidInput("", "not JSON"), NOW), "mastery.events", RECORD, b"t/s-secret")
 
 
 def store_calls(engine: Engine) -> dict[str, Call]:
@@ -57,11 +57,13 @@ def _events(engine: Engine) -> dict[str, Call]:
     ledger, bridges, positions, losses = engine.ledger, engine.bridges, engine.positions, engine.losses
     topic = "another", NO_ID, Beginning.FIRST
     letters = HandledLetters(engine.redis, engine.settings.key_prefix)
-    chunks = [ledger.accept(CHUNK, [LETTER], source=SOURCE).chunk_id or "" for _ in range(100)]
+    keys, name = engine.letter_keys, StudentKeyName("t", engine.audit.pseudonym("t", STUDENT))
+    keys.issue([StudentEvent("t", STUDENT, NOW)])
+    chunks = [ledger.accept(CHUNK, [waiting_letter()], source=SOURCE).chunk_id or "" for _ in range(100)]
     return {
-        "ledger.accept": Call(GROWS, lambda: ledger.accept(CHUNK, [LETTER], source=SOURCE)),
+        "ledger.accept": Call(GROWS, lambda: ledger.accept(CHUNK, [waiting_letter()], source=SOURCE)),
         "ledger.begin": Call(GROWS, lambda: ledger.begin(chunks[0], Attempt("task", 0))),
-        "ledger.finish": Call(WRITES, lambda: ledger.finish(chunks.pop(), chunks=[CHUNK], letters=[LETTER])),
+        "ledger.finish": Call(WRITES, lambda: ledger.finish(chunks.pop(), chunks=[CHUNK], letters=[waiting_letter()])),
         "ledger.claim_overdue": Call(GROWS, lambda: ledger.claim_overdue(0, 1)),
         "ledger.holds": Call(READS, lambda: ledger.holds("t", STUDENT, NOW)),
         "ledger.is_in_flight": Call(READS, lambda: ledger.is_in_flight(chunks[0])),
@@ -79,6 +81,9 @@ def _events(engine: Engine) -> dict[str, Call]:
         "ledger.waiting_letters": Call(READS, lambda: ledger.waiting_letters(2)),
         "ledger.letters_delivered": Call(GROWS, lambda: ledger.letters_delivered("1-0", LOG, {0: 1})),
         "ledger.letters_end": Call(READS, lambda: ledger.letters_end(LOG)),
+        "letter_keys.erase": Call(WRITES, lambda: keys.erase("t", [STUDENT])),
+        "letter_keys.issue": Call(GROWS, lambda: keys.issue([StudentEvent("t", STUDENT, NOW), NOW.date()])),
+        "letter_keys.find": Call(READS, lambda: keys.find([name])),
         "bridges.report": Call(GROWS, lambda: bridges.report("b", Heartbeat(BridgeState.RUNNING, 0, 0))),
         "bridges.leave": Call(WRITES, lambda: bridges.leave("c")),
         "bridges.heartbeats": Call(READS, bridges.heartbeats),

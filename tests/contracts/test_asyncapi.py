@@ -1,5 +1,6 @@
 """docs/asyncapi.json agrees exactly with the code about the messages on the topics."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,14 +11,17 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from app.bootstrap import Engine
 from app.config.settings import Settings
 from app.errors import InvalidInput
-from app.events.chunk import SourceRecord
-from app.events.dead_letter import DeadLetter, address, invalid_event
+from app.events.dead_letter import DeadLetter
 from app.events.event import Event, decode_event
+from app.events.seal_letters import seal_letters
 from app.mastery.result_messages import Change, Erasure, StudentErased, Update, encode_message, erased_message, updates
 from app.pseudonyms import Pseudonyms
 from consumers.asyncapi import DESCRIPTIONS, HEADERS, asyncapi, document
+from tests.dead_letters import failed_record
+from tests.learning_events import quiz
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NOW = datetime(2026, 10, 28, 23, tzinfo=UTC)
@@ -119,15 +123,14 @@ def test_the_example_of_a_result_is_one(event_type: str) -> None:
     assert value == msgspec.to_builtins(msgspec.convert(value, Update | StudentErased))
 
 
-def test_the_example_of_a_dead_letter_is_what_its_event_makes() -> None:
-    """The payload is rejected for the reason in the dead letter."""
+def test_the_example_of_a_dead_letter_is_one() -> None:
+    """It has all fields, and an event is rejected for its reason."""
     value = example("DeadLetter")
     letter = msgspec.convert(value, DeadLetter)
-    payload = msgspec.json.encode(letter.original_payload)
-    with pytest.raises(InvalidInput) as refused:
-        decode_event(payload, NOW)
-    assert letter == invalid_event(payload, refused.value, letter.failed_at)
     assert value == msgspec.to_builtins(letter)
+    with pytest.raises(InvalidInput) as refused:
+        decode_event(json.dumps(quiz(total_questions=0, correct_answers=0)).encode(), NOW)
+    assert letter.error_message == str(refused.value)
 
 
 @pytest.mark.parametrize("former", [-1, 0, 574_524])
@@ -154,17 +157,18 @@ def test_an_erasure_is_as_documented() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"\xff", b"[]", b'{"event_id": "e-1", "event_type": "quiz.unknown"}'])
-def test_dead_letters_are_as_documented(value: bytes | None) -> None:
-    """Every dead letter has all fields and headers; its id is added when it is sent."""
-    letter = invalid_event(value, InvalidInput("", "no event"), NOW)
-    assert_documented(msgspec.to_builtins(letter), SCHEMAS["DeadLetter"])
-
-    trace = HEADERS["traceparent"].example
-    for record in (SourceRecord(3, 7, value or b""), SourceRecord(3, 7, value or b"", 1, trace)):
-        sent = {name for name, _value in address(letter, "mastery.events", record, None).headers}
+def test_dead_letters_are_as_documented(engine: Engine, value: bytes | None) -> None:
+    """Every dead letter has all fields and headers."""
+    failed = [failed_record(value), failed_record(value, key=b"t-1/s-1", traceparent=HEADERS["traceparent"].example)]
+    plain, traced = seal_letters(failed, engine.letter_keys)
+    for letter in (plain, traced):
+        assert_documented(msgspec.json.decode(letter.value), SCHEMAS["DeadLetter"])
+        sent = {name for name, _value in letter.headers}
         documented = MESSAGES["DeadLetter"]["headers"]
         assert set(documented["required"]) <= sent <= set(documented["properties"])
     assert sent == set(HEADERS)
+    key = MESSAGES["DeadLetter"]["bindings"]["kafka"]["key"]
+    assert re.search(key["pattern"], (traced.key or b"").decode())
 
 
 def test_the_page_shows_true_examples() -> None:

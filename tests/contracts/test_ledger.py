@@ -6,24 +6,19 @@ import pytest
 
 from app.bootstrap import Engine
 from app.config.quotas import Quotas
-from app.errors import InvalidInput
 from app.events.chunk import Chunk, SourceRecord
-from app.events.dead_letter import ErrorType, OutgoingDeadLetter, address, failed_event, invalid_event
+from app.events.dead_letter import ErrorType, OutgoingDeadLetter
 from app.events.event_quota import KEPT_SECONDS, EventQuota, QuotaExceeded, Use
 from app.events.ledger import Accepted, Attempt, Depths, OffsetAdvance, OverQuota, PositionConflict
 from app.storage.keys import Keys
 from tests.conftest import NOW
+from tests.dead_letters import waiting_letter
 from tests.stack import wait_for
 
 SOURCE = "cluster/group/mastery.events"
 LOG = "cluster/mastery.dlq/an-id"
 RECORDS = [SourceRecord(0, offset, b"{}") for offset in range(3)]
 CHUNK = Chunk("mastery.events", NOW, RECORDS)
-
-
-def letter(offset: int = 3) -> OutgoingDeadLetter:
-    record = SourceRecord(0, offset, b"oops")
-    return address(invalid_event(record.value, InvalidInput("", "not JSON in UTF-8"), NOW), "mastery.events", record, b"k")
 
 
 def accept(
@@ -34,7 +29,7 @@ def accept(
 
 def test_records_enter_with_the_position_of_their_source(engine: Engine) -> None:
     """The chunk is in flight, its dead letters wait, the position is behind them, and all are counted."""
-    accepted = accept(engine, (0, OffsetAdvance(None, 4)), (1, OffsetAdvance(None, 9)), letters=(letter(),))
+    accepted = accept(engine, (0, OffsetAdvance(None, 4)), (1, OffsetAdvance(None, 9)), letters=(waiting_letter(),))
     assert accepted.depths == Depths(ordinary=1, bulk=0)
     assert engine.positions.of(SOURCE).offsets == {0: 4, 1: 9}
     assert engine.ledger.counts() == (4, {ErrorType.VALIDATION: 1}, 1)
@@ -48,14 +43,14 @@ def test_records_that_were_taken_are_not_taken_again(engine: Engine, believed: i
     """A bridge with an outdated position gets a conflict, and nothing changes, not even for its other partitions."""
     accept(engine, (0, OffsetAdvance(None, 4)))
     with pytest.raises(PositionConflict):
-        accept(engine, (1, OffsetAdvance(None, 2)), (0, OffsetAdvance(believed, 8)), letters=(letter(),))
+        accept(engine, (1, OffsetAdvance(None, 2)), (0, OffsetAdvance(believed, 8)), letters=(waiting_letter(),))
     assert engine.positions.of(SOURCE).offsets == {0: 4}
     assert engine.ledger.counts() == (3, {}, 1)
 
 
 def test_only_invalid_records_make_no_chunk(engine: Engine) -> None:
     """There is no task to send."""
-    accepted = accept(engine, (0, OffsetAdvance(None, 1)), chunk=CHUNK._replace(records=[]), letters=(letter(),))
+    accepted = accept(engine, (0, OffsetAdvance(None, 1)), chunk=CHUNK._replace(records=[]), letters=(waiting_letter(),))
     assert accepted == Accepted(None, None, Depths(0, 0))
 
 
@@ -90,7 +85,7 @@ def test_a_finished_chunk_is_gone_and_cannot_be_finished_again(engine: Engine) -
     chunk_id = str(accept(engine).chunk_id)
     assert engine.ledger.finish(chunk_id) == []
     assert engine.ledger.begin(chunk_id, Attempt("task", 0)) is None
-    assert engine.ledger.finish(chunk_id, chunks=[CHUNK], letters=[letter()]) == []
+    assert engine.ledger.finish(chunk_id, chunks=[CHUNK], letters=[waiting_letter()]) == []
     assert engine.ledger.counts() == (3, {}, 0)
     assert engine.ledger.claim_overdue(0, 10) == []
 
@@ -99,7 +94,7 @@ def test_what_could_not_be_recorded_goes_on(engine: Engine) -> None:
     """Events continue as new chunks and dead letters, in the step that ends the old chunk; no record is counted again."""
     chunk_id = str(accept(engine).chunk_id)
     apart = [CHUNK._replace(records=[record]) for record in RECORDS[:2]]
-    failed = address(failed_event(b"{}", ErrorType.PROCESSING, "why", NOW, 3), "mastery.events", RECORDS[2], None)
+    failed = OutgoingDeadLetter(ErrorType.PROCESSING, None, b"{}", [])
     _, second = engine.ledger.finish(chunk_id, chunks=apart, letters=[failed])
     begun = engine.ledger.begin(second, Attempt("task", 0))
     assert begun is not None
@@ -146,9 +141,9 @@ def test_chunks_that_are_not_meant_are_left_alone(engine: Engine) -> None:
 
 def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
     """Oldest first, up to the last delivered one; the topic's end offsets are stored for the next relay."""
-    accept(engine, letters=tuple(letter(offset) for offset in range(3)))
+    accept(engine, letters=tuple(waiting_letter(offset) for offset in range(3)))
     waiting = engine.ledger.waiting_letters(10)
-    assert [each.letter for each in waiting] == [letter(offset) for offset in range(3)]
+    assert [each.letter for each in waiting] == [waiting_letter(offset) for offset in range(3)]
     assert engine.ledger.waiting_letters(1) == waiting[:1]
     assert engine.ledger.letters_waiting() == 3
     engine.ledger.letters_delivered(waiting[1].entry_id, LOG, {2: 17})
@@ -162,7 +157,7 @@ def test_letters_wait_until_they_are_struck_off(engine: Engine) -> None:
 def test_the_last_letter_is_told(engine: Engine) -> None:
     """When it is delivered, everything accepted before it may be committed."""
     assert engine.ledger.last_letter() is None
-    accept(engine, (0, OffsetAdvance(None, 4)), letters=(letter(1), letter(2)))
+    accept(engine, (0, OffsetAdvance(None, 4)), letters=(waiting_letter(1), waiting_letter(2)))
     assert engine.ledger.last_letter() == engine.ledger.waiting_letters(10)[-1].entry_id
 
 
@@ -170,7 +165,7 @@ MINUTE = int(NOW.timestamp()) // 60
 
 
 def accept_uses(engine: Engine, *uses: Use, advance: OffsetAdvance | None = None) -> Accepted:
-    return engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, advances={0: advance} if advance else {}, uses=uses)
+    return engine.ledger.accept(CHUNK, (waiting_letter(),), source=SOURCE, advances={0: advance} if advance else {}, uses=uses)
 
 
 def test_events_beyond_a_quota_are_told_and_nothing_is_taken(engine: Engine) -> None:

@@ -16,7 +16,8 @@ from app.privacy import remove_leftovers as leftovers
 from app.privacy.remove_leftovers import LeftoverStores, remove_leftovers
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, keys, merge, observation
-from tests.contracts.test_ledger import CHUNK, letter
+from tests.contracts.test_ledger import CHUNK
+from tests.dead_letters import waiting_letter
 
 RETENTION = 90
 
@@ -41,7 +42,7 @@ def test_dead_letters_that_kafka_did_not_take(engine: Engine, monkeypatch: pytes
     """They wait as long as evidence counts, and no longer; newer ones stay."""
     monkeypatch.setattr(leftovers, "ENTRIES_PER_STEP", 2)
     for _ in range(5):
-        engine.ledger.accept(CHUNK, (letter(),))
+        engine.ledger.accept(CHUNK, (waiting_letter(),))
     engine.redis.xadd(
         f"{engine.settings.key_prefix}:{{.events}}:letters", {"letter": letter_bytes(engine)}, id="9999999999999-1"
     )

@@ -18,7 +18,8 @@ from app.mastery.evidence import QUIZ
 from app.mastery.fact_store import FactStore
 from app.storage.redis_client import TranslatingRedis
 from tests.contracts.conftest import TODAY, merge, observation, window
-from tests.contracts.test_ledger import CHUNK, SOURCE, letter
+from tests.contracts.test_ledger import CHUNK, SOURCE
+from tests.dead_letters import waiting_letter
 
 
 @contextmanager
@@ -54,8 +55,8 @@ def test_records_are_taken_over_whole_or_not_at_all(engine: Engine, command: str
     """Neither position nor chunk nor dead letter is stored: the bridge retries, and everything is accepted."""
     with user_without(engine, command) as client, pytest.raises(DependencyUnavailable, match="redis"):
         Ledger(client, engine.settings.key_prefix).accept(
-            CHUNK, (letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)}
+            CHUNK, (waiting_letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)}
         )
     assert ({}, 0, 0) == (engine.positions.of(SOURCE).offsets, engine.ledger.in_flight(), engine.ledger.letters_waiting())
-    engine.ledger.accept(CHUNK, (letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)})
+    engine.ledger.accept(CHUNK, (waiting_letter(),), source=SOURCE, advances={0: OffsetAdvance(None, 4)})
     assert (1, 1) == (engine.ledger.in_flight(), engine.ledger.letters_waiting())

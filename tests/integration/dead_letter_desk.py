@@ -15,11 +15,13 @@ from confluent_kafka import KafkaError, Message
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
 from app.events.handled_letters import Place
+from app.events.seal_letters import seal_letters
 from cli.main import main
 from consumers.kafka.clients import place as place_of
 from consumers.kafka.clients import producer
 from consumers.kafka.record_reader import RecordReader
 from tests.conftest import make_topics
+from tests.dead_letters import failed_record
 
 SECONDS = 60.0
 NOW = datetime.now(UTC)
@@ -72,7 +74,7 @@ class Dlq:
         partition: int = 0,
         key: bytes | None = b"t-1/s-1",
     ) -> Place:
-        """Write a dead letter as in design section 4; returns its place."""
+        """Write a dead letter as in design section 4, with the payload in plain text; returns its place."""
         fields = payload if isinstance(payload, dict) else {}
         value = {
             "event_id": fields.get("event_id"),
@@ -94,6 +96,12 @@ class Dlq:
             **({"traceparent": traceparent} if traceparent else {}),
         }
         return self.produce(self.settings.dlq_topic, json.dumps(value).encode(), key, headers, partition)
+
+    def sealed(self, value: bytes | None, *, key: bytes | None = None, **of: Any) -> Place:
+        """Write the encrypted dead letter of a record of the events topic; returns its place."""
+        failed = failed_record(value, key=key, **of)._replace(topic=self.settings.events_topic)
+        (letter,) = seal_letters([failed], self.engine.letter_keys)
+        return self.produce(self.settings.dlq_topic, letter.value, letter.key, dict(letter.headers))
 
     def run(self, *arguments: object, answer: str | None = None) -> Result:
         """Run ``mastery dlq …`` in this process."""

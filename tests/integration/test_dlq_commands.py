@@ -224,6 +224,7 @@ class TestOutage:
             embedded_desk.settings.events_topic,
             producer=nowhere,
             sources=Sources(reader, embedded_desk.settings.events_topic),
+            keys=embedded_desk.engine.letter_keys,
             handled=(),
             arrived=marked.extend,
             refused=lambda _letter, _reason: None,

@@ -5,16 +5,15 @@ import signal
 import time
 from typing import Any
 
-import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
-from app.errors import InvalidInput, NotFound
+from app.errors import NotFound
 from app.events.bridge_heartbeats import BridgeState, Heartbeat
-from app.events.dead_letter import invalid_event
 from app.events.handled_letters import Place
 from consumers.dead_letters.reader import DeadLetterTopic
-from tests.integration.dead_letter_desk import NOW, SECONDS, Dlq, junk
+from tests.dead_letters import plain_payload
+from tests.integration.dead_letter_desk import SECONDS, Dlq, junk
 from tests.learning_events import quiz
 from tests.stack import wait_for
 
@@ -82,8 +81,7 @@ class TestReplay:
     def test_what_the_letter_may_not_hold_exactly_comes_from_the_source(self, desk: Dlq, value: bytes) -> None:
         """Bytes that are not UTF-8, text, and truncated payloads are sent byte for byte, with the source's key."""
         source = desk.produce(desk.settings.events_topic, value, b"k" * 300, {}, partition=1)
-        payload = invalid_event(value, InvalidInput("", "wrong"), NOW).original_payload
-        desk.letter(msgspec.to_builtins(payload), source=source, key=b"k" * 200)
+        desk.letter(plain_payload(value), source=source, key=b"k" * 200)
         assert desk.run("replay").exit_code == 0
         (again,) = [message for message in desk.events() if headers(message)]
         assert (value, b"k" * 300) == (again.value(), again.key())
@@ -107,7 +105,7 @@ class TestReplay:
         out = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap, "message.max.bytes": 1_040_000})
         out.produce(desk.settings.events_topic, value=large, partition=0)
         assert out.flush(SECONDS) == 0
-        place = desk.letter(invalid_event(large, InvalidInput("", "wrong"), NOW).original_payload)
+        place = desk.letter(plain_payload(large))
         desk.letter(quiz())
         said = desk.run("replay")
         assert said.exit_code == 1

@@ -117,7 +117,12 @@ class Worker:
         engine = self._engine
         for chunk_id in chunk_ids:
             attempt = Attempt(uuid4().hex, 0)
-            stores: dict[str, Any] = {"ledger": engine.ledger, "stores": engine.mastery, "totals": engine.event_totals}
+            stores: dict[str, Any] = {
+                "ledger": engine.ledger,
+                "letter_keys": engine.letter_keys,
+                "stores": engine.mastery,
+                "totals": engine.event_totals,
+            }
             self(record_chunk(chunk_id, attempt, **stores, now=engine.clock(), failures=0, max_failures=0))
 
 
@@ -160,7 +165,8 @@ def test_a_dead_letter_names_the_place_in_kafka(api: FixedTimeApi) -> None:
     place = (api.engine.settings.events_topic, str(record.partition()), str(record.offset()))
     assert place == (headers[TOPIC], headers[PARTITION], headers[OFFSET])
     assert (headers[TRACE], headers_of(record)) == (TRACEPARENT, {TRACE: TRACEPARENT})
-    assert (waiting.letter.key, record.key()) == (b"t-1/s-1", b"t-1/s-1")
+    pseudonym = api.engine.audit.pseudonym("t-1", "s-1")
+    assert (waiting.letter.key, record.key()) == (f"t-1/{pseudonym}".encode(), b"t-1/s-1")
 
 
 def assert_away(answer: TestResponse) -> None:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from app.events.dead_letter import ErrorType, failed_event
+from app.events.dead_letter import ErrorType
 from app.events.handled_letters import Handled, Place
 from cli.commands.dlq_output import Newest, everything, printable, row
 from consumers.dead_letters.stored_letter import StoredDeadLetter, read_letter
+from tests.dead_letters import plain_letter
 from tests.learning_events import quiz
 
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
 
 def letter(offset: int, at: datetime = NOW) -> StoredDeadLetter:
     event = json.dumps(quiz(student_id="unmistakable")).encode()
-    value = msgspec.json.encode(failed_event(event, ErrorType.TIMEOUT, "too slow", at, retry_count=3))
+    value = plain_letter(event, at=at, reason=ErrorType.TIMEOUT)
     return read_letter(Place(0, offset), b"t-1/unmistakable", value, {"dlq.replay_count": b"1"})
 
 
@@ -32,7 +33,8 @@ def test_a_row_says_what_failed_and_not_whose_it_was() -> None:
         "event_type": "quiz.performance.submitted",
         "replays": 1,
         "handled": "replayed",
-        "message": "too slow",
+        "message": "went wrong",
+        "erased": False,
     }
 
 
