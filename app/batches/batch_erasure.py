@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -82,10 +83,9 @@ class BatchErasure:
             How many places were erased; not done if another process changed a chunk or a batch at the same time.
         """
         search = _Search(students)
-        # Before the batches are looked at: who has read students until now can no longer store them, and must read them again.
-        self._redis.hincrby(self._keys.batch_usage(tenant), "erasures", 1)
+        self._refuse_known(tenant)  # before the batches are looked at
         count, is_done = 0, True
-        for some in slices(self._of_tenant(tenant), BATCHES_PER_READ):
+        for some in slices(sorted(self._of_tenant(tenant)), BATCHES_PER_READ):
             states = self._states(some)
             for places in slices(_chunks(states), CHUNKS_PER_READ):
                 erased = self._erase_from(places, search)
@@ -95,26 +95,31 @@ class BatchErasure:
         return Erased(count, is_done)
 
     def drop(self, tenant: str) -> int:
-        """Delete all stored batches of a tenant, also those that run. Returns how many."""
-        found = self._redis.zscan_iter(self._keys.batches_stored(), f"{glob.escape(tenant)}/*", count=NAMES_PER_CALL)
-        count = 0
-        for name, since in found:
-            self._batches.delete(BatchKey.parse(name.decode()), moment(int(since)))
-            count += 1
-        return count
+        """Delete all batches of a tenant, also those that run, because all of its students are erased. Returns how many."""
+        self._refuse_known(tenant)
+        found = self._of_tenant(tenant)
+        # Not those that do not exist: one may be about to be stored, and could not be found without what is noted of it.
+        dropped = [state.key for some in slices(found, BATCHES_PER_READ) for state in self._states(some)]
+        for key in dropped:
+            self._batches.delete(key, found[key])
+        return len(dropped)
 
-    def _of_tenant(self, tenant: str) -> Iterator[BatchKey]:
-        """The tenant's batches, also those that do not exist any more.
+    def _refuse_known(self, tenant: str) -> None:
+        """Let nobody store students of the tenant who were read until now; they must be read again."""
+        self._redis.hincrby(self._keys.batch_usage(tenant), "erasures", 1)
+
+    def _of_tenant(self, tenant: str) -> dict[BatchKey, datetime]:
+        """The tenant's batches, also those that do not exist any more, and since when each is kept.
 
         They are filtered from those of all tenants, at a microsecond for each; an index of each tenant would be a second truth.
 
         Returns:
-            Their keys.
+            Their keys, with the moments.
         """
-        pattern, found = f"{glob.escape(tenant)}/*", set[bytes]()
-        for key in (self._keys.batches_stored(), self._keys.batches_running()):
-            found.update(name for name, _ in self._redis.zscan_iter(key, pattern, count=NAMES_PER_CALL))
-        return (BatchKey.parse(name.decode()) for name in sorted(found))
+        pattern, found = f"{glob.escape(tenant)}/*", dict[bytes, float]()
+        for key in (self._keys.batches_running(), self._keys.batches_stored()):
+            found.update(self._redis.zscan_iter(key, pattern, count=NAMES_PER_CALL))
+        return {BatchKey.parse(name.decode()): moment(int(since)) for name, since in found.items()}
 
     def _states(self, batches: Iterable[BatchKey]) -> list[_State]:
         """The states of those that exist."""

@@ -1,15 +1,15 @@
 """Statistics of the scores of a batch. Pure."""
 
-from collections import Counter
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from statistics import fmean, quantiles
 
 from app.batches.batch import Summary
-from app.mastery.formula import DECIMALS, Level, classify
+from app.mastery.formula import DECIMALS, FLOORS, Level
 
 
-def summarize(scores: Sequence[float]) -> Summary | None:
+def summarize(scores: Iterable[float]) -> Summary | None:
     """Summarize scores, 0..1.
 
     The quartiles are interpolated linearly between the closest scores (type 7 of Hyndman and Fan, 1996). The standard deviation
@@ -18,18 +18,24 @@ def summarize(scores: Sequence[float]) -> Summary | None:
     Returns:
         The statistics, rounded to 6 decimals; None without scores.
     """
-    if not scores:
+    ordered = sorted(scores)
+    if not ordered:
         return None
-    lower, median, upper = quantiles(scores, n=4, method="inclusive") if len(scores) > 1 else [scores[0]] * 3
-    mean = fmean(scores)
+    lower, median, upper = quantiles(ordered, n=4, method="inclusive") if len(ordered) > 1 else [ordered[0]] * 3
+    mean = fmean(ordered)
     # statistics.pstdev computes with fractions, which takes a second for a million scores; six decimals need no more than this.
-    deviation = sqrt(fmean((score - mean) ** 2 for score in scores))
-    counted = Counter(classify(score) for score in scores)
+    deviation = sqrt(fmean((score - mean) ** 2 for score in ordered))
     return Summary(
         mean=round(mean, DECIMALS),
         median=round(median, DECIMALS),
         standard_deviation=round(deviation, DECIMALS),
         lower_quartile=round(lower, DECIMALS),
         upper_quartile=round(upper, DECIMALS),
-        levels={level.value: counted[level] for level in Level},
+        levels=_levels(ordered),
     )
+
+
+def _levels(scores: Sequence[float]) -> dict[str, int]:
+    """How many scores each level has; they are sorted, so none needs to be classified alone."""
+    starts = [*(bisect_left(scores, FLOORS[level]) for level in Level), len(scores)]
+    return {level.value: starts[at + 1] - starts[at] for at, level in enumerate(Level)}

@@ -1,4 +1,4 @@
-"""The calls of the audit trail's store and of the erasures' one: a part of ``store_calls.py``."""
+"""The calls of the audit trail's store and of those of erasures: a part of ``store_calls.py``."""
 
 from app.audit.chain import Head
 from app.bootstrap import Engine
@@ -45,7 +45,8 @@ def privacy_calls(engine: Engine) -> dict[str, Call]:
         "erasures.finish": Call(WRITES, lambda: erasures.finish("t", to_finish.pop())),
         "erasures.touch": Call(WRITES, lambda: erasures.touch("t")),
         "erasures.forget": Call(READS, lambda: erasures.forget("t", 0)),
-        "batch_erasure.drop": Call(READS, lambda: engine.batch_erasure.drop("t-none")),
         "student_keys.students": Call(READS, lambda: list(engine.student_keys.students("t"))),
         "erasures.claim_overdue": Call(GROWS, lambda: erasures.claim_overdue(0, 1)),
+        "batch_erasure.drop": Call(GROWS, lambda: engine.batch_erasure.drop("t-2")),
+        "batch_erasure.erase": Call(GROWS, lambda: engine.batch_erasure.erase("t", ["s-29"])),
     }

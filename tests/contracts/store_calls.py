@@ -198,7 +198,6 @@ def _batches(engine: Engine) -> dict[str, Call]:
         "batches.create": Call(GROWS, create),
         "batches.resolve": Call(GROWS, lambda: batches.resolve(unresolved, [STUDENT], 0)),
         "batches.erasures": Call(READS, lambda: batches.erasures("t")),
-        "batch_erasure.erase": Call(GROWS, lambda: engine.batch_erasure.erase("t", ["s-29"])),
         "batches.take": Call(GROWS, lambda: batches.take(kept, "another")),
         "batches.store": Call(WRITES, lambda: batches.store(kept, "another", next(chunks), [Row(STUDENT)])),
         "batches.end": Call(WRITES, lambda: batches.end(to_end.pop(), BatchStatus.CANCELLED)),

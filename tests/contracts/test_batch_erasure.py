@@ -8,6 +8,7 @@ import pytest
 from app.batches import batch_erasure
 from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item
 from app.batches.batch_erasure import FEW_STUDENTS
+from app.batches.batch_errors import ErasedMeanwhile
 from app.batches.batch_kinds import ERASED_ROW, Row
 from app.batches.batch_store import Then
 from app.batches.run_batch import MAX_ATTEMPTS
@@ -264,3 +265,18 @@ def test_the_batches_of_a_tenant_are_dropped(engine: Engine) -> None:
     assert (left, engine.batches.running()) == ([], 1)
     assert engine.batches.read(BatchKey("tt", "another")).total == 2
     assert engine.batch_erasure.drop("t") == 0
+
+
+def test_a_batch_that_is_being_stored_stays_known_when_others_are_dropped(engine: Engine) -> None:
+    """It is stored right after, with students who are new: later erasures, and the end of its retention, find it."""
+    engine.batches._kept.touch(str(KEY), round(NOW.timestamp() * 1000))
+    engine.batch_erasure.drop("t")
+    assert [key for key, _ in engine.batches.stored_before(NOW, 9)] == [KEY]
+
+
+def test_a_request_that_checked_its_students_before_all_were_dropped_is_refused(engine: Engine) -> None:
+    """It checks them again."""
+    erasures = engine.batches.erasures("t")
+    engine.batch_erasure.drop("t")
+    with pytest.raises(ErasedMeanwhile):
+        engine.batches.create(KEY, ORDER, b"print", NOW, items=[Item("s-1")], erasures=erasures)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from app.batches.batch_results import all_results
 from app.errors import NotFound
 from app.roles import Role
 from app.security.access import Principal
-from app.storage.erased import Erased
 from tests.integration.audit_calls import trail
 from tests.integration.batch_calls import BATCHES, compute, submit
 from tests.integration.conftest import FixedTimeApi
@@ -196,36 +194,6 @@ def test_a_teacher_no_longer_sees_students_who_left(api: FixedTimeApi) -> None:
 
     assert seen(**TEACHER) == [["s-1", "s-2"]] * 2
     assert seen() == [["s-0", "s-1", "s-2"]] * 2
-
-
-def test_an_erased_student_is_in_no_answer(api: FixedTimeApi) -> None:
-    """Neither by page nor in a file, for whoever asks; the state counts the student, and the summary has the others."""
-    api.record(*(quiz(student_id=f"s-{number}") for number in range(3, 7)))
-    students = [f"s-{number}" for number in range(7)]
-    api.post(BATCHES, {"compute": "mastery", "batch_id": "b-1", "students": students}, **TEACHER)
-    compute(api, "b-1")
-    facts = api.engine.mastery.facts
-    api.engine.redis.delete(*(facts.record_key("t-1", student) for student in ("s-0", "s-4")))
-    assert api.engine.batch_erasure.erase("t-1", ["s-0", "s-4"]) == Erased(2)
-
-    def seen(**caller: Any) -> Iterator[list[str]]:
-        yield [each["student_id"] for each in get(api, "/b-1/results?limit=3", **caller)["results"]]
-        yield [each["student_id"] for each in get(api, "/b-1/results?limit=3&cursor=3", **caller)["results"]]
-        yield [each["student_id"] for each in get(api, "/b-1/results?only=failed", **caller)["results"]]
-        for kind in (NDJSON, CSV):
-            answer = api.call(f"{BATCHES}/b-1/results", method="GET", headers={"Accept": kind}, **caller)
-            lines = answer.text.splitlines()
-            rows = list(csv.DictReader(lines)) if kind == CSV else list(map(json.loads, lines))
-            yield [row["student_id"] for row in rows]
-
-    left = ["s-1", "s-2", "s-3", "s-5", "s-6"]
-    for caller in ({}, TEACHER):
-        assert list(seen(**caller)) == [left[:3], left[2:], [], left, left]
-        state = get(api, "/b-1", **caller)
-        assert (state["total"], state["succeeded"], state["failed"], state["erased"]) == (7, 5, 0, 2)
-        assert sum(state["summary"]["levels"].values()) == 5
-    assert api.engine.batch_erasure.erase("t-1", ["s-1"]) == Erased(1)
-    assert get(api, "/b-1", **TEACHER)["summary"] is None  # it is of fewer than five
 
 
 @pytest.mark.parametrize(

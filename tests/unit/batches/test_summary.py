@@ -2,6 +2,7 @@
 
 from app.batches.batch import Summary
 from app.batches.summary import summarize
+from app.mastery.formula import FLOORS, Level, classify
 
 
 def test_statistics_of_five_scores() -> None:
@@ -28,6 +29,14 @@ def test_one_score_is_each_quartile() -> None:
     found = summarize([0.6])
     assert found is not None
     assert (found.lower_quartile, found.median, found.upper_quartile, found.standard_deviation) == (0.6, 0.6, 0.6, 0.0)
+
+
+def test_levels_begin_at_their_floors() -> None:
+    """Each score has the level that it has anywhere else."""
+    scores = [each for floor in FLOORS.values() for each in (floor, floor + 0.000001, max(floor - 0.000001, 0.0))] + [1.0]
+    found = summarize(scores)
+    assert found is not None
+    assert found.levels == {level.value: sum(classify(score) is level for score in scores) for level in Level}
 
 
 def test_no_scores_have_no_summary() -> None:
