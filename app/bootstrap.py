@@ -83,7 +83,7 @@ class Engine:
             "batches": self.batch_erasure,
             "consent": self.consents,
             "outbox": self.outbox,
-            "keys of dead letters": self.letter_keys,
+            "dead letters": self.letter_keys,
             "malformed messages": self.malformed_messages,
         }
 

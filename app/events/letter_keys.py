@@ -4,6 +4,7 @@ A record in Kafka cannot be deleted. Without its key nobody can read it, so eras
 letters. No process may keep a key longer than for the dead letters of one call.
 """
 
+import glob
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from itertools import chain
@@ -20,6 +21,7 @@ from app.storage.keys import Keys
 from app.storage.scripts import load_script, run_script, slices
 
 KEYS_PER_CALL = 100  # keys per script call or command: well below a millisecond of Redis
+SCAN_COUNT = 1000  # keys scanned per command: half a millisecond of Redis
 KEYS_PER_READ = 500  # keys read in one round trip
 DAY_SECONDS = 86_400
 
@@ -106,6 +108,17 @@ class LetterKeys:
             for pseudonym in self._pseudonyms(tenant, student_id)
         ]
         return Erased(sum(self._redis.unlink(*some) for some in slices(keys, KEYS_PER_CALL)))
+
+    def drop(self, tenant: str) -> int:
+        """Delete the keys of all students of a tenant, also of those that are not known. Scans the keys of all tenants.
+
+        Returns:
+            The number of deleted keys.
+        """
+        pattern = glob.escape(self._keys.letter_key(tenant, "")) + "*"
+        return sum(
+            self._redis.unlink(*some) for some in slices(self._redis.scan_iter(pattern, count=SCAN_COUNT), KEYS_PER_CALL)
+        )
 
     def record_id(self, place: str) -> str:
         """A keyed hash of a record's place and value, 24 hexadecimal digits. Without a key, short values could be guessed."""

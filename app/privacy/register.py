@@ -113,13 +113,13 @@ REGISTER: Mapping[str, PersonalData] = {
         topics=("events_topic",),
     ),
     "dead letters": PersonalData(
-        "failed events with their payload",
+        "failed events, encrypted with a key of the student; their Kafka keys have the pseudonym",
         "to find out why an event failed, and to repeat it",
         _TEACHING,
-        "the retention of the topic",
-        "stays until the topic's retention ends",
+        f"the retention of the topic; keys {_RETENTION} after their last use",
+        "the key is deleted, so nobody can read them; those without a readable student stay until the key of their day expires",
         "nothing: they are not part of the student's facts",
-        ("letters",),
+        ("letters", "letter_key"),
         ("dlq_topic",),
     ),
     "malformed messages": PersonalData(

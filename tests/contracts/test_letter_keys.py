@@ -116,6 +116,14 @@ class TestErasure:
         assert engine.letter_keys.erase("t-1", students).count == len(students)
         assert keys(engine) == set()
 
+    def test_all_students_of_a_tenant(self, engine: Engine) -> None:
+        """Also those of whom nothing else is stored, since the keys are named by pseudonyms; not those of another tenant."""
+        owners = [event(f"s-{number}") for number in range(KEYS_PER_CALL + 1)]
+        engine.letter_keys.issue([*owners, event(tenant="t-2"), event(tenant="t-11"), DAY])
+        assert engine.letter_keys.drop("t-1") == len(owners)
+        assert engine.letter_keys.drop("t-1") == 0
+        assert len(keys(engine)) == 3
+
     def test_the_key_under_the_previous_pseudonym_too(self, engine: Engine) -> None:
         """The audit key may have been rotated since the dead letter was written."""
         former = engine.settings
