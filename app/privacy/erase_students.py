@@ -57,6 +57,7 @@ def request_erasures(tenant: str, students: Mapping[str, str], *, facts: Facts, 
             _erase_facts(tenant, each, [each.student_id], facts, erasures)
         else:
             facts.refuse(tenant, each.requested)
+    erasures.sync(tenant)
     return accepted
 
 

@@ -11,7 +11,11 @@ from app.errors import NotFound
 from app.privacy.erasure import Erasure, PendingErasure, moment
 from app.storage.keys import Keys
 from app.storage.overdue import OverdueClaims
+from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import load_script, run_script
+
+# With `appendfsync everysec`, the file is written to disk within a second; less than the time limit of a command.
+SYNC_MILLISECONDS = 1_500
 
 _ERASED = b"erased:"  # followed by the kind of data
 
@@ -43,6 +47,19 @@ class ErasureStore:
             PendingErasure(erasure_id=id_.decode(), pseudonym=pseudonym, student_id=student, requested=int(requested))
             for (pseudonym, student), (id_, requested, _) in found
         ]
+
+    def sync(self, tenant: str) -> None:
+        """Wait until what was accepted so far is on the server's disk, so that a crash does not lose it.
+
+        Does nothing on a server without ``WAITAOF`` (Redis before 7.2) or without an append-only file, and gives up after
+        ``SYNC_MILLISECONDS``: the disk is slow then, and the erasure is accepted nevertheless.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        # WAITAOF is about the writes of its connection. They are on disk together with all earlier ones.
+        pipeline.zadd(self._keys.erasing(), {tenant: self._time() // 1000})
+        pipeline.waitaof(1, 0, SYNC_MILLISECONDS)
+        replies = pipeline.execute(raise_on_error=False)
+        raise_if_transient(replies[:1])
 
     def read(self, tenant: str, pseudonyms: Sequence[str]) -> Erasure:
         """The latest erasure of the student with one of these pseudonyms. Raises NotFound without one."""

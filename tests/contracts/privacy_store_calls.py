@@ -42,6 +42,7 @@ def privacy_calls(engine: Engine) -> dict[str, Call]:
         "erasures.read": Call(READS, lambda: erasures.read("t", [pseudonym])),
         "erasures.next": Call(GROWS, lambda: erasures.next("t", 10**17)),
         "erasures.count": Call(GROWS, lambda: erasures.count("t", running, "facts", 1)),
+        "erasures.sync": Call(GROWS, lambda: erasures.sync("t")),
         "erasures.finish": Call(WRITES, lambda: erasures.finish("t", to_finish.pop())),
         "erasures.touch": Call(WRITES, lambda: erasures.touch("t")),
         "erasures.forget": Call(READS, lambda: erasures.forget("t", 0)),
