@@ -154,6 +154,7 @@ def _expired(engine: Engine) -> dict[str, Call]:
     facts, expired, students = engine.mastery.facts, engine.mastery.expired, [f"empty-{number}" for number in range(20)]
     for student in students:
         engine.redis.hset(facts.record_key("t", student), "window", "damaged")
+    engine.mastery.scores.postpone("t", students, TODAY)
     return {
         "expired.remove": Call(WRITES, lambda: expired.remove("t", [students.pop()], TODAY)),
     }

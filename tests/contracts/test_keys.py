@@ -36,7 +36,7 @@ def test_every_key_of_a_system_is_in_the_catalogue(engine: Engine) -> None:
     for call in store_calls(engine).values():
         call.make()
     prefix = engine.settings.key_prefix
-    kinds = {_expression(pattern): (pattern, kind) for pattern, kind in Keys.patterns(prefix).items()}
+    kinds = {expression(pattern): (pattern, kind) for pattern, kind in Keys.patterns(prefix).items()}
     found: set[str] = set()
     for key in engine.redis.scan_iter(f"{prefix}:*"):
         if re.fullmatch(f"{prefix}:(held|given-up|new)", key.decode()):  # leases of the calls
@@ -49,7 +49,7 @@ def test_every_key_of_a_system_is_in_the_catalogue(engine: Engine) -> None:
     assert Keys.patterns(prefix).keys() - found <= elsewhere
 
 
-def _expression(pattern: str) -> str:
+def expression(pattern: str) -> str:
     """A pattern of the keys of a kind; a trail's name may begin with a dot."""
     escaped = re.escape(pattern).replace(r"\{t\}", r"\{[A-Za-z0-9_.-]+\}")
     return re.sub(r"(<[^>]+>[/:]?)+", "[^{}]+", escaped)
