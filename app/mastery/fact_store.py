@@ -150,6 +150,7 @@ class FactStore:
         Returns:
             How many students had facts.
         """
+        self._redis.sadd(self._keys.tenants(), tenant)  # so that ``admit_again`` is called
         keys = self._keys
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.erased(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
@@ -163,6 +164,7 @@ class FactStore:
 
     def refuse(self, tenant: str, until: int) -> None:
         """Refuse all events of the tenant with a timestamp up to a moment: microseconds since 1970-01-01."""
+        self._redis.sadd(self._keys.tenants(), tenant)  # so that ``admit_again`` is called
         self._redis.hset(self._keys.erased(tenant), "*", f"{until} 0")
 
     def admit_again(self, tenant: str, until: int) -> Iterator[int]:

@@ -18,7 +18,7 @@ class TenantStore:
         self._keys = Keys(key_prefix)
 
     def all(self) -> list[str]:
-        """Every tenant that ever sent an event, sorted."""
+        """Every tenant that ever sent an event, or erased a student, sorted."""
         return sorted(name.decode() for name in cast("set[bytes]", self._redis.smembers(self._keys.tenants())))
 
 

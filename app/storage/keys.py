@@ -20,7 +20,7 @@ class Keys(AuditKeys, DeadLetterKeys, OperationKeys):
         """The prefix of all keys of a tenant."""
         return f"{self._prefix}:{{{tenant}}}:"
 
-    @kind("set", "every tenant that ever sent an event")
+    @kind("set", "every tenant that ever sent an event, or erased a student")
     def tenants(self) -> str:
         return f"{self._prefix}:tenants"
 
