@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from api import audit, batches, consent, health, ingest, mastery, students, task_answers
+from api import audit, batches, consent, health, ingest, mastery, student_export, students, task_answers
 from api import token_revocation as auth
 from api.access import check_routes, register_access
 from api.authentication import register_authentication
@@ -39,6 +39,7 @@ _BLUEPRINTS = (
     audit.blueprint,
     students.blueprint,
     consent.blueprint,
+    student_export.blueprint,
 )
 
 

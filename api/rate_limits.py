@@ -38,7 +38,12 @@ _UNLIMITED, _READINESS = "health.alive", "health.ready"
 _NOBODY = ".anonymous"  # in place of a tenant; no tenant begins with a dot
 _IPV6_NETWORK = 64  # prefix bits; a host can choose the others (RFC 4291 section 2.5.1)
 
-_AREAS = {Action.QUERY_MASTERY: "mastery", Action.CALCULATE_MASTERY: "mastery", Action.INGEST_EVENTS: "ingest"}
+_AREAS = {
+    Action.QUERY_MASTERY: "mastery",
+    Action.CALCULATE_MASTERY: "mastery",
+    Action.INGEST_EVENTS: "ingest",
+    Action.EXPORT_STUDENT: "export",
+}
 _OTHERS, _ANONYMOUS = "default", "anonymous"
 _SCHEME = "mastery"
 
@@ -119,6 +124,7 @@ def register_rate_limits(app: Flask) -> None:
     limits = {
         "mastery": rate_limits(settings.ratelimit_mastery),
         "ingest": rate_limits(settings.ratelimit_ingest),
+        "export": rate_limits(settings.ratelimit_export),
         _OTHERS: rate_limits(settings.ratelimit_default),
         _ANONYMOUS: rate_limits(settings.ratelimit_anonymous),
     }

@@ -1,6 +1,7 @@
 """The envelope of every answer, and the correlation id that links an answer to the log. Source: design section 5."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -89,6 +90,11 @@ def success(data: Any, status: int = 200, headers: dict[str, str] | None = None)
     return _respond({"success": True, "data": data, "meta": _meta(engine().clock(), correlation_id())}, status, headers)
 
 
+def streamed_success(data: Iterator[bytes]) -> Response:
+    """A successful answer that is sent while its data, JSON text in parts, is made."""
+    return Response(_enveloped(data, encode(_meta(engine().clock(), correlation_id()))), 200, mimetype="application/json")
+
+
 def failure(
     status: int,
     code: ErrorCode,
@@ -136,6 +142,12 @@ def register_correlation(app: Flask) -> None:
 
 def _respond(body: dict[str, Any], status: int, headers: dict[str, str] | None) -> Response:
     return Response(encode(body), status, headers, mimetype="application/json")
+
+
+def _enveloped(data: Iterator[bytes], meta: bytes) -> Iterator[bytes]:
+    yield b'{"success":true,"data":'
+    yield from data
+    yield b',"meta":' + meta + b"}"
 
 
 def _first(details: dict[str, list[str]]) -> tuple[dict[str, list[str]], int]:

@@ -1,25 +1,22 @@
 """Erases students from the stored batches of a tenant. See docs/decisions/0021."""
 
-import glob
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
 import redis
 
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item, moment
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item
 from app.batches.batch_fields import UNKNOWN_TOTAL
 from app.batches.batch_kinds import ERASED_ROW
 from app.batches.batch_store import BatchStore
 from app.batches.summarize_batch import summarize_batch
+from app.batches.tenant_batches import batches_of_tenant
 from app.storage.erased import Erased
 from app.storage.keys import Keys
 from app.storage.scripts import load_script, run_script, slices
 
-# Batches of all tenants that one call of ZSCAN looks at: less than a millisecond of the server's time.
-NAMES_PER_CALL = 1000
 # Batches whose states are read in one round trip, and chunks of them: a megabyte.
 BATCHES_PER_READ, CHUNKS_PER_READ = 100, 40
 # Up to so many students are searched in a packed chunk before it is decoded; for more, decoding is faster (0.1 ms).
@@ -85,7 +82,7 @@ class BatchErasure:
         search = _Search(students)
         self._refuse_known(tenant)  # before the batches are looked at
         count, is_done = 0, True
-        for some in slices(sorted(self._of_tenant(tenant)), BATCHES_PER_READ):
+        for some in slices(sorted(batches_of_tenant(self._redis, self._keys, tenant)), BATCHES_PER_READ):
             states = self._states(some)
             for places in slices(_chunks(states), CHUNKS_PER_READ):
                 erased = self._erase_from(places, search)
@@ -97,7 +94,7 @@ class BatchErasure:
     def drop(self, tenant: str) -> int:
         """Delete all batches of a tenant, also those that run, because all of its students are erased. Returns how many."""
         self._refuse_known(tenant)
-        found = self._of_tenant(tenant)
+        found = batches_of_tenant(self._redis, self._keys, tenant)
         # Not those that do not exist: one may be about to be stored, and could not be found without what is noted of it.
         dropped = [state.key for some in slices(found, BATCHES_PER_READ) for state in self._states(some)]
         for key in dropped:
@@ -107,19 +104,6 @@ class BatchErasure:
     def _refuse_known(self, tenant: str) -> None:
         """Let nobody store students of the tenant who were read until now; they must be read again."""
         self._redis.hincrby(self._keys.batch_usage(tenant), "erasures", 1)
-
-    def _of_tenant(self, tenant: str) -> dict[BatchKey, datetime]:
-        """The tenant's batches, also those that do not exist any more, and since when each is kept.
-
-        They are filtered from those of all tenants, at a microsecond for each; an index of each tenant would be a second truth.
-
-        Returns:
-            Their keys, with the moments.
-        """
-        pattern, found = f"{glob.escape(tenant)}/*", dict[bytes, float]()
-        for key in (self._keys.batches_running(), self._keys.batches_stored()):
-            found.update(self._redis.zscan_iter(key, pattern, count=NAMES_PER_CALL))
-        return {BatchKey.parse(name.decode()): moment(int(since)) for name, since in found.items()}
 
     def _states(self, batches: Iterable[BatchKey]) -> list[_State]:
         """The states of those that exist."""

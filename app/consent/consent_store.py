@@ -1,8 +1,8 @@
 """Consent records in Redis: one for each student who, or for whom an admin, has decided something."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -14,12 +14,20 @@ from app.consent.consent import Consent, Decision, bounded
 from app.logs import frames
 from app.purposes import Purpose
 from app.storage.erased import Erased
+from app.storage.exported import Exported, ExportedRow, utc_text
 from app.storage.keys import Keys
 from app.storage.scripts import load_script, run_script, slices
 
 # Students per MGET, UNLINK or script call: less than a millisecond of the server's time.
 STUDENTS_PER_CALL = 1000
 DAY_SECONDS = 86_400
+# Of an export, which names no other person: an admin who decided is a role.
+EXPORTED_COLUMNS = {
+    "purpose": "what the decision is about",
+    "given": "whether the data may be used for it",
+    "at": "when it was decided, UTC",
+    "role": "the role of whoever decided",
+}
 
 _history = msgspec.json.Decoder(list[Decision])
 _log = logging.getLogger(__name__)
@@ -97,6 +105,16 @@ class ConsentStore:
         for some in slices(students, STUDENTS_PER_CALL):
             pipeline.unlink(*(self._keys.consent(tenant, student) for student in some))
         return Erased(sum(pipeline.execute()))
+
+    def export(self, tenant: str, student_id: str) -> Exported:
+        """What a student has decided, oldest first."""
+
+        def rows() -> Iterator[ExportedRow]:
+            for each in self.read(tenant, student_id).history:
+                at = utc_text(datetime.fromtimestamp(each.at / 1000, UTC))
+                yield {"purpose": each.purpose, "given": each.given, "at": at, "role": each.role}
+
+        return Exported("A decision about a use of the data.", EXPORTED_COLUMNS, rows)
 
     def _decoded(self, record: bytes | None) -> Consent:
         history = _history.decode(record) if record else []

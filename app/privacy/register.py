@@ -20,6 +20,7 @@ class PersonalData(NamedTuple):
         export: what an export has of it.
         keys: where it is in Redis: the names of methods of ``Keys``.
         topics: where it is in Kafka: the names of settings.
+        kinds: the kinds of data of an export that have it; without any, ``export`` says why.
     """
 
     holds: str
@@ -30,6 +31,7 @@ class PersonalData(NamedTuple):
     export: str
     keys: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 _TEACHING = "e or b: the school's task, or the contract with the student"
@@ -37,7 +39,7 @@ _SECURITY = "f: security of the service"
 _DUTY = "c: to show that the law is kept"
 _RETENTION = "`MASTERY_RETENTION_DAYS`"
 _ONLY_PSEUDONYMS = "stays: it has only the pseudonym"
-_TRANSIENT = "nothing: it is recorded, sent or computed anew within moments"
+_TRANSIENT = "nothing: it is recorded or sent within moments"
 
 REGISTER: Mapping[str, PersonalData] = {
     "facts": PersonalData(
@@ -46,8 +48,9 @@ REGISTER: Mapping[str, PersonalData] = {
         _TEACHING,
         f"{_RETENTION} from the day of the evidence",
         "deleted in the request itself",
-        "all of it; of the marks, their number",
+        "all of it; of the marks, their number; no place in the ranking, which is computed from others' scores",
         ("student", "marks", "students", "ranking"),
+        kinds=("standing", "days"),
     ),
     "events in flight": PersonalData(
         "accepted events that are not recorded yet",
@@ -64,7 +67,7 @@ REGISTER: Mapping[str, PersonalData] = {
         _TEACHING,
         "an hour",
         "waits until the tasks have ended, and deletes their results",
-        _TRANSIENT,
+        "nothing: a result is computed from the facts, which are exported",
         ("task", "tasks_about", "celery"),
     ),
     "batches": PersonalData(
@@ -73,8 +76,9 @@ REGISTER: Mapping[str, PersonalData] = {
         _TEACHING,
         "`MASTERY_BATCH_RETENTION_HOURS` after the end",
         "replaces the student's place by an anonymous one, in running batches too, and computes summaries anew",
-        "the student's results",
+        "the student's results; of whoever asked, the role",
         ("batch", "batch_chunks", "batch_results", "batches", "batch_rejected"),
+        kinds=("batch_results",),
     ),
     "consent": PersonalData(
         "decisions on purposes, when and by whom",
@@ -82,8 +86,9 @@ REGISTER: Mapping[str, PersonalData] = {
         _DUTY,
         f"while there are facts; {_RETENTION} after the last decision without",
         "deleted",
-        "all of it",
+        "all of it; of whoever decided, the role",
         ("consent",),
+        kinds=("consent",),
     ),
     "outbox": PersonalData(
         "changes of scores that are not published yet; erasures to be announced",
@@ -118,7 +123,7 @@ REGISTER: Mapping[str, PersonalData] = {
         _TEACHING,
         f"the retention of the topic; keys {_RETENTION} after their last use",
         "the key is deleted, so nobody can read them; those without a readable student stay until the key of their day expires",
-        "nothing: they are not part of the student's facts",
+        "nothing: the platform has sent them; finding them takes reading the whole topic, as `mastery dlq list` does",
         ("letters", "letter_key"),
         ("dlq_topic",),
     ),
@@ -137,16 +142,16 @@ REGISTER: Mapping[str, PersonalData] = {
         _TEACHING,
         "a day",
         "nothing to erase: no answer has a student's data, and students send no such requests",
-        "nothing",
+        "nothing: they have no student's data",
         ("idempotency",),
     ),
     "rate limits": PersonalData(
         "times of a caller's latest requests, under the pseudonym",
         "to protect the service",
         _SECURITY,
-        "the limit's period, a minute by default",
+        "the limit's period, by default a minute, and an hour for exports",
         _ONLY_PSEUDONYMS,
-        "nothing",
+        "nothing: they are times only",
         ("rate",),
     ),
     "revocations": PersonalData(
@@ -155,7 +160,7 @@ REGISTER: Mapping[str, PersonalData] = {
         _SECURITY,
         "until the tokens have expired",
         f"{_ONLY_PSEUDONYMS}, and old tokens must stay revoked",
-        "nothing",
+        "nothing: they are hashes only",
         ("revoked_token", "revoked_subject"),
     ),
     "erasures": PersonalData(
@@ -164,7 +169,7 @@ REGISTER: Mapping[str, PersonalData] = {
         _DUTY,
         f"receipts `MASTERY_AUDIT_RETENTION_DAYS`; refusals {_RETENTION}, in Kafka the retention of the topic",
         f"{_ONLY_PSEUDONYMS} once it is done",
-        "nothing",
+        "nothing: `GET /student/{id}/erasure` answers an admin",
         ("erasure", "erasures", "erased"),
         ("erasures_topic",),
     ),

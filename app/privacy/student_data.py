@@ -1,10 +1,11 @@
-"""What an erasure needs of the stores. They implement these protocols without knowing this area."""
+"""What an erasure and an export need of the stores. They implement these protocols without knowing this area."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from app.storage.erased import Erased
+from app.storage.exported import Exported
 
 
 class StudentData(Protocol):
@@ -40,4 +41,12 @@ class Directory(Protocol):
 
     def students(self, tenant: str, /) -> Iterator[list[str]]:
         """The students, some at a time; some may come twice."""
+        ...
+
+
+class Exportable(Protocol):
+    """A method of a store that holds something of students."""
+
+    def __call__(self, tenant: str, student_id: str, /) -> Exported:
+        """What the store holds of a student, as a table. Nothing is read before its rows are."""
         ...

@@ -26,6 +26,7 @@ class Action(StrEnum):
     READ_AUDIT = "audit.read"
     ERASE_STUDENT = "student.erase"
     READ_ERASURE = "student.erasure"
+    EXPORT_STUDENT = "student.export"
     READ_CONSENT = "consent.read"
     CHANGE_CONSENT = "consent.change"
 
@@ -36,14 +37,14 @@ UNSEEN_STUDENT = "you may not see this student"  # whether the student exists or
 class Scope(Enum):
     """The data to which a role's right to an action extends."""
 
-    OWN = "the caller's own mastery, consent, tasks and tokens"
+    OWN = "the caller's own data, consent, tasks and tokens"
     COHORTS = "the students of the token's cohorts"
     TENANT = "everything in the tenant"
 
 
 _THEIR_STUDENTS: Mapping[Role, Scope] = {Role.STUDENT: Scope.OWN, Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
 
-# What a student decides: teachers may neither see nor change it.
+# What a student decides, and everything that is stored of a student: not for teachers.
 _THEMSELVES: Mapping[Role, Scope] = {Role.STUDENT: Scope.OWN, Role.ADMIN: Scope.TENANT}
 
 _TEACHING: Mapping[Role, Scope] = {Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scope.TENANT}
@@ -66,6 +67,7 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.READ_AUDIT: {Role.ADMIN: Scope.TENANT},
     Action.ERASE_STUDENT: {Role.ADMIN: Scope.TENANT},
     Action.READ_ERASURE: {Role.ADMIN: Scope.TENANT},
+    Action.EXPORT_STUDENT: _THEMSELVES,
     Action.READ_CONSENT: _THEMSELVES,
     Action.CHANGE_CONSENT: _THEMSELVES,
 }

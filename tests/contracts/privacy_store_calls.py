@@ -1,4 +1,4 @@
-"""The calls of the audit trail's store and of those of erasures: a part of ``store_calls.py``."""
+"""The calls of the stores of the audit trail and of erasures, and those of exports: a part of ``store_calls.py``."""
 
 from app.audit.chain import Head
 from app.bootstrap import Engine
@@ -29,6 +29,16 @@ def audit_calls(engine: Engine) -> dict[str, Call]:
         "audit.append and trim": Call(WRITES, trim),
         "audit.last_summary": Call(READS, lambda: trails.last_summary("t")),
         "audit.keep_summary": Call(GROWS, lambda: trails.keep_summary("t", "x")),
+    }
+
+
+def export_calls(engine: Engine) -> dict[str, Call]:
+    facts, batches, consents = engine.fact_export, engine.batch_export, engine.consents
+    return {
+        "fact_export.days": Call(READS, lambda: list(facts.days("t", STUDENT).rows())),
+        "fact_export.standing": Call(READS, lambda: list(facts.standing("t", STUDENT).rows())),
+        "batch_export.results": Call(READS, lambda: list(batches.results("t", STUDENT).rows())),
+        "consents.export": Call(READS, lambda: list(consents.export("t", STUDENT).rows())),
     }
 
 

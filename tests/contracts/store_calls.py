@@ -25,7 +25,7 @@ from app.security.task_requests import TaskRequest
 from app.storage.lease import Lease
 from tests.conftest import NOW
 from tests.contracts.consent_store_calls import consent_calls
-from tests.contracts.privacy_store_calls import audit_calls, privacy_calls
+from tests.contracts.privacy_store_calls import audit_calls, export_calls, privacy_calls
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 from tests.dead_letters import waiting_letter
 
@@ -46,6 +46,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_callbacks(engine),
         **audit_calls(engine),
         **privacy_calls(engine),
+        **export_calls(engine),
         **_requests(engine),
         **consent_calls(engine),
         **_leases(engine),

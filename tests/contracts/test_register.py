@@ -44,8 +44,32 @@ def test_an_erasure_has_every_store(engine: Engine) -> None:
 
 def test_the_document_has_the_register() -> None:
     """In its words and order."""
-    told = [line for line in PRIVACY.read_text().split("\n") if line.startswith("| ")]
-    assert told[1:] == [row(name, data) for name, data in REGISTER.items()]
+    assert table("## The register") == [row(name, data) for name, data in REGISTER.items()]
+
+
+def test_an_export_has_every_kind(engine: Engine) -> None:
+    """Each entry is exported, or says why not; nothing is exported that is not registered."""
+    registered = [kind for data in REGISTER.values() for kind in data.kinds]
+    assert Counter(registered) == Counter(engine.exported_data.keys())
+    without = [data.export for data in REGISTER.values() if not data.kinds]
+    assert [export for export in without if not export.startswith("nothing: ")] == []
+
+
+def test_the_document_has_what_is_exported(engine: Engine) -> None:
+    """Each kind of data with its columns, in their words."""
+    exported = {name: export("t", "s") for name, export in sorted(engine.exported_data.items())}
+    columns = {
+        name: "; ".join(f"`{column}`: {told}" for column, told in each.columns.items()) for name, each in exported.items()
+    }
+    told = [f"| {name} | {each.description} | {columns[name]} |" for name, each in exported.items()]
+    assert table("## Exporting a student") == told
+
+
+def table(heading: str) -> list[str]:
+    """The rows of the first table below a heading."""
+    _, _, below = PRIVACY.read_text().partition(f"\n{heading}\n")
+    _, _, rows = below.partition("|---|\n")
+    return rows.partition("\n\n")[0].strip().split("\n")
 
 
 def row(name: str, data: PersonalData) -> str:

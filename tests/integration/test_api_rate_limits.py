@@ -84,13 +84,14 @@ def test_a_role_s_own_limit(settings: Settings) -> None:
 
 
 def test_areas(settings: Settings) -> None:
-    """The mastery routes share a limit, ingestion has its own, and all others share one."""
+    """The mastery routes share a limit, ingestion and exports have their own, and all others share one."""
     changes = {"ratelimit_mastery": "20/minute", "ratelimit_ingest": "30/minute", "ratelimit_default": "40/minute"}
     with api_with(settings, **changes) as api:
         assert left(api.post("/mastery/query", QUERY)) == 19
         assert left(api.post("/mastery/calculate", QUERY | {"components": {}})) == 18
         assert left(api.post("/mastery/ingest", {"events": []})) == 29
         assert left(api.post("/auth/revoke", {})) == 39
+        assert left(api.call("/student/s-1/export", method="GET")) == 9
         assert left(api.post("/mastery/query", QUERY)) == 17
         headers = {"Authorization": f"Bearer {token(settings)}"}
         task = api.client.get("/tasks/5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10", headers=headers)

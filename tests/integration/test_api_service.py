@@ -174,6 +174,7 @@ PROTECTED = {
     "GET /batch/mastery/{batch_id}/results",
     "DELETE /student/{student_id}",
     "GET /student/{student_id}/erasure",
+    "GET /student/{student_id}/export",
     "GET /student/{student_id}/consent",
     "PUT /student/{student_id}/consent",
 }

@@ -37,6 +37,7 @@ TABLE = {
     Action.READ_AUDIT: "--T-",
     Action.ERASE_STUDENT: "--T-",
     Action.READ_ERASURE: "--T-",
+    Action.EXPORT_STUDENT: "O-T-",
     Action.READ_CONSENT: "O-T-",
     Action.CHANGE_CONSENT: "O-T-",
 }
