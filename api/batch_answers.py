@@ -4,10 +4,9 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from api.authentication import engine, principal
-from app.batches.batch import FEWEST_IN_SUMMARY, Batch, progress
+from api.authentication import engine
+from app.batches.batch import Batch, progress
 from app.clock import day_date
-from app.roles import Role
 
 
 def shown_batch(batch: Batch) -> dict[str, Any]:
@@ -33,12 +32,6 @@ def shown_batch(batch: Batch) -> dict[str, Any]:
         "students_per_second": None if done.rate is None else round(done.rate, 1),
         "seconds_left": None if done.seconds_left is None else round(done.seconds_left, 1),
         "reason": batch.reason,
-        "summary": _summary(batch),
+        "summary": None if batch.summary is None else to_builtins(batch.summary),
         "callback": batch.callback,
     }
-
-
-def _summary(batch: Batch) -> dict[str, Any] | None:
-    """The summary; None for a teacher if it is of so few students that it tells their scores, who may have left meanwhile."""
-    is_shown = principal().role is Role.ADMIN or batch.succeeded >= FEWEST_IN_SUMMARY
-    return to_builtins(batch.summary) if batch.summary is not None and is_shown else None

@@ -37,6 +37,7 @@ from app.batches.batch_kinds import Row
 from app.batches.batch_results import all_results, result_page
 from app.batches.result_lines import csv_lines, ndjson_lines, result_object
 from app.batches.submit_batch import BatchRequest, Submitted, check_callback, stored_batch, submit_batch
+from app.batches.summarize_batch import with_current_summary, without_outdated_summary
 from app.config.batch_settings import networks
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights, check_weights
 from app.security.access import Action, require_owner
@@ -158,7 +159,7 @@ def list_own(query: dict[str, Any]) -> Response:
     who = principal()
     before = int(query["cursor"]) if "cursor" in query else None
     batches, following = engine().batches.of_owner(who.tenant, who.identity, before=before, limit=query["limit"])
-    shown = [shown_batch(batch) for batch in batches]
+    shown = [shown_batch(batch) for batch in without_outdated_summary(who.tenant, batches, consents=engine().consents)]
     return success({"batches": shown, "next": None if following is None else str(following)})
 
 
@@ -265,6 +266,8 @@ def _own(batch_id: str, action: Action) -> Batch:
 
 
 def _answer(batch: Batch) -> Response:
+    key, served = BatchKey(principal().tenant, batch.batch_id), engine()
+    batch = with_current_summary(key, batch, batches=served.batches, consents=served.consents)
     return success(shown_batch(batch), 200, _retry_after(batch))
 
 

@@ -109,7 +109,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
     client = connect(settings)
     audit = AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous)
-    batches = _batches(client, settings)
+    batches, consents = _batches(client, settings), _consents(client, settings)
     return Engine(
         settings=settings,
         redis=client,
@@ -125,12 +125,12 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
         batches=batches,
-        batch_erasure=BatchErasure(client, settings.key_prefix, batches),
+        batch_erasure=BatchErasure(client, settings.key_prefix, batches, consents),
         batch_export=BatchExport(client, settings.key_prefix),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),
         audit=audit,
-        consents=_consents(client, settings),
+        consents=consents,
         idempotency_keys=_idempotency_keys(client, settings),
         malformed_messages=MalformedMessages(client, settings.key_prefix),
         removal_counts=RemovalCounts(client, settings.key_prefix),

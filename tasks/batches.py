@@ -50,6 +50,7 @@ def run(self: EngineTask, batch: str, priority: str) -> None:
         retries=self.request.retries,
         stores=engine().mastery,
         batches=engine().batches,
+        consents=engine().consents,
         audit=partial(note_chunk, key),
         now=engine().clock(),
     )

@@ -18,7 +18,6 @@ from app.mastery.formula import Components, Weights
 MAX_STUDENTS = 10_000  # listed in a request: 1 MB with components
 # Students per chunk. At 0.1 ms each, another task waits 25 ms for a worker process, and the round trips of a chunk cost little.
 CHUNK_STUDENTS = 250
-FEWEST_IN_SUMMARY = 5  # students; statistics of fewer would tell a teacher the scores of students who have left
 
 
 class Priority(StrEnum):
@@ -149,11 +148,26 @@ class Summary(Struct, frozen=True, kw_only=True):
     levels: dict[str, int]
 
 
+class Summarized(NamedTuple):
+    """A summary and what it was computed from.
+
+    Attributes:
+        summary: None if there are too few results.
+        basis: the version of the students' decisions about ``cohort_statistics``.
+        erased: how many students of the batch were erased before.
+    """
+
+    summary: Summary | None
+    basis: str
+    erased: int
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """A batch and its state. Moments are UTC.
 
     ``total`` is None until a task has resolved the students, ``callback`` if nothing is to be announced. Students who were
-    erased count in ``total`` and ``erased`` only.
+    erased count in ``total`` and ``erased`` only. ``summary_basis`` is the version of the students'
+    decisions on which the summary is based, empty without one.
     """
 
     batch_id: str
@@ -168,6 +182,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     erased: int = 0
     reason: str = ""
     summary: Summary | None = None
+    summary_basis: str = ""
     callback: CallbackState | None = None
 
     @property

@@ -13,6 +13,7 @@ from app.batches.batch_kinds import ERASED_ROW
 from app.batches.batch_store import BatchStore
 from app.batches.summarize_batch import summarize_batch
 from app.batches.tenant_batches import batches_of_tenant
+from app.consent.consent_store import ConsentStore
 from app.storage.erased import Erased
 from app.storage.keys import Keys
 from app.storage.scripts import load_script, run_script, slices
@@ -62,13 +63,12 @@ class _Search:
 class BatchErasure:
     """Erases students from batches. Raises DependencyUnavailable when Redis does not answer; all calls may be repeated."""
 
-    def __init__(self, client: redis.Redis, key_prefix: str, batches: BatchStore) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, batches: BatchStore, consents: ConsentStore) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
         self._batches = batches
-        folder = Path(__file__).parent
-        self._erase = load_script(client, folder / "erase_from_chunk.lua")
-        self._store_summary = load_script(client, folder / "store_summary.lua")
+        self._consents = consents
+        self._erase = load_script(client, Path(__file__).with_name("erase_from_chunk.lua"))
 
     def erase(self, tenant: str, students: Sequence[str]) -> Erased:
         """Erase students from the tenant's batches that exist now, also from those that run.
@@ -141,9 +141,9 @@ class BatchErasure:
         is_done = True
         for state in states:
             if state.lacks_summary:
-                summary = summarize_batch(state.key, state.total, batches=self._batches)
-                text = msgspec.json.encode(summary) if summary else b""
-                is_done = bool(self._store_summary([self._keys.batch(*state.key)], [state.erased or 0, text])) and is_done
+                erased = state.erased or 0
+                summarized = summarize_batch(state.key, state.total, erased, batches=self._batches, consents=self._consents)
+                is_done = self._batches.store_summary(state.key, summarized) and is_done
         return is_done
 
 

@@ -69,6 +69,7 @@ def decode_batch(batch_id: str, fields: Mapping[bytes, bytes]) -> Batch:
         erased=int(fields.get(b"erased", b"0")),
         reason=fields.get(b"reason", b"").decode(),
         summary=_summary.decode(fields[b"summary"]) if fields.get(b"summary") else None,
+        summary_basis=fields.get(b"summary_basis", b"").decode(),
         callback=CallbackState(fields.get(b"callback", b"pending").decode()) if order.callback_url else None,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import redis
 
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summary, moment
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summarized, moment
 from app.batches.batch_errors import require_room, require_same, require_stored
 from app.batches.batch_fields import UNKNOWN_TOTAL, decode_batch, decode_order, has_callback, owner_of
 from app.batches.batch_kinds import Row
@@ -80,6 +80,7 @@ class BatchStore:
         self._take = load_script(client, folder / "take_chunk.lua")
         self._store = load_script(client, folder / "store_chunk.lua")
         self._end = load_script(client, folder / "end_batch.lua")
+        self._store_summary = load_script(client, folder / "store_summary.lua")
         self._delete = load_script(client, folder / "delete_batch.lua")
         self._schedule_callback = load_script(client, folder / "schedule_callback.lua")
 
@@ -174,20 +175,21 @@ class BatchStore:
         arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), succeeded, failed, _lease()]
         return Then(cast("int", self._store(keys, arguments)))
 
-    def end(
-        self, key: BatchKey, status: BatchStatus, *, reason: str = "", summary: Summary | None = None, erased: int | None = None
-    ) -> bool:
-        """End a batch. ``erased`` is the batch's before the results of the summary were read; raises ErasedMeanwhile.
+    def end(self, key: BatchKey, status: BatchStatus, *, reason: str = "", summarized: Summarized | None = None) -> bool:
+        """End a batch. Raises ErasedMeanwhile if more students were erased since it was summarized.
 
         Returns:
             False if it had ended already, or there is none.
         """
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_usage(key.tenant)]
-        text = msgspec.json.encode(summary) if summary else b""
-        ended = cast("int", self._end(keys, [status.value, reason, text, "" if erased is None else erased]))
+        ended = cast("int", self._end(keys, [status.value, reason, *_summary(summarized)]))
         require_stored(ended, 0)
         self.forget(key)
         return bool(ended)
+
+    def store_summary(self, key: BatchKey, summarized: Summarized) -> bool:
+        """Store the summary of a batch that has ended. Returns False if more students were erased since it was summarized."""
+        return bool(self._store_summary([self._keys.batch(*key)], _summary(summarized)))
 
     def touch(self, key: BatchKey) -> None:
         """Note that a batch is being worked on."""
@@ -267,6 +269,14 @@ class BatchStore:
 
     def _chunk_keys(self, key: BatchKey) -> tuple[str, str]:
         return self._keys.batch_chunks(*key), self._keys.batch_due(*key)
+
+
+def _summary(summarized: Summarized | None) -> list[Any]:
+    """The last arguments of end_batch.lua, and those of store_summary.lua."""
+    if summarized is None:
+        return [b"", "", ""]
+    summary = summarized.summary
+    return [msgspec.json.encode(summary) if summary else b"", summarized.basis, summarized.erased]
 
 
 def _lease() -> int:

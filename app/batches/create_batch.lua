@@ -29,6 +29,7 @@
 --   erased            number of students who were erased; they count in total, and no longer in succeeded or failed
 --   counted           the students for which it counts in KEYS[6]
 --   reason, summary   once it ended; no summary while it must be computed anew, because students were erased
+--   summary_basis     the version of the decisions about consent on which the summary is based
 --   callback          delivered | given_up, once the end was announced or will not be; callback_attempts: how often it was tried
 --   attempts:<chunk>  how often a chunk was taken
 --   claim:<task>      number:retries, the chunk that a task has taken, and its retries until then

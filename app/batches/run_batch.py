@@ -14,6 +14,7 @@ from app.batches.batch_kinds import ERASED_ROW, GIVEN_UP, KINDS, UNREADABLE, Row
 from app.batches.batch_store import BatchStore, Left, Taken, Then
 from app.batches.summarize_batch import summarize_batch
 from app.clock import day_number
+from app.consent.consent_store import ConsentStore
 from app.errors import NotFound
 from app.logs import frames
 from app.mastery.fact_store import StudentRecord
@@ -46,6 +47,7 @@ def run_batch(
     retries: int = 0,
     stores: MasteryStores,
     batches: BatchStore,
+    consents: ConsentStore,
     audit: Callable[[BatchOrder, Sequence[str]], None],
     now: datetime,
 ) -> Step:
@@ -61,11 +63,11 @@ def run_batch(
     taken = batches.take(key, task_id, retries)
     match taken.left:
         case Left.CHUNK:
-            return _compute(key, task_id, taken, stores=stores, batches=batches, audit=audit, now=now)
+            return _compute(key, task_id, taken, stores=stores, batches=batches, consents=consents, audit=audit, now=now)
         case Left.UNRESOLVED:
             return _resolve(key, _ordered(taken), stores=stores, batches=batches)
         case Left.DONE:
-            _finish(key, batches=batches)
+            _finish(key, batches=batches, consents=consents)
             return Step()
         case Left.NOTHING:
             return Step()
@@ -81,6 +83,7 @@ def _compute(
     *,
     stores: MasteryStores,
     batches: BatchStore,
+    consents: ConsentStore,
     audit: Callable[[BatchOrder, Sequence[str]], None],
     now: datetime,
 ) -> Step:
@@ -95,7 +98,7 @@ def _compute(
         case Then.GO_ON:
             return Step(goes_on=True)
         case Then.END:
-            _finish(key, batches=batches)
+            _finish(key, batches=batches, consents=consents)
             return Step()
         case Then.STOP:
             return Step()
@@ -143,15 +146,15 @@ def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches
     return Step(goes_on=goes_on, found_students=goes_on)
 
 
-def _finish(key: BatchKey, *, batches: BatchStore) -> None:
+def _finish(key: BatchKey, *, batches: BatchStore, consents: ConsentStore) -> None:
     """End a batch whose chunks are all computed; again if students were erased from it meanwhile."""
     for _ in range(MAX_ENDINGS):
         with suppress(ErasedMeanwhile):  # the summary may have them
-            _end(key, batches=batches)
+            _end(key, batches=batches, consents=consents)
             return
 
 
-def _end(key: BatchKey, *, batches: BatchStore) -> None:
+def _end(key: BatchKey, *, batches: BatchStore, consents: ConsentStore) -> None:
     try:
         batch = batches.read(key)
     except NotFound:  # it was removed, or lost with what a crashed server had not synced to disk
@@ -162,8 +165,8 @@ def _end(key: BatchKey, *, batches: BatchStore) -> None:
         return
     if batch.total is None or batch.done < batch.total:  # the server lost the chunk's lease: a sweep sends the tasks again
         return
-    summary = summarize_batch(key, batch.total, batches=batches)
-    batches.end(key, outcome(batch.succeeded, batch.failed), summary=summary, erased=batch.erased)
+    summarized = summarize_batch(key, batch.total, batch.erased, batches=batches, consents=consents)
+    batches.end(key, outcome(batch.succeeded, batch.failed), summarized=summarized)
 
 
 def _ordered(taken: Taken) -> BatchOrder:

@@ -6,6 +6,7 @@ from math import sqrt
 from statistics import fmean, quantiles
 
 from app.batches.batch import Summary
+from app.consent.consent import FEWEST_IN_STATISTICS
 from app.mastery.formula import DECIMALS, FLOORS, Level
 
 
@@ -16,12 +17,12 @@ def summarize(scores: Iterable[float]) -> Summary | None:
     is that of the population, since the batch has everyone whom it is about.
 
     Returns:
-        The statistics, rounded to 6 decimals; None without scores.
+        The statistics, rounded to 6 decimals; None of fewer than ``FEWEST_IN_STATISTICS`` scores.
     """
     ordered = sorted(scores)
-    if not ordered:
+    if len(ordered) < FEWEST_IN_STATISTICS:
         return None
-    lower, median, upper = quantiles(ordered, n=4, method="inclusive") if len(ordered) > 1 else [ordered[0]] * 3
+    lower, median, upper = quantiles(ordered, n=4, method="inclusive")
     mean = fmean(ordered)
     # statistics.pstdev computes with fractions, which takes a second for a million scores; six decimals need no more than this.
     deviation = sqrt(fmean((score - mean) ** 2 for score in ordered))

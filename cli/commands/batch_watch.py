@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.batches.batch import Batch, BatchKey, BatchStatus, progress
+from app.batches.summarize_batch import with_current_summary
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from cli.commands.batch_output import ending
@@ -45,6 +46,7 @@ def watch_batch(engine: Engine, key: BatchKey, console: Console) -> int:
     batch = engine.batches.read(key)
     if not batch.status.is_final:
         batch = _show_progress(engine, key, console)
+    batch = with_current_summary(key, batch, batches=engine.batches, consents=engine.consents)
     for line in ending(batch, engine.clock()):
         print_plainly(console, line)
     if batch.failed:

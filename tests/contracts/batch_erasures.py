@@ -30,7 +30,13 @@ def create(engine: Engine, items: Sequence[Item] | None, key: BatchKey = KEY, or
 def run(engine: Engine, meanwhile: Callable[[], None] = lambda: None, task: str = "task", key: BatchKey = KEY) -> Step:
     """One task; ``meanwhile`` happens after it has computed, and before it stores."""
     return run_batch(
-        key, task, stores=engine.mastery, batches=engine.batches, audit=lambda _order, _students: meanwhile(), now=NOW
+        key,
+        task,
+        stores=engine.mastery,
+        batches=engine.batches,
+        consents=engine.consents,
+        audit=lambda _order, _students: meanwhile(),
+        now=NOW,
     )
 
 

@@ -1,6 +1,6 @@
 """Every call of every store: how it uses Redis, and a function that makes it any number of times."""
 
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, CallbackState, Item, Rejection
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, CallbackState, Item, Rejection, Summarized
 from app.batches.batch_kinds import Row
 from app.bootstrap import Engine
 from app.clock import day_number
@@ -43,6 +43,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_mastery(engine),
         **_expired(engine),
         **_batches(engine),
+        **_changes_of_batches(engine),
         **_callbacks(engine),
         **audit_calls(engine),
         **privacy_calls(engine),
@@ -216,6 +217,15 @@ def _batches(engine: Engine) -> dict[str, Call]:
         "batches.read": Call(READS, lambda: batches.read(kept)),
         "batches.of_owner": Call(READS, lambda: batches.of_owner("t", order.owner, before=None, limit=2)),
         "batches.rows": Call(READS, lambda: batches.rows(kept, [0, 1])),
+    }
+
+
+def _changes_of_batches(engine: Engine) -> dict[str, Call]:
+    """Of those that ``_batches`` has stored."""
+    erasure, summarized = engine.batch_erasure, Summarized(None, "1", 0)
+    return {
+        "batch_erasure.erase": Call(GROWS, lambda: erasure.erase("t", ["s-29"])),
+        "batches.store_summary": Call(WRITES, lambda: engine.batches.store_summary(BatchKey("t", "ended"), summarized)),
     }
 
 

@@ -104,12 +104,13 @@ def test_a_summary_does_not_have_a_student_who_was_erased_before_the_end(
     engine: Engine, then_erase: Callable[..., None]
 ) -> None:
     """The results for it had been read: they are read again."""
-    create(engine, record(engine, "s-1", "s-2", "s-3"))
+    create(engine, record(engine, *(f"s-{number}" for number in range(1, 8))))
     then_erase(engine.batches, "rows", "s-2")
     assert not run(engine).goes_on
     ended = engine.batches.read(KEY)
-    assert (ended.status, ended.succeeded, ended.erased) == (BatchStatus.SUCCEEDED, 2, 1)
+    assert (ended.status, ended.succeeded, ended.erased) == (BatchStatus.SUCCEEDED, 6, 1)
     assert ended.summary == summarize([row.score for row in results(engine) if row != ERASED_ROW])
+    assert ended.summary is not None
 
 
 def test_a_batch_that_cannot_end_for_erasures_ends_later(engine: Engine, then_erase: Callable[..., None]) -> None:
@@ -178,7 +179,9 @@ def test_students_are_erased_at_any_time(engine: Engine, seed: int, workers: Cal
     for name in ("ended", "listed"):
         ended = engine.batches.read(batches[name])
         assert results(engine, batches[name]) == wanted
-        assert (ended.status, ended.failed, ended.erased) == (BatchStatus.SUCCEEDED, 0, len(victims))
+        # How it ended: a student who was just being erased may have had no evidence then.
+        assert ended.status in {BatchStatus.SUCCEEDED, BatchStatus.PARTLY_FAILED}
+        assert (ended.failed, ended.erased) == (0, len(victims))
         assert ended.summary == summarize([row.score for row in wanted if row != ERASED_ROW])
     found = [row for row in results(engine, batches["all"]) if row != ERASED_ROW]
     assert {row.student_id: row for row in found} == {

@@ -27,6 +27,7 @@ def step(engine: Engine, meanwhile: Callable[[], None] = lambda: None, task: str
         task,
         stores=engine.mastery,
         batches=engine.batches,
+        consents=engine.consents,
         audit=lambda _order, _students: meanwhile(),
         now=engine.clock(),
     )

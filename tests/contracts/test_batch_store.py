@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.batches import batch_store
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summary
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summarized, Summary
 from app.batches.batch_errors import BatchTaken, OverBatchQuota, TooManyBatches
 from app.batches.batch_kinds import Row
 from app.batches.batch_store import OWN_STUDENTS, BatchQuotas, BatchStore, Left, Then
@@ -153,13 +153,14 @@ def test_a_batch_that_has_ended_takes_no_results(engine: Engine) -> None:
         taken = engine.batches.take(KEY, task)
         if task == "one":
             engine.batches.store(KEY, task, taken.number, rows(taken.items))
-    assert engine.batches.end(KEY, BatchStatus.CANCELLED, reason="why", summary=SUMMARY)
+    assert engine.batches.end(KEY, BatchStatus.CANCELLED, reason="why", summarized=Summarized(SUMMARY, "basis", 0))
     assert not engine.batches.end(KEY, BatchStatus.SUCCEEDED)
     assert not engine.batches.store(KEY, "two", 1, rows(items(1)))
     assert engine.batches.take(KEY, "three").left is Left.ENDED
     assert not engine.batches.resolve(KEY, ids(1), 0)
     found = state(engine)
     assert (found.status, found.reason, found.summary, found.done) == (BatchStatus.CANCELLED, "why", SUMMARY, CHUNK_STUDENTS)
+    assert found.summary_basis == "basis"
     assert found.finished is not None
     assert not {"{t}:batch-chunks:b-1", "{t}:batch-due:b-1"} & keys(engine)
 

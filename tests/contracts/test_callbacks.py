@@ -93,7 +93,9 @@ def test_a_process_that_dies_while_it_ends_the_batch(engine: Engine) -> None:
     engine.redis.delete(f"{engine.settings.key_prefix}:{{.batches}}:callbacks")
     engine.batches.touch(key)  # as before the last step of its end
     assert engine.batches.claim_overdue(0, 1) == ["t/b"]
-    run_batch(key, "task", stores=engine.mastery, batches=engine.batches, audit=lambda *_: None, now=NOW)
+    run_batch(
+        key, "task", stores=engine.mastery, batches=engine.batches, consents=engine.consents, audit=lambda *_: None, now=NOW
+    )
     assert (names(claimed(engine)), engine.batches.running()) == (["t/b"], 0)
 
 

@@ -30,6 +30,7 @@ def run(engine: Engine, task: str = "task", audit: Callable[[BatchOrder, Sequenc
         task,
         stores=engine.mastery,
         batches=engine.batches,
+        consents=engine.consents,
         audit=audit or (lambda _order, _students: None),
         now=NOW,
     )
@@ -200,7 +201,13 @@ def test_no_batch_is_computed_for_a_moment_that_has_passed(engine: Engine) -> No
     items = record(engine, 1)
     create(engine, items)
     run_batch.run_batch(
-        KEY, "task", stores=engine.mastery, batches=engine.batches, audit=lambda *_: None, now=NOW + timedelta(days=1)
+        KEY,
+        "task",
+        stores=engine.mastery,
+        batches=engine.batches,
+        consents=engine.consents,
+        audit=lambda *_: None,
+        now=NOW + timedelta(days=1),
     )
     asked = query_mastery("t", "s-0", stores=engine.mastery, now=NOW)
     assert results(engine)[0].score == asked.score
@@ -232,7 +239,23 @@ def test_outages_do_not_make_students_fail(engine: Engine) -> None:
     for retries in range(3 * MAX_ATTEMPTS):
         with pytest.raises(DependencyUnavailable):
             run_batch.run_batch(
-                KEY, "task", retries=retries, stores=engine.mastery, batches=engine.batches, audit=refuse, now=NOW
+                KEY,
+                "task",
+                retries=retries,
+                stores=engine.mastery,
+                batches=engine.batches,
+                consents=engine.consents,
+                audit=refuse,
+                now=NOW,
             )
-    run_batch.run_batch(KEY, "task", retries=31, stores=engine.mastery, batches=engine.batches, audit=lambda *_: None, now=NOW)
+    run_batch.run_batch(
+        KEY,
+        "task",
+        retries=31,
+        stores=engine.mastery,
+        batches=engine.batches,
+        consents=engine.consents,
+        audit=lambda *_: None,
+        now=NOW,
+    )
     assert engine.batches.read(KEY).status is BatchStatus.SUCCEEDED

@@ -20,6 +20,7 @@ def compute(api: FixedTimeApi, batch_id: str, steps: int = 1000, tenant: str = "
             f"task-{number}",
             stores=api.engine.mastery,
             batches=api.engine.batches,
+            consents=api.engine.consents,
             audit=lambda _order, _students: None,
             now=api.engine.clock(),
         )

@@ -58,7 +58,13 @@ class BatchDesk:
         """Compute a chunk. Returns whether there may be another one."""
         engine = self.engine
         return run_batch(
-            key, "task", stores=engine.mastery, batches=engine.batches, audit=lambda *_: None, now=engine.clock()
+            key,
+            "task",
+            stores=engine.mastery,
+            batches=engine.batches,
+            consents=engine.consents,
+            audit=lambda *_: None,
+            now=engine.clock(),
         ).goes_on
 
     def compute(self, key: BatchKey) -> Batch:
