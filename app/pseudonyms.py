@@ -11,6 +11,7 @@ from typing import TypeAlias
 # All pseudonyms of a student of a tenant: under the current key, then under the previous one, if the key was changed.
 Pseudonymize: TypeAlias = Callable[[str, str], Sequence[str]]
 
+WHOLE_TENANT = "*"  # in place of a pseudonym: all students of a tenant
 PSEUDONYM_BYTES = 12  # 96 bits: among a million students, a collision has a probability of 10⁻¹⁷
 
 

@@ -19,8 +19,8 @@ from app.events.dead_letter import LETTER_ID
 from app.events.event_log import record_key
 from app.mastery.outbox_entry import OutboxEntry
 from app.mastery.result_messages import encode_message, erased_message, updates
-from app.privacy.erasure import WHOLE_TENANT
 from app.privacy.erasure_record import encode_record
+from app.pseudonyms import WHOLE_TENANT
 from app.storage.keys import Keys
 from app.storage.lease import Lease
 from consumers.dead_letters.producer import DeadLetterQueue

@@ -7,15 +7,16 @@
 -- KEYS[2i+2]    record of the i-th student (merge_evidence.lua describes it)
 -- KEYS[2i+3]    marks of the i-th student
 -- ARGV[1]       prefix of the keys of the cohorts' rankings
--- ARGV[3i-1]    id of the i-th student
--- ARGV[3i]      its pseudonym
--- ARGV[3i+1]    moment at which the erasure was requested, by the server's clock. A student who was erased since is left alone:
+-- ARGV[2]       1 if the records are those of a backup from before the erasure: later events, which will come again, are not refused
+-- ARGV[3i]      id of the i-th student
+-- ARGV[3i+1]    its pseudonym
+-- ARGV[3i+2]    moment at which the erasure was requested, by the server's clock. A student who was erased since is left alone:
 --               the record has only what came after the erasure
 --
 -- Returns the number of students that had a record.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
-local now = time[1] * 1000000 + time[2]
+local now = ARGV[2] == '1' and 0 or time[1] * 1000000 + time[2]
 
 local function erase(record, marks, student, pseudonym, requested)
   local erased, revision = (redis.call('HGET', KEYS[3], pseudonym) or ''):match('^(%d+) (%d+)$')
@@ -35,6 +36,6 @@ end
 
 local count = 0
 for i = 1, (#KEYS - 3) / 2 do
-  count = count + erase(KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[3 * i - 1], ARGV[3 * i], tonumber(ARGV[3 * i + 1]))
+  count = count + erase(KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[3 * i], ARGV[3 * i + 1], tonumber(ARGV[3 * i + 2]))
 end
 return count

@@ -15,7 +15,7 @@ from app.errors import NotFound
 from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
 from app.mastery.facts import DayFacts, Window, first_retained_day
-from app.pseudonyms import Pseudonymize
+from app.pseudonyms import WHOLE_TENANT, Pseudonymize
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
@@ -80,6 +80,7 @@ class FactStore:
         )
         self._forget = load_script(client, Path(__file__).with_name("forget_erasures.lua"))
         self._erase = load_script(client, Path(__file__).with_name("erase_students.lua"))
+        self._remember = load_script(client, Path(__file__).with_name("remember_erasures.lua"))
         self._cohorts_of = load_script(client, Path(__file__).with_name("cohorts_of.lua"))
 
     def merge(
@@ -141,11 +142,12 @@ class FactStore:
             calls.append((call_keys, arguments))
         return calls
 
-    def erase(self, tenant: str, students: Mapping[str, int]) -> int:
+    def erase(self, tenant: str, students: Mapping[str, int], *, is_restored: bool = False) -> int:
         """Erase the facts, scores and membership of students, each at once, and refuse their earlier events from now on.
 
         ``students`` has the moment of each erasure's request: microseconds since 1970-01-01, by the server's clock. A student
-        who was erased after it keeps what came since, so a repeated call changes nothing.
+        who was erased after it keeps what came since, so a repeated call changes nothing. ``is_restored``: the facts are those
+        of a backup from before the erasure, so events after that moment are not refused.
 
         Returns:
             How many students had facts.
@@ -155,7 +157,7 @@ class FactStore:
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.erased(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(students, STUDENTS_PER_CALL):
-            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, "")]
+            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, ""), int(is_restored)]
             for student in some:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 arguments += (student, self._pseudonyms(tenant, student)[0], str(students[student]))
@@ -164,8 +166,27 @@ class FactStore:
 
     def refuse(self, tenant: str, until: int) -> None:
         """Refuse all events of the tenant with a timestamp up to a moment: microseconds since 1970-01-01."""
+        self.remember(tenant, {WHOLE_TENANT: until})
+
+    def remember(self, tenant: str, erasures: Mapping[str, int]) -> None:
+        """Refuse events of students (pseudonym → until when) like ``erase``, unless a later erasure is known."""
         self._redis.sadd(self._keys.tenants(), tenant)  # so that ``admit_again`` is called
-        self._redis.hset(self._keys.erased(tenant), "*", f"{until} 0")
+        calls: list[tuple[list[str], list[Any]]] = [
+            ([self._keys.erased(tenant)], [part for erasure in some for part in erasure])
+            for some in slices(erasures.items(), ERASURES_PER_CALL)
+        ]
+        run_script(self._redis, self._remember, calls)
+
+    def lost_erasures(self, tenant: str, erasures: Mapping[str, int]) -> dict[str, int]:
+        """Those of these erasures (pseudonym → until when) that are not known, nor a later one, nor one of the whole tenant."""
+        lost: dict[str, int] = {}
+        for some in slices(erasures, ERASURES_PER_CALL):
+            values = cast("list[bytes | None]", self._redis.hmget(self._keys.erased(tenant), [WHOLE_TENANT, *some]))
+            of_all, *known = (int(value.split()[0]) if value else -1 for value in values)
+            lost |= {
+                each: erasures[each] for each, until in zip(some, known, strict=True) if erasures[each] > max(until, of_all)
+            }
+        return lost
 
     def admit_again(self, tenant: str, until: int) -> Iterator[int]:
         """Forget the erasures up to a moment (microseconds since 1970-01-01): events that old have expired.

@@ -68,6 +68,7 @@ class Outbox:
         May be repeated: the messages then have the same ids. The announcement comes after the changes that wait now. The id ""
         stands for all students of the tenant: it is not told to others, but recorded like every erasure.
         """
+        self._redis.sadd(self._keys.tenants(), tenant)  # which the relay looks through; this one may never have sent an event
         for some in slices(students, STUDENTS_PER_CALL):
             erasures = [Erasure(student, microseconds(at)) for student in some]
             fields: dict[Any, Any] = {"at": round(at.timestamp() * 1000), ERASURES: msgspec.msgpack.encode(erasures)}

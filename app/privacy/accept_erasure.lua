@@ -6,6 +6,7 @@
 -- ARGV[1]  pseudonym of the student, or *
 -- ARGV[2]  id of the erasure
 -- ARGV[3]  id of the student, or ""
+-- ARGV[4]  moment at which it was requested, in microseconds since 1970-01-01; "" for now
 --
 -- An erasure has the fields id, student (while it runs), requested, finished (microseconds since 1970-01-01, by the server's clock;
 -- finished is missing while it runs), and erased:<kind of data> -> how many things were erased.
@@ -15,7 +16,7 @@
 local id, requested, finished = unpack(redis.call('HMGET', KEYS[1], 'id', 'requested', 'finished'))
 if id and not finished then return {id, requested, 0} end
 local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000000 + time[2])
+local now = ARGV[4] ~= '' and ARGV[4] or string.format('%.0f', time[1] * 1000000 + time[2])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'student', ARGV[3], 'requested', now)
 redis.call('ZADD', KEYS[2], 0, ARGV[1])

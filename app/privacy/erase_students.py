@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
-from app.privacy.erasure import WHOLE_TENANT, Erasure, PendingErasure, moment
+from app.privacy.erasure import Erasure, PendingErasure, moment
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Directory, EventsInFlight, Facts, StudentData
+from app.pseudonyms import WHOLE_TENANT
 
 FACTS = "facts"
 # The clocks of a bridge, which says when events were accepted, and of Redis, which says when an erasure was, may differ.
@@ -92,6 +93,7 @@ def _erase_everybody(
 ) -> Generator[Attempt, None, bool]:
     """Erase all students of the tenant, some at a time. Returns whether nothing is left."""
     stores.facts.refuse(tenant, pending.requested)
+    stores.announce(tenant, [pending.student_id], moment(pending.requested))
     for kind, drop in stores.dropped_whole.items():
         erasures.count(tenant, pending, kind, drop(tenant))
     is_done = True

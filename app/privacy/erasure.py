@@ -8,7 +8,6 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-WHOLE_TENANT = "*"  # in place of a pseudonym: the erasure of all students of a tenant
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

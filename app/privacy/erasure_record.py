@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.identifiers import Identifier
-from app.privacy.erasure import WHOLE_TENANT, moment
-from app.pseudonyms import PSEUDONYM_BYTES
+from app.privacy.erasure import moment
+from app.pseudonyms import PSEUDONYM_BYTES, WHOLE_TENANT
 
 
 class ErasureRecord(Struct, frozen=True, kw_only=True):

@@ -32,14 +32,17 @@ class ErasureStore:
         self._accept = load_script(client, folder / "accept_erasure.lua")
         self._finish = load_script(client, folder / "finish_erasure.lua")
 
-    def accept(self, tenant: str, students: Mapping[str, str]) -> list[PendingErasure]:
+    def accept(self, tenant: str, students: Mapping[str, str], *, requested: int | None = None) -> list[PendingErasure]:
         """Accept the erasure of each student (pseudonym → id), unless one runs already.
+
+        ``requested`` is the moment of an erasure that is restored: microseconds since 1970-01-01.
 
         Returns:
             The erasure of each student, in order. Once this has returned, a sweep finds those whose task is lost.
         """
         calls: list[tuple[list[str], list[Any]]] = [
-            (self._names(tenant, pseudonym), [pseudonym, str(uuid4()), student]) for pseudonym, student in students.items()
+            (self._names(tenant, pseudonym), [pseudonym, str(uuid4()), student, "" if requested is None else requested])
+            for pseudonym, student in students.items()
         ]
         found = zip(students.items(), run_script(self._redis, self._accept, calls), strict=True)
         self.touch(tenant)

@@ -10,12 +10,17 @@ from app.mastery.stores import MasteryStores
 MARGIN = timedelta(days=2)
 
 
+def forgotten_until(now: datetime, retention_days: int) -> int:
+    """Erasures up to this moment are forgotten: microseconds since 1970-01-01."""
+    return microseconds(now - timedelta(days=retention_days) - MARGIN)
+
+
 def expire_erasures(*, stores: MasteryStores, now: datetime) -> Iterator[int]:
     """Forget the erasures of all tenants from before the retention. An abandoned iteration is continued by a new one.
 
     Yields:
         After each step, the number of forgotten erasures.
     """
-    until = microseconds(now - timedelta(days=stores.facts.retention_days) - MARGIN)
+    until = forgotten_until(now, stores.facts.retention_days)
     for tenant in stores.tenants.all():
         yield from stores.facts.admit_again(tenant, until)

@@ -28,6 +28,24 @@ class Facts(Protocol):
         ...
 
 
+class RestorableFacts(Protocol):
+    """The facts of students, to restore erasures. Moments are in microseconds."""
+
+    retention_days: int
+
+    def lost_erasures(self, tenant: str, erasures: Mapping[str, int], /) -> dict[str, int]:
+        """Those of these erasures (pseudonym → until when) that are not known."""
+        ...
+
+    def remember(self, tenant: str, erasures: Mapping[str, int], /) -> None:
+        """Refuse events of students (pseudonym → until when)."""
+        ...
+
+    def erase(self, tenant: str, students: Mapping[str, int], /, *, is_restored: bool) -> int:
+        """Erase the facts of students, given until when, and refuse their earlier events."""
+        ...
+
+
 class EventsInFlight(Protocol):
     """Events that were accepted and are not recorded yet."""
 

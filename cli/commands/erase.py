@@ -12,7 +12,8 @@ from app.config.settings import load_settings
 from app.errors import InvalidInput
 from app.identifiers import is_identifier, require_identifier
 from app.privacy.erase_students import request_erasures
-from app.privacy.erasure import WHOLE_TENANT, ErasureStatus
+from app.privacy.erasure import ErasureStatus
+from app.pseudonyms import WHOLE_TENANT
 from app.security.access import Action
 from app.storage.scripts import slices
 from cli.commands.operator_audit import write_entry

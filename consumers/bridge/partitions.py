@@ -10,6 +10,7 @@ from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
 from app.events.ledger import OffsetAdvance
 from app.events.positions import NO_ID, Offset, Partition, TopicId
+from consumers.bridge.erasure_replay import ErasureReplay
 from consumers.bridge.kafka_outage import partition_back, partition_gone
 from consumers.bridge.take_up import TakeUp
 from consumers.kafka.clients import place
@@ -33,6 +34,7 @@ class Partitions:
         self._outages = engine.outages
         self._ids = TopicIds(engine.settings)
         self._take_up = TakeUp(consumer, engine, self._ids)
+        self._erasures = ErasureReplay(engine)
         self._next_find = self._next_verify = self._next_ask = 0.0
         self.is_obsolete = False  # the topic was recreated: only a new consumer can read it
         self.source = ""
@@ -97,6 +99,7 @@ class Partitions:
         if self.source and self.is_another_topic():
             self.is_obsolete = True
             return
+        self._erasures.catch_up()  # first: Redis may have lost erasures, and the events that they refuse are read now
         was_read = any(position is not None for position in self.positions.values())
         found = self._take_up.take_up(self.unknown, was_read=was_read)
         if self.source and self.topic_id != found.topic_id:  # it was recreated meanwhile
@@ -144,6 +147,8 @@ class Partitions:
         if moved:
             _log.warning("the ledger's positions of partitions %s have changed; reading on from there", sorted(moved))
             self.unknown |= moved
+        else:
+            self._erasures.follow()
 
     def is_another_topic(self) -> bool:
         """Whether the topic was recreated. False while the brokers do not answer; the check is then retried."""

@@ -136,6 +136,8 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "event_quota.admit": Call(WRITES, lambda: quota.admit("t", 1, NOW)),
         "facts.erase": Call(GROWS, lambda: facts.erase("t", {f"s-{next(numbers)}": 1})),
         "facts.refuse": Call(GROWS, lambda: facts.refuse("t-2", 1)),
+        "facts.remember": Call(GROWS, lambda: facts.remember("t", {f"{next(numbers):024x}": 1})),
+        "facts.lost_erasures": Call(READS, lambda: facts.lost_erasures("t", {"a" * 24: 1})),
         "facts.admit_again": Call(READS, lambda: list(facts.admit_again("t", 0))),
         "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
         **_reads_of_mastery(engine),

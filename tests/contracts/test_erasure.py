@@ -22,8 +22,9 @@ from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import QUIZ
 from app.mastery.query_mastery import query_mastery
 from app.privacy.erase_students import Attempt, Stores, request_erasures, run_erasures
-from app.privacy.erasure import WHOLE_TENANT, ErasureStatus, PendingErasure
+from app.privacy.erasure import ErasureStatus, PendingErasure
 from app.privacy.expire_erasures import expire_erasures
+from app.pseudonyms import WHOLE_TENANT
 from app.security.task_requests import TaskRequest
 from app.storage.erased import Erased
 from tests.contracts.conftest import keys, observation
