@@ -20,7 +20,7 @@ from app.privacy.restore_erasures import Sources, restore_erasures
 from app.storage.scripts import slices
 from consumers.kafka.clients import source_name
 from consumers.kafka.record_reader import Bounds, RecordReader
-from consumers.kafka.topic_ids import TopicIds
+from consumers.kafka.topic_ids import METADATA_SECONDS, TopicIds
 
 # Between looks at the topic while events are accepted. If Redis loses an erasure but no event, the bridge notices it then.
 FOLLOW_SECONDS = 10.0
@@ -37,7 +37,7 @@ class ErasureReplay:
         self._engine = engine
         self._topic, self._group = settings.erasures_topic, settings.kafka_group
         self._ids = TopicIds(settings)
-        self._reader = RecordReader(settings)
+        self._reader = RecordReader(settings, METADATA_SECONDS)  # the bridge must go on soon while Kafka is away
         self._next_look = 0.0
         self._sources = Sources(
             engine.mastery.facts, (engine.mastery.scores, engine.student_keys), engine.erasures, engine.audit.pseudonyms

@@ -25,23 +25,26 @@ class Bounds(NamedTuple):
 class RecordReader:
     """Reads given offsets. Raises DependencyUnavailable when Kafka does not answer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, seconds: float = READ_SECONDS) -> None:
+        self._seconds = seconds  # timeout of each request
         self._last_error = LastError()
         self._consumer = reader(settings, self._last_error.record)
 
     def cluster_id(self) -> str:
         """The id of the Kafka cluster; the embedded broker has a new one at each start."""
         with self._last_error.raised_from(self._consumer):
-            return str(self._consumer.list_topics(timeout=READ_SECONDS).cluster_id)
+            return str(self._consumer.list_topics(timeout=self._seconds).cluster_id)
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
         """The current bounds of each partition of a topic; empty if the topic does not exist."""
         with self._last_error.raised_from(self._consumer):
-            found = self._consumer.list_topics(topic, timeout=READ_SECONDS).topics[topic]
+            found = self._consumer.list_topics(topic, timeout=self._seconds).topics[topic]
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(found.error)
             return {
-                partition: Bounds(*self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_SECONDS))
+                partition: Bounds(
+                    *self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._seconds)
+                )
                 for partition in found.partitions
             }
 
@@ -78,7 +81,7 @@ class RecordReader:
 
     def _consume(self) -> list[Message]:
         """The next records and end-of-partition messages, at least one."""
-        deadline = time.monotonic() + READ_SECONDS
+        deadline = time.monotonic() + self._seconds
         with self._last_error.raised_from(self._consumer):
             while time.monotonic() < deadline:
                 messages = self._consumer.consume(READ_AT_ONCE, POLL_SECONDS)
