@@ -8,7 +8,8 @@ from typing import NamedTuple
 import requests
 
 from app.privacy.erase_students import request_erasures
-from app.privacy.erasure import WHOLE_TENANT, ErasureStatus
+from app.privacy.erasure import ErasureStatus
+from app.pseudonyms import WHOLE_TENANT
 from app.roles import Role
 from benchmarks.batch_client import BatchClient, fill_tenant, student
 from benchmarks.batches import cpu_seconds
