@@ -137,9 +137,6 @@ def _mastery(engine: Engine) -> dict[str, Call]:
         "facts.erase": Call(GROWS, lambda: facts.erase("t", {f"s-{next(numbers)}": 1})),
         "facts.refuse": Call(GROWS, lambda: facts.refuse("t-2", 1)),
         "facts.remember": Call(GROWS, lambda: facts.remember("t", {f"{next(numbers):024x}": 1})),
-        "facts.lost_erasures": Call(READS, lambda: facts.lost_erasures("t", {"a" * 24: 1})),
-        "facts.admit_again": Call(READS, lambda: list(facts.admit_again("t", 0))),
-        "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
         **_reads_of_mastery(engine),
         "event_totals.begin_chunk": Call(GROWS, lambda: totals.begin_chunk(["t"], "another")),
         "event_totals.end_chunk": Call(WRITES, lambda: totals.end_chunk(["t"], "another")),
@@ -167,6 +164,9 @@ def _expired(engine: Engine) -> dict[str, Call]:
 def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
     facts, scores, tenants, _ = engine.mastery
     return {
+        "facts.lost_erasures": Call(READS, lambda: facts.lost_erasures("t", {"a" * 24: 1})),
+        "facts.admit_again": Call(READS, lambda: list(facts.admit_again("t", 0))),
+        "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
         "facts.read": Call(READS, lambda: facts.read("t", STUDENT, TODAY)),
         "facts.read_many": Call(READS, lambda: facts.read_many("t", [STUDENT, "s-2"], TODAY, TODAY)),
         "facts.cohorts_of": Call(READS, lambda: facts.cohorts_of("t", [STUDENT, "s-2"])),
