@@ -61,7 +61,13 @@ def compute(api: FixedTimeApi, key: BatchKey, *students: str) -> None:
     order, engine = BatchOrder(day=day_number(NOW), weights=DEFAULT_WEIGHTS, owner="teacher:chen"), api.engine
     engine.batches.create(key, order, b"", NOW, items=[Item(student) for student in students])
     while run_batch(
-        key, "task", stores=engine.mastery, batches=engine.batches, audit=lambda *_: None, now=engine.clock()
+        key,
+        "task",
+        stores=engine.mastery,
+        batches=engine.batches,
+        consents=engine.consents,
+        audit=lambda *_: None,
+        now=engine.clock(),
     ).goes_on:
         pass
 
