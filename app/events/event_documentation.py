@@ -97,7 +97,7 @@ EVENT_EXAMPLES: tuple[Event, ...] = (
 
 def json_schemas(structs: Iterable[type[Struct]], descriptions: Mapping[str, str] = EVENT_DESCRIPTIONS) -> dict[str, Any]:
     """The schemas of structs and the types they refer to, by name. Raises KeyError for a missing description."""
-    _, generated = msgspec.json.schema_components(structs, schema_hook=_any_json, ref_template=SCHEMAS + "{name}")
+    _, generated = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
     # ECMA 262, which JSON Schema uses, has no \Z, and its $ does not match before a trailing newline.
     schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(generated).replace(rb"\\Z", b"$"))
     for name, schema in schemas.items():
@@ -108,7 +108,3 @@ def json_schemas(structs: Iterable[type[Struct]], descriptions: Mapping[str, str
             elif "description" not in its_schema:
                 its_schema["description"] = descriptions.get(f"{name}.{field}") or descriptions[field]
     return schemas
-
-
-def _any_json(_: type) -> dict[str, Any]:
-    return {"type": ["object", "array", "string", "number", "boolean", "null"]}

@@ -137,7 +137,7 @@ def _with_payload(letter: StoredDeadLetter) -> object:
     """The value of a dead letter, with its decrypted payload, if it was encrypted."""
     if letter.sealed is None:
         return msgspec.Raw(letter.value or b"")
-    fields: dict[str, object] = msgspec.json.decode(letter.value or b"")
+    fields: dict[str, object] = msgspec.json.decode(letter.value or b"", type=dict[str, msgspec.Raw])
     return fields | {"original_payload": letter.opened.payload if isinstance(letter.opened, Original) else None}
 
 

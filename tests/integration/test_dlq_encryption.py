@@ -1,15 +1,21 @@
 """``mastery dlq`` decrypts dead letters, as long as their keys exist."""
 
 import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.clock import microseconds
 from app.events.sealed_payload import MAX_PAYLOAD_BYTES
 from app.storage.keys import Keys
 from tests.dead_letters import FAILED_AT
-from tests.integration.dead_letter_desk import Dlq
+from tests.integration.dead_letter_desk import SECONDS, Dlq
+from tests.integration.running_bridge import Running, own_topics, produce
 from tests.learning_events import quiz
+from tests.stack import wait_for
 
 ID = "unmistakable"
 EVENT = json.dumps(quiz(student_id=ID, total_questions=0, comment="é ☃ \u0000", number=1e22)).encode()
@@ -91,6 +97,7 @@ class TestReplay:
             (b"[1, 2]", None, None),
             (b"", None, None),
         ],
+        ids=range(6),
     )
     def test_it_sends_the_record_byte_for_byte(
         self, embedded_desk: Dlq, value: bytes, key: bytes | None, sent_key: bytes | None
@@ -116,7 +123,7 @@ class TestReplay:
             (b"t-1/unmistakable", LARGE),
         ]
 
-    @pytest.mark.parametrize("value", [EVENT, LARGE])
+    @pytest.mark.parametrize("value", [EVENT, LARGE], ids=["whole", "cut"])
     def test_what_is_erased_is_not_sent(self, embedded_desk: Dlq, value: bytes) -> None:
         """It is counted, also if Kafka still has the source record. The others are sent, and it is no error."""
         desk = embedded_desk
@@ -175,3 +182,33 @@ def test_a_dead_letter_in_another_format_is_no_sealed_one(embedded_desk: Dlq) ->
     odd = {"encrypted": "x", "key_id": "no hash", "tenant": "t-1", "student": "{t-2}:student", "day": None}
     told = shown(embedded_desk, embedded_desk.letter(odd))
     assert (told["payload"], told["letter"]["original_payload"]) == ("plain", odd)
+
+
+def test_what_arrives_again_after_the_erasure_cannot_be_read(embedded_desk: Dlq, tmp_path: Path) -> None:
+    """The dead letter from before is erased, and so is that of the same record, read once more. A later event's is readable."""
+    settings = own_topics(embedded_desk.settings, embedded_desk.settings.kafka_bootstrap, tmp_path)
+    desk, now = Dlq(settings), datetime.now(UTC)
+
+    def invalid(moment: datetime) -> bytes:
+        return json.dumps(quiz(student_id=ID, total_questions=0, timestamp=moment.isoformat())).encode()
+
+    def dead_letter(value: bytes) -> None:
+        before = sum(desk.engine.ledger.counts().dead_letters.values())
+        produce(settings, value)
+        wait_for(lambda: sum(desk.engine.ledger.counts().dead_letters.values()) == before + 1, SECONDS)
+        wait_for(lambda: desk.engine.ledger.letters_waiting() == 0, SECONDS)
+
+    with Running(desk.engine):
+        dead_letter(invalid(now - timedelta(hours=1)))
+        assert [each["erased"] for each in desk.listed()] == [False]
+        desk.engine.mastery.facts.erase("t-1", {ID: microseconds(datetime.now(UTC))})
+        desk.engine.letter_keys.erase("t-1", [ID])
+        dead_letter(invalid(now - timedelta(hours=1)))
+        dead_letter(json.dumps(quiz(student_id=ID, timestamp="at no time")).encode())
+        assert [each["erased"] for each in desk.listed()] == [True, True, True]
+        time.sleep(0.01)
+        later = invalid(datetime.now(UTC))
+        dead_letter(later)
+        assert "1 dead letter replayed" in (said := desk.run("replay").stdout)
+        assert "3 erased" in said
+    desk.close()
