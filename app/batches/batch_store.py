@@ -56,13 +56,17 @@ class Then(IntEnum):
 
 
 class Taken(NamedTuple):
-    """What a task found, the order, and the chunk: its number, its students, and how often it was taken."""
+    """What a task found, the order, and the chunk: its number, its students, and how often it was taken.
+
+    ``erased`` is how many students of the batch were erased until then.
+    """
 
     left: Left
     order: BatchOrder | None = None
     number: int = 0
     items: Sequence[Item] = ()
     attempts: int = 0
+    erased: int = 0
 
 
 class BatchStore:
@@ -165,14 +169,18 @@ class BatchStore:
         order = decode_order(found[0]) if found and found[0] else None
         if Left(left.decode()) is not Left.CHUNK:
             return Taken(Left(left.decode()), order)
-        return Taken(Left.CHUNK, order, int(found[1]), _items.decode(found[2]), int(found[3]))
+        return Taken(Left.CHUNK, order, int(found[1]), _items.decode(found[2]), int(found[3]), int(found[4]))
 
-    def store(self, key: BatchKey, task_id: str, number: int, rows: Sequence[Row]) -> Then:
-        """Store the results of a chunk, unless another task did. Returns what the task has to do then."""
+    def store(self, key: BatchKey, task_id: str, number: int, rows: Sequence[Row], erased: int = 0) -> Then:
+        """Store the results of a chunk, unless another task did. ``erased`` is what ``take`` returned with it.
+
+        Returns:
+            What the task has to do then.
+        """
         succeeded = sum(not row.error for row in rows)
         failed = sum(bool(row.error) and not row.is_erased for row in rows)
         keys = [self._keys.batch(*key), *self._chunk_keys(key), self._keys.batch_results(*key)]
-        arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), succeeded, failed, _lease()]
+        arguments: list[Any] = [task_id, number, msgspec.msgpack.encode(rows), succeeded, failed, _lease(), erased]
         return Then(cast("int", self._store(keys, arguments)))
 
     def end(self, key: BatchKey, status: BatchStatus, *, reason: str = "", summarized: Summarized | None = None) -> bool:

@@ -32,7 +32,7 @@
 --   summary_basis     the version of the decisions about consent on which the summary is based
 --   callback          delivered | given_up, once the end was announced or will not be; callback_attempts: how often it was tried
 --   attempts:<chunk>  how often a chunk was taken
---   claim:<task>      number:retries, the chunk that a task has taken, and its retries until then
+--   claim:<task>      number:retries:erased, the chunk that a task has taken, its retries and the erased students until then
 --   ending            until when a task may take to end it, milliseconds since 1970-01-01
 --
 -- Returns 1 if the batch was created, 0 if there is one of this request already, -1 if there is one of another request, -2 if the

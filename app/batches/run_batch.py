@@ -94,7 +94,7 @@ def _compute(
     else:
         rows = compute_rows(key.tenant, order, items, stores=stores, now=now)
         audit(order, [row.student_id for row in rows if not row.error])
-    match batches.store(key, task_id, taken.number, rows):
+    match batches.store(key, task_id, taken.number, rows, taken.erased):
         case Then.GO_ON:
             return Step(goes_on=True)
         case Then.END:

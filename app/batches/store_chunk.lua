@@ -12,14 +12,18 @@
 -- ARGV[4]  number of students that succeeded
 -- ARGV[5]  number of students that failed; erased ones are counted already
 -- ARGV[6]  length of the lease in milliseconds
+-- ARGV[7]  how many students were erased when the task took the chunk: one that is delivered twice may have taken it before and
+--          after an erasure, and comes back with what it computed first
 --
 -- Returns 1 if the batch goes on and has chunks left; 2 if it has none left, and the task has to end it; 0 if it has ended, or another
 -- task has to end it.
 
 local status, claimed = unpack(redis.call('HMGET', KEYS[1], 'status', 'claim:' .. ARGV[1]))
+local number, erased = string.match(claimed or '', '^(%d+):%d+:(%d+)$')
+if erased and erased ~= ARGV[7] then return 0 end  -- the task took a chunk again, and goes on with that
 redis.call('HDEL', KEYS[1], 'claim:' .. ARGV[1])
 if status ~= 'running' then return 0 end
-if claimed and string.match(claimed, '^%d+') == ARGV[2] and redis.call('ZREM', KEYS[3], ARGV[2]) == 1 then
+if number == ARGV[2] and redis.call('ZREM', KEYS[3], ARGV[2]) == 1 then
   redis.call('HDEL', KEYS[2], ARGV[2])
   redis.call('HDEL', KEYS[1], 'attempts:' .. ARGV[2])
   redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])

@@ -12,16 +12,17 @@
 --   {'unresolved', order}   its students are not known yet
 --   {'nothing'}     other tasks have all the chunks that are left, or end the batch
 --   {'done', order} all chunks are computed, and the task has to end the batch
---   {'chunk', order, number, students, attempts}
+--   {'chunk', order, number, students, attempts, erased}   erased: how many students of the batch were erased until now
 
-local status, order, total, claimed = unpack(redis.call('HMGET', KEYS[1], 'status', 'order', 'total', 'claim:' .. ARGV[1]))
+local status, order, total, erased, claimed = unpack(redis.call('HMGET', KEYS[1], 'status', 'order', 'total', 'erased',
+  'claim:' .. ARGV[1]))
 if status ~= 'queued' and status ~= 'running' then return {'ended'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if status == 'queued' then redis.call('HSET', KEYS[1], 'status', 'running', 'started', now) end
 if total == '-1' then return {'unresolved', order} end
 local held, retries
-if claimed then held, retries = string.match(claimed, '^(%d+):(%d+)$') end
+if claimed then held, retries = string.match(claimed, '^(%d+):(%d+)') end
 if held and not redis.call('ZSCORE', KEYS[3], held) then held = nil end
 local number = held or redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 1)[1]
 if not number then
@@ -31,7 +32,7 @@ if not number then
   return {'done', order}
 end
 redis.call('ZADD', KEYS[3], now + ARGV[2], number)
-redis.call('HSET', KEYS[1], 'claim:' .. ARGV[1], number .. ':' .. ARGV[3])
+redis.call('HSET', KEYS[1], 'claim:' .. ARGV[1], number .. ':' .. ARGV[3] .. ':' .. (erased or '0'))
 local is_retry = held and tonumber(ARGV[3]) > tonumber(retries)
 local attempts = redis.call('HINCRBY', KEYS[1], 'attempts:' .. number, is_retry and 0 or 1)
-return {'chunk', order, number, redis.call('HGET', KEYS[2], number), attempts}
+return {'chunk', order, number, redis.call('HGET', KEYS[2], number), attempts, erased or '0'}

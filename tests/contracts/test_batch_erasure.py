@@ -155,6 +155,19 @@ def test_a_late_task_of_the_chunk_stores_nothing(engine: Engine) -> None:
     assert b"s-1" not in everything(engine)
 
 
+def test_a_task_that_runs_twice_stores_nothing_of_its_first_run(engine: Engine) -> None:
+    """It was delivered again after the erasure, has the chunk again, and then comes back from its first run."""
+    create(engine, record(engine, "s-1", "s-2"))
+    first = engine.batches.take(KEY, "task")
+    erase(engine, "s-1")
+    second = engine.batches.take(KEY, "task")
+    late = [Row(item.student_id) for item in first.items]
+    assert engine.batches.store(KEY, "task", 0, late, first.erased) is Then.STOP
+    assert results(engine) == []
+    engine.batches.store(KEY, "task", 0, [ERASED_ROW, Row("s-2")], second.erased)
+    assert [row.student_id for row in results(engine)] == ["", "s-2"]
+
+
 def test_erasures_are_no_attempts_at_a_chunk(engine: Engine) -> None:
     """However often a chunk is taken away from its task, its students do not fail."""
     create(engine, given(2 * MAX_ATTEMPTS + 1))
