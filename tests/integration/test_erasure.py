@@ -1,10 +1,13 @@
 """Erasure of a student over HTTP, on a whole stack: accepted at once, done by a task, and nothing comes back."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+import psutil
 import pytest
 
 from app.roles import Role
@@ -110,3 +113,39 @@ def test_an_unknown_student(live_api: LiveApi) -> None:
     live_api.post("/mastery/ingest", {"events": events("s-1")})
     wait_for(lambda: erased_events(live_api) == 1, SECONDS)
     assert [404, 404] == [live_api.delete(path).status_code for path in ("/student/s 1", "/student/")]
+
+
+def worker(api: LiveApi) -> list[psutil.Process]:
+    """The processes of the stack's worker."""
+    family = psutil.Process(api.stack.process.pid).children(recursive=True)
+    return [each for each in family if "worker" in each.cmdline() and "tasks.celery" in each.cmdline()]
+
+
+@contextmanager
+def suspended(processes: list[psutil.Process]) -> Iterator[None]:
+    for each in processes:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in reversed(processes):
+            each.resume()
+
+
+def test_queued_tasks_come_to_nothing(live_api: LiveApi) -> None:
+    """Calculations that wait for a worker when the student is erased find nothing, and no result of them is left."""
+    send(live_api, *events("s-1"))
+    engine = live_api.stack.engine
+    with suspended(worker(live_api)):
+        for _ in range(3):
+            answer = live_api.post("/mastery/calculate", {"student_id": "s-1"}, {"Prefer": "respond-async"})
+            assert answer.status_code == 202
+        tasks = engine.task_requests.about(live_api.tenant, "s-1")
+        assert live_api.delete("/student/s-1").status_code == 202
+        assert stands(live_api, "s-1").status_code == 404  # at once
+        assert receipt(live_api, "s-1")["status"] == "running"
+    wait_for(lambda: receipt(live_api, "s-1")["status"] == "done", SECONDS)
+    assert receipt(live_api, "s-1")["erased"]["results of tasks"] == len(tasks) == 3
+    prefix = f"{live_api.stack.settings.key_prefix}:celery:celery-task-meta-"
+    assert [engine.redis.exists(prefix + task) for task in tasks] == [0, 0, 0]
+    assert [live_api.get(f"/tasks/{task}").status_code for task in tasks] == [404, 404, 404]
