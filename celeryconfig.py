@@ -40,6 +40,7 @@ task_routes = {
     "mastery.refresh": {"queue": MAINTENANCE},
     "privacy.erase": {"queue": MAINTENANCE},
     "privacy.expire": {"queue": MAINTENANCE},
+    "privacy.rewrite_files": {"queue": MAINTENANCE},
     "privacy.sweep": {"queue": MAINTENANCE},
 }
 
@@ -146,5 +147,8 @@ beat_schedule = {
         "schedule": crontab(hour=3, minute=31),
     },
 }
+if _settings.redis_rewrite == "on":
+    # Off-peak, since it reads all data in the background and writes it to disk.
+    beat_schedule["rewrite-files"] = {"task": "privacy.rewrite_files", "schedule": crontab(hour=4, minute=1)}
 if _settings.audit_heads_file:
     beat_schedule["export-audit-heads"] = {"task": "audit.export_heads", "schedule": _settings.audit_heads_seconds}

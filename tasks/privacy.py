@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 
 from app.audit.entry import WORKER, Channel, SystemAction, entry
 from app.bootstrap import Engine
@@ -10,7 +12,9 @@ from app.privacy.erase_students import Attempt, Stores, run_erasures
 from app.privacy.erasure import Erasure, receipt_hash
 from app.privacy.remove_leftovers import LeftoverStores, remove_leftovers
 from app.security.task_requests import TaskRequests
+from app.storage.append_only_file import rewrite_append_only_file
 from app.storage.erased import Erased
+from app.storage.redis_client import connect
 from tasks.broker_errors import translated_broker_errors
 from tasks.celery import app, engine, enqueue
 from tasks.results import TaskStatus, task_state
@@ -106,6 +110,15 @@ def expire() -> None:
 
     if not finish_in_slice(work()):
         enqueue(expire)
+
+
+@app.task(name="privacy.rewrite_files", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
+def rewrite_files() -> None:
+    """Rewrite the append-only files of state and broker, without deleted data; beat sends this every day, if set."""
+    settings = engine().settings
+    for url in dict.fromkeys((settings.redis_url, settings.broker)):
+        with closing(connect(replace(settings, redis_url=url))) as client:
+            rewrite_append_only_file(client)
 
 
 def start(tenant: str) -> None:

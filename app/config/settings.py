@@ -18,7 +18,7 @@ from app.config.audit_settings import AuditSettings
 from app.config.batch_settings import BatchSettings, batch_contradictions
 from app.config.bridge_settings import BridgeSettings, bridge_contradictions
 from app.config.consent_settings import ConsentSettings, consent_contradictions
-from app.config.field_types import Port, Seconds, Text
+from app.config.field_types import Port, Seconds, Switch, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
 from app.config.misspelt import misspelt, report_once
 from app.config.quotas import QuotaSettings
@@ -70,6 +70,7 @@ class Settings(
     # Redis state. Two seconds are long for a command that takes microseconds, and short for a waiting caller.
     redis_timeout_seconds: Seconds = 2.0
     redis_warning_share: Annotated[float, Meta(gt=0, le=1)] = 0.8  # of its memory; early enough for an operator to act
+    redis_rewrite: Switch = "on"  # of its append-only file, every night: deleted data is in it until then
     redis_max_connections: Annotated[int, Meta(ge=2, le=10_000)] = 64
 
     # Domain. The oracle and the privacy notice both say 90 days. Its limits for other times: retention_limits.py.

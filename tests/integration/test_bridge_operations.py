@@ -12,6 +12,7 @@ from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.events.dead_letter import ErrorType
 from app.events.event_totals import Totals
 from app.events.positions import Beginning, Start
+from app.health.removal_counts import Removed
 from consumers.kafka.clients import producer
 from consumers.kafka.paced_producer import STALLED_SECONDS
 from tests.learning_events import activity, quiz
@@ -33,6 +34,15 @@ def metrics(stack: Stack) -> dict[str, float]:
 def readiness(stack: Stack) -> requests.Response:
     """Its answer may be that of a check that began just before: the stack itself polls, and concurrent callers share."""
     return requests.get(f"{stack.running.http_url}/ready", timeout=10)
+
+
+def test_metrics_count_what_was_removed(stack: Stack) -> None:
+    """Each kind of data that was removed at the end of its retention, from the start on."""
+    before = metrics(stack)
+    stack.engine.removal_counts.add(Removed.STUDENTS, 2)
+    now = metrics(stack)
+    assert {f"mastery_removed_total[{what.value}]" for what in Removed} <= before.keys()
+    assert now["mastery_removed_total[students]"] >= before["mastery_removed_total[students]"] + 2
 
 
 def test_metrics_count_what_becomes_of_records(stack: Stack, tenant: str) -> None:
