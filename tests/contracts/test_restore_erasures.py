@@ -108,15 +108,23 @@ def crash(*_: object, **__: object) -> None:
 
 
 def test_nothing_happens_to_those_who_returned_while_nothing_was_lost(engine: Engine) -> None:
-    """After an erasure of their own, after that of the whole tenant, and after one that is forgotten since it is so old."""
+    """After an erasure of their own, and after that of the whole tenant."""
     recorded = erase(engine, "s-1")
     pseudonym = engine.audit.pseudonym(TENANT, "s-2")
     (everybody,) = request_erasures(TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures)
     recorded |= {WHOLE_TENANT: moment_of(everybody.requested), pseudonym: moment_of(everybody.requested)}
-    record(engine, event("s-1", ago=-1), event("s-2", ago=-1), event("s-3", ago=-1))
-    recorded |= {engine.audit.pseudonym(TENANT, "s-3"): now() - timedelta(days=engine.settings.retention_days + 3)}
+    record(engine, event("s-1", ago=-1), event("s-2", ago=-1))
     assert restore(engine, recorded) == 0
-    assert engine.mastery.scores.members(TENANT) == {"s-1", "s-2", "s-3"}
+    assert engine.mastery.scores.members(TENANT) == {"s-1", "s-2"}
+
+
+@pytest.mark.parametrize(("days", "lost", "left"), [(1, 1, set()), (3, 0, {"s-1"})])
+def test_an_erasure_from_before_the_retention_is_ignored(engine: Engine, days: int, lost: int, left: set[str]) -> None:
+    """It was forgotten, not lost: the student may have returned since."""
+    record(engine, event("s-1"))
+    until = now() - timedelta(days=engine.settings.retention_days + days)
+    assert restore(engine, {engine.audit.pseudonym(TENANT, "s-1"): until}) == lost
+    assert engine.mastery.scores.members(TENANT) == left
 
 
 def test_the_erasure_of_a_tenant_is_restored(engine: Engine) -> None:
