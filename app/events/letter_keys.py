@@ -102,12 +102,12 @@ class LetterKeys:
         Returns:
             The number of deleted keys.
         """
-        keys = [
-            self._keys.letter_key(tenant, pseudonym)
-            for student_id in students
-            for pseudonym in self._pseudonyms(tenant, student_id)
-        ]
-        return Erased(sum(self._redis.unlink(*some) for some in slices(keys, KEYS_PER_CALL)))
+        return Erased(self.forget(tenant, [each for student_id in students for each in self._pseudonyms(tenant, student_id)]))
+
+    def forget(self, tenant: str, pseudonyms: Iterable[str]) -> int:
+        """Delete the keys of students who are known by their pseudonyms. Returns the number of deleted keys."""
+        keys = (self._keys.letter_key(tenant, each) for each in pseudonyms)
+        return sum(self._redis.unlink(*some) for some in slices(keys, KEYS_PER_CALL))
 
     def drop(self, tenant: str) -> int:
         """Delete the keys of all students of a tenant, also of those that are not known. Scans the keys of all tenants.

@@ -25,7 +25,7 @@ from app.events.letter_keys import IssuedKey, LetterKeys, Owner, StudentEvent
 from app.events.sealed_payload import StudentKeyName, original, seal
 
 # Version 00 of https://www.w3.org/TR/trace-context/; a producer may send anything else under this name.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def seal_letters(failed: Sequence[FailedRecord], keys: LetterKeys) -> list[OutgoingDeadLetter]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from app.clock import microseconds
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.expire_erasures import forgotten_until
-from app.privacy.student_data import Directory, RestorableFacts
+from app.privacy.student_data import Directory, PseudonymousKeys, RestorableFacts
 from app.pseudonyms import WHOLE_TENANT, Pseudonymize
 
 
@@ -19,20 +19,23 @@ class Sources(NamedTuple):
         directories: they find the students whom a backup has brought back.
         erasures: accepts their erasure from the other stores, by tasks.
         pseudonyms: recognizes them.
+        letter_keys: the keys of dead letters, also of students whom the directories do not find.
     """
 
     facts: RestorableFacts
     directories: Sequence[Directory]
     erasures: ErasureStore
     pseudonyms: Pseudonymize
+    letter_keys: PseudonymousKeys
 
 
 def restore_erasures(tenant: str, recorded: Mapping[str, datetime], *, sources: Sources, now: datetime) -> int:
     """Restore those of the recorded erasures (pseudonym → until when) that are not known; may be repeated at any time.
 
     From then on the students' earlier events are refused again. Those of the students whom the engine still has were brought
-    back by a backup from before their erasure, so all their facts are older than it: they are erased at once, and the rest by
-    tasks. Erasures from before the retention are ignored: they are forgotten too where nothing was lost.
+    back by a backup from before their erasure, so all their facts are older than it: they are erased at once, as are the keys
+    of their dead letters, and the rest by tasks. Erasures from before the retention are ignored: they are forgotten too where
+    nothing was lost.
 
     Returns:
         How many erasures had been lost.
@@ -47,6 +50,7 @@ def restore_erasures(tenant: str, recorded: Mapping[str, datetime], *, sources: 
             _erase_again(tenant, students, lost, sources)
     if WHOLE_TENANT in lost:
         sources.erasures.accept(tenant, {WHOLE_TENANT: ""}, requested=lost[WHOLE_TENANT])
+    sources.letter_keys.forget(tenant, lost.keys() - {WHOLE_TENANT})
     facts.remember(tenant, lost)
     return len(lost)
 

@@ -1,6 +1,6 @@
 """What an erasure and an export need of the stores. They implement these protocols without knowing this area."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -43,6 +43,14 @@ class RestorableFacts(Protocol):
 
     def erase(self, tenant: str, students: Mapping[str, int], /, *, is_restored: bool) -> int:
         """Erase the facts of students, given until when, and refuse their earlier events."""
+        ...
+
+
+class PseudonymousKeys(Protocol):
+    """Keys that decrypt something of students, stored under their pseudonyms."""
+
+    def forget(self, tenant: str, pseudonyms: Iterable[str], /) -> int:
+        """Delete the keys of these students. Returns how many there were."""
         ...
 
 

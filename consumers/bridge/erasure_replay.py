@@ -40,7 +40,11 @@ class ErasureReplay:
         self._reader = RecordReader(settings, METADATA_SECONDS)  # the bridge must go on soon while Kafka is away
         self._next_look = 0.0
         self._sources = Sources(
-            engine.mastery.facts, (engine.mastery.scores, engine.student_keys), engine.erasures, engine.audit.pseudonyms
+            engine.mastery.facts,
+            (engine.mastery.scores, engine.student_keys),
+            engine.erasures,
+            engine.audit.pseudonyms,
+            engine.letter_keys,
         )
 
     def catch_up(self) -> None:

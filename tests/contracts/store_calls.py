@@ -84,6 +84,7 @@ def _events(engine: Engine) -> dict[str, Call]:
         "ledger.letters_delivered": Call(GROWS, lambda: ledger.letters_delivered("1-0", LOG, {0: 1})),
         "ledger.letters_end": Call(READS, lambda: ledger.letters_end(LOG)),
         "letter_keys.drop": Call(WRITES, lambda: keys.drop("t")),
+        "letter_keys.forget": Call(WRITES, lambda: keys.forget("t", [name.student])),
         "letter_keys.erase": Call(WRITES, lambda: keys.erase("t", [STUDENT])),
         "letter_keys.issue": Call(GROWS, lambda: keys.issue([StudentEvent("t", STUDENT, NOW), NOW.date()])),
         "letter_keys.find": Call(READS, lambda: keys.find([name])),

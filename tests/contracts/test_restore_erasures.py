@@ -8,6 +8,7 @@ from app.bootstrap import Engine
 from app.clock import moment_of
 from app.errors import DependencyUnavailable
 from app.events.event_totals import Totals
+from app.events.letter_keys import StudentEvent
 from app.privacy.erase_students import request_erasures
 from app.privacy.restore_erasures import Sources, restore_erasures
 from app.pseudonyms import WHOLE_TENANT
@@ -18,7 +19,7 @@ from tests.contracts.test_erasure import TENANT, event, now, record, request, ru
 
 def restore(engine: Engine, recorded: dict[str, datetime], *, at: datetime | None = None) -> int:
     directories = engine.mastery.scores, engine.student_keys
-    sources = Sources(engine.mastery.facts, directories, engine.erasures, engine.audit.pseudonyms)
+    sources = Sources(engine.mastery.facts, directories, engine.erasures, engine.audit.pseudonyms, engine.letter_keys)
     return restore_erasures(TENANT, recorded, sources=sources, now=at or now())
 
 
@@ -53,6 +54,17 @@ def test_an_empty_redis_refuses_again_what_was_erased(engine: Engine) -> None:
     record(engine, old, another, event("s-1", ago=-1))
     assert Totals(applied=2, erased=1) == engine.event_totals.of(TENANT)
     assert engine.erasures.claim_overdue(0, 10) == []
+
+
+def test_a_backup_that_brings_the_keys_of_dead_letters_back(engine: Engine) -> None:
+    """They are deleted by pseudonym, since there may be nothing else of the student."""
+    erased, kept = engine.letter_keys.issue([StudentEvent(TENANT, student, now()) for student in ("s-1", "s-2")])
+    saved = backup(engine)
+    recorded = erase(engine, "s-1")
+    load(engine, saved)
+    assert engine.letter_keys.find([erased.name, kept.name]) == [erased.key, kept.key]
+    assert restore(engine, recorded) == 1
+    assert engine.letter_keys.find([erased.name, kept.name]) == [None, kept.key]
 
 
 def test_a_backup_that_brings_a_student_back(engine: Engine) -> None:
