@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 from flask import Response, request, url_for
 from marshmallow import RAISE
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 
 from api.access import performs
 from api.authentication import engine, principal
@@ -34,12 +34,13 @@ from app.audit.entry import Channel, entry
 from app.batches.batch import Batch, BatchKey, BatchStatus, Kind, Priority
 from app.batches.batch_errors import BatchTaken, ErasedMeanwhile, OverBatchQuota, TooManyBatches
 from app.batches.batch_kinds import Row
-from app.batches.batch_results import all_results, result_page
+from app.batches.batch_results import all_results, result_page, sees_every_result
 from app.batches.result_lines import csv_lines, ndjson_lines, result_object
 from app.batches.submit_batch import BatchRequest, Submitted, check_callback, stored_batch, submit_batch
 from app.batches.summarize_batch import with_current_summary, without_outdated_summary
 from app.config.batch_settings import networks
 from app.mastery.formula import DEFAULT_WEIGHTS, Weights, check_weights
+from app.roles import Role
 from app.security.access import Action, require_owner
 from tasks.batches import start
 
@@ -159,7 +160,11 @@ def list_own(query: dict[str, Any]) -> Response:
     who = principal()
     before = int(query["cursor"]) if "cursor" in query else None
     batches, following = engine().batches.of_owner(who.tenant, who.identity, before=before, limit=query["limit"])
-    shown = [shown_batch(batch) for batch in without_outdated_summary(who.tenant, batches, consents=engine().consents)]
+    if who.role is Role.ADMIN:
+        batches = without_outdated_summary(who.tenant, batches, consents=engine().consents)
+    else:  # it would have to be checked for each batch whether a teacher may still see all of its students
+        batches = [structs.replace(batch, summary=None) for batch in batches]
+    shown = [shown_batch(batch) for batch in batches]
     return success({"batches": shown, "next": None if following is None else str(following)})
 
 
@@ -266,8 +271,11 @@ def _own(batch_id: str, action: Action) -> Batch:
 
 
 def _answer(batch: Batch) -> Response:
-    key, served = BatchKey(principal().tenant, batch.batch_id), engine()
+    caller, served = principal(), engine()
+    key = BatchKey(caller.tenant, batch.batch_id)
     batch = with_current_summary(key, batch, batches=served.batches, consents=served.consents)
+    if batch.summary and not sees_every_result(batch, caller, batches=served.batches, facts=served.mastery.facts):
+        batch = structs.replace(batch, summary=None)
     return success(shown_batch(batch), 200, _retry_after(batch))
 
 

@@ -90,6 +90,22 @@ def all_results(
         raise NotFound("the batch was removed while its results were read")
 
 
+def sees_every_result(batch: Batch, caller: Principal, *, batches: BatchStore, facts: FactStore) -> bool:
+    """Whether the caller may see now the results of all students who succeeded.
+
+    Returns:
+        False if the summary of the batch and the results that the caller sees would tell those that the caller does not see.
+    """
+    key = BatchKey(caller.tenant, batch.batch_id)
+    numbers = range(-(-(batch.total or 0) // CHUNK_STUDENTS))
+    for first in () if caller.role is Role.ADMIN else numbers[::CHUNKS_PER_READ]:
+        chunks = batches.rows(key, numbers[first : first + CHUNKS_PER_READ])
+        succeeded = [row for chunk in chunks for row in chunk or () if not row.error]
+        if len(visible(succeeded, caller, facts)) < len(succeeded):
+            return False
+    return True
+
+
 def _is_asked(row: Row, *, only_failed: bool) -> bool:
     """Whether a caller asked for this row; for the place of an erased student nobody does."""
     return not row.is_erased and (bool(row.error) or not only_failed)

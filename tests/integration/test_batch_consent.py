@@ -1,6 +1,7 @@
 """Summaries of batches follow the students' consent: over HTTP and for operators."""
 
 from typing import Any
+from uuid import uuid4
 
 from app.config.settings import Settings
 from app.consent.change_consent import change_consent
@@ -15,8 +16,8 @@ from tests.learning_events import quiz
 STUDENTS = [f"s-{number}" for number in range(6)]
 
 
-def get(api: FixedTimeApi, path: str) -> Any:
-    answer = api.call(f"{BATCHES}{path}", method="GET")
+def get(api: FixedTimeApi, path: str, **caller: Any) -> Any:
+    answer = api.call(f"{BATCHES}{path}", method="GET", **caller)
     assert answer.status_code == 200, answer.text
     return answer.get_json()["data"]
 
@@ -46,6 +47,19 @@ def test_who_withdraws_is_left_out_at_once(api: FixedTimeApi) -> None:
     decide(api, "s-5", given=True)
     assert [counted(), counted()] == [(None, 5), (5, 5)]
     assert len(get(api, "/b-1/results")["results"]) == 6
+
+
+def test_a_teacher_cannot_compute_the_score_of_who_has_left(api: FixedTimeApi) -> None:
+    """There is no summary to subtract the other results from; an admin still gets it, and a list has none for teachers."""
+    teacher: dict[str, Any] = {"role": Role.TEACHER, "subject": "t-1", "cohorts": ("c-1",)}
+    api.record(*(quiz(student_id=student, cohort_id="c-1") for student in STUDENTS))
+    body = {"compute": "mastery", "batch_id": "b-1", "students": STUDENTS}
+    assert api.post(BATCHES, body, **teacher).status_code == 202
+    compute(api, "b-1")
+    assert (get(api, "/b-1", **teacher)["summary"] is None, get(api, "", **teacher)["batches"][0]["summary"]) == (False, None)
+    api.record(quiz(student_id="s-3", cohort_id="c-2", event_id=str(uuid4()), timestamp="2026-10-28T11:59:00Z"))
+    assert len(get(api, "/b-1/results", **teacher)["results"]) == 5
+    assert (get(api, "/b-1", **teacher)["summary"], get(api, "/b-1")["summary"] is None) == (None, False)
 
 
 def test_operators_see_the_same(settings: Settings) -> None:
