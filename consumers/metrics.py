@@ -80,7 +80,9 @@ class EngineCollector(Collector):
             malformed = self._engine.malformed_messages.counts()
             loss = self._engine.losses.known()
             removed = self._engine.removal_counts.read()
-            totals = [self._engine.event_totals.of(tenant) for tenant in self._engine.mastery.tenants.all()]
+            tenants = self._engine.mastery.tenants.all()
+            totals = [self._engine.event_totals.of(tenant) for tenant in tenants]
+            erasures = self._engine.erasures.running(tenants)
         except DependencyUnavailable:
             return
         yield CounterMetricFamily("mastery_records_accepted", "Records taken over, each once", value=counts.records)
@@ -102,6 +104,7 @@ class EngineCollector(Collector):
         for what, count in removed.items():
             removals.add_metric([what.value], count)
         yield removals
+        yield GaugeMetricFamily("mastery_erasures_running", "Erasures that are accepted and not done", value=erasures)
         yield GaugeMetricFamily("mastery_chunks_in_flight", "Chunks taken over and not yet recorded", value=counts.in_flight)
         missing = 0 if loss.is_acknowledged else loss.records
         yield GaugeMetricFamily("mastery_lost_records", "Events that may be missing, until acknowledged", value=missing)

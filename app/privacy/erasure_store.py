@@ -101,6 +101,13 @@ class ErasureStore:
             return None
         return self.read(tenant, [erasure.pseudonym])
 
+    def running(self, tenants: Sequence[str]) -> int:
+        """The number of erasures that run, of these tenants."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant in tenants:
+            pipeline.zcard(self._keys.erasures(tenant))
+        return sum(pipeline.execute())
+
     def touch(self, tenant: str) -> int:
         """Note that the tenant's erasures are worked on. Returns the server's time: microseconds since 1970-01-01."""
         self._overdue.touch(tenant)

@@ -54,6 +54,7 @@ def privacy_calls(engine: Engine) -> dict[str, Call]:
         "erasures.count": Call(GROWS, lambda: erasures.count("t", running, "facts", 1)),
         "erasures.sync": Call(GROWS, lambda: erasures.sync("t")),
         "erasures.finish": Call(WRITES, lambda: erasures.finish("t", to_finish.pop())),
+        "erasures.running": Call(READS, lambda: erasures.running(["t"])),
         "erasures.touch": Call(WRITES, lambda: erasures.touch("t")),
         "erasures.forget": Call(READS, lambda: erasures.forget("t", 0)),
         "student_keys.students": Call(READS, lambda: list(engine.student_keys.students("t"))),

@@ -68,6 +68,8 @@ def test_metrics_count_what_becomes_of_records(stack: Stack, tenant: str) -> Non
         "mastery_events_total[applied]": 1,
         "mastery_events_total[duplicates]": 1,
         "mastery_events_total[expired]": 1,
+        "mastery_events_total[erased]": 0,
+        "mastery_erasures_running": 0,
         "mastery_dead_letters_total[validation_error]": 1,
     }.items():
         assert grown(name) == expected, name

@@ -144,7 +144,9 @@ def test_queued_tasks_come_to_nothing(live_api: LiveApi) -> None:
         assert live_api.delete("/student/s-1").status_code == 202
         assert stands(live_api, "s-1").status_code == 404  # at once
         assert receipt(live_api, "s-1")["status"] == "running"
+        assert engine.erasures.running([live_api.tenant]) == 1  # mastery_erasures_running
     wait_for(lambda: receipt(live_api, "s-1")["status"] == "done", SECONDS)
+    assert engine.erasures.running([live_api.tenant]) == 0
     assert receipt(live_api, "s-1")["erased"]["results of tasks"] == len(tasks) == 3
     prefix = f"{live_api.stack.settings.key_prefix}:celery:celery-task-meta-"
     assert [engine.redis.exists(prefix + task) for task in tasks] == [0, 0, 0]

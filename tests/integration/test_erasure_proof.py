@@ -16,9 +16,12 @@ from uuid import UUID
 
 import pytest
 import redis
+from confluent_kafka.admin import AdminClient
 from msgspec import json
 
+from app.config.settings import Settings
 from app.mastery.evidence import MARK_BYTES, MILLIONTHS
+from app.privacy.register import REGISTER
 from app.roles import Role
 from consumers.kafka.record_reader import RecordReader
 from tests.integration.batch_calls import BATCHES, ended
@@ -28,6 +31,8 @@ from tests.learning_events import activity, completion, quality, quiz
 from tests.stack import Stack, wait_for
 
 SECONDS = 60.0
+# Of the data folder: those of Redis, which docs/privacy.md describes, and others without personal data.
+FILES = {"valkey", "logs", "lock", "stack.json", "bridge.heartbeat"}
 TENANT = "school"
 
 
@@ -194,6 +199,14 @@ def test_nothing_is_found(api: LiveApi) -> None:
     wait_for(lambda: not api.stack.engine.outbox.entries([TENANT]), SECONDS)
     assert found(api, erased) == []
     assert {pupil.id: seen(api, pupil) for pupil in others} == before
+    assert topics(api.stack) == {getattr(Settings(), name) for data in REGISTER.values() for name in data.topics}
+    assert {path.name for path in api.stack.folder.iterdir()} <= FILES
+
+
+def topics(stack: Stack) -> set[str]:
+    """All topics of the broker, but Kafka's own."""
+    client = AdminClient({"bootstrap.servers": stack.running.kafka_bootstrap})
+    return {name for name in client.list_topics(timeout=10).topics if not name.startswith("__")}
 
 
 def state(api: LiveApi, pupil: Pupil) -> str:
