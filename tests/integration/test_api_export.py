@@ -30,10 +30,10 @@ from tests.integration.test_erasure import events, send
 from tests.learning_events import activity, completion, quality, quiz
 
 SELF: dict[str, Any] = {"role": Role.STUDENT, "subject": "s-1"}
-ADMIN: dict[str, Any] = {"role": Role.ADMIN, "subject": "ada"}
+ADMIN: dict[str, Any] = {"role": Role.ADMIN, "subject": "ms-ada"}
 ZIP = {"Accept": "application/zip"}
 # Whatever belongs to others: students, a teacher, an admin, another tenant's values.
-OTHERS = ("s-10", "s-2", "chen", "ada", "c-other", "b-chen", "0.99")
+OTHERS = ("s-10", "s-2", "chen", "ms-ada", "c-other", "b-chen", "0.99")
 
 
 def get(api: FixedTimeApi, student: str = "s-1", headers: dict[str, str] | None = None, **caller: Any) -> TestResponse:
@@ -52,7 +52,7 @@ def fill(api: FixedTimeApi) -> None:
     api.record(quiz(student_id="s-10", cohort_id="c-other"), quiz(student_id="s-2"), quiz(tenant_id="t-2", cohort_id="c-other"))
     for student, tenant in (("s-1", "t-1"), ("s-2", "t-1"), ("s-1", "t-2")):
         decided = {Purpose.PREDICTIONS: student == "s-1" and tenant == "t-1"}
-        change_consent(tenant, student, decided, Author("admin", "ada"), consents=api.engine.consents, now=NOW)
+        change_consent(tenant, student, decided, Author("admin", "ms-ada"), consents=api.engine.consents, now=NOW)
     compute(api, BatchKey("t-1", "b-chen"), "s-2", "s-1", "s-10")
     compute(api, BatchKey("t-2", "b-chen"), "s-1")
 
