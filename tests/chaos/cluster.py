@@ -32,6 +32,7 @@ class Cluster:
             "MASTERY_DATA_DIR": str(folder),
             "MASTERY_REDIS_URL": self.valkey.url,
             "MASTERY_BROKER_URL": self.valkey.url,
+            "MASTERY_REDIS_REWRITE": "off",  # beat does it at its start; see valkey.py
             "MASTERY_KAFKA_BOOTSTRAP": broker.bootstrap_servers,
             "MASTERY_KEY_PREFIX": "chaos",
             # Timeouts after a fault; the defaults suit a machine that is not under such load.
