@@ -125,7 +125,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         bridges=Bridges(client, settings.key_prefix),
         task_requests=TaskRequests(client, settings.key_prefix),
         batches=batches,
-        batch_erasure=BatchErasure(client, settings.key_prefix, batches, consents),
+        batch_erasure=BatchErasure(client, settings.key_prefix, batches),
         batch_export=BatchExport(client, settings.key_prefix),
         callbacks=CallbackStore(client, settings.key_prefix),
         webhook_secrets=WebhookSecrets(client, settings.key_prefix),

@@ -7,18 +7,16 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import redis
 
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, Item
 from app.batches.batch_fields import UNKNOWN_TOTAL
 from app.batches.batch_kinds import ERASED_ROW
 from app.batches.batch_store import BatchStore
-from app.batches.summarize_batch import summarize_batch
 from app.batches.tenant_batches import batches_of_tenant
-from app.consent.consent_store import ConsentStore
 from app.storage.erased import Erased
 from app.storage.keys import Keys
 from app.storage.scripts import load_script, run_script, slices
 
-# Batches whose states are read in one round trip, and chunks of them: a megabyte.
+# Batches whose sizes are read in one round trip, and chunks of them: a megabyte.
 BATCHES_PER_READ, CHUNKS_PER_READ = 100, 40
 # Up to so many students are searched in a packed chunk before it is decoded; for more, decoding is faster (0.1 ms).
 FEW_STUDENTS = 10
@@ -30,19 +28,11 @@ _ERASED_ROW: list[Any] = msgspec.to_builtins(ERASED_ROW)
 _chunk = msgspec.msgpack.Decoder(list[list[Any]])
 
 
-class _State(NamedTuple):
-    """What matters of a batch here. ``erased`` is None for one without erased students."""
+class _Sized(NamedTuple):
+    """A batch, and the number of its students."""
 
     key: BatchKey
-    status: BatchStatus
     total: int
-    erased: int | None
-    has_summary: bool
-
-    @property
-    def lacks_summary(self) -> bool:
-        """Whether it lost its summary with an erased student; ``end_batch.lua`` always writes one, which may be empty."""
-        return self.status.is_final and self.erased is not None and not self.has_summary
 
 
 class _Search:
@@ -63,18 +53,18 @@ class _Search:
 class BatchErasure:
     """Erases students from batches. Raises DependencyUnavailable when Redis does not answer; all calls may be repeated."""
 
-    def __init__(self, client: redis.Redis, key_prefix: str, batches: BatchStore, consents: ConsentStore) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, batches: BatchStore) -> None:
         self._redis = client
         self._keys = Keys(key_prefix)
         self._batches = batches
-        self._consents = consents
         self._erase = load_script(client, Path(__file__).with_name("erase_from_chunk.lua"))
 
     def erase(self, tenant: str, students: Sequence[str]) -> Erased:
         """Erase students from the tenant's batches that exist now, also from those that run.
 
-        In waiting chunks and in results an item without a student takes the place of each; summaries are computed anew. Erase
-        the students' facts and their membership in cohorts before: a task that reads students later must not find them.
+        In waiting chunks and in results an item without a student takes the place of each. Summaries that had one are removed:
+        ``with_current_summary`` computes them anew. Erase the students' facts and their membership in cohorts before: a task
+        that reads students later must not find them.
 
         Returns:
             How many places were erased; not done if another process changed a chunk or a batch at the same time.
@@ -83,12 +73,9 @@ class BatchErasure:
         self._refuse_known(tenant)  # before the batches are looked at
         count, is_done = 0, True
         for some in slices(sorted(batches_of_tenant(self._redis, self._keys, tenant)), BATCHES_PER_READ):
-            states = self._states(some)
-            for places in slices(_chunks(states), CHUNKS_PER_READ):
+            for places in slices(_chunks(self._existing(some)), CHUNKS_PER_READ):
                 erased = self._erase_from(places, search)
                 count, is_done = count + erased.count, is_done and erased.is_done
-            # Read again: a batch may have ended, and lost its summary since.
-            is_done = self._summarize(self._states(state.key for state in states)) and is_done
         return Erased(count, is_done)
 
     def drop(self, tenant: str) -> int:
@@ -96,7 +83,7 @@ class BatchErasure:
         self._refuse_known(tenant)
         found = batches_of_tenant(self._redis, self._keys, tenant)
         # Not those that do not exist: one may be about to be stored, and could not be found without what is noted of it.
-        dropped = [state.key for some in slices(found, BATCHES_PER_READ) for state in self._states(some)]
+        dropped = [each.key for some in slices(found, BATCHES_PER_READ) for each in self._existing(some)]
         for key in dropped:
             self._batches.delete(key, found[key])
         return len(dropped)
@@ -105,17 +92,13 @@ class BatchErasure:
         """Let nobody store students of the tenant who were read until now; they must be read again."""
         self._redis.hincrby(self._keys.batch_usage(tenant), "erasures", 1)
 
-    def _states(self, batches: Iterable[BatchKey]) -> list[_State]:
-        """The states of those that exist."""
+    def _existing(self, batches: Iterable[BatchKey]) -> list[_Sized]:
+        """Those that exist."""
         names = list(batches)
         pipeline = self._redis.pipeline(transaction=False)
         for key in names:
-            pipeline.hmget(self._keys.batch(*key), ["status", "total", "erased", "summary"])
-        return [
-            _State(key, BatchStatus(status.decode()), int(total), None if erased is None else int(erased), summary is not None)
-            for key, (status, total, erased, summary) in zip(names, pipeline.execute(), strict=True)
-            if status is not None
-        ]
+            pipeline.hget(self._keys.batch(*key), "total")
+        return [_Sized(key, int(total)) for key, total in zip(names, pipeline.execute(), strict=True) if total is not None]
 
     def _erase_from(self, chunks: Sequence[tuple[BatchKey, int]], search: _Search) -> Erased:
         """Erase students from some chunks: first what is to be computed is read, then the results that take its place."""
@@ -136,23 +119,13 @@ class BatchErasure:
         replies = run_script(self._redis, self._erase, calls)
         return Erased(sum(count for count, reply in zip(counts, replies, strict=True) if reply), all(replies))
 
-    def _summarize(self, states: Sequence[_State]) -> bool:
-        """Compute the summaries that are missing. Returns whether none is missing any more."""
-        is_done = True
-        for state in states:
-            if state.lacks_summary:
-                erased = state.erased or 0
-                summarized = summarize_batch(state.key, state.total, erased, batches=self._batches, consents=self._consents)
-                is_done = self._batches.store_summary(state.key, summarized) and is_done
-        return is_done
 
-
-def _chunks(states: Iterable[_State]) -> Iterator[tuple[BatchKey, int]]:
+def _chunks(batches: Iterable[_Sized]) -> Iterator[tuple[BatchKey, int]]:
     """The chunks of batches, by number; none of a batch whose students are not known."""
-    for state in states:
-        if state.total != UNKNOWN_TOTAL:
-            for number in range(-(-state.total // CHUNK_STUDENTS)):
-                yield state.key, number
+    for key, total in batches:
+        if total != UNKNOWN_TOTAL:
+            for number in range(-(-total // CHUNK_STUDENTS)):
+                yield key, number
 
 
 def _without(chunk: list[list[Any]], positions: Sequence[int], *, is_computed: bool) -> list[Any]:

@@ -3,7 +3,7 @@
 -- or its results. A full server does this too, since nothing grows.
 --
 -- The tasks that have the chunk lose it, so what they computed of these students is dropped (store_chunk.lua), and it is free.
--- A summary that had the students is removed with them, and is to be computed anew.
+-- A summary that had the students is removed with them; the next read of the batch computes it anew.
 --
 -- KEYS[1]  the batch: hash (create_batch.lua describes it)
 -- KEYS[2]  chunks to be computed, or results: hash number -> students or rows
@@ -22,7 +22,7 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'succeeded', 0 - ARGV[4])  -- not -ARGV[4]: Redis does not take -0
 redis.call('HINCRBY', KEYS[1], 'failed', 0 - ARGV[5])
 redis.call('HINCRBY', KEYS[1], 'erased', ARGV[6])
-if (redis.call('HGET', KEYS[1], 'summary') or '') ~= '' then redis.call('HDEL', KEYS[1], 'summary') end
+redis.call('HDEL', KEYS[1], 'summary', 'summary_basis')
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local is_claim = string.find(fields[i], 'claim:', 1, true) == 1

@@ -6,16 +6,15 @@ import msgspec
 import pytest
 
 from app.batches import batch_erasure
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchStatus, Item
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchStatus, Item
 from app.batches.batch_erasure import FEW_STUDENTS
 from app.batches.batch_errors import ErasedMeanwhile
 from app.batches.batch_kinds import ERASED_ROW, Row
 from app.batches.batch_store import Then
 from app.batches.run_batch import MAX_ATTEMPTS
-from app.batches.summarize_batch import summarize_batch
+from app.batches.summarize_batch import with_current_summary
 from app.batches.summary import summarize
 from app.bootstrap import Engine
-from app.errors import DependencyUnavailable
 from app.mastery.formula import Components
 from app.storage.erased import Erased
 from app.storage.scripts import run_script
@@ -38,6 +37,11 @@ from tests.contracts.conftest import keys
 def given(count: int) -> list[Item]:
     """Students that need no facts."""
     return [Item(f"g-{number:04}", Components(quiz=number / 5000)) for number in range(count)]
+
+
+def shown(engine: Engine) -> Batch:
+    """The batch as callers see it."""
+    return with_current_summary(KEY, engine.batches.read(KEY), batches=engine.batches, consents=engine.consents)
 
 
 def erase_once(engine: Engine, student: str) -> None:
@@ -69,8 +73,9 @@ def test_a_result_becomes_an_empty_place(engine: Engine) -> None:
     assert (ended.total, ended.succeeded, ended.failed, ended.erased) == (7, 5, 0, 2)
     assert ended.status is BatchStatus.PARTLY_FAILED  # how it ended
     assert results(engine) == [before[0], ERASED_ROW, *before[2:6], ERASED_ROW]
-    assert ended.summary == summarize([row.score for row in (before[0], *before[2:6])])
-    assert ended.summary is not None
+    assert ended.summary is None
+    assert shown(engine).summary == summarize([row.score for row in (before[0], *before[2:6])])
+    assert shown(engine).summary is not None
     assert b"s-2" not in everything(engine)
     assert b"absent" not in everything(engine)
 
@@ -80,7 +85,7 @@ def test_nobody_is_left(engine: Engine) -> None:
     create(engine, record(engine, "s-1"))
     finish(engine)
     erase(engine, "s-1")
-    ended = engine.batches.read(KEY)
+    ended = shown(engine)
     assert (ended.succeeded, ended.erased, ended.summary, ended.status) == (0, 1, None, BatchStatus.SUCCEEDED)
 
 
@@ -90,7 +95,7 @@ def test_a_batch_that_was_cancelled_gets_no_summary(engine: Engine) -> None:
     run(engine)
     engine.batches.end(KEY, BatchStatus.CANCELLED)
     assert erase(engine, "g-0000", f"g-{CHUNK_STUDENTS:04}") == 1
-    assert engine.batches.read(KEY).summary is None
+    assert shown(engine).summary is None
     assert b"g-0000" not in everything(engine)
 
 
@@ -215,44 +220,18 @@ def test_two_erasures_at_a_time_lose_nothing(engine: Engine, monkeypatch: pytest
     assert engine.batches.read(KEY).erased == 2
 
 
-def die(*_: object, **__: object) -> None:
-    raise DependencyUnavailable("redis")
-
-
-def erase_without_summary(engine: Engine, student: str) -> None:
-    """An erasure that dies before it has computed the summary anew."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(batch_erasure, "summarize_batch", die)
-        with pytest.raises(DependencyUnavailable):
-            engine.batch_erasure.erase("t", [student])
-
-
-def test_an_erasure_that_died_before_the_summary_is_made_up_for(engine: Engine) -> None:
-    """The summary that had the student is gone with the student's result; a repeated call computes it anew."""
+def test_a_summary_is_not_that_of_results_that_were_erased_meanwhile(engine: Engine) -> None:
+    """Who reads the batch gets none then, and a new one the next time."""
     create(engine, record(engine, *(f"s-{number}" for number in range(1, 8))))
     finish(engine)
-    erase_without_summary(engine, "s-1")
+    erase_once(engine, "s-1")
+    before = engine.batches.read(KEY)
+    erase_once(engine, "s-2")
+    assert with_current_summary(KEY, before, batches=engine.batches, consents=engine.consents).summary is None
     assert engine.batches.read(KEY).summary is None
-    assert engine.batch_erasure.erase("t", ["s-1"]) == Erased(0)
-    assert engine.batches.read(KEY).summary == summarize([row.score for row in results(engine)[1:]])
-
-
-def test_a_summary_of_results_that_were_erased_meanwhile_is_not_stored(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call is not done, and is repeated."""
-    create(engine, record(engine, *(f"s-{number}" for number in range(1, 8))))
-    finish(engine)
-
-    def before_another(*arguments: object, **named: object) -> object:
-        found = summarize_batch(*arguments, **named)  # type: ignore[arg-type]
-        monkeypatch.undo()
-        erase_without_summary(engine, "s-2")
-        return found
-
-    monkeypatch.setattr(batch_erasure, "summarize_batch", before_another)
-    assert engine.batch_erasure.erase("t", ["s-1"]) == Erased(1, is_done=False)
-    assert engine.batches.read(KEY).summary is None
-    assert engine.batch_erasure.erase("t", ["s-1"]) == Erased(0)
-    assert engine.batches.read(KEY).summary == summarize([row.score for row in results(engine)[2:]])
+    expected = summarize([row.score for row in results(engine)[2:]])
+    assert (shown(engine).summary, expected is None) == (expected, False)
+    assert engine.batches.read(KEY).summary == expected
 
 
 def test_rows_of_another_version_keep_what_this_one_does_not_know(engine: Engine) -> None:
