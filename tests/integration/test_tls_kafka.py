@@ -123,7 +123,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, kafka_jars: Path) -> Iterato
 def own(redis_url: str, tmp_path: Path) -> dict[str, str]:
     """Variables that isolate a test from all others, without the address of Kafka."""
     name = uuid4().hex[:12]
-    topics = {f"MASTERY_{kind.upper()}_TOPIC": f"{kind}-{name}" for kind in ("events", "dlq", "results")}
+    topics = {f"MASTERY_{kind.upper()}_TOPIC": f"{kind}-{name}" for kind in ("events", "dlq", "results", "erasures")}
     return {
         **topics,
         "MASTERY_REDIS_URL": redis_url,
@@ -176,7 +176,7 @@ def test_everything_goes_by_password_over_tls(kafka: SecureKafka, own: dict[str,
     """Topics are created, the bridge accepts a record, another becomes a dead letter and is listed, replayed and purged."""
     variables = own | kafka.by_password()
     made = mastery("topics", "create", variables=variables)
-    assert (made.returncode, made.stdout.count("created: ")) == (0, 3), made.stdout + made.stderr
+    assert (made.returncode, made.stdout.count("created: ")) == (0, 4), made.stdout + made.stderr
     engine = bootstrap(load_settings(variables))
     out = producer(engine.settings)
     for event in (quiz(timestamp=datetime.now(UTC).isoformat()), quiz(total_questions=0)):
