@@ -100,7 +100,7 @@ def results() -> tuple[Struct, ...]:
 def dead_letters() -> tuple[Struct, ...]:
     """An example of a dead letter: a quiz without questions."""
     event = EVENT_EXAMPLES[1]
-    payload = SealedPayload("gAAAAABqIVkD8cwDPlxHM5a5yQXnhoGQ7xkEyGM0PZ", "5f70bf18a0860070", event.tenant_id, PSEUDONYM, None)
+    payload = SealedPayload("gAAAAABqIVkD…", "5f70bf18a0860070", event.tenant_id, PSEUDONYM, None)
     letter = DeadLetter(
         event_id=str(event.event_id),
         original_event_type=str(event.__struct_config__.tag),
