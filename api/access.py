@@ -44,7 +44,10 @@ def register_access(app: Flask) -> None:
         action = route_action()
         if action is None or request.method == "OPTIONS":
             return
-        context().action = action
+        current = context()
+        current.action = action
+        if request.view_args and "student_id" in request.view_args:  # whose data it is about, also if the caller is refused
+            current.data_subjects = (request.view_args["student_id"],)
         who = require_token()
         require_not_revoked()
         require_role(who, action)

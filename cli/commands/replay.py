@@ -21,12 +21,23 @@ from consumers.kafka.paced_producer import count_recorded, produce_paced, wait_f
 
 
 class EventReplay(NamedTuple):
-    """The outcome of a run; ``seconds`` is from the first event produced to the last recorded."""
+    """The outcome of a run: numbers of events, and the time from the first event produced to the last recorded.
+
+    Attributes:
+        events: produced.
+        applied: their evidence was merged.
+        duplicates: recorded before.
+        expired: older than the retention.
+        erased: refused, since their students were erased later.
+        dead_lettered: not valid, or not recorded for another reason.
+        seconds: of the run.
+    """
 
     events: int
     applied: int
     duplicates: int
     expired: int
+    erased: int
     dead_lettered: int
     seconds: float
 
@@ -46,18 +57,25 @@ def run(settings: Settings, path: Path, *, rate: int | None, shift_to_now: bool,
         outcome = stream(engine, records(file, shift), total=found.events, rate=rate, console=console)
     console.print(
         f"{outcome.events:,} events: {outcome.applied:,} applied, {outcome.duplicates:,} duplicates, "
-        f"{outcome.expired:,} expired, {outcome.dead_lettered:,} dead-lettered, in {outcome.seconds:.1f} s",
+        f"{outcome.expired:,} expired, {outcome.erased:,} refused (their students were erased), "
+        f"{outcome.dead_lettered:,} dead-lettered, in {outcome.seconds:.1f} s",
         soft_wrap=True,
     )
     if outcome.applied or outcome.duplicates:
         return 0
-    console.print(
+    console.print(_why_nothing(outcome, settings), soft_wrap=True)
+    return 1
+
+
+def _why_nothing(outcome: EventReplay, settings: Settings) -> str:
+    """What to do if no event was applied."""
+    if outcome.erased:  # to move them to now would bring evidence back that was erased
+        return "No event was applied."
+    return (
         f"No event was applied. Events count for {settings.retention_days} days and may be at most "
         f"{MAX_CLOCK_SKEW.seconds // 60} minutes in the future: "
-        "`--shift-to-now` moves old events to now; `mastery dlq list` shows the reasons of dead letters.",
-        soft_wrap=True,
+        "`--shift-to-now` moves old events to now; `mastery dlq list` shows the reasons of dead letters."
     )
-    return 1
 
 
 def check(file: EventFile, settings: Settings, now: datetime, console: Console) -> Survey:
@@ -103,15 +121,17 @@ def stream(
             engine.bridges.require_not_halted,
         )
         progress.update(done, completed=count)
-    applied, duplicates, expired, dead_lettered = (new - old for new, old in zip(_counts(engine), before, strict=True))
-    return EventReplay(count, applied, duplicates, expired, dead_lettered, monotonic() - began)
+    applied, duplicates, expired, erased, dead_lettered = (new - old for new, old in zip(_counts(engine), before, strict=True))
+    return EventReplay(count, applied, duplicates, expired, erased, dead_lettered, monotonic() - began)
 
 
-def _counts(engine: Engine) -> tuple[int, int, int, int]:
+def _counts(engine: Engine) -> tuple[int, int, int, int, int]:
+    """Events of all tenants so far by result, in the order of ``EventReplay``."""
     totals = [engine.event_totals.of(tenant) for tenant in engine.mastery.tenants.all()]
     return (
         sum(each.applied for each in totals),
         sum(each.duplicates for each in totals),
         sum(each.expired for each in totals),
+        sum(each.erased for each in totals),
         sum(engine.ledger.counts().dead_letters.values()),
     )

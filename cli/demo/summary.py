@@ -34,6 +34,8 @@ def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> Non
     console.print(_counts(outcome))
     if outcome.duplicates:
         console.print("Duplicates were here already, for example from an earlier run: each event counts once.")
+    if outcome.erased:
+        console.print("Refused events are from before their student was erased.")
     console.print(_levels(engine))
     console.print(_in_need(in_need))
 
@@ -74,9 +76,9 @@ def _any_student(engine: Engine) -> tuple[str, str] | None:
 
 def _counts(outcome: EventReplay) -> Table:
     table = Table(title="Events", box=SIMPLE_HEAD)
-    for heading in ("in", "applied", "duplicates", "expired", "dead-lettered", "events/s"):
+    for heading in ("in", "applied", "duplicates", "expired", "refused", "dead-lettered", "events/s"):
         table.add_column(heading, justify="right")
-    counts = (outcome.events, outcome.applied, outcome.duplicates, outcome.expired, outcome.dead_lettered)
+    counts = (outcome.events, outcome.applied, outcome.duplicates, outcome.expired, outcome.erased, outcome.dead_lettered)
     table.add_row(*(f"{count:,}" for count in counts), f"{outcome.events / outcome.seconds:,.0f}")
     return table
 

@@ -76,7 +76,7 @@ class LagLimiter:
 
 
 def count_recorded(engine: Engine) -> int:
-    """The number of events processed so far: applied, duplicate, expired or dead-lettered."""
+    """The number of events processed so far: applied, duplicate, expired, refused or dead-lettered."""
     recorded = sum(sum(engine.event_totals.of(tenant)) for tenant in engine.mastery.tenants.all())
     return recorded + sum(engine.ledger.counts().dead_letters.values())
 

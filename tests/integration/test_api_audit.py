@@ -80,7 +80,13 @@ class TestEntries:
             ("/student/s-1/export", None, {"role": Role.STUDENT, "subject": "s-2"}, 403, ("student.export", "denied", ["s-1"])),
             ("/student/s-1/consent", None, {}, 200, ("consent.read", "done", ["s-1"])),
             ("/student/s-none/consent", None, {}, 404, ("consent.read", "not_found", ["s-none"])),
-            ("/student/s-1/consent", None, {"role": Role.TEACHER, "cohorts": ("c-1",)}, 403, ("consent.read", "denied", [])),
+            (
+                "/student/s-1/consent",
+                None,
+                {"role": Role.TEACHER, "cohorts": ("c-1",)},
+                403,
+                ("consent.read", "denied", ["s-1"]),
+            ),
             ("/auth/revoke", {"subject": "s-9"}, {"role": Role.TEACHER}, 403, ("auth.revoke", "denied", ["s-9"])),
         ],
     )
@@ -95,6 +101,27 @@ class TestEntries:
         assert (entry["action"], entry["outcome"]) == (action, outcome)
         assert entry.get("whose", []) == [api.engine.audit.pseudonym("t-1", student) for student in students]
         assert entry["role"] == caller.get("role", Role.ADMIN)
+
+    @pytest.mark.parametrize("caller", [{"role": Role.TEACHER, "cohorts": ("c-1",)}, {"role": Role.SERVICE}])
+    @pytest.mark.parametrize(
+        ("method", "path", "action"),
+        [
+            ("DELETE", "/student/s-1", "student.erase"),
+            ("GET", "/student/s-1/erasure", "student.erasure"),
+            ("GET", "/student/s-1/export", "student.export"),
+            ("GET", "/student/s-1/consent", "consent.read"),
+            ("PUT", "/student/s-1/consent", "consent.change"),
+        ],
+    )
+    def test_a_refused_role_leaves_whose_data_it_was_about(
+        self, api: FixedTimeApi, method: str, path: str, action: str, caller: dict[str, Any]
+    ) -> None:
+        """The student is in the path: their pseudonym is in the entry, although no view was called."""
+        body = {"predictions": False} if method == "PUT" else None
+        assert api.call(path, body, method=method, **caller).status_code == 403
+        (entry,) = trail(api)
+        assert (entry["action"], entry["outcome"], entry["role"]) == (action, "denied", caller["role"])
+        assert entry["whose"] == [api.engine.audit.pseudonym("t-1", "s-1")]
 
     def test_a_student_who_asks_has_their_pseudonym(self, api: FixedTimeApi) -> None:
         """The student's id in clear would reveal the pseudonym beside it."""

@@ -166,8 +166,9 @@ class TestOtherCommands:
         """In the trail of each tenant, with the students that the summary names."""
         FixedTimeApi(engine).record(quiz(cohort_id="c-1"), quiz(tenant_id="t-2", student_id="s-2"))
         told = StringIO()
-        print_summary(engine, EventReplay(2, 2, 0, 0, 0, 1.0), Console(file=told, width=120))
+        print_summary(engine, EventReplay(5, 2, 0, 0, 3, 0, 1.0), Console(file=told, width=120))
         assert "s-2" in told.getvalue()
+        assert "Refused events are from before their student was erased." in told.getvalue()
         for tenant, student in (("t-1", "s-1"), ("t-2", "s-2")):
             (found,) = trail(engine, tenant)
             assert (found["action"], found["whose"]) == ("summary.read", [engine.audit.pseudonym(tenant, student)])

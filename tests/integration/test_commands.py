@@ -47,9 +47,9 @@ def test_help_names_every_command() -> None:
 
 
 def test_replay_counts_what_became_of_every_line(stack: Stack, events_file: Path) -> None:
-    """In = applied + duplicates + expired + dead-lettered; blank lines do not count."""
+    """In = applied + duplicates + expired + refused + dead-lettered; blank lines do not count."""
     said = stack.mastery("replay", str(events_file)).stdout.replace("\n", " ")
-    assert "6 events: 2 applied, 1 duplicates, 1 expired, 2 dead-lettered" in said
+    assert "6 events: 2 applied, 1 duplicates, 1 expired, 0 refused (their students were erased), 2 dead-lettered" in said
 
 
 def test_replay_tells_the_first_reasons_with_their_lines(stack: Stack, events_file: Path) -> None:
@@ -72,6 +72,19 @@ def test_replay_fails_where_nothing_was_applied(stack: Stack, tmp_path: Path) ->
     path.write_text(json.dumps(activity(tenant_id=uuid4().hex, timestamp="2020-01-01T00:00:00Z")))
     finished = stack.mastery("replay", str(path), check=False)
     assert (1, True) == (finished.returncode, "--shift-to-now" in finished.stdout)
+
+
+def test_replay_of_an_erased_students_events(stack: Stack, tmp_path: Path) -> None:
+    """They are counted as refused. With nothing else in the file, the command fails, without advice to move them to now."""
+    tenant = uuid4().hex
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join(json.dumps(activity(tenant_id=tenant, timestamp=YESTERDAY)) for _ in range(2)))
+    assert "2 events: 2 applied" in stack.mastery("replay", str(path)).stdout
+    stack.mastery("erase", f"{tenant}/s-1")
+    finished = stack.mastery("replay", str(path), check=False)
+    assert "2 events: 0 applied, 0 duplicates, 0 expired, 2 refused (their students were erased), 0 dead" in finished.stdout
+    assert (finished.returncode, "No event was applied.\n" in finished.stdout) == (1, True)
+    assert "--shift-to-now" not in finished.stdout
 
 
 def test_replay_refuses_what_would_halt_the_bridge(stack: Stack, tmp_path: Path) -> None:
