@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.access import performs, require_student
 from api.authentication import engine, principal
@@ -26,11 +26,16 @@ _WHO = {"description": "As in the audit trail: of a student, the pseudonym; of a
 
 
 class ConsentChange(Schema):
-    """Whether the data may be used, by purpose. Purposes that are left out stay as they are."""
+    """Whether the data may be used, by purpose: at least one. Purposes that are left out stay as they are."""
 
     predictions = Flag()
     recommendations = Flag()
     cohort_statistics = Flag()
+
+    @validates_schema
+    def _at_least_one(self, data: dict[str, Any], **_: Any) -> None:
+        if not data:
+            raise ValidationError(f"Give true or false for at least one of {', '.join(Purpose)}.")
 
 
 class PurposeState(Schema):
@@ -82,7 +87,7 @@ def read(student_id: str) -> Response:
 
 @blueprint.put("/<identifier:student_id>/consent", parameters=[_PATH])
 @performs(Action.CHANGE_CONSENT)
-@blueprint.arguments(ConsentChange(), examples=CONSENT)
+@blueprint.arguments(ConsentChange(), examples=CONSENT, description="At least one purpose; the others stay as they are")
 @blueprint.response(200, envelope(ConsentState))
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.doc(operationId="changeConsent")

@@ -1,4 +1,4 @@
-"""GET /student/{id}/export: everything that is stored of a student."""
+"""GET /student/{id}/export: what is stored of a student."""
 
 from flask import Response, request
 from marshmallow import Schema, fields
@@ -50,10 +50,12 @@ class ExportedStudent(Schema):
 @blueprint.get("/<identifier:student_id>/export", parameters=[_PATH])
 @performs(Action.EXPORT_STUDENT)
 @blueprint.response(200, envelope(ExportedStudent), description="By `Accept`: JSON, or a ZIP archive of CSV files")
-@blueprint.alt_response(404, response="NOT_FOUND", description="Nothing is stored, or the path has no valid id")
+@blueprint.alt_response(
+    404, response="NOT_FOUND", description="Nothing that an export has is stored, or the path has no valid id"
+)
 @blueprint.doc(operationId="exportStudent", responses={200: _ARCHIVE})
 def export(student_id: str) -> Response:
-    """Everything that is stored of a student"""
+    """What is stored of a student; not audit entries, receipts of erasures and dead letters"""
     require_student(student_id)
     served = engine()
     made = export_student(principal().tenant, student_id, stores=served.exported_data, now=served.clock())

@@ -17,9 +17,24 @@ from app.storage.scripts import slices
 
 README, MANIFEST = "README.txt", "manifest.json"
 
+# What article 15 (1) of the GDPR asks for, as far as the engine knows it. The controller knows the rest.
 _INTRODUCTION = """\
-Everything that the mastery engine stores of the student {student_id}.
+What the mastery engine stores of the student {student_id}.
 Exported at {exported_at}.
+
+Not in it: the audit trail (who read or changed the data), receipts of erasures, failed events (they are encrypted in Kafka),
+and the events and results in the topics of the learning platform. Ask the controller for these: the school or company that
+offers the platform.
+
+Purpose: to compute how well the student masters the course. The file consent.csv has decisions about other purposes.
+Source: events of the learning platform.
+Recipients: teachers of the student's cohorts, administrators, services of the platform that read the results, and
+the operators of the engine.
+Retention: evidence is kept for a number of days, 90 unless the operator has changed it. The controller can say how many.
+Computation: mastery is a weighted mean of four components. The engine decides nothing; the controller can say who uses the
+results, and for what.
+Rights: ask the controller to correct, erase or restrict the data, or object to their use. You may complain to a data
+protection authority.
 
 Each CSV file (RFC 4180, UTF-8) has one kind of data. A field is empty where nothing is stored.
 manifest.json has the SHA-256 of each file.

@@ -199,10 +199,13 @@ def _run(run: Replay, selected: LetterFilter, letters: Iterable[StoredDeadLetter
 @click.option("--dry-run", is_flag=True, help="Only show what would be purged.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def purge(places: tuple[str, ...], *, dry_run: bool, yes: bool, **filters: str | None) -> None:
-    """Remove dead letters permanently.
+    """Remove dead letters, so that they are no longer listed or replayed.
 
-    Purges the dead letters at PLACES, by default all; the options select among them. They are no longer listed or replayed.
-    Kafka can only delete the beginning of a partition: dead letters after one that stays are hidden until it is purged too.
+    Purges the dead letters at PLACES, by default all; the options select among them. Kafka can only delete the beginning of a
+    partition: dead letters after one that stays are hidden until it is purged too.
+
+    Hidden is not erased: Kafka keeps hidden dead letters until the topic's retention ends. To erase a student, use
+    `mastery erase`: it deletes the key that decrypts the student's dead letters.
     """
     wanted = _parsed(places)
     with _session() as session:

@@ -73,9 +73,9 @@ def test_an_admin_decides_for_a_student(api: FixedTimeApi) -> None:
 
 
 def test_the_same_again_changes_nothing(api: FixedTimeApi) -> None:
-    """Also an empty body; the first author stays."""
+    """The first author stays."""
     first = data(put(api, {"predictions": False, "recommendations": True}))
-    for body in ({"predictions": False}, {"recommendations": True, "predictions": False}, {}):
+    for body in ({"predictions": False}, {"recommendations": True, "predictions": False}):
         assert data(put(api, body, **ADMIN)) == first
     assert len(data(get(api))["history"]) == 2
 
@@ -116,6 +116,7 @@ def test_tenants_do_not_mix(api: FixedTimeApi) -> None:
         ({"predictions": None}, "predictions"),
         ({"predictions": False, "": True}, "body"),
         ([], "body"),
+        ({}, "body"),
     ],
 )
 def test_invalid_bodies_change_nothing(api: FixedTimeApi, body: Any, field: str) -> None:
@@ -123,6 +124,15 @@ def test_invalid_bodies_change_nothing(api: FixedTimeApi, body: Any, field: str)
     answer = put(api, body)
     assert (answer.status_code, set(answer.get_json()["error"]["details"])) == (422, {field})
     assert data(get(api))["history"] == []
+
+
+def test_a_decision_needs_a_purpose(api: FixedTimeApi) -> None:
+    """The error names those that there are. A path without a valid id stays a 404."""
+    error = put(api, {}).get_json()["error"]
+    assert error["details"] == {
+        "body": ["Give true or false for at least one of predictions, recommendations, cohort_statistics."]
+    }
+    assert [put(api, {}, path).status_code for path in ("s%2F1", "s.1")] == [404, 404]
 
 
 def test_requests_are_in_the_audit_trail(api: FixedTimeApi) -> None:

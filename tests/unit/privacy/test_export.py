@@ -41,6 +41,13 @@ def parsed(export: StudentExport) -> dict[str, Any]:
     return data
 
 
+def documented_check(heading: str) -> str:
+    """The lines of Python in a section of docs/privacy.md."""
+    _, _, section = PRIVACY.read_text().partition(f"\n## {heading}\n")
+    (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    return str(code)
+
+
 def archive(export: StudentExport) -> ZipFile:
     return ZipFile(io.BytesIO(b"".join(zip_parts(export))))
 
@@ -58,7 +65,7 @@ def test_json_has_the_kinds_with_their_columns_and_rows() -> None:
 
 def test_the_documented_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of docs/privacy.md accept both formats, and refuse JSON in which a number was changed."""
-    (code,) = re.findall(r"```python\n(.*?)```", PRIVACY.read_text(), re.DOTALL)
+    code = documented_check("Exporting a student")
     monkeypatch.chdir(tmp_path)
     answer = '{"success":true,"data":' + b"".join(json_parts(EXPORT)).decode() + ',"meta":{}}'
     (tmp_path / "export.zip").write_bytes(b"".join(zip_parts(EXPORT)))
@@ -91,9 +98,11 @@ def test_the_archive_has_a_csv_file_for_each_kind() -> None:
 
 
 def test_the_archive_explains_itself() -> None:
-    """The readme has each column, and the manifest the hash of each other file."""
+    """The readme has each column, what is not exported, and the student's rights; the manifest the hash of each other file."""
     with archive(EXPORT) as found:
         readme = found.read("README.txt").decode()
+        told = {"Not in it", "Purpose", "Source", "Recipients", "Retention", "Computation", "Rights"}
+        assert told == set(re.findall(r"^([A-Z][a-z ]+):", readme, re.MULTILINE))
         assert all(f"  {column}: {meaning}\n" in readme for column, meaning in COLUMNS.items())
         assert {"s-1", "2026-10-28T12:00:00Z", "many.csv:", "none.csv:"} <= set(re.split(r"[ \n]|\.(?=\n)", readme))
         hashes = {name: sha256(found.read(name)).hexdigest() for name in found.namelist() if name != "manifest.json"}
