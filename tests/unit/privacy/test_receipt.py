@@ -23,7 +23,7 @@ def answers(erased: dict[str, int]) -> tuple[str, str]:
     """Those of GET /student/{id}/erasure and GET /audit, whose receipt has these counts."""
     sha256 = receipt_hash(RECEIPT)
     receipt = msgspec.to_builtins(RECEIPT) | {"erased": erased, "status": "done", "sha256": sha256}
-    entries = [{"details": {"erasure_id": "earlier", "sha256": "0" * 64}}, {"details": {"sha256": sha256}}]
+    entries = [{"details": {"erasure_id": "of a tenant"}}, {"details": {"sha256": sha256}}]
     return json.dumps({"data": receipt}), json.dumps({"data": {"entries": entries}})
 
 
