@@ -34,6 +34,16 @@ SECONDS = 60.0
 # Of the data folder: those of Redis, which docs/privacy.md describes, and others without personal data.
 FILES = {"valkey", "logs", "lock", "stack.json", "bridge.heartbeat"}
 TENANT = "school"
+# What must be found before the erasure, besides ids: in the facts, batches, rankings, task results and marks.
+KINDS = {
+    "the quality in a message pack",
+    "the quality as a number in a message pack",
+    "the quality in text",
+    "the score as a number in a message pack",
+    "the score as a number of the server",
+    "the score in text",
+    "mark of event 0",
+}
 
 
 class Pupil:
@@ -43,7 +53,8 @@ class Pupil:
         chance = random.Random(number)
         self.id = f"pupil-{chance.randbytes(8).hex()}"
         self.word = f"w{chance.randbytes(8).hex()}"  # in fields of events that the engine ignores
-        self.quality = 0.5 + chance.randrange(100_000, 400_000) / MILLIONTHS
+        # Quality and mastery have six decimals, the last one not 0: a shorter number may be part of another one by chance.
+        self.quality = (50 * chance.randrange(12_000, 18_000) + 3) / MILLIONTHS
         self.wrong = f"bad-{chance.randbytes(8).hex()}"
         timestamp = (datetime.now(UTC) - timedelta(hours=number % 5 + 1)).isoformat()
         same: dict[str, Any] = {"student_id": self.id, "cohort_id": f"class-{number % 2}", "timestamp": timestamp}
@@ -57,6 +68,11 @@ class Pupil:
         self.invalid = quiz(quiz_id=self.word, total_questions=-1, **same) | {"event_id": self.wrong}
 
     @property
+    def score(self) -> float:
+        """The mastery, from the events: completion 0.8, quiz 0.8, quality, and one of 14 days active."""
+        return round(0.4 * 0.8 + 0.3 * 0.8 + 0.2 * self.quality + 0.1 / 14, 6)
+
+    @property
     def needles(self) -> dict[str, bytes]:
         """What must not be found, by name."""
         packed = struct.pack(">I", round(self.quality * MILLIONTHS))
@@ -65,7 +81,12 @@ class Pupil:
             "a word of an event": self.word.encode(),
             "the id of an invalid event": self.wrong.encode(),
             "the quality in a message pack": b"\xce" + packed,
-            "the quality in text": f"{self.quality:.6f}".rstrip("0").encode(),
+            "the quality in text": f"{self.quality:.6f}".encode(),
+            "the quality as a number in a message pack": b"\xcb" + struct.pack(">d", self.quality),
+            "the quality as a number of the server": struct.pack("<d", self.quality),
+            "the score in text": f"{self.score:.6f}".encode(),
+            "the score as a number in a message pack": b"\xcb" + struct.pack(">d", self.score),
+            "the score as a number of the server": struct.pack("<d", self.score),
         }
         for number, event in enumerate(self.events):
             event_id = UUID(event["event_id"])
@@ -87,6 +108,7 @@ def api(tmp_path: Path) -> Iterator[LiveApi]:
 def fill(api: LiveApi, pupils: list[Pupil]) -> None:
     """Use every feature for every student."""
     engine = api.stack.engine
+    engine.redis.config_set("zset-max-listpack-entries", 0)  # rankings have numbers then, as with many students, and no text
     events = [{**event, "tenant_id": TENANT} for pupil in pupils for event in pupil.events]
     sent = [{name: value for name, value in event.items() if name != "tenant_id"} for event in events]
     assert api.post("/mastery/ingest", {"events": sent}, {"Idempotency-Key": "fill"}).status_code == 202
@@ -191,6 +213,7 @@ def test_nothing_is_found(api: LiveApi) -> None:
     before = {pupil.id: seen(api, pupil) for pupil in others}
     places = found(api, erased[:1])
     assert len(places) > 20, places
+    assert {place.partition(" of pupil-")[0] for place in places} >= KINDS
     for pupil in erased[:5]:
         assert api.delete(f"/student/{pupil.id}").status_code == 202
     api.stack.mastery("erase", *(f"{TENANT}/{pupil.id}" for pupil in erased[5:]))
