@@ -42,7 +42,7 @@ def assert_refused(finished: subprocess.CompletedProcess[str], message: str) -> 
 def test_help_names_every_command() -> None:
     """New users type it first."""
     said = run("--help").stdout
-    for command in ("up", "down", "demo", "replay", "token", "doctor", "batch", "dlq", "bridge", "topics", "audit"):
+    for command in ("up", "down", "demo", "replay", "token", "doctor", "batch", "dlq", "bridge", "topics", "audit", "erase"):
         assert command in said
 
 
