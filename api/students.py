@@ -14,6 +14,7 @@ from api.request_audit import details
 from api.responses import envelope, success
 from app.privacy.erase_students import request_erasures
 from app.privacy.erasure import Erasure, ErasureStatus, receipt_hash
+from app.pseudonyms import WHOLE_TENANT
 from app.security.access import Action
 from tasks.privacy import start
 
@@ -36,7 +37,9 @@ class AcceptedErasure(Schema):
 
 
 class ErasureState(AcceptedErasure):
-    pseudonym = fields.String(required=True, metadata={"description": "Of the student, as in the audit trail"})
+    pseudonym = fields.String(
+        required=True, metadata={"description": "Of the student, as in the audit trail; `*`: the whole tenant was erased"}
+    )
     requested_at = fields.DateTime(required=True, metadata={"description": "UTC"})
     finished_at = fields.DateTime(required=True, allow_none=True, metadata={"description": "UTC; null while it runs"})
     erased = fields.Dict(
@@ -65,7 +68,8 @@ def erase(student_id: str) -> Response:
     require_student(student_id)
     tenant, served = principal().tenant, engine()
     students = {served.audit.pseudonym(tenant, student_id): student_id}
-    (accepted,) = request_erasures(tenant, students, facts=served.mastery.facts, erasures=served.erasures)
+    stores, announce = served.mastery, served.outbox.announce_erased
+    (accepted,) = request_erasures(tenant, students, facts=stores.facts, erasures=served.erasures, announce=announce)
     details(erasure_id=accepted.erasure_id)
     start(tenant)
     headers = {"Location": url_for("students.erasure", student_id=student_id), "Retry-After": POLL_AFTER_SECONDS}
@@ -78,10 +82,10 @@ def erase(student_id: str) -> Response:
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.doc(operationId="getErasure")
 def erasure(student_id: str) -> Response:
-    """The state of the latest erasure of a student, and its receipt"""
+    """The state of the latest erasure of a student, or of all of the tenant, and its receipt"""
     require_student(student_id)
     tenant, served = principal().tenant, engine()
-    found = served.erasures.read(tenant, served.audit.pseudonyms(tenant, student_id))
+    found = served.erasures.read(tenant, [*served.audit.pseudonyms(tenant, student_id), WHOLE_TENANT])
     return success(_shown(found), headers={} if found.finished_at else {"Retry-After": POLL_AFTER_SECONDS})
 
 

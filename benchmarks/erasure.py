@@ -77,7 +77,9 @@ def _scans(stack: Stack) -> int:
 def _tenant(stack: Stack, tenant: str) -> Erased:
     """Erase all students of a tenant, like ``mastery erase --tenant``."""
     engine, cpu, began = stack.engine, cpu_seconds(stack), time.perf_counter()
-    request_erasures(tenant, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures)
+    request_erasures(
+        tenant, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+    )
     while engine.erasures.read(tenant, [WHOLE_TENANT]).status is not ErasureStatus.DONE:
         time.sleep(POLL_SECONDS)
     return Erased(time.perf_counter() - began, cpu_seconds(stack) - cpu)

@@ -4,13 +4,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
-from app.audit.entry import WORKER, Channel, SystemAction, entry
+from app.audit.entry import WORKER, Channel, Details, SystemAction, entry
 from app.bootstrap import Engine
 from app.errors import DependencyUnavailable
-from app.privacy.erase_students import Attempt, Stores, run_erasures
-from app.privacy.erasure import Erasure, receipt_hash
+from app.privacy.erase_students import Step, Stores, run_erasures
+from app.privacy.erasure import receipt_hash, receipt_text
 from app.privacy.remove_leftovers import LeftoverStores, remove_leftovers
+from app.pseudonyms import WHOLE_TENANT
 from app.security.task_requests import TaskRequests
 from app.storage.append_only_file import rewrite_append_only_file
 from app.storage.erased import Erased
@@ -21,9 +23,8 @@ from tasks.results import TaskStatus, task_state
 from tasks.slices import finish_in_slice
 from tasks.timing import TASK_SECONDS
 
-# An erasure waits for work that still has something of the student: chunks of events and tasks, which take milliseconds.
-AGAIN_SECONDS = 1.0
-# Without activity for so long, the task that runs a tenant's erasures is lost, or was not sent. A step takes some 100 ms.
+# Without activity for so long, the task that runs a tenant's erasures is lost or was not sent, or one of them waits for work in
+# progress. A step takes some 100 ms.
 OVERDUE_SECONDS = 2.0
 # Tenants whose task a sweep sends again. The next sweep follows in seconds.
 SWEEP_LIMIT = 20
@@ -40,7 +41,7 @@ class TaskResults:
     def erase(self, tenant: str, students: Sequence[str], /) -> Erased:
         """Delete the results of ended tasks. A task that waits or runs ends first: without facts, it finds nothing.
 
-        One whose message is lost never ends; its request expires.
+        One whose message is lost never ends, and one whose result has expired seems not to: their requests expire.
 
         Returns:
             The number of deleted results.
@@ -48,13 +49,14 @@ class TaskResults:
         count, is_done = 0, True
         for student_id in students:
             for task_id in self._requests.about(tenant, student_id):
-                if task_state(task_id).status is TaskStatus.PENDING:
+                is_pending = task_state(task_id).status is TaskStatus.PENDING
+                if is_pending and self._requests.is_known(tenant, task_id):
                     is_done = False
                     continue
                 with translated_broker_errors("result backend"):
                     app.backend.forget(task_id)
                 self._requests.forget(tenant, student_id, task_id)
-                count += 1
+                count += not is_pending
         return Erased(count, is_done)
 
 
@@ -72,21 +74,12 @@ def stores_of_students(served: Engine) -> Stores:
 
 @app.task(name="privacy.erase", ignore_result=True, max_retries=None, soft_time_limit=TASK_SECONDS)
 def erase(tenant: str) -> None:
-    """Run the tenant's erasures, in slices; those that have to wait are tried again after a moment."""
-    is_all_done = True
-
-    def work() -> Iterator[Attempt]:
-        nonlocal is_all_done
-        for attempt in run_erasures(tenant, stores=stores_of_students(engine()), erasures=engine().erasures):
-            if attempt.receipt is not None:
-                note_receipt(tenant, attempt.receipt)
-            is_all_done = is_all_done and attempt.is_done
-            yield attempt
-
-    if not finish_in_slice(work()):
+    """Run the tenant's erasures, in slices. The sweep sends this again for those that have to wait."""
+    steps = run_erasures(
+        tenant, stores=stores_of_students(engine()), erasures=engine().erasures, audit=partial(note_step, tenant)
+    )
+    if not finish_in_slice(steps):
         enqueue(erase, tenant)
-    elif not is_all_done:
-        enqueue(erase, tenant, countdown=AGAIN_SECONDS)
 
 
 @app.task(name="privacy.sweep", ignore_result=True, autoretry_for=(), throws=(DependencyUnavailable,))
@@ -129,14 +122,13 @@ def start(tenant: str) -> None:
         _log.warning("the task of an erasure is sent later: %s", error)
 
 
-def note_receipt(tenant: str, receipt: Erasure) -> None:
-    """Append an entry about a finished erasure to the tenant's audit trail; it has the receipt's hash."""
-    made = entry(
-        engine().clock(),
-        Channel.TASK,
-        WORKER,
-        SystemAction.FINISH_ERASURE,
-        whose=[receipt.pseudonym],
-        details={"erasure_id": receipt.erasure_id, "sha256": receipt_hash(receipt)},
-    )
-    engine().audit.append(tenant, made)
+def note_step(tenant: str, step: Step) -> None:
+    """Append an entry about erased students of a whole tenant, or about a finished erasure, with its receipt."""
+    trails, receipt = engine().audit, step.receipt
+    details: Details = {"erasure_id": step.erasure.erasure_id}
+    whose = [trails.pseudonym(tenant, student) for student in step.students]
+    if receipt is not None:
+        details |= {"receipt": receipt_text(receipt).decode(), "sha256": receipt_hash(receipt)}
+        whose = [] if receipt.pseudonym == WHOLE_TENANT else [receipt.pseudonym]
+    action = SystemAction.FINISH_ERASURE
+    trails.append(tenant, entry(engine().clock(), Channel.TASK, WORKER, action, whose=whose, details=details))

@@ -16,6 +16,7 @@ from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
 from app.mastery.facts import DayFacts, Window, first_retained_day
 from app.pseudonyms import WHOLE_TENANT, Pseudonymize
+from app.storage.erased import ErasedFacts
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
@@ -142,27 +143,34 @@ class FactStore:
             calls.append((call_keys, arguments))
         return calls
 
-    def erase(self, tenant: str, students: Mapping[str, int], *, is_restored: bool = False) -> int:
+    def erase(self, tenant: str, students: Mapping[str, int], *, up_to_request: bool = False) -> ErasedFacts:
         """Erase the facts, scores and membership of students, each at once, and refuse their earlier events from now on.
 
         ``students`` has the moment of each erasure's request: microseconds since 1970-01-01, by the server's clock. A student
-        who was erased after it keeps what came since, so a repeated call changes nothing. ``is_restored``: the facts are those
-        of a backup from before the erasure, so events after that moment are not refused.
+        who was erased after it keeps what came since, so a repeated call changes nothing. ``up_to_request``: events after the
+        request are not refused.
 
         Returns:
-            How many students had facts.
+            How many students had facts, and who has only what came after the request.
         """
-        self._redis.sadd(self._keys.tenants(), tenant)  # so that ``admit_again`` is called
+        self._list_tenant(tenant)
         keys = self._keys
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.erased(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(students, STUDENTS_PER_CALL):
-            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, ""), int(is_restored)]
+            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, ""), int(up_to_request)]
             for student in some:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 arguments += (student, self._pseudonyms(tenant, student)[0], str(students[student]))
             calls.append((call_keys, arguments))
-        return sum(run_script(self._redis, self._erase, calls))
+        found = list(chain.from_iterable(run_script(self._redis, self._erase, calls)))
+        returned = frozenset(student for student, result in zip(students, found, strict=True) if result < 0)
+        return ErasedFacts(found.count(1), returned)
+
+    def _list_tenant(self, tenant: str) -> None:
+        """List a tenant, so that ``admit_again`` is called. A full server accepts it if the tenant is known."""
+        if not self._redis.sismember(self._keys.tenants(), tenant):
+            self._redis.sadd(self._keys.tenants(), tenant)
 
     def refuse(self, tenant: str, until: int) -> None:
         """Refuse all events of the tenant with a timestamp up to a moment: microseconds since 1970-01-01."""
@@ -170,7 +178,7 @@ class FactStore:
 
     def remember(self, tenant: str, erasures: Mapping[str, int]) -> None:
         """Refuse events of students (pseudonym → until when) like ``erase``, unless a later erasure is known."""
-        self._redis.sadd(self._keys.tenants(), tenant)  # so that ``admit_again`` is called
+        self._list_tenant(tenant)
         calls: list[tuple[list[str], list[Any]]] = [
             ([self._keys.erased(tenant)], [part for erasure in some for part in erasure])
             for some in slices(erasures.items(), ERASURES_PER_CALL)

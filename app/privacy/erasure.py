@@ -18,6 +18,13 @@ class ErasureStatus(StrEnum):
     DONE = "done"
 
 
+class Part(StrEnum):
+    """What is done once for each request of an erasure, if no process dies in between."""
+
+    ANNOUNCED = "announced"  # to other services
+    DROPPED = "dropped"  # of a whole tenant: what is dropped as a whole
+
+
 class Erasure(Struct, frozen=True, kw_only=True):
     """An erasure and its state. Moments are UTC; ``requested_at`` is by the clock of Redis.
 
@@ -49,9 +56,14 @@ class PendingErasure(Struct, frozen=True, kw_only=True):
     requested: int
 
 
+def receipt_text(erasure: Erasure) -> bytes:
+    """The receipt as JSON: its fields, sorted by name and without spaces."""
+    return msgspec.json.encode(erasure, order="sorted")
+
+
 def receipt_hash(erasure: Erasure) -> str:
-    """SHA-256 of the receipt: its fields as JSON, sorted by name and without spaces. The audit trail has the same hash."""
-    return sha256(msgspec.json.encode(erasure, order="sorted")).hexdigest()
+    """SHA-256 of the receipt's text. The audit trail has both."""
+    return sha256(receipt_text(erasure)).hexdigest()
 
 
 def moment(microseconds: int) -> datetime:

@@ -8,10 +8,9 @@ from uuid import uuid4
 import redis
 
 from app.errors import NotFound
-from app.privacy.erasure import Erasure, PendingErasure, moment
+from app.privacy.erasure import Erasure, Part, PendingErasure, moment
 from app.storage.keys import Keys
 from app.storage.overdue import OverdueClaims
-from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import load_script, run_script
 
 # With `appendfsync everysec`, the file is written to disk within a second; less than the time limit of a command.
@@ -31,9 +30,10 @@ class ErasureStore:
         folder = Path(__file__).parent
         self._accept = load_script(client, folder / "accept_erasure.lua")
         self._finish = load_script(client, folder / "finish_erasure.lua")
+        self._close = load_script(client, folder / "close_erasure.lua")
 
     def accept(self, tenant: str, students: Mapping[str, str], *, requested: int | None = None) -> list[PendingErasure]:
-        """Accept the erasure of each student (pseudonym → id), unless one runs already.
+        """Accept the erasure of each student (pseudonym → id). One that runs already is extended to now.
 
         ``requested`` is the moment of an erasure that is restored: microseconds since 1970-01-01.
 
@@ -48,7 +48,7 @@ class ErasureStore:
         self.touch(tenant)
         return [
             PendingErasure(erasure_id=id_.decode(), pseudonym=pseudonym, student_id=student, requested=int(requested))
-            for (pseudonym, student), (id_, requested, _) in found
+            for (pseudonym, student), (id_, requested) in found
         ]
 
     def sync(self, tenant: str) -> None:
@@ -57,20 +57,23 @@ class ErasureStore:
         Does nothing on a server without ``WAITAOF`` (Redis before 7.2) or without an append-only file, and gives up after
         ``SYNC_MILLISECONDS``: the disk is slow then, and the erasure is accepted nevertheless.
         """
+        self.touch(tenant)
         pipeline = self._redis.pipeline(transaction=False)
         # WAITAOF is about the writes of its connection. They are on disk together with all earlier ones.
         pipeline.zadd(self._keys.erasing(), {tenant: self._time() // 1000})
         pipeline.waitaof(1, 0, SYNC_MILLISECONDS)
-        replies = pipeline.execute(raise_on_error=False)
-        raise_if_transient(replies[:1])
+        pipeline.execute(raise_on_error=False)
 
     def read(self, tenant: str, pseudonyms: Sequence[str]) -> Erasure:
         """The latest erasure of the student with one of these pseudonyms. Raises NotFound without one."""
+        pipeline = self._redis.pipeline(transaction=False)
         for pseudonym in pseudonyms:
-            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.erasure(tenant, pseudonym)))
-            if fields:
-                return _erasure(pseudonym, fields)
-        raise NotFound("no erasure of such a student, or its receipt has expired")
+            pipeline.hgetall(self._keys.erasure(tenant, pseudonym))
+        replies = cast("list[dict[bytes, bytes]]", pipeline.execute())
+        found = [_erasure(pseudonym, fields) for pseudonym, fields in zip(pseudonyms, replies, strict=True) if fields]
+        if not found:
+            raise NotFound("no erasure of such a student, or its receipt has expired")
+        return max(found, key=lambda each: each.requested_at)
 
     def next(self, tenant: str, before: int) -> PendingErasure | None:
         """Begin an attempt at the erasure with the oldest one, if that was before a moment (microseconds)."""
@@ -94,12 +97,24 @@ class ErasureStore:
         if number:
             self._redis.hincrby(self._keys.erasure(tenant, erasure.pseudonym), (_ERASED + kind.encode()).decode(), number)
 
+    def has(self, tenant: str, erasure: PendingErasure, part: Part) -> bool:
+        """Whether a part that is done once was done since the erasure's request."""
+        since = cast("bytes | None", self._redis.hget(self._keys.erasure(tenant, erasure.pseudonym), part.value))
+        return since is not None and int(since) >= erasure.requested
+
+    def note(self, tenant: str, erasure: PendingErasure, part: Part) -> None:
+        """Note that a part was done."""
+        self._redis.hset(self._keys.erasure(tenant, erasure.pseudonym), part.value, str(erasure.requested))
+
     def finish(self, tenant: str, erasure: PendingErasure) -> Erasure | None:
-        """Finish an erasure. Returns its receipt; None if another task finished it."""
-        names = self._names(tenant, erasure.pseudonym)
-        if not self._finish(names, [erasure.pseudonym, erasure.erasure_id, self._receipt_seconds]):
+        """Finish an erasure. Returns its receipt; None if it was requested again meanwhile."""
+        if not self._finish(self._names(tenant, erasure.pseudonym)[:1], [erasure.erasure_id, erasure.requested]):
             return None
         return self.read(tenant, [erasure.pseudonym])
+
+    def close(self, tenant: str, receipt: Erasure) -> None:
+        """Close a finished erasure, after its receipt was written to the audit trail."""
+        self._close(self._names(tenant, receipt.pseudonym), [receipt.pseudonym, receipt.erasure_id, self._receipt_seconds])
 
     def running(self, tenants: Sequence[str]) -> int:
         """The number of erasures that run, of these tenants."""

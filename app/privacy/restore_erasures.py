@@ -68,4 +68,4 @@ def _erase_again(tenant: str, students: Sequence[str], lost: Mapping[str, int], 
         if own:
             sources.erasures.accept(tenant, {pseudonyms[0]: student}, requested=max(own))
         if own or of_all:
-            sources.facts.erase(tenant, {student: max(own + of_all)}, is_restored=True)
+            sources.facts.erase(tenant, {student: max(own + of_all)}, up_to_request=True)

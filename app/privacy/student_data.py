@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from app.storage.erased import Erased
+from app.storage.erased import Erased, ErasedFacts
 from app.storage.exported import Exported
 
 
@@ -19,8 +19,8 @@ class StudentData(Protocol):
 class Facts(Protocol):
     """The facts of students. Their erasure also keeps earlier events from being recorded again."""
 
-    def erase(self, tenant: str, students: Mapping[str, int], /) -> int:
-        """Erase the facts of students, given the moment of each request: microseconds. Returns how many had facts."""
+    def erase(self, tenant: str, students: Mapping[str, int], /, *, up_to_request: bool = False) -> ErasedFacts:
+        """Erase the facts of students, given the moment of each request: microseconds."""
         ...
 
     def refuse(self, tenant: str, until: int, /) -> None:
@@ -41,7 +41,7 @@ class RestorableFacts(Protocol):
         """Refuse events of students (pseudonym → until when)."""
         ...
 
-    def erase(self, tenant: str, students: Mapping[str, int], /, *, is_restored: bool) -> int:
+    def erase(self, tenant: str, students: Mapping[str, int], /, *, up_to_request: bool) -> ErasedFacts:
         """Erase the facts of students, given until when, and refuse their earlier events."""
         ...
 

@@ -50,6 +50,10 @@ class TaskRequests:
         members = cast("set[bytes]", self._redis.smembers(self._keys.tasks_about(tenant, student_id)))
         return sorted(each.decode() for each in members)
 
+    def is_known(self, tenant: str, task_id: str) -> bool:
+        """Whether the request of a task is remembered; it expires with the result."""
+        return bool(self._redis.exists(self._keys.task(tenant, task_id)))
+
     def forget(self, tenant: str, student_id: str, task_id: str) -> None:
         """Forget a task about a student."""
         pipeline = self._redis.pipeline(transaction=False)

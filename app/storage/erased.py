@@ -15,3 +15,16 @@ class Erased:
 
     count: int
     is_done: bool = True
+
+
+@dataclass(frozen=True)
+class ErasedFacts:
+    """The result of erasing the facts of students.
+
+    Attributes:
+        count: how many students had facts that were erased.
+        returned: the students who have only facts from after the request; these stay.
+    """
+
+    count: int
+    returned: frozenset[str] = frozenset()

@@ -140,7 +140,9 @@ def _accept(engine: Engine, given: Places) -> Places:
 
 def _request(engine: Engine, tenant: str, named: Mapping[str, str]) -> None:
     """Accept erasures; a sweep sends their task within seconds."""
-    request_erasures(tenant, named, facts=engine.mastery.facts, erasures=engine.erasures)
+    request_erasures(
+        tenant, named, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+    )
 
 
 def _wait(engine: Engine, accepted: Places) -> list[str]:

@@ -87,7 +87,9 @@ class ErasureRun:
         named = {engine.audit.pseudonym(TENANT, student): student for student in chosen}
 
         def is_accepted() -> bool:
-            request_erasures(TENANT, named, facts=engine.mastery.facts, erasures=engine.erasures)
+            request_erasures(
+                TENANT, named, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+            )
             return True
 
         self._wait(is_accepted, f"the erasure of {ERASED_A_FAULT} students is accepted")

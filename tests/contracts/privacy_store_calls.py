@@ -2,6 +2,7 @@
 
 from app.audit.chain import Head
 from app.bootstrap import Engine
+from app.privacy.erasure import Part
 from tests.contracts.audit_trails import query
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 
@@ -52,7 +53,10 @@ def privacy_calls(engine: Engine) -> dict[str, Call]:
         "erasures.read": Call(READS, lambda: erasures.read("t", [pseudonym])),
         "erasures.next": Call(GROWS, lambda: erasures.next("t", 10**17)),
         "erasures.count": Call(GROWS, lambda: erasures.count("t", running, "facts", 1)),
-        "erasures.sync": Call(GROWS, lambda: erasures.sync("t")),
+        "erasures.has": Call(READS, lambda: erasures.has("t", running, Part.DROPPED)),
+        "erasures.note": Call(GROWS, lambda: erasures.note("t", running, Part.DROPPED)),
+        "erasures.close": Call(WRITES, lambda: erasures.close("t", erasures.read("t", [pseudonym]))),
+        "erasures.sync": Call(WRITES, lambda: erasures.sync("t")),
         "erasures.finish": Call(WRITES, lambda: erasures.finish("t", to_finish.pop())),
         "erasures.running": Call(READS, lambda: erasures.running(["t"])),
         "erasures.touch": Call(WRITES, lambda: erasures.touch("t")),

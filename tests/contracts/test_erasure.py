@@ -1,7 +1,7 @@
 """Erasures: facts go at once, earlier events are refused from then on, and a student who returns begins anew."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,12 @@ from app.events.record_events import RecordedEvents, record_events
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import QUIZ
 from app.mastery.query_mastery import query_mastery
-from app.privacy.erase_students import Attempt, Stores, request_erasures, run_erasures
+from app.privacy.erase_students import Step, Stores, request_erasures, run_erasures
 from app.privacy.erasure import ErasureStatus, PendingErasure
 from app.privacy.expire_erasures import expire_erasures
 from app.pseudonyms import WHOLE_TENANT
 from app.security.task_requests import TaskRequest
-from app.storage.erased import Erased
+from app.storage.erased import Erased, ErasedFacts
 from tests.contracts.conftest import keys, observation
 from tests.learning_events import quiz
 
@@ -50,12 +50,18 @@ def record(engine: Engine, *events: bytes) -> RecordedEvents:
 
 def request(engine: Engine, *students: str, tenant: str = TENANT) -> list[PendingErasure]:
     named = {engine.audit.pseudonym(tenant, student): student for student in students}
-    return request_erasures(tenant, named, facts=engine.mastery.facts, erasures=engine.erasures)
+    return request_erasures(
+        tenant, named, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+    )
 
 
-def run(engine: Engine, *others: Callable[..., Erased]) -> list[Attempt]:
+def run(engine: Engine, *others: Callable[..., Erased]) -> list[Step]:
     """Run the erasures of the tenant once, with these other stores."""
-    return list(run_erasures(TENANT, stores=stores(engine, *others), erasures=engine.erasures))
+    return list(start(engine, *others))
+
+
+def start(engine: Engine, *others: Callable[..., Erased], audit: Callable[[Step], None] = lambda _: None) -> Iterator[Step]:
+    return run_erasures(TENANT, stores=stores(engine, *others), erasures=engine.erasures, audit=audit)
 
 
 def stores(engine: Engine, *others: Callable[..., Erased]) -> Stores:
@@ -135,7 +141,7 @@ def test_the_erasure_of_facts_may_be_repeated(engine: Engine) -> None:
     """A task that repeats it leaves the facts of a student who has returned."""
     (pending,) = request(engine, "s-1")
     record(engine, event("s-1", ago=-1))
-    assert engine.mastery.facts.erase(TENANT, {"s-1": pending.requested}) == 0
+    assert engine.mastery.facts.erase(TENANT, {"s-1": pending.requested}) == ErasedFacts(0, frozenset({"s-1"}))
     assert engine.mastery.scores.members(TENANT) == {"s-1"}
 
 
@@ -166,7 +172,7 @@ def test_an_erasure_waits_for_work_in_progress(engine: Engine) -> None:
     record(engine, event("s-1"))
     (pending,) = request(engine, "s-1")
     once = partial(run, engine, lambda *_: next(answers))
-    assert [False] == [each.is_done for each in once()]
+    assert [None] == [each.receipt for each in once()]
     assert engine.erasures.read(TENANT, [pending.pseudonym]).status is ErasureStatus.RUNNING
     (attempt,) = once()
     assert attempt.receipt is not None
@@ -182,10 +188,10 @@ def test_an_erasure_waits_for_events_in_flight(engine: Engine) -> None:
     chunk = Chunk("mastery.events", now(), [SourceRecord(0, 0, event("s-2")), SourceRecord(0, 1, event("s-1"))])
     accepted = engine.ledger.accept(chunk)
     request(engine, "s-1")
-    assert [False] == [each.is_done for each in run(engine)]
+    assert [None] == [each.receipt for each in run(engine)]
     engine.ledger.finish(str(accepted.chunk_id))
     engine.ledger.accept(chunk._replace(accepted_at=now() + timedelta(hours=1)))
-    assert [True] == [each.is_done for each in run(engine)]
+    assert [None] != [each.receipt for each in run(engine)]
 
 
 def test_a_failing_erasure_does_not_stop_the_others(engine: Engine) -> None:
@@ -205,13 +211,76 @@ def test_a_failing_erasure_does_not_stop_the_others(engine: Engine) -> None:
     assert ErasureStatus.RUNNING is engine.erasures.read(TENANT, [first.pseudonym]).status
 
 
-def test_a_request_for_a_running_erasure_is_the_same(engine: Engine) -> None:
-    """Once it is done, the next request begins another one."""
-    (first,), (again,) = request(engine, "s-1"), request(engine, "s-1")
-    assert first == again
-    run(engine)
+def test_a_request_for_a_running_erasure_extends_it(engine: Engine) -> None:
+    """What came since the first request is erased too; an attempt that began before does not finish it."""
+    record(engine, event("s-1"))
+    (first,) = request(engine, "s-1")
+    record(engine, event("s-1", ago=-1))
+    assert engine.mastery.scores.members(TENANT) == {"s-1"}
+
+    def request_again(*_: object) -> Erased:
+        if not again:
+            again.extend(request(engine, "s-1"))
+        return Erased(0)
+
+    again: list[PendingErasure] = []
+    assert [None] == [each.receipt for each in run(engine, request_again)]
+    assert (again[0].erasure_id, engine.mastery.scores.members(TENANT)) == (first.erasure_id, set())
+    assert again[0].requested > first.requested
+    assert [None] != [each.receipt for each in run(engine)]
     (later,) = request(engine, "s-1")
     assert later.erasure_id != first.erasure_id
+
+
+def test_the_receipt_is_audited_before_the_erasure_is_closed(engine: Engine) -> None:
+    """If the process dies in between, the next run audits it again; the erasure has the same receipt."""
+    (pending,) = request(engine, "s-1")
+    audited: list[Step] = []
+
+    def die(step: Step) -> None:
+        audited.append(step)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(start(engine, audit=die))
+    assert engine.erasures.running([TENANT]) == 1
+    list(start(engine, audit=audited.append))
+    assert [each.receipt for each in audited] == [engine.erasures.read(TENANT, [pending.pseudonym])] * 2
+    assert engine.erasures.running([TENANT]) == 0
+
+
+def test_an_erasure_is_announced_once(engine: Engine) -> None:
+    """With the request; by the task only if the process died before."""
+    request(engine, "s-1")
+    run(engine)
+    assert announced(engine) == ["s-1"]
+    engine.erasures.accept(TENANT, {engine.audit.pseudonym(TENANT, "s-2"): "s-2"})
+    run(engine)
+    assert announced(engine) == ["s-1", "s-2"]
+
+
+def announced(engine: Engine) -> list[str]:
+    waiting = engine.outbox.read([TENANT], 100).get(TENANT, [])
+    return [erasure.student_id for each in waiting for erasure in each.erasures]
+
+
+def test_students_who_returned_do_not_stop_the_erasure_of_a_tenant(engine: Engine) -> None:
+    """They stay, with what they have decided since, and are not announced; the walk passes them without a step."""
+    record(engine, *(event(f"s-{number}") for number in range(1_500)))
+    request_all(engine)
+    run(engine)
+    request_all(engine)
+    before = len(announced(engine))
+    record(engine, *(event(f"s-{number}", ago=-2) for number in range(1_500)))
+    asked: list[str] = []
+
+    def erase_others(_tenant: str, students: list[str]) -> Erased:
+        asked.extend(students)
+        return Erased(0)
+
+    steps = run(engine, erase_others)
+    assert (len(steps), asked, len(announced(engine))) == (1, [], before)
+    assert len(engine.mastery.scores.members(TENANT)) == 1_500
 
 
 def test_a_sweep_finds_tenants_with_running_erasures(engine: Engine) -> None:
@@ -246,7 +315,9 @@ def test_malformed_messages_that_name_the_student_are_deleted(engine: Engine, me
 
 
 def request_all(engine: Engine) -> PendingErasure:
-    (pending,) = request_erasures(TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures)
+    (pending,) = request_erasures(
+        TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+    )
     return pending
 
 
@@ -272,15 +343,14 @@ def test_a_whole_tenant_is_erased(engine: Engine) -> None:
     assert engine.mastery.scores.members(TENANT) == {"s-new"}
     assert engine.mastery.scores.members("u") == {"s-1"}
     assert ErasureStatus.DONE is engine.erasures.read(TENANT, [WHOLE_TENANT]).status
-    assert engine.mastery.facts.erase(TENANT, {"s-new": pending.requested}) == 0
+    assert engine.mastery.facts.erase(TENANT, {"s-new": pending.requested}) == ErasedFacts(0, frozenset({"s-new"}))
 
 
 def test_the_erasure_of_a_tenant_goes_on_where_it_was_stopped(engine: Engine) -> None:
     """A slice ends after any step; the next one has less to do."""
     record(engine, *(event(f"s-{number}") for number in range(2_500)))
     request_all(engine)
-    first = run_erasures(TENANT, stores=stores(engine), erasures=engine.erasures)
-    next(first)
+    next(start(engine))
     left = len(engine.mastery.scores.members(TENANT))
     assert 0 < left < 2_500
     assert run(engine)[-1].receipt is not None

@@ -123,7 +123,9 @@ def test_nothing_happens_to_those_who_returned_while_nothing_was_lost(engine: En
     """After an erasure of their own, and after that of the whole tenant."""
     recorded = erase(engine, "s-1")
     pseudonym = engine.audit.pseudonym(TENANT, "s-2")
-    (everybody,) = request_erasures(TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures)
+    (everybody,) = request_erasures(
+        TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+    )
     recorded |= {WHOLE_TENANT: moment_of(everybody.requested), pseudonym: moment_of(everybody.requested)}
     record(engine, event("s-1", ago=-1), event("s-2", ago=-1))
     assert restore(engine, recorded) == 0
@@ -143,7 +145,9 @@ def test_the_erasure_of_a_tenant_is_restored(engine: Engine) -> None:
     """All students whom the backup has go at once, and a task erases the rest of the tenant."""
     record(engine, *(event(f"s-{number}") for number in range(20)))
     saved = backup(engine)
-    (everybody,) = request_erasures(TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures)
+    (everybody,) = request_erasures(
+        TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
+    )
     load(engine, saved)
     assert restore(engine, {WHOLE_TENANT: moment_of(everybody.requested)}) == 1
     assert engine.mastery.scores.members(TENANT) == set()

@@ -93,7 +93,7 @@ def test_the_receipt_is_proof(live_api: LiveApi) -> None:
     (requested,) = [each for each in trail if each["action"] == "student.erase"]
     (finished,) = [each for each in trail if each["action"] == "student.erased"]
     assert requested["details"] == {"erasure_id": done["erasure_id"]}
-    assert finished["details"] == {"erasure_id": done["erasure_id"], "sha256": done["sha256"]}
+    assert finished["details"] == {"erasure_id": done["erasure_id"], "sha256": done["sha256"], "receipt": text}
     assert requested["whose"] == finished["whose"] == [done["pseudonym"]]
     assert "s-1" not in str(trail)
 
