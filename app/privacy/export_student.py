@@ -36,5 +36,5 @@ def export_student(tenant: str, student_id: str, *, stores: Mapping[str, Exporta
     """
     kinds = {name: store(tenant, student_id) for name, store in stores.items()}
     if all(next(kind.rows(), None) is None for kind in kinds.values()):
-        raise NotFound("nothing is stored of such a student")
+        raise NotFound("nothing that an export has is stored of such a student")
     return StudentExport(student_id, now, dict(sorted(kinds.items())))

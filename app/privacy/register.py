@@ -100,7 +100,7 @@ REGISTER: Mapping[str, PersonalData] = {
         ("changes", "older_changes"),
     ),
     "published changes": PersonalData(
-        "changes of scores, and `student.erased`",
+        "changes of scores, and `student.erased`; the values name the student",
         "to tell other services",
         _TEACHING,
         "the retention of the topic",
@@ -109,11 +109,11 @@ REGISTER: Mapping[str, PersonalData] = {
         topics=("results_topic",),
     ),
     "events of the platform": PersonalData(
-        "the events as their producers sent them, and those of `POST /mastery/ingest`",
+        "the events as their producers sent them, and those of `POST /mastery/ingest`; keys and values name the student",
         "to rebuild the state after a loss of Redis",
         _TEACHING,
         "the retention of the topic",
-        "stays until the topic's retention ends; never recorded again",
+        "stays until the topic's retention ends; never counted again",
         "nothing: it belongs to the platform, and the facts have what was counted",
         topics=("events_topic",),
     ),

@@ -1,89 +1,27 @@
 """Erasures: facts go at once, earlier events are refused from then on, and a student who returns begins anew."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
-from msgspec import json
 
 from app.bootstrap import Engine, bootstrap
 from app.clock import day_number
 from app.errors import NotFound
 from app.events.chunk import Chunk, SourceRecord
-from app.events.event import decode_event
 from app.events.event_totals import Totals
-from app.events.record_events import RecordedEvents, record_events
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import QUIZ
 from app.mastery.query_mastery import query_mastery
-from app.privacy.erase_students import Step, Stores, request_erasures, run_erasures
+from app.privacy.erase_students import Step
 from app.privacy.erasure import ErasureStatus, PendingErasure
 from app.privacy.expire_erasures import expire_erasures
-from app.pseudonyms import WHOLE_TENANT
-from app.security.task_requests import TaskRequest
 from app.storage.erased import Erased, ErasedFacts
 from tests.contracts.conftest import keys, observation
-from tests.learning_events import quiz
-
-TENANT = "t"
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def event(student: str, *, ago: float = 60, **fields: Any) -> bytes:
-    """An event from some seconds ago."""
-    timestamp = (now() - timedelta(seconds=ago)).isoformat()
-    return json.encode(quiz(student_id=student, timestamp=timestamp, **{"tenant_id": TENANT, **fields}))
-
-
-def record(engine: Engine, *events: bytes) -> RecordedEvents:
-    """Record events as a worker does, now."""
-    return record_events([decode_event(each, now()) for each in events], stores=engine.mastery, now=now())
-
-
-def request(engine: Engine, *students: str, tenant: str = TENANT) -> list[PendingErasure]:
-    named = {engine.audit.pseudonym(tenant, student): student for student in students}
-    return request_erasures(
-        tenant, named, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
-    )
-
-
-def run(engine: Engine, *others: Callable[..., Erased]) -> list[Step]:
-    """Run the erasures of the tenant once, with these other stores."""
-    return list(start(engine, *others))
-
-
-def start(engine: Engine, *others: Callable[..., Erased], audit: Callable[[Step], None] = lambda _: None) -> Iterator[Step]:
-    return run_erasures(TENANT, stores=stores(engine, *others), erasures=engine.erasures, audit=audit)
-
-
-def stores(engine: Engine, *others: Callable[..., Erased]) -> Stores:
-    return Stores(
-        engine.mastery.facts,
-        engine.ledger,
-        {f"store {n}": Other(each) for n, each in enumerate(others)},
-        engine.outbox.announce_erased,
-        (engine.mastery.scores, engine.student_keys),
-    )
-
-
-def dump(engine: Engine, key: bytes) -> bytes:
-    """The serialized value of a key."""
-    return engine.redis.dump(key) or b""
-
-
-class Other:
-    """A store that does what the test says."""
-
-    def __init__(self, erase: Callable[..., Erased]) -> None:
-        self.erase = erase
+from tests.contracts.erasures import TENANT, announced, dump, event, now, record, request, run, start
 
 
 def test_an_erased_student_is_gone_at_once(engine: Engine) -> None:
@@ -259,30 +197,6 @@ def test_an_erasure_is_announced_once(engine: Engine) -> None:
     assert announced(engine) == ["s-1", "s-2"]
 
 
-def announced(engine: Engine) -> list[str]:
-    waiting = engine.outbox.read([TENANT], 100).get(TENANT, [])
-    return [erasure.student_id for each in waiting for erasure in each.erasures]
-
-
-def test_students_who_returned_do_not_stop_the_erasure_of_a_tenant(engine: Engine) -> None:
-    """They stay, with what they have decided since, and are not announced; the walk passes them without a step."""
-    record(engine, *(event(f"s-{number}") for number in range(1_500)))
-    request_all(engine)
-    run(engine)
-    request_all(engine)
-    before = len(announced(engine))
-    record(engine, *(event(f"s-{number}", ago=-2) for number in range(1_500)))
-    asked: list[str] = []
-
-    def erase_others(_tenant: str, students: list[str]) -> Erased:
-        asked.extend(students)
-        return Erased(0)
-
-    steps = run(engine, erase_others)
-    assert (len(steps), asked, len(announced(engine))) == (1, [], before)
-    assert len(engine.mastery.scores.members(TENANT)) == 1_500
-
-
 def test_a_sweep_finds_tenants_with_running_erasures(engine: Engine) -> None:
     """As soon as the request is stored, until all are done; a request during a run stays."""
     request(engine, "s-1")
@@ -312,50 +226,6 @@ def test_malformed_messages_that_name_the_student_are_deleted(engine: Engine, me
     assert message not in dump(engine, key.encode())
     assert 0 < engine.redis.ttl(key) <= 1_000
     assert Erased(0) == messages.erase(TENANT, ["s-1"])
-
-
-def request_all(engine: Engine) -> PendingErasure:
-    (pending,) = request_erasures(
-        TENANT, {WHOLE_TENANT: ""}, facts=engine.mastery.facts, erasures=engine.erasures, announce=engine.outbox.announce_erased
-    )
-    return pending
-
-
-def test_a_whole_tenant_is_erased(engine: Engine) -> None:
-    """All its students, also those without facts; another tenant's stay, and so does a student who comes meanwhile."""
-    record(engine, *(event(f"s-{number}") for number in range(1_200)))
-    record(engine, event("s-1", tenant_id="u"))
-    engine.task_requests.remember(TENANT, "task", TaskRequest("student:s-9999", ["s-9999"]), 60)
-    asked: set[str] = set()
-
-    def erase_others(_tenant: str, students: list[str]) -> Erased:
-        asked.update(students)
-        if len(asked) == len(students):
-            record(engine, event("s-new", ago=-1))
-        return Erased(0)
-
-    pending = request_all(engine)
-    assert record(engine, event("s-2"), event("s-another")).erased == 2
-    attempts = run(engine, erase_others)
-    assert attempts[-1].receipt is not None
-    assert attempts[-1].receipt.erased["facts"] == 1_200
-    assert asked >= {f"s-{number}" for number in range(1_200)} | {"s-9999"}
-    assert engine.mastery.scores.members(TENANT) == {"s-new"}
-    assert engine.mastery.scores.members("u") == {"s-1"}
-    assert ErasureStatus.DONE is engine.erasures.read(TENANT, [WHOLE_TENANT]).status
-    assert engine.mastery.facts.erase(TENANT, {"s-new": pending.requested}) == ErasedFacts(0, frozenset({"s-new"}))
-
-
-def test_the_erasure_of_a_tenant_goes_on_where_it_was_stopped(engine: Engine) -> None:
-    """A slice ends after any step; the next one has less to do."""
-    record(engine, *(event(f"s-{number}") for number in range(2_500)))
-    request_all(engine)
-    next(start(engine))
-    left = len(engine.mastery.scores.members(TENANT))
-    assert 0 < left < 2_500
-    assert run(engine)[-1].receipt is not None
-    assert engine.mastery.scores.members(TENANT) == set()
-    assert engine.erasures.read(TENANT, [WHOLE_TENANT]).erased["facts"] == 2_500
 
 
 def test_erasures_are_forgotten_when_events_so_old_have_expired(engine: Engine) -> None:

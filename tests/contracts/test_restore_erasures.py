@@ -14,7 +14,7 @@ from app.privacy.restore_erasures import Sources, restore_erasures
 from app.pseudonyms import WHOLE_TENANT
 from app.security.task_requests import TaskRequest
 from app.storage.erased import Erased
-from tests.contracts.test_erasure import TENANT, event, now, record, request, run
+from tests.contracts.erasures import TENANT, event, now, record, request, run
 
 
 def restore(engine: Engine, recorded: dict[str, datetime], *, at: datetime | None = None) -> int:

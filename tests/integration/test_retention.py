@@ -104,7 +104,9 @@ def fill(engine: Engine) -> None:
 def finish_erasures(engine: Engine) -> None:
     """As if the erasures of the calls had been done before the time passed: now they would announce the student once more."""
     while (pending := engine.erasures.next("t", MUCH_LATER)) is not None:
-        assert engine.erasures.finish("t", pending)
+        receipt = engine.erasures.finish("t", pending)
+        assert receipt is not None
+        engine.erasures.close("t", receipt)
     engine.erasures.forget("t", MUCH_LATER)
 
 

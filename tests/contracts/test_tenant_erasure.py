@@ -1,0 +1,64 @@
+"""The erasure of all students of a tenant, also while students come and return."""
+
+from app.bootstrap import Engine
+from app.privacy.erasure import ErasureStatus
+from app.pseudonyms import WHOLE_TENANT
+from app.security.task_requests import TaskRequest
+from app.storage.erased import Erased, ErasedFacts
+from tests.contracts.erasures import TENANT, announced, event, record, request_all, run, start
+
+
+def test_students_who_returned_do_not_stop_the_erasure_of_a_tenant(engine: Engine) -> None:
+    """They stay, with what they have decided since, and are not announced; the walk passes them without a step."""
+    record(engine, *(event(f"s-{number}") for number in range(1_500)))
+    request_all(engine)
+    run(engine)
+    request_all(engine)
+    before = len(announced(engine))
+    record(engine, *(event(f"s-{number}", ago=-2) for number in range(1_500)))
+    asked: list[str] = []
+
+    def erase_others(_tenant: str, students: list[str]) -> Erased:
+        asked.extend(students)
+        return Erased(0)
+
+    steps = run(engine, erase_others)
+    assert (len(steps), asked, len(announced(engine))) == (1, [], before)
+    assert len(engine.mastery.scores.members(TENANT)) == 1_500
+
+
+def test_a_whole_tenant_is_erased(engine: Engine) -> None:
+    """All its students, also those without facts; another tenant's stay, and so does a student who comes meanwhile."""
+    record(engine, *(event(f"s-{number}") for number in range(1_200)))
+    record(engine, event("s-1", tenant_id="u"))
+    engine.task_requests.remember(TENANT, "task", TaskRequest("student:s-9999", ["s-9999"]), 60)
+    asked: set[str] = set()
+
+    def erase_others(_tenant: str, students: list[str]) -> Erased:
+        asked.update(students)
+        if len(asked) == len(students):
+            record(engine, event("s-new", ago=-1))
+        return Erased(0)
+
+    pending = request_all(engine)
+    assert record(engine, event("s-2"), event("s-another")).erased == 2
+    attempts = run(engine, erase_others)
+    assert attempts[-1].receipt is not None
+    assert attempts[-1].receipt.erased["facts"] == 1_200
+    assert asked >= {f"s-{number}" for number in range(1_200)} | {"s-9999"}
+    assert engine.mastery.scores.members(TENANT) == {"s-new"}
+    assert engine.mastery.scores.members("u") == {"s-1"}
+    assert ErasureStatus.DONE is engine.erasures.read(TENANT, [WHOLE_TENANT]).status
+    assert engine.mastery.facts.erase(TENANT, {"s-new": pending.requested}) == ErasedFacts(0, frozenset({"s-new"}))
+
+
+def test_the_erasure_of_a_tenant_goes_on_where_it_was_stopped(engine: Engine) -> None:
+    """A slice ends after any step; the next one has less to do."""
+    record(engine, *(event(f"s-{number}") for number in range(2_500)))
+    request_all(engine)
+    next(start(engine))
+    left = len(engine.mastery.scores.members(TENANT))
+    assert 0 < left < 2_500
+    assert run(engine)[-1].receipt is not None
+    assert engine.mastery.scores.members(TENANT) == set()
+    assert engine.erasures.read(TENANT, [WHOLE_TENANT]).erased["facts"] == 2_500
