@@ -44,13 +44,18 @@ def register_access(app: Flask) -> None:
         action = route_action()
         if action is None or request.method == "OPTIONS":
             return
-        current = context()
-        current.action = action
-        if request.view_args and "student_id" in request.view_args:  # whose data it is about, also if the caller is refused
-            current.data_subjects = (request.view_args["student_id"],)
+        _note_request(action)  # apart: an error's frame must not keep the request
         who = require_token()
         require_not_revoked()
         require_role(who, action)
+
+
+def _note_request(action: Action) -> None:
+    """Note the action, and the student in the path: whose data it is about, also if the caller is refused."""
+    current = context()
+    current.action = action
+    if request.view_args and "student_id" in request.view_args:
+        current.data_subjects = (request.view_args["student_id"],)
 
 
 def route_action() -> Action | None:

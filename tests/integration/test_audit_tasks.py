@@ -120,7 +120,8 @@ class TestSummaries:
         send(stack, summarize)
         wait_for(lambda: len(entries(stack.engine, tenant)) == 2, SECONDS)
         assert [(each.action, each.role, each.who, each.details) for each in entries(stack.engine, tenant)] == [
-            ("events.record", "system", "worker", {"applied": applied, "duplicates": 0, "expired": 0}) for applied in (1, 2)
+            ("events.record", "system", "worker", {"applied": applied, "duplicates": 0, "expired": 0, "erased": 0})
+            for applied in (1, 2)
         ]
 
     def test_tenants_without_news_are_left_alone(self, engine: Engine) -> None:
