@@ -10,6 +10,7 @@ Of several beats, the one that holds a lease in the broker's Redis sends; the ot
 import logging
 import time
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
 
 import redis
@@ -24,6 +25,7 @@ from tasks.transport import Fence, NotLeased
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)  # last run of a task that was never sent
 TRY_AGAIN_SECONDS = 1.0
+GIVE_UP_SECONDS = 1.0  # a release takes a millisecond
 LEASE_KEY = "beat"  # under the prefix of Celery's keys
 # Another beat takes over this long after the leader died, and up to a second more. Longer than a short stall of Redis.
 LEASE_SECONDS = 5.0
@@ -64,7 +66,11 @@ class Scheduler(beat.Scheduler):
 
     def close(self) -> None:
         """Stop, and give up the lease, so that another beat takes over at once."""
-        self._give_up()
+        # In a thread, and not for long: Celery calls this in the handler of SIGTERM, and the interrupted code may have the lock
+        # of the connection's pool. The lease expires then.
+        giving_up = Thread(target=self._give_up, daemon=True)
+        giving_up.start()
+        giving_up.join(GIVE_UP_SECONDS)
         super().close()
 
     def _give_up(self) -> None:
