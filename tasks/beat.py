@@ -10,7 +10,6 @@ Of several beats, the one that holds a lease in the broker's Redis sends; the ot
 import logging
 import time
 from datetime import UTC, datetime
-from threading import Thread
 from typing import Any
 
 import redis
@@ -25,7 +24,6 @@ from tasks.transport import Fence, NotLeased
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)  # last run of a task that was never sent
 TRY_AGAIN_SECONDS = 1.0
-GIVE_UP_SECONDS = 1.0  # a release takes a millisecond
 LEASE_KEY = "beat"  # under the prefix of Celery's keys
 # Another beat takes over this long after the leader died, and up to a second more. Longer than a short stall of Redis.
 LEASE_SECONDS = 5.0
@@ -40,6 +38,7 @@ _queues = Outage("broker", _log)  # it answers but rejects messages; tasks.conne
 class Scheduler(beat.Scheduler):
     """Runs the ``beat_schedule`` of celeryconfig.py while it holds the lease."""
 
+    _is_closed = False
     _lease: Lease | None = None
     _leads = False
     _stands_by = False
@@ -53,7 +52,17 @@ class Scheduler(beat.Scheduler):
             entry.last_run_at = BEFORE_ALL
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send a due task, if there is one and this beat leads. Returns the seconds until the next tick."""
+        """Send a due task, if there is one and this beat leads.
+
+        Returns:
+            The seconds until the next tick.
+
+        Raises:
+            SystemExit: This beat is closed. Celery's handler of SIGTERM closes it and raises this too, but Python ignores an
+                exception if the signal came while it ran a ``__del__``, such as that of a result.
+        """
+        if self._is_closed:
+            raise SystemExit
         if not self._hold_lease():
             return LONGEST_SLEEP_SECONDS
         now = self.app.now()
@@ -65,12 +74,9 @@ class Scheduler(beat.Scheduler):
         return min(float(super().tick(*args, **kwargs)), LONGEST_SLEEP_SECONDS)
 
     def close(self) -> None:
-        """Stop, and give up the lease, so that another beat takes over at once."""
-        # In a thread, and not for long: Celery calls this in the handler of SIGTERM, and the interrupted code may have the lock
-        # of the connection's pool. The lease expires then.
-        giving_up = Thread(target=self._give_up, daemon=True)
-        giving_up.start()
-        giving_up.join(GIVE_UP_SECONDS)
+        """End with the next tick at the latest, and give up the lease, so that another beat takes over at once."""
+        self._is_closed = True
+        self._give_up()
         super().close()
 
     def _give_up(self) -> None:

@@ -163,6 +163,17 @@ def test_a_beat_that_ends_hands_over(beat: Beat, second: Beat) -> None:
     assert sorted(beat.work()) == ["often", "yearly"]
 
 
+def test_a_closed_beat_ends(beat: Beat) -> None:
+    """Also if Python ignored the exception of the signal handler that closed it: it neither sends nor takes the lease again."""
+    beat.tick()
+    beat.work()
+    was_sent(beat, "often", timedelta(seconds=6))
+    beat.scheduler.close()
+    with pytest.raises(SystemExit):
+        beat.scheduler.tick()
+    assert (beat.waiting(), beat.redis.exists(beat.prefix + LEASE_KEY)) == ([], 0)
+
+
 def test_a_suspended_beat_sends_nothing_more(beat: Beat, second: Beat, caplog: pytest.LogCaptureFixture) -> None:
     """One that was suspended between its look at the lease and the send: the server refuses the message.
 
