@@ -6,6 +6,7 @@ from app.pseudonyms import WHOLE_TENANT
 from app.security.task_requests import TaskRequest
 from app.storage.erased import Erased, ErasedFacts
 from tests.contracts.erasures import TENANT, announced, event, record, request_all, run, start
+from tests.stack import wait_for
 
 
 def test_students_who_returned_do_not_stop_the_erasure_of_a_tenant(engine: Engine) -> None:
@@ -62,3 +63,15 @@ def test_the_erasure_of_a_tenant_goes_on_where_it_was_stopped(engine: Engine) ->
     assert run(engine)[-1].receipt is not None
     assert engine.mastery.scores.members(TENANT) == set()
     assert engine.erasures.read(TENANT, [WHOLE_TENANT]).erased["facts"] == 2_500
+
+
+def test_events_after_the_request_are_not_refused(engine: Engine) -> None:
+    """However late the walk reaches their students: an event between the two that arrives after it counts, once."""
+    record(engine, event("s-1"))
+    pending = request_all(engine)
+    wait_for(lambda: engine.erasures.touch(TENANT) > pending.requested + 200_000, 10)
+    between = event("s-1", ago=0.1)
+    run(engine)
+    outcome = record(engine, event("s-1"), between)
+    assert (outcome.applied, outcome.erased) == (1, 1)
+    assert record(engine, between).applied == 0

@@ -1,6 +1,7 @@
 """Erasure of a student over HTTP, on a whole stack: accepted at once, done by a task, and nothing comes back."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ import psutil
 import pytest
 
 from app.roles import Role
+from app.security.task_requests import TaskRequest
+from app.storage.keys import Keys
 from tests.integration.conftest import LiveApi
 from tests.learning_events import quiz
 from tests.stack import wait_for
@@ -151,3 +154,52 @@ def test_queued_tasks_come_to_nothing(live_api: LiveApi) -> None:
     prefix = f"{live_api.stack.settings.key_prefix}:celery:celery-task-meta-"
     assert [engine.redis.exists(prefix + task) for task in tasks] == [0, 0, 0]
     assert [live_api.get(f"/tasks/{task}").status_code for task in tasks] == [404, 404, 404]
+
+
+def remember_lost_task(api: LiveApi, student: str) -> str:
+    """A calculation whose message is lost, so that it never ends."""
+    api.stack.engine.task_requests.remember(api.tenant, "lost", TaskRequest("admin:tester", [student]), 3600)
+    return "lost"
+
+
+def test_an_expired_result_is_not_waited_for(live_api: LiveApi) -> None:
+    """A task whose request has expired, with its result, seems to wait for a worker like one that has not ended."""
+    task = remember_lost_task(live_api, "s-1")
+    engine = live_api.stack.engine
+    assert engine.redis.delete(Keys(engine.settings.key_prefix).task(live_api.tenant, task)) == 1
+    erase(live_api, "s-1")
+    assert engine.task_requests.about(live_api.tenant, "s-1") == []
+
+
+def test_erasures_that_wait_are_tried_again_by_the_sweep_only(live_api: LiveApi) -> None:
+    """However often they are requested: each request sends a task, and none of these sends another one."""
+    task = remember_lost_task(live_api, "s-1")
+    engine = live_api.stack.engine
+    for _ in range(20):
+        assert live_api.delete("/student/s-1").status_code == 202
+
+    def attempts_in_four_seconds() -> int:
+        before = engine.batches.erasures(live_api.tenant)
+        time.sleep(4)
+        return engine.batches.erasures(live_api.tenant) - before
+
+    wait_for(lambda: attempts_in_four_seconds() <= 3, SECONDS)
+    assert receipt(live_api, "s-1")["status"] == "running"
+    engine.task_requests.forget(live_api.tenant, "s-1", task)
+    wait_for(lambda: receipt(live_api, "s-1")["status"] == "done", SECONDS)
+
+
+def test_students_of_an_erased_tenant(live_api: LiveApi) -> None:
+    """Find its receipt, and an entry of the trail that names the erasure; the last entry has the receipt. Their own one wins."""
+    send(live_api, *events("s-1", "s-2"))
+    live_api.stack.mastery("erase", "--tenant", live_api.tenant, "--yes")
+    done = receipt(live_api, "s-1")
+    assert (done["pseudonym"], done["status"], done["erased"]["facts"]) == ("*", "done", 2)
+    (about,) = live_api.get("/audit?action=student.erased&student_id=s-1").json()["data"]["entries"]
+    assert about["details"] == {"erasure_id": done["erasure_id"]}
+    last = live_api.get("/audit?action=student.erased").json()["data"]["entries"][0]
+    assert (last["details"]["erasure_id"], last["details"]["sha256"]) == (done["erasure_id"], done["sha256"])
+    assert last["students"] == 0
+    own = erase(live_api, "s-1")
+    assert own["pseudonym"] == live_api.stack.engine.audit.pseudonym(live_api.tenant, "s-1")
+    assert receipt(live_api, "s-2") == done
