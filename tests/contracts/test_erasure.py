@@ -46,7 +46,7 @@ def test_earlier_events_are_refused_and_counted(engine: Engine) -> None:
 
 
 def test_a_student_who_returns_begins_anew(engine: Engine) -> None:
-    """Later events count, earlier ones still do not. The revisions go on from the time, so they do not tell how many came before."""
+    """Later events count, earlier ones still do not. Revisions go on from the time, so they do not tell what came before."""
     record(engine, event("s-1", correct_answers=1))
     (before,) = engine.mastery.facts.merge(TENANT, {"s-1": []}, day_number(now()))
     request(engine, "s-1")

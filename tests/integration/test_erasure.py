@@ -190,7 +190,7 @@ def test_erasures_that_wait_are_tried_again_by_the_sweep_only(live_api: LiveApi)
 
 
 def test_students_of_an_erased_tenant(live_api: LiveApi) -> None:
-    """Find its receipt, and an entry of the trail that names the erasure; the last entry has the receipt. Their own one wins."""
+    """Find its receipt, and an entry of the trail that names it; the last entry has the receipt. One of their own wins."""
     send(live_api, *events("s-1", "s-2"))
     live_api.stack.mastery("erase", "--tenant", live_api.tenant, "--yes")
     done = receipt(live_api, "s-1")
