@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, BatchOrder, Item
+from app.batches.batch import Batch, BatchKey, BatchOrder, Item
 from app.batches.batch_kinds import Row
-from app.batches.run_batch import Step, run_batch
+from app.batches.run_batch import Step
 from app.bootstrap import Engine
 from app.mastery.evidence import QUIZ
 from app.mastery.formula import DEFAULT_WEIGHTS
+from tests.batch_tasks import run_task, run_tasks, stored_results
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, merge, observation
 
@@ -29,28 +30,15 @@ def create(engine: Engine, items: Sequence[Item] | None, key: BatchKey = KEY, or
 
 def run(engine: Engine, meanwhile: Callable[[], None] = lambda: None, task: str = "task", key: BatchKey = KEY) -> Step:
     """One task; ``meanwhile`` happens after it has computed, and before it stores."""
-    return run_batch(
-        key,
-        task,
-        stores=engine.mastery,
-        batches=engine.batches,
-        consents=engine.consents,
-        audit=lambda _order, _students: meanwhile(),
-        now=NOW,
-    )
+    return run_task(engine, key, task, audit=lambda *_: meanwhile())
 
 
 def finish(engine: Engine, key: BatchKey = KEY) -> Batch:
-    """Run a batch to its end."""
-    for number in range(1000):
-        if not run(engine, task=f"task-{number}", key=key).goes_on:
-            break
-    return engine.batches.read(key)
+    return run_tasks(engine, key)
 
 
 def results(engine: Engine, key: BatchKey = KEY) -> list[Row]:
-    total = engine.batches.read(key).total or 0
-    return [row for rows in engine.batches.rows(key, range(-(-total // CHUNK_STUDENTS))) for row in rows or ()]
+    return stored_results(engine, key)
 
 
 def forget_facts(engine: Engine, *students: str, tenant: str = "t") -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, Item
-from app.batches.run_batch import Step, run_batch
+from app.batches.run_batch import Step
 from app.bootstrap import Engine
 from app.mastery.formula import DEFAULT_WEIGHTS
+from tests.batch_tasks import run_task, stored_results
 from tests.contracts.conftest import TODAY, merge, observation
 
 KEY = BatchKey("t", "b-1")
@@ -22,15 +23,7 @@ def create(engine: Engine, *, everyone: bool) -> None:
 
 def step(engine: Engine, meanwhile: Callable[[], None] = lambda: None, task: str = "task-1") -> Step:
     """One task; ``meanwhile`` happens after it has computed, and before it stores."""
-    return run_batch(
-        KEY,
-        task,
-        stores=engine.mastery,
-        batches=engine.batches,
-        consents=engine.consents,
-        audit=lambda _order, _students: meanwhile(),
-        now=engine.clock(),
-    )
+    return run_task(engine, KEY, task, audit=lambda *_: meanwhile())
 
 
 def saved(engine: Engine) -> Callable[[], None]:
@@ -51,7 +44,7 @@ def students(engine: Engine) -> list[str]:
     for _ in range(STEPS):
         step(engine, task="task-2")
     batch = engine.batches.read(KEY)
-    rows = [row for some in engine.batches.rows(KEY, range(-(-(batch.total or 0) // CHUNK_STUDENTS))) for row in some or ()]
+    rows = stored_results(engine, KEY)
     assert batch.status.is_final
     assert batch.done == batch.total == len(rows)
     return [row.student_id for row in rows]

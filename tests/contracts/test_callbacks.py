@@ -6,9 +6,9 @@ import pytest
 
 from app.batches.batch import BatchKey, BatchOrder, BatchStatus, CallbackState, Item
 from app.batches.callback_store import CallbackClaim
-from app.batches.run_batch import run_batch
 from app.bootstrap import Engine
 from app.mastery.formula import DEFAULT_WEIGHTS
+from tests.batch_tasks import run_task
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY
 from tests.stack import wait_for
@@ -93,9 +93,7 @@ def test_a_process_that_dies_while_it_ends_the_batch(engine: Engine) -> None:
     engine.redis.delete(f"{engine.settings.key_prefix}:{{.batches}}:callbacks")
     engine.batches.touch(key)  # as before the last step of its end
     assert engine.batches.claim_overdue(0, 1) == ["t/b"]
-    run_batch(
-        key, "task", stores=engine.mastery, batches=engine.batches, consents=engine.consents, audit=lambda *_: None, now=NOW
-    )
+    run_task(engine, key)
     assert (names(claimed(engine)), engine.batches.running()) == (["t/b"], 0)
 
 

@@ -1,8 +1,9 @@
 """Running a batch on real students: any order, loss and repetition of its tasks gives each student's result once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from app.errors import DependencyUnavailable
 from app.mastery.evidence import ACTIVITY, QUIZ
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights
 from app.mastery.query_mastery import query_mastery
+from tests.batch_tasks import run_task, run_tasks, stored_results
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, merge, observation
 
@@ -24,24 +26,12 @@ KEY = BatchKey("t", "b-1")
 ORDER = BatchOrder(day=TODAY, weights=DEFAULT_WEIGHTS, owner="admin:a-1")
 
 
-def run(engine: Engine, task: str = "task", audit: Callable[[BatchOrder, Sequence[str]], None] | None = None) -> Step:
-    return run_batch.run_batch(
-        KEY,
-        task,
-        stores=engine.mastery,
-        batches=engine.batches,
-        consents=engine.consents,
-        audit=audit or (lambda _order, _students: None),
-        now=NOW,
-    )
+def run(engine: Engine, task: str = "task", **how: Any) -> Step:
+    return run_task(engine, KEY, task, **how)
 
 
 def finish(engine: Engine) -> Batch:
-    """Run the batch to its end; each step may belong to another task."""
-    for number in range(1000):
-        if not run(engine, f"task-{number}").goes_on:
-            break
-    return engine.batches.read(KEY)
+    return run_tasks(engine, KEY)
 
 
 def record(engine: Engine, students: int) -> list[Item]:
@@ -54,9 +44,7 @@ def record(engine: Engine, students: int) -> list[Item]:
 
 
 def results(engine: Engine) -> list[Row]:
-    total = engine.batches.read(KEY).total or 0
-    numbers = range(-(-total // CHUNK_STUDENTS))
-    return [row for rows in engine.batches.rows(KEY, numbers) for row in rows or ()]
+    return stored_results(engine, KEY)
 
 
 def create(engine: Engine, items: Sequence[Item], order: BatchOrder = ORDER) -> None:
@@ -200,15 +188,7 @@ def test_no_batch_is_computed_for_a_moment_that_has_passed(engine: Engine) -> No
     """A batch that runs over midnight keeps its day."""
     items = record(engine, 1)
     create(engine, items)
-    run_batch.run_batch(
-        KEY,
-        "task",
-        stores=engine.mastery,
-        batches=engine.batches,
-        consents=engine.consents,
-        audit=lambda *_: None,
-        now=NOW + timedelta(days=1),
-    )
+    run(engine, now=NOW + timedelta(days=1))
     asked = query_mastery("t", "s-0", stores=engine.mastery, now=NOW)
     assert results(engine)[0].score == asked.score
 
@@ -238,24 +218,6 @@ def test_outages_do_not_make_students_fail(engine: Engine) -> None:
     create(engine, record(engine, 1))
     for retries in range(3 * MAX_ATTEMPTS):
         with pytest.raises(DependencyUnavailable):
-            run_batch.run_batch(
-                KEY,
-                "task",
-                retries=retries,
-                stores=engine.mastery,
-                batches=engine.batches,
-                consents=engine.consents,
-                audit=refuse,
-                now=NOW,
-            )
-    run_batch.run_batch(
-        KEY,
-        "task",
-        retries=31,
-        stores=engine.mastery,
-        batches=engine.batches,
-        consents=engine.consents,
-        audit=lambda *_: None,
-        now=NOW,
-    )
+            run(engine, retries=retries, audit=refuse)
+    run(engine, retries=3 * MAX_ATTEMPTS + 1)
     assert engine.batches.read(KEY).status is BatchStatus.SUCCEEDED

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.batches.batch import BatchKey
-from app.batches.run_batch import run_batch
+from tests.batch_tasks import run_task
 from tests.integration.conftest import FixedTimeApi, LiveApi
 from tests.stack import wait_for
 
@@ -13,18 +13,8 @@ END_SECONDS = 60.0
 
 def compute(api: FixedTimeApi, batch_id: str, steps: int = 1000, tenant: str = "t-1") -> None:
     """Compute a batch, or some steps of it, on the engine of the API."""
-    key = BatchKey(tenant, batch_id)
     for number in range(steps):
-        step = run_batch(
-            key,
-            f"task-{number}",
-            stores=api.engine.mastery,
-            batches=api.engine.batches,
-            consents=api.engine.consents,
-            audit=lambda _order, _students: None,
-            now=api.engine.clock(),
-        )
-        if not step.goes_on:
+        if not run_task(api.engine, BatchKey(tenant, batch_id), f"task-{number}").goes_on:
             return
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from app.batches.batch import Batch, BatchKey
-from app.batches.run_batch import run_batch
 from app.batches.submit_batch import BatchRequest, submit_batch
 from app.bootstrap import Engine, bootstrap
 from app.config.settings import Settings
@@ -22,6 +21,7 @@ from app.mastery.formula import DEFAULT_WEIGHTS
 from app.roles import Role
 from app.security.access import Principal
 from cli.main import main
+from tests.batch_tasks import run_task, run_tasks
 from tests.learning_events import quiz
 
 SECONDS = 60.0
@@ -56,22 +56,11 @@ class BatchDesk:
 
     def step(self, key: BatchKey) -> bool:
         """Compute a chunk. Returns whether there may be another one."""
-        engine = self.engine
-        return run_batch(
-            key,
-            "task",
-            stores=engine.mastery,
-            batches=engine.batches,
-            consents=engine.consents,
-            audit=lambda *_: None,
-            now=engine.clock(),
-        ).goes_on
+        return run_task(self.engine, key).goes_on
 
     def compute(self, key: BatchKey) -> Batch:
         """Compute all of a batch."""
-        while self.step(key):
-            pass
-        return self.engine.batches.read(key)
+        return run_tasks(self.engine, key)
 
     def run(self, *arguments: str, given: str | None = None) -> Result:
         """Run ``mastery batch … --tenant t-1`` in this process."""

@@ -15,7 +15,6 @@ from werkzeug.test import TestResponse
 
 from app.batches.batch import BatchKey, BatchOrder, Item
 from app.batches.batch_kinds import Row
-from app.batches.run_batch import run_batch
 from app.clock import day_number
 from app.config.settings import Settings
 from app.consent.change_consent import change_consent
@@ -23,6 +22,7 @@ from app.consent.consent import Author
 from app.mastery.formula import DEFAULT_WEIGHTS
 from app.purposes import Purpose
 from app.roles import Role
+from tests.batch_tasks import run_tasks
 from tests.conftest import NOW
 from tests.integration.audit_calls import trail
 from tests.integration.conftest import FixedTimeApi, LiveApi, api_with, assert_refused
@@ -60,16 +60,7 @@ def fill(api: FixedTimeApi) -> None:
 def compute(api: FixedTimeApi, key: BatchKey, *students: str) -> None:
     order, engine = BatchOrder(day=day_number(NOW), weights=DEFAULT_WEIGHTS, owner="teacher:chen"), api.engine
     engine.batches.create(key, order, b"", NOW, items=[Item(student) for student in students])
-    while run_batch(
-        key,
-        "task",
-        stores=engine.mastery,
-        batches=engine.batches,
-        consents=engine.consents,
-        audit=lambda *_: None,
-        now=engine.clock(),
-    ).goes_on:
-        pass
+    run_tasks(engine, key)
 
 
 def test_it_has_what_the_query_says(api: FixedTimeApi) -> None:
