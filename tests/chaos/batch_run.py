@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from random import Random
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -30,6 +29,7 @@ from tasks.batches import OVERDUE_SECONDS, run
 from tasks.queues import BATCH_QUEUES
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault
+from tests.chaos.observed_run import SHOWN, ObservedRun
 from tests.learning_events import activity, quiz
 
 TENANT = "chaos"
@@ -40,38 +40,25 @@ END_SECONDS = OVERDUE_SECONDS + 35.0
 LOOK_SECONDS = 0.01  # a batch of 20,000 takes a second
 # If an earlier fault stalls the batch, the next one comes after a random time: before or after the recovery.
 PATIENCE_SECONDS = OVERDUE_SECONDS + 5.0
-SHOWN, FILL_STUDENTS = 5, 500
+FILL_STUDENTS = 500
 
 
-class BatchRun:
+class BatchRun(ObservedRun):
     """Batches of all students of a tenant, one after another, until all faults have happened."""
 
     def __init__(
         self, cluster: Cluster, faults: Sequence[Fault], *, students: int, seed: int, tell: Callable[[str], None]
     ) -> None:
-        self._cluster = cluster
-        self._faults = deque(faults)
+        super().__init__(cluster, faults, seed=seed, tell=tell)
         self._students = students
-        self._seed = seed
-        self._rng = Random(seed)
-        self._tell = tell
-        self._began = time.monotonic()
-        self._log: list[str] = []
-
-    def __enter__(self) -> "BatchRun":
-        return self
-
-    def __exit__(self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
-        """Adds the run's report to any error."""
-        if error is not None:
-            error.add_note("\n".join(self._story()))
+        self._to_come = deque(faults)
 
     def conduct(self) -> None:
         """Run batches, apply each fault at a random time of one, and check each batch."""
         self._note(f"{self._students:,} students, {len(self._faults)} faults, seed {self._seed}")
         fill(self._cluster.engine, self._students, self._rng)
         number = 0
-        while self._faults:
+        while self._to_come:
             key = BatchKey(TENANT, f"b-{number}")
             submit(self._cluster.engine, key)
             self._strike(key)
@@ -81,7 +68,7 @@ class BatchRun:
 
     def _strike(self, key: BatchKey) -> None:
         """Apply some faults when the batch has computed as many students; those that come too late stay for the next batch."""
-        count = min(FAULTS_A_BATCH, len(self._faults))
+        count = min(FAULTS_A_BATCH, len(self._to_come))
         for moment in sorted(self._rng.randrange(self._students) for _ in range(count)):
             deadline = time.monotonic() + self._rng.uniform(0, PATIENCE_SECONDS)
             while (done := self._done(key)) is not None and done < moment and time.monotonic() < deadline:
@@ -89,9 +76,7 @@ class BatchRun:
                 time.sleep(LOOK_SECONDS)
             if done is None:
                 return
-            fault = self._faults.popleft()
-            self._note(f"{fault.__name__} at {done:,} students of {key.batch_id} …")
-            self._note(f"… {fault(self._cluster, self._rng)}")
+            self._apply(self._to_come.popleft(), f" at {done:,} students of {key.batch_id}")
 
     def _done(self, key: BatchKey) -> int | None:
         """The number of students that are computed, 0 if the server does not say it, None at the end of the batch."""
@@ -118,22 +103,6 @@ class BatchRun:
             return self._cluster.engine.batches.read(key)
         except DependencyUnavailable:
             return None  # a server that has just restarted does not answer yet
-
-    def _supervise(self) -> None:
-        if told := self._cluster.supervise():
-            self._note(told)
-
-    def _note(self, what: str) -> None:
-        line = f"{time.monotonic() - self._began:6.1f} s: {what}"
-        self._log.append(line)
-        self._tell(line)
-
-    def _story(self) -> Iterator[str]:
-        yield f"repeat with CHAOS_SEED={self._seed}"
-        yield from self._log
-        yield f"logs in {self._cluster.logs}"
-        for part in self._cluster.parts():
-            yield f"--- {part.name}\n{part.tail()}"
 
 
 def fill(engine: Engine, students: int, rng: Random) -> None:

@@ -1,11 +1,9 @@
 """Erases students while faults happen and events arrive again, and then takes the whole state away."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from random import Random
-from types import TracebackType
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +11,7 @@ from confluent_kafka import Producer
 
 from app.bootstrap import Engine
 from app.clock import day_number
-from app.errors import DependencyUnavailable, NotFound
+from app.errors import NotFound
 from app.events.event_log import record_key
 from app.mastery.components import window_components
 from app.privacy.erase_students import request_erasures
@@ -21,15 +19,13 @@ from app.privacy.erasure import ErasureStatus
 from consumers.kafka.lag import Lag
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault
+from tests.chaos.observed_run import SETTLE_SECONDS, SHOWN, ObservedRun
 from tests.chaos.verdict import unfinished
 from tests.learning_events import quiz
 
 TENANT = "chaos"
 STUDENTS, EVENTS = 300, 10
 ERASED_A_FAULT = 5
-SETTLE_SECONDS = 120.0  # tasks prefetched by a killed worker are found again after a minute
-LOOK_SECONDS = 0.1
-SHOWN = 5
 
 
 class Sent(NamedTuple):
@@ -40,27 +36,13 @@ class Sent(NamedTuple):
     value: bytes
 
 
-class ErasureRun:
+class ErasureRun(ObservedRun):
     """A class whose events arrive again and again; before each fault some of its students are erased."""
 
     def __init__(self, cluster: Cluster, faults: Sequence[Fault], *, seed: int, tell: Callable[[str], None]) -> None:
-        self._cluster = cluster
-        self._faults = faults
-        self._seed = seed
-        self._rng = Random(seed)
-        self._tell = tell
-        self._log: list[str] = []
-        self._began = time.monotonic()
+        super().__init__(cluster, faults, seed=seed, tell=tell)
         self._events = list(events(self._rng))
         self._erased: list[str] = []
-
-    def __enter__(self) -> "ErasureRun":
-        return self
-
-    def __exit__(self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
-        """Adds the run's report to any error."""
-        if error is not None:
-            error.add_note("\n".join(self._story()))
 
     def conduct(self) -> None:
         """Erase students around each fault; then lose the whole state, and let Kafka rebuild it. Check both times."""
@@ -70,8 +52,7 @@ class ErasureRun:
         for fault in self._faults:
             self._erase()
             self._produce(self._rng.sample(self._events, len(self._events) // 3))
-            self._note(f"{fault.__name__} …")
-            self._note(f"… {fault(self._cluster, self._rng)}")
+            self._apply(fault)
         self._produce(self._events)
         self._settle()
         self._check()
@@ -138,34 +119,6 @@ class ErasureRun:
         for event in sent:
             producer.produce(self._cluster.settings.events_topic, event.value, record_key(TENANT, event.student))
         assert producer.flush(SETTLE_SECONDS) == 0
-
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while not self._holds(condition):
-            assert time.monotonic() < deadline, f"not within {SETTLE_SECONDS} s: {what}"
-            if told := self._cluster.supervise():
-                self._note(told)
-            time.sleep(LOOK_SECONDS)
-        self._note(what)
-
-    @staticmethod
-    def _holds(condition: Callable[[], bool]) -> bool:
-        try:
-            return condition()
-        except DependencyUnavailable:
-            return False  # a server that has just restarted does not respond yet
-
-    def _note(self, what: str) -> None:
-        line = f"{time.monotonic() - self._began:6.1f} s: {what}"
-        self._log.append(line)
-        self._tell(line)
-
-    def _story(self) -> Iterator[str]:
-        yield f"repeat with CHAOS_SEED={self._seed} CHAOS_FAULTS={len(self._faults)}"
-        yield from self._log
-        yield f"logs in {self._cluster.logs}"
-        for part in self._cluster.parts():
-            yield f"--- {part.name}\n{part.tail()}"
 
 
 def events(rng: Random) -> Iterator[Sent]:
