@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from app.clock import Day
 from app.mastery.evidence import MILLIONTHS
-from app.mastery.facts import DayFacts, Window
+from app.mastery.facts import DayFacts, Window, first_retained_day
 from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights, mastery_score
 
 CONSISTENCY_DAYS = 14  # consistency is the share of active days among the last ones
@@ -30,6 +30,27 @@ def window_components(window: Window) -> Components:
         window.completed,
         window.total,
         window.active_bits.bit_count() if window.newest_active_day else None,
+    )
+
+
+def window_on(days: Mapping[Day, DayFacts], day: Day, retention_days: int) -> Window:
+    """The retention window that ends on a day, from facts by day, as ``merge_evidence.lua`` stores it; revision 0."""
+    retained = sorted(each for each in days if first_retained_day(day, retention_days) <= each <= day)
+    kept = [days[each] for each in retained]
+    completion_day = max((each for each in retained if days[each].total), default=0)
+    latest = days.get(completion_day, _NOTHING)
+    return Window(
+        revision=0,
+        day=day,
+        correct=sum(facts.correct for facts in kept),
+        asked=sum(facts.asked for facts in kept),
+        quality_millionths=sum(facts.quality_millionths for facts in kept),
+        submissions=sum(facts.submissions for facts in kept),
+        newest_active_day=max((each for each in retained if days[each].active), default=0),
+        active_bits=sum(1 << day - each for each in retained if days[each].active and day - each < CONSISTENCY_DAYS),
+        completion_day=completion_day,
+        completed=latest.completed,
+        total=latest.total,
     )
 
 

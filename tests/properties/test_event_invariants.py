@@ -19,7 +19,7 @@ from app.errors import NotFound
 from app.events.event import ActivityEvent
 from app.events.event_evidence import observe
 from app.events.record_events import record_events
-from app.mastery.components import daily_components
+from app.mastery.components import daily_components, window_on
 from app.mastery.formula import mastery_score
 from app.mastery.query_mastery import query_mastery
 from tests.conftest import NOW
@@ -60,7 +60,7 @@ def is_retained(moment: datetime) -> bool:
 @against_the_store
 @given(st.data())
 def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engine, data: st.DataObject) -> None:
-    """Facts, mastery and ranks equal those of the slow model, and every event is counted once."""
+    """Facts, mastery and ranks equal those of the slow model, the window that of the facts; every event is counted once."""
     tenant = uuid4().hex
     events = of_tenant(data.draw(event_streams()), tenant)
     chunks = data.draw(deliveries(events))
@@ -81,6 +81,9 @@ def test_any_order_repetition_and_chunking_give_the_model_s_mastery(engine: Engi
         day, components = list(daily_components(record.days, TODAY_NUMBER))[-1]
         assert day == TODAY_NUMBER
         assert components == pytest.approx(expected)
+        (merged,) = engine.mastery.facts.merge(tenant, {student: []}, TODAY_NUMBER)
+        assert merged.window is not None
+        assert window_on(record.days, TODAY_NUMBER, RETENTION_DAYS) == merged.window._replace(revision=0)
         if cohort:
             ranks[cohort, student] = mastery_score(expected)
     assert {

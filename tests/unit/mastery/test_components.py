@@ -1,6 +1,6 @@
 """The facts of days and of the window give the four components."""
 
-from app.mastery.components import History, daily_components, mastery_history, window_components
+from app.mastery.components import History, daily_components, mastery_history, window_components, window_on
 from app.mastery.facts import DayFacts, Window
 from app.mastery.formula import Components
 
@@ -65,3 +65,21 @@ def test_mastery_of_each_day_from_the_first_with_evidence() -> None:
 def test_no_days_no_mastery() -> None:
     """A student without evidence has no history."""
     assert mastery_history({}, TODAY) == History({}, Components())
+
+
+def test_the_window_that_ends_on_a_day() -> None:
+    """Sums of the retained days, the latest completion, and the active ones of the last fourteen; on a later day, fewer."""
+    days = {
+        TODAY - 90: DayFacts(correct=9, asked=9),
+        TODAY - 89: DayFacts(correct=1, asked=2, completed=3, total=4),
+        TODAY - 14: DayFacts(active=1),
+        TODAY - 13: DayFacts(active=1, quality_millionths=500_000, submissions=1),
+        TODAY: DayFacts(correct=1, asked=1, active=1),
+    }
+    facts = {"correct": 2, "asked": 3, "quality_millionths": 500_000, "submissions": 1, "completed": 3, "total": 4}
+    activity = {"newest_active_day": TODAY, "active_bits": 1 << 13 | 1}
+    assert window_on(days, TODAY, 90) == window(**facts, **activity, completion_day=TODAY - 89)
+    later = window_on(days, TODAY + 1, 90)
+    assert (later.correct, later.asked, later.total, later.completion_day) == (1, 1, 0, 0)
+    assert later.active_bits == 0b10
+    assert window_on({}, TODAY, 90) == window()
