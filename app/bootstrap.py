@@ -39,6 +39,7 @@ from app.outage import Outages
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Exportable, StudentData
 from app.privacy.student_keys import StudentKeys
+from app.recommendations.wording import Wording, load_wording
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
 from app.security.task_requests import TaskRequests
@@ -77,6 +78,7 @@ class Engine:
     revocations: Revocations
     erasures: ErasureStore
     student_keys: StudentKeys
+    wording: Wording
     outages: Outages
     clock: Clock
 
@@ -103,11 +105,9 @@ class Engine:
 
 
 def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) -> Engine:
-    """Build an engine on the Redis of the settings; it connects on first use. Raises SettingsError without a Redis URL."""
+    """Build an engine; it connects to Redis on first use. Raises SettingsError without a Redis URL, or for wrong texts."""
     settings = settings or load_settings()
-    if not settings.redis_url:
-        raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
-    client = connect(settings)
+    client = _client(settings)
     audit = AuditTrail(client, settings.key_prefix, settings.audit_key, settings.audit_key_previous)
     batches, consents = _batches(client, settings), _consents(client, settings)
     return Engine(
@@ -137,11 +137,18 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         sweeps=Sweeps(client, settings.key_prefix),
         erasures=ErasureStore(client, settings.key_prefix, settings.audit_retention_days),
         student_keys=StudentKeys(client, settings.key_prefix),
+        wording=load_wording(settings.wording_file),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
         revocations=Revocations(client, settings.key_prefix, audit.pseudonyms),
         outages=Outages(logging.getLogger(__name__)),
         clock=clock,
     )
+
+
+def _client(settings: Settings) -> redis.Redis:
+    if not settings.redis_url:
+        raise SettingsError("MASTERY_REDIS_URL is not set; `mastery up` starts a stack with an embedded one")
+    return connect(settings)
 
 
 def _batches(client: redis.Redis, settings: Settings) -> BatchStore:

@@ -22,6 +22,7 @@ from app.config.field_types import Port, Seconds, Switch, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
 from app.config.misspelt import misspelt, report_once
 from app.config.quotas import QuotaSettings
+from app.config.recommendation_settings import RecommendationSettings
 from app.config.retention_limits import retention_contradictions
 from app.config.secret_files import FILE_SUFFIX, with_secret_files
 from app.config.secret_settings import (
@@ -58,6 +59,7 @@ class Settings(
     QuotaSettings,
     SecretSettings,
     ConsentSettings,
+    RecommendationSettings,
 ):
     """The validated environment. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 

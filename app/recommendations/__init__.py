@@ -1,0 +1,1 @@
+"""Recommendations: what a student should do next, and a path to a level of mastery."""
