@@ -33,6 +33,20 @@ CALCULATE: Examples = {
     },
     "facts": {"summary": "Recomputed from the student's facts by a task, and stored", "value": {"student_id": STUDENT}},
 }
+RECOMMEND: Examples = {
+    "all": {"summary": "What the student should do next", "value": {"student_id": STUDENT}},
+    "filtered": {
+        "summary": "The most important one about quizzes or exercises",
+        "value": {"student_id": STUDENT, "components": ["completion", "quiz"], "limit": 1},
+    },
+}
+LEARNING_PATH: Examples = {
+    "next": {"summary": "The way to the next level, with an hour a day", "value": {"student_id": STUDENT}},
+    "expert": {
+        "summary": "The way to the highest level, with half an hour a day",
+        "value": {"student_id": STUDENT, "target_level": "expert", "minutes_per_day": 30},
+    },
+}
 INGEST: Examples = {
     "event": {"summary": "One event", "value": {"event": EVENTS[1]}},
     "events": {"summary": "One of each type", "value": {"events": EVENTS}},

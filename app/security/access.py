@@ -14,6 +14,8 @@ class Action(StrEnum):
     QUERY_MASTERY = "mastery.query"
     CALCULATE_MASTERY = "mastery.calculate"
     INGEST_EVENTS = "mastery.ingest"
+    RECOMMEND = "recommendations.adaptive"
+    PLAN_PATH = "recommendations.learning-path"
     PROCESS = "process"
     READ_TASK = "task.read"
     CREATE_BATCH = "batch.create"
@@ -53,6 +55,8 @@ _TEACHING: Mapping[Role, Scope] = {Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scop
 POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.QUERY_MASTERY: _THEIR_STUDENTS,
     Action.CALCULATE_MASTERY: _THEIR_STUDENTS,
+    Action.RECOMMEND: _THEIR_STUDENTS,
+    Action.PLAN_PATH: _THEIR_STUDENTS,
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
     Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
     Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins

@@ -164,6 +164,8 @@ PROTECTED = {
     "POST /mastery/query",
     "POST /mastery/calculate",
     "POST /mastery/ingest",
+    "POST /recommendations/adaptive",
+    "POST /recommendations/learning-path",
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",

@@ -17,6 +17,8 @@ from tests.learning_events import quiz
 OWN_ROUTES = {
     Action.QUERY_MASTERY: "/mastery/query",
     Action.CALCULATE_MASTERY: "/mastery/calculate",
+    Action.RECOMMEND: "/recommendations/adaptive",
+    Action.PLAN_PATH: "/recommendations/learning-path",
     Action.CREATE_BATCH: "/batch/mastery",
 }
 CALLERS: dict[str, dict[str, Any]] = {
@@ -38,6 +40,16 @@ BODIES: dict[Action, dict[str, Any]] = {
         "valid": {"student_id": "s-1", "components": {"quiz": 0.5}},
         "unknown": {"student_id": "s-9"},
         "invalid": {"student_id": "s-1", "components": {"quiz": "0.5"}, "weights": {"quiz": 2, "other": 1}},
+    },
+    Action.RECOMMEND: {
+        "valid": {"student_id": "s-1", "limit": 2, "priority": "high", "components": ["quiz", "quality"]},
+        "unknown": {"student_id": "s-9"},
+        "invalid": {"student_id": "s-1", "limit": 11, "priority": "urgent", "components": ["quizzes"]},
+    },
+    Action.PLAN_PATH: {
+        "valid": {"student_id": "s-1", "target_level": "expert", "minutes_per_day": 15},
+        "unknown": {"student_id": "s-9"},
+        "invalid": {"student_id": "s-1", "target_level": "best", "minutes_per_day": 14},
     },
     Action.CREATE_BATCH: {
         "accepted": {"compute": "mastery", "batch_id": "b-1", "students": ["s-1", "s-9"]},

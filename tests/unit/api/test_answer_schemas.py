@@ -9,11 +9,22 @@ from marshmallow import Schema, fields, validate
 
 from api.audit import AuditEntry
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
+from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, StepAnswer, StudyDayAnswer, TaskOfDay
 from app.audit.entry import Entry
 from app.mastery.formula import Components, Contribution, Weights
 from app.mastery.query_mastery import Standing
+from app.recommendations.advice import Advice, WordedRecommendation
+from app.recommendations.learning_path import LearningPath, Step, StudyDay, Task
 
-FIELDS: dict[type, type[fields.Field[Any]]] = {float: fields.Float, str: fields.String, date: fields.Date, dict: fields.Nested}
+FIELDS: dict[type, type[fields.Field[Any]]] = {
+    float: fields.Float,
+    int: fields.Integer,
+    bool: fields.Boolean,
+    str: fields.String,
+    date: fields.Date,
+    dict: fields.Nested,
+    list: fields.List,
+}
 
 
 def parts(hint: Any) -> tuple[Any, bool]:
@@ -23,7 +34,19 @@ def parts(hint: Any) -> tuple[Any, bool]:
     return kind, bool(allowed)
 
 
-@pytest.mark.parametrize(("schema", "type_"), [(Calculation, Standing), (ContributionAnswer, Contribution)])
+@pytest.mark.parametrize(
+    ("schema", "type_"),
+    [
+        (Calculation, Standing),
+        (ContributionAnswer, Contribution),
+        (AdviceAnswer, Advice),
+        (RecommendationAnswer, WordedRecommendation),
+        (PathAnswer, LearningPath),
+        (StepAnswer, Step),
+        (StudyDayAnswer, StudyDay),
+        (TaskOfDay, Task),
+    ],
+)
 def test_each_field_has_the_type_it_has_in_the_engine(schema: type[Schema], type_: type) -> None:
     shown, hints = schema().fields, get_type_hints(type_)
     assert shown.keys() == hints.keys()

@@ -25,6 +25,8 @@ TABLE = {
     Action.QUERY_MASTERY: "OCT-",
     Action.CALCULATE_MASTERY: "OCT-",
     Action.INGEST_EVENTS: "--TT",
+    Action.RECOMMEND: "OCT-",
+    Action.PLAN_PATH: "OCT-",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
     Action.CREATE_BATCH: "-CT-",
@@ -43,7 +45,7 @@ TABLE = {
 }
 ROLES = (Role.STUDENT, Role.TEACHER, Role.ADMIN, Role.SERVICE)
 ROWS = [(action, role, reach) for action, reaches in TABLE.items() for role, reach in zip(ROLES, reaches, strict=True)]
-STUDENT_ACTIONS = [Action.QUERY_MASTERY, Action.CALCULATE_MASTERY, Action.READ_TASK]
+STUDENT_ACTIONS = [Action.QUERY_MASTERY, Action.CALCULATE_MASTERY, Action.RECOMMEND, Action.PLAN_PATH, Action.READ_TASK]
 
 
 def test_the_table_is_whole() -> None:
