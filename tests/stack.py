@@ -30,11 +30,12 @@ class Stack:
     """A whole stack in a data folder: ``mastery up`` as a process, whose parts are reached over TCP."""
 
     command: tuple[str, ...] = (sys.executable, "-m", "cli.main")
+    is_measured = True
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.environment = {
-            **without_settings(),
+            **without_settings(measured=self.is_measured),
             "MASTERY_DATA_DIR": str(folder),
             "MASTERY_HTTP_PORT": str(claim_port()),
             **RAISED_LIMITS,
@@ -121,9 +122,16 @@ class Stack:
         }
 
 
-def without_settings() -> dict[str, str]:
-    """The environment of this process, without the engine's variables."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MASTERY_")}
+class UnmeasuredStack(Stack):
+    """A stack without coverage, which doubles the work: for tests that send much through what other tests run too."""
+
+    is_measured = False
+
+
+def without_settings(*, measured: bool = True) -> dict[str, str]:
+    """The environment of this process, without the engine's variables; not ``measured``: and without those of coverage."""
+    left_out = ("MASTERY_",) if measured else ("MASTERY_", "COVERAGE_", "COV_CORE_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

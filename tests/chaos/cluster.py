@@ -1,6 +1,5 @@
 """The engine's processes, each started and killed separately. No supervisor restarts them."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,9 +12,7 @@ from tasks.queues import QUEUES
 from tests.chaos.broker import Broker
 from tests.chaos.process import Part
 from tests.chaos.valkey import Fsync, Valkey
-
-# Coverage is not measured in killed processes: it would leave incomplete files. The developer's MASTERY_* are not passed on.
-NOT_INHERITED = ("MASTERY_", "COVERAGE_", "COV_CORE_")
+from tests.stack import without_settings
 
 
 class Cluster:
@@ -28,7 +25,7 @@ class Cluster:
         self.logs.mkdir(parents=True)
         self.valkey = Valkey(folder / "valkey", fsync, self.logs)
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)},
+            **without_settings(measured=False),  # killed processes would leave incomplete files
             "MASTERY_DATA_DIR": str(folder),
             "MASTERY_REDIS_URL": self.valkey.url,
             "MASTERY_BROKER_URL": self.valkey.url,

@@ -23,7 +23,7 @@ from app.events.event import Event
 from tests.integration.conftest import LiveApi
 from tests.integration.injection_strings import BY_TARGET, CANARY, MARK, RESULT, STRINGS
 from tests.learning_events import activity, completion, quality, quiz
-from tests.stack import wait_for
+from tests.stack import Stack, UnmeasuredStack, wait_for
 
 CALLERS = 4
 SETTLE_SECONDS = 60.0
@@ -120,7 +120,8 @@ class Target:
     def __init__(self, live_api: LiveApi) -> None:
         self.document = live_api.get("/openapi.json").json()
         self.host = urlsplit(live_api.url).netloc
-        self.live_api = live_api
+        self._live_api = live_api
+        self._authorization = self._new_authorization()
 
     def attack(self, field: Field, texts: Iterable[str]) -> None:
         """Put each text into the field of an otherwise valid request."""
@@ -131,9 +132,8 @@ class Target:
 
     def _attack(self, connection: Attacker, field: Field, text: str) -> None:
         method, _, path = field.route.partition(" ")
-        # A token for each request, since POST /auth/revoke revokes its own.
-        caller = self.live_api.authorization(subject=f"a-{uuid4()}")["Authorization"]
-        headers = {"Host": self.host.encode(), "Authorization": caller.encode(), "Content-Type": b"application/json"}
+        caller = self._new_authorization() if path == "/auth/revoke" else self._authorization  # it revokes its own
+        headers = {"Host": self.host.encode(), "Authorization": caller, "Content-Type": b"application/json"}
         body = self._body(field, text)
         name = field.name[0]
         if field.place == "path":
@@ -145,6 +145,9 @@ class Target:
             headers[name] = text.encode()  # the last header: a line end in it may end all of them
         path = re.sub(r"\{\w+\}", lambda _: str(uuid4()), path)
         assert_harmless(connection.ask(method, path, headers, body), field, text)
+
+    def _new_authorization(self) -> bytes:
+        return self._live_api.authorization(subject=f"a-{uuid4()}")["Authorization"].encode()
 
     def _body(self, field: Field, text: str) -> bytes | None:
         method, _, path = field.route.partition(" ")
@@ -183,6 +186,13 @@ def assert_harmless(answer: Answer, field: Field, text: str) -> None:
     identity = answer.headers["x-correlation-id"]
     assert identity == told["meta"]["correlation_id"], seen
     assert SAFE_IDENTITY.fullmatch(identity), seen
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack for these 30,000 requests."""
+    with UnmeasuredStack(tmp_path_factory.mktemp("injection")) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
