@@ -1,0 +1,86 @@
+"""The learned model: boosted trees for the change until ``HORIZON_DAYS`` later, and for the ends of an 80 % interval. Pure.
+
+    score = carried + trees(features)          carried: what is known already: evidence leaves the retention window
+
+The ends are trees, too, moved apart by as much as past forecasts of the same group of evidence were missed: conformalized
+quantile regression. Source: Y. Romano, E. Patterson, E. Candès, "Conformalized quantile regression", NeurIPS 2019.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from app.mastery.formula import DECIMALS
+from app.predictions.boosted_trees import BoostedTrees
+from app.predictions.daily_history import Floats, Ints
+from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET, per_group
+from app.predictions.origins import Origins
+
+INTERVAL_LEVEL = 0.8
+
+
+class Forecasts(NamedTuple):
+    """Scores in ``HORIZON_DAYS``, 0..1, one for each origin, each with an interval: lower ≤ point ≤ upper."""
+
+    point: Floats
+    lower: Floats
+    upper: Floats
+
+
+class Margins(Struct, frozen=True):
+    """By how much an interval is widened, or narrowed if negative: by group, by set of components, and for all others."""
+
+    groups: dict[int, float]
+    sets: dict[int, float]
+    overall: float
+
+    def of(self, group: Ints) -> Floats:
+        """The margin of each origin's group."""
+        return per_group(self.groups, self.sets, self.overall, group)
+
+
+class LearnedModel(Struct, frozen=True):
+    """Trees and margins. ``features`` are the names of the features that they were trained with, in their order."""
+
+    features: tuple[str, ...]
+    median: BoostedTrees
+    lower: BoostedTrees
+    upper: BoostedTrees
+    margins: Margins
+
+    def forecast(self, of: Origins) -> Forecasts:
+        """Forecast the score of each origin."""
+        raw = raw_forecasts(self.median, self.lower, self.upper, of)
+        margin = self.margins.of(of.group)
+        return _bounded(raw.point, raw.lower - margin, raw.upper + margin)
+
+
+def raw_forecasts(median: BoostedTrees, lower: BoostedTrees, upper: BoostedTrees, of: Origins) -> Forecasts:
+    """What the trees say, before margins."""
+    point, low, high = (of.carried + trees.predict(of.features) for trees in (median, lower, upper))
+    return _bounded(point, low, high)
+
+
+def margins(raw: Forecasts, of: Origins) -> Margins:
+    """The margins with which past forecasts would have had the outcome inside, in ``INTERVAL_LEVEL`` of each group."""
+    missed = np.maximum(raw.lower - of.outcome, of.outcome - raw.upper)
+    sets = of.group // GROUPS_PER_SET
+    return Margins(_levels(missed, of.group), _levels(missed, sets), _level(missed))
+
+
+def _levels(missed: Floats, group: Ints) -> dict[int, float]:
+    names, counts = np.unique(group, return_counts=True)
+    enough = names[counts >= FEWEST_ERRORS].tolist()
+    return {name: _level(missed[group == name]) for name in enough}
+
+
+def _level(missed: Floats) -> float:
+    """The conformal quantile: the ⌈(n + 1)·level⌉-th smallest."""
+    rank = min(int(np.ceil((len(missed) + 1) * INTERVAL_LEVEL)), len(missed))
+    return float(np.partition(missed, rank - 1)[rank - 1])
+
+
+def _bounded(point: Floats, lower: Floats, upper: Floats) -> Forecasts:
+    point, lower, upper = (np.asarray(np.clip(values, 0.0, 1.0)).round(DECIMALS) for values in (point, lower, upper))
+    return Forecasts(point, np.minimum(lower, point), np.maximum(upper, point))

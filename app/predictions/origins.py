@@ -1,0 +1,80 @@
+"""Origins of forecasts: a student on a day, what is known then, and what came of it ``HORIZON_DAYS`` later. Pure."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.predictions.daily_history import DailyHistory, Floats, Ints, components, mastery
+from app.predictions.evidence_groups import groups
+from app.predictions.features import HORIZON_DAYS, outlook
+from app.predictions.peers import CohortDays
+
+# Students looked at together: bounds the memory to 300 MB for a year of days.
+STUDENTS_AT_ONCE = 2_000
+
+
+class Origins(NamedTuple):
+    """Origins, one a row.
+
+    Attributes:
+        features: (origins, features); see ``features.py``.
+        score: mastery on the day.
+        carried: what it will be if only activity goes on.
+        slope: of the regression, per day.
+        group: see ``evidence_groups.py``.
+        outcome: the mastery that came, 0 if all evidence had left the window; NaN if that day is not known.
+        student: the row of the student in the history.
+        column: the day's column in the history.
+    """
+
+    features: Floats
+    score: Floats
+    carried: Floats
+    slope: Floats
+    group: Ints
+    outcome: Floats
+    student: Ints
+    column: Ints
+
+    def take(self, rows: Ints) -> "Origins":
+        """Some of the origins."""
+        return Origins._make(values[rows] for values in self)
+
+    def with_outcome(self) -> "Origins":
+        """Those whose outcome is known."""
+        return self.take(np.flatnonzero(~np.isnan(self.outcome)))
+
+
+def origins(history: DailyHistory, retention_days: int, columns: Ints, cohort: CohortDays) -> Origins:
+    """Every student with evidence on each of the columns. ``cohort`` has, for each, the peers on the day before."""
+    seen = outlook(history, retention_days, columns, cohort)
+    later = columns + HORIZON_DAYS
+    outcome = mastery(components(history, later - retention_days + 1, later))
+    outcome[:, later >= history.days] = np.nan
+    student, at = np.nonzero(seen.present)
+    of_group = groups(seen.known, seen.trend_slope, seen.history_days)
+    return Origins(
+        seen.features[student, at],
+        seen.score[student, at],
+        seen.carried[student, at],
+        seen.regression_slope[student, at],
+        of_group[student, at],
+        outcome[student, at],
+        student,
+        columns[at],
+    )
+
+
+def joined(parts: list[Origins]) -> Origins:
+    """The origins of several students or cohorts; of at least one."""
+    return Origins._make(np.concatenate(values) for values in zip(*parts, strict=True))
+
+
+def some_students(history: DailyHistory, rows: Ints) -> DailyHistory:
+    """The history of some students."""
+    return DailyHistory(
+        history.last,
+        {name: values[rows] for name, values in history.facts.items()},
+        {name: values[rows] for name, values in history.sums.items()},
+        [values[rows] for values in history.latest],
+    )
