@@ -13,17 +13,11 @@ from api.parsing import JsonBlueprint, StudentBody
 from api.responses import envelope, success
 from api.use_cases import use_case
 from app.mastery.formula import Components, Level
+from app.recommendations.efforts import LearningAction
 from app.recommendations.learning_path import DEFAULT_MINUTES, Shortfall
 from app.recommendations.plan_learning_path import plan_learning_path
 from app.recommendations.recommend_actions import recommend_actions
-from app.recommendations.rules import (
-    FEWEST_MINUTES,
-    HORIZON_DAYS,
-    MOST_MINUTES,
-    MOST_RECOMMENDATIONS,
-    LearningAction,
-    Priority,
-)
+from app.recommendations.rules import FEWEST_MINUTES, HORIZON_DAYS, MOST_MINUTES, MOST_RECOMMENDATIONS, Priority
 from app.security.access import Action
 
 blueprint = JsonBlueprint(
@@ -123,6 +117,9 @@ class PathAnswer(Schema):
         allow_none=True,
         validate=validate.OneOf(list(Shortfall)),
         metadata={"description": f"Why not: more minutes a day are needed, or {HORIZON_DAYS} days are not enough"},
+    )
+    postponed = fields.List(
+        fields.String(validate=_COMPONENT), required=True, metadata={"description": "Come last, as they would take too long"}
     )
     expected_score = Fraction(required=True, metadata={"description": "Mastery at the end of the plan"})
     expected_level = fields.String(required=True, validate=_LEVEL)

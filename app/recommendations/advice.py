@@ -9,17 +9,8 @@ from app.clock import day_date
 from app.mastery.components import window_components
 from app.mastery.formula import DECIMALS, Components, Level, classify, mastery_score
 from app.recommendations.assumptions import assumptions
-from app.recommendations.rules import (
-    EFFORTS,
-    GOAL,
-    MOST_RECOMMENDATIONS,
-    Evidence,
-    LearningAction,
-    Priority,
-    Recommendation,
-    recommend,
-    weak,
-)
+from app.recommendations.efforts import EFFORTS, LearningAction
+from app.recommendations.rules import GOAL, MOST_RECOMMENDATIONS, Evidence, Priority, Recommendation, recommend, weak
 from app.recommendations.wording import Texts, text_key
 
 
@@ -87,7 +78,7 @@ def advise(
 
 def _worded(found: Recommendation, texts: Texts) -> WordedRecommendation:
     effort, score = EFFORTS[found.component], found.current
-    amount = found.units * effort.amount
+    amount, minutes = found.units * effort.amount, found.units * effort.minutes
     what, why = (texts[text_key(found.component, kind, score)] for kind in ("what", "why"))
     return WordedRecommendation(
         component=found.component,
@@ -98,9 +89,9 @@ def _worded(found: Recommendation, texts: Texts) -> WordedRecommendation:
         score=None if score is None else round(score, DECIMALS),
         reached=round(found.reached, DECIMALS),
         amount=amount,
-        estimated_minutes=found.minutes,
+        estimated_minutes=minutes,
         gain=found.gain,
-        what=what.format(amount=amount, minutes=found.minutes),
+        what=what.format(amount=amount, minutes=minutes),
         why=why.format(percent=int(100 * (score or 0.0)), goal=int(100 * GOAL)),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from app.mastery.formula import Components
-from app.recommendations.rules import COMPLETION, EFFORTS, FIRST_EXERCISES
+from app.recommendations.efforts import COMPLETION, EFFORTS, FIRST_EXERCISES
 from app.recommendations.wording import Texts
 
 

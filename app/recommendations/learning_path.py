@@ -11,7 +11,8 @@ from app.clock import Day, day_date
 from app.mastery.components import window_components
 from app.mastery.formula import DECIMALS, FLOORS, Components, Level, classify, mastery_score
 from app.recommendations.assumptions import assumptions
-from app.recommendations.rules import EFFORTS, HORIZON_DAYS, MOST_MINUTES, Evidence, LearningAction, Work, plan_work
+from app.recommendations.efforts import EFFORTS, LearningAction
+from app.recommendations.rules import HORIZON_DAYS, MOST_MINUTES, Evidence, Work, plan_work
 from app.recommendations.wording import Texts, text_key
 
 DEFAULT_MINUTES = 60  # a day
@@ -62,7 +63,8 @@ class StudyDay(Struct, frozen=True, kw_only=True):
 class LearningPath(Struct, frozen=True, kw_only=True):
     """A plan. If it does not reach the target, ``shortfall`` says why, and it ends where mastery is highest.
 
-    ``score_without_plan`` is the mastery on ``expected_date`` without any work, since evidence leaves the retention window.
+    ``postponed`` components come last. ``score_without_plan`` is the mastery on ``expected_date`` without any work: evidence
+    leaves the retention window.
     """
 
     student_id: str
@@ -73,6 +75,7 @@ class LearningPath(Struct, frozen=True, kw_only=True):
     minutes_per_day: int
     reaches_target: bool
     shortfall: Shortfall | None
+    postponed: list[str]
     expected_score: float
     expected_level: Level
     expected_date: date
@@ -98,7 +101,7 @@ def path_to(
     score = mastery_score(parts)
     target = target or _next_level(classify(score))
     floor = FLOORS[target]
-    work = plan_work(evidence, floor=floor, minutes_per_day=minutes_per_day)
+    work, postponed = plan_work(evidence, floor=floor, minutes_per_day=minutes_per_day)
     last, expected = (work[-1].day, work[-1].score) if work else (evidence.today, score)
     shortfall = None if expected >= floor else _shortfall(evidence, floor)
     steps = _steps(work)
@@ -111,6 +114,7 @@ def path_to(
         minutes_per_day=minutes_per_day,
         reaches_target=shortfall is None,
         shortfall=shortfall,
+        postponed=list(postponed),
         expected_score=expected,
         expected_level=classify(expected),
         expected_date=day_date(last),
@@ -119,7 +123,7 @@ def path_to(
         message=_message(shortfall, last, expected, texts, has_work=bool(work)),
         steps=_worded(steps, parts, texts),
         schedule=_schedule(steps),
-        assumptions=_assumptions(work, parts, evidence.retention_days, texts),
+        assumptions=_assumptions(work, postponed, parts, evidence.retention_days, texts),
         date=day_date(evidence.today),
     )
 
@@ -132,7 +136,7 @@ def _next_level(level: Level) -> Level:
 
 def _shortfall(evidence: Evidence, floor: float) -> Shortfall:
     """Whether a whole working day, every day, would be enough."""
-    most = plan_work(evidence, floor=floor, minutes_per_day=MOST_MINUTES)
+    most, _ = plan_work(evidence, floor=floor, minutes_per_day=MOST_MINUTES)
     return Shortfall.MORE_MINUTES if most and most[-1].score >= floor else Shortfall.OUT_OF_REACH
 
 
@@ -173,7 +177,7 @@ def _step(number: int, works: Sequence[Work], before: Components, texts: Texts) 
 
 def _amount(works: Sequence[Work]) -> int:
     """How many exercises, questions, submissions or days of a component are finished."""
-    return sum(each.is_finished for each in works) * EFFORTS[works[0].component].amount
+    return sum(each.units for each in works) * EFFORTS[works[0].component].amount
 
 
 def _schedule(steps: Sequence[Sequence[Work]]) -> list[StudyDay]:
@@ -193,8 +197,11 @@ def _schedule(steps: Sequence[Sequence[Work]]) -> list[StudyDay]:
     ]
 
 
-def _assumptions(work: Sequence[Work], parts: Components, retention_days: int, texts: Texts) -> list[str]:
+def _assumptions(
+    work: Sequence[Work], postponed: Sequence[str], parts: Components, retention_days: int, texts: Texts
+) -> list[str]:
     if not work:
         return []
+    late = [texts["assumption.postponed"].format(area=texts[f"{each}.area"]) for each in postponed]
     about_all = [texts["assumption.days"].format(), texts["assumption.retention"].format(days=retention_days)]
-    return [*about_all, *assumptions({each.component for each in work}, parts, texts)]
+    return [*late, *about_all, *assumptions({each.component for each in work}, parts, texts)]

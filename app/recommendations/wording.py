@@ -40,6 +40,7 @@ _OF_KEYS = {
     "assumption.quality": {"amount", "minutes", "percent"},
     "assumption.consistency": {"amount", "minutes", "percent"},
     "assumption.first_exercises": {"amount"},
+    "assumption.postponed": {"area"},
     "assumption.retention": {"days"},
 }
 

@@ -1,25 +1,14 @@
 """What is recommended, and the order of the work of a path, by hand-computed examples."""
 
+from collections.abc import Sequence
 from itertools import groupby
 
 import pytest
 
 from app.mastery.components import window_on
 from app.mastery.facts import DayFacts, Window
-from app.recommendations.rules import (
-    COMPLETION,
-    CONSISTENCY,
-    EFFORTS,
-    HORIZON_DAYS,
-    QUALITY,
-    QUIZ,
-    Evidence,
-    LearningAction,
-    Priority,
-    Work,
-    plan_work,
-    recommend,
-)
+from app.recommendations.efforts import COMPLETION, CONSISTENCY, EFFORTS, QUALITY, QUIZ, LearningAction
+from app.recommendations.rules import HORIZON_DAYS, Evidence, Priority, Work, plan_work, recommend
 
 TODAY, RETENTION = 20_000, 90
 MILLION = 1_000_000
@@ -32,11 +21,9 @@ def window(**facts: int) -> Window:
     return made._replace(active_bits=(1 << 14) - 1)
 
 
-def steps(work: list[Work]) -> list[tuple[str, int]]:
+def steps(work: Sequence[Work]) -> list[tuple[str, int]]:
     """The components worked on one after the other, with the number of finished units."""
-    return [
-        (component, sum(each.is_finished for each in some)) for component, some in groupby(work, lambda each: each.component)
-    ]
+    return [(component, sum(each.units for each in some)) for component, some in groupby(work, lambda each: each.component)]
 
 
 def test_nothing_is_weak() -> None:
@@ -62,7 +49,8 @@ def test_how_much_it_takes(
 ) -> None:
     """As much work as raises the component to 0.7, with nine tenths right, and not a unit more."""
     (found,) = recommend(window(**facts))
-    assert (found.component, EFFORTS[component].action, found.units, found.minutes) == (component, action, units, minutes)
+    effort = EFFORTS[component]
+    assert (found.component, effort.action, found.units, found.units * effort.minutes) == (component, action, units, minutes)
     assert found.reached == pytest.approx(reached)
 
 
@@ -122,7 +110,7 @@ def test_filters_come_before_the_limit() -> None:
 def test_dependencies_of_a_path() -> None:
     """Activity, then completion, quiz and quality up to 0.7; then all exercises, quiz and quality up to 0.85, and more days."""
     days = {TODAY: DayFacts(correct=4, asked=10, completed=5, total=10)}
-    work = plan_work(Evidence(days, TODAY, RETENTION), floor=0.9, minutes_per_day=480)
+    work, _ = plan_work(Evidence(days, TODAY, RETENTION), floor=0.9, minutes_per_day=480)
     assert steps(work) == [
         (CONSISTENCY, 1),
         (COMPLETION, 2),
@@ -139,36 +127,60 @@ def test_dependencies_of_a_path() -> None:
 def test_the_work_stops_at_the_target() -> None:
     """0.4 · 0.6 + 0.1 · 1/14 = 0.247143; two exercises more: 0.327143, three: 0.367143."""
     days = {TODAY: DayFacts(completed=5, total=10)}
-    work = plan_work(Evidence(days, TODAY, RETENTION), floor=0.36, minutes_per_day=480)
+    work, _ = plan_work(Evidence(days, TODAY, RETENTION), floor=0.36, minutes_per_day=480)
     assert steps(work) == [(CONSISTENCY, 1), (COMPLETION, 2), (QUIZ, 1)]
     assert work[-1].score == round(0.28 + 0.27 + 0.1 / 14, 6)
-    assert plan_work(Evidence(days, TODAY, RETENTION), floor=0.2, minutes_per_day=480) == []
+    assert plan_work(Evidence(days, TODAY, RETENTION), floor=0.2, minutes_per_day=480) == ([], [])
 
 
 def test_a_day_has_no_more_minutes_than_there_are() -> None:
     """A submission of 45 minutes takes three days of 15."""
     days = {TODAY: DayFacts(active=1, correct=9, asked=10, completed=10, total=10)}
-    work = plan_work(Evidence(days, TODAY, RETENTION), floor=0.75, minutes_per_day=15)
-    assert [(each.day - TODAY, each.component, each.minutes, each.is_finished) for each in work] == [
-        (1, CONSISTENCY, 15, True),
-        (2, QUALITY, 15, False),
-        (3, QUALITY, 15, False),
-        (4, QUALITY, 15, True),
+    work, _ = plan_work(Evidence(days, TODAY, RETENTION), floor=0.75, minutes_per_day=15)
+    assert [(each.day - TODAY, each.component, each.minutes, each.units) for each in work] == [
+        (1, CONSISTENCY, 15, 1),
+        (2, QUALITY, 15, 0),
+        (3, QUALITY, 15, 0),
+        (4, QUALITY, 15, 1),
     ]
 
 
 def test_exercises_that_leave_the_window_are_done_again_with_one_completion() -> None:
     """The completion of 9 of 10 expires tomorrow. The next one counts the exercises that were done before."""
     days = {TODAY - RETENTION + 1: DayFacts(completed=8, total=10), TODAY: DayFacts(correct=8, asked=10)}
-    work = plan_work(Evidence(days, TODAY, RETENTION), floor=0.6, minutes_per_day=60)
+    work, _ = plan_work(Evidence(days, TODAY, RETENTION), floor=0.6, minutes_per_day=60)
     assert steps(work) == [(CONSISTENCY, 1), (COMPLETION, 1)]
     assert work[-1].components.completion == 0.9
+
+
+def test_what_would_take_too_long_is_postponed() -> None:
+    """5,000 wrong answers need 1,750 rounds to be 0.7, 583 days: what other work reaches does not wait for them.
+
+    0.4 + 0.3 · 27/5030 + 0.2 · 0.9 + 0.1 · 3/14 = 0.603039.
+    """
+    evidence = Evidence({TODAY: DayFacts(correct=0, asked=5_000, completed=10, total=10)}, TODAY, RETENTION)
+    work, postponed = plan_work(evidence, floor=0.6, minutes_per_day=60)
+    assert (postponed, steps(work)) == ([QUIZ], [(CONSISTENCY, 1), (QUALITY, 1), (QUIZ, 3), (CONSISTENCY, 1)])
+    assert (work[-1].day - TODAY, work[-1].score) == (3, 0.603039)
+    work, postponed = plan_work(evidence, floor=0.75, minutes_per_day=60)
+    assert (postponed, [component for component, _ in steps(work)]) == ([QUIZ], [CONSISTENCY, QUALITY, QUIZ])
+
+
+def test_other_orders_are_tried_for_a_target_that_is_not_reached_in_time() -> None:
+    """Quiz and quality each take less than 30 days to be 0.7, but not both in time: without quiz, the target is 19 days away.
+
+    240 of 400 answers need 20 rounds, 15 submissions without a point 53: 400 + 2,385 minutes, 93 days of 30.
+    """
+    facts = DayFacts(correct=240, asked=400, submissions=15, completed=11, total=15)
+    work, postponed = plan_work(Evidence({TODAY: facts}, TODAY, 400), floor=0.75, minutes_per_day=30)
+    assert (postponed, [component for component, _ in steps(work)]) == ([QUIZ], [CONSISTENCY, COMPLETION, QUALITY])
+    assert (work[-1].day - TODAY, work[-1].score >= 0.75) == (19, True)
 
 
 def test_a_target_that_cannot_be_reached() -> None:
     """A million wrong answers outweigh what a term can bring; the work ends where mastery is highest."""
     days = {TODAY: DayFacts(asked=MILLION, correct=0)}
-    work = plan_work(Evidence(days, TODAY, 365), floor=0.75, minutes_per_day=15)
+    work, _ = plan_work(Evidence(days, TODAY, 365), floor=0.75, minutes_per_day=15)
     assert work
     assert work[-1].score < 0.75
     assert work[-1].score == max(each.score for each in work)
@@ -179,4 +191,6 @@ def test_a_path_has_a_bounded_number_of_steps(monkeypatch: pytest.MonkeyPatch) -
     """If more would be needed, it ends as one whose target cannot be reached."""
     monkeypatch.setattr("app.recommendations.rules.MOST_STEPS", 2)
     evidence = Evidence({TODAY: DayFacts(correct=4, asked=10, completed=5, total=10)}, TODAY, RETENTION)
-    assert steps(plan_work(evidence, floor=0.9, minutes_per_day=480)) == [(CONSISTENCY, 1), (COMPLETION, 2)]
+    work, _ = plan_work(evidence, floor=0.9, minutes_per_day=480)
+    assert len(steps(work)) == 2
+    assert work[-1].score < 0.9

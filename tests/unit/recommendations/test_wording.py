@@ -38,8 +38,8 @@ def told(texts: Texts) -> str:
         answers += [path_to(level, "s-1", Evidence(days, TODAY, RETENTION), texts=texts) for level in Level]
     answers.append(advise("s-1", Evidence(ONE, TODAY, RETENTION), texts=texts, priority=Priority.LOW))
     answers += [path_to(Level.PROFICIENT, "s-1", Evidence(HOPELESS, TODAY, 365), texts=texts)]
-    tiresome = {TODAY: DayFacts(asked=1_500)}
-    answers += [path_to(Level.EXPERT, "s-1", Evidence(tiresome, TODAY, RETENTION), texts=texts, minutes_per_day=15)]
+    tiresome = {TODAY: DayFacts(asked=700)}
+    answers += [path_to(Level.EXPERT, "s-1", Evidence(tiresome, TODAY, 365), texts=texts, minutes_per_day=15)]
     return msgspec.json.encode(answers).decode()
 
 
