@@ -116,7 +116,11 @@ def components(history: DailyHistory, first: Ints, last: Ints) -> Floats:
 
 
 def mastery(parts: Floats) -> Floats:
-    """``mastery_score`` of each column of components, under the default weights: (4, …) → (…)."""
+    """``mastery_score`` of each column of components, under the default weights: (4, …) → (…).
+
+    Returns:
+        0..1, rounded to six decimals. Where the seventh is a five and the last, either neighbour: numpy rounds after scaling.
+    """
     weights = np.array(DEFAULT_WEIGHTS).reshape(-1, *[1] * (parts.ndim - 1))
     return np.asarray(np.round((np.nan_to_num(parts) * weights).sum(axis=0), DECIMALS))
 

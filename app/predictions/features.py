@@ -71,7 +71,8 @@ def outlook(history: DailyHistory, retention_days: int, columns: Ints, cohort: C
         past = components(history, first, columns - days)
         values[f"gain_{days}"] = np.where(has_evidence(past), score - mastery(past), np.nan)
     values |= {f"slope_{days}": of_days for days, of_days in slopes.items()}
-    values |= {f"active_{days}": history.count("active", columns - days + 1, columns) * 1.0 for days in (3, 7, 30)}
+    for days in (3, 7, 30):
+        values[f"active_{days}"] = history.count("active", np.maximum(first, columns - days + 1), columns) * 1.0
     values |= {f"days_since_{name}": history.age(at, first, columns) for at, name in enumerate(Components._fields)}
     values |= {"total": total * 1.0, "missed": (total - completed) * 1.0}
     values["submissions"] = history.count("submissions", first, columns) * 1.0

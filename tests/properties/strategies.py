@@ -1,4 +1,4 @@
-"""Named strategies for domain values: components, weights, and streams of events of a few students."""
+"""Named strategies for domain values: components, facts of a day, and streams of events of a few students."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from app.events.event import (
     QuizEvent,
     QuizPerformance,
 )
+from app.mastery.facts import DayFacts
 from app.mastery.formula import Components
 from tests.conftest import NOW
 
@@ -26,6 +27,7 @@ TODAY: date = NOW.date()
 
 components = st.builds(Components, *([st.none() | FRACTIONS] * 4))
 student_ids = st.sampled_from(["s-1", "s-2", "s-3"])
+sums = st.one_of(st.integers(0, 30), st.integers(0, 2_000))
 cohort_ids = st.sampled_from([None, "c-1", "c-2"])
 # Mostly retained days, some expired ones, and few distinct times, so that some events share one.
 moments = st.builds(
@@ -35,6 +37,21 @@ moments = st.builds(
     st.one_of(st.integers(0, 16), st.integers(0, 92)),
     st.sampled_from([0, 1, 43_199]),
 )
+
+
+@st.composite
+def day_facts(draw: st.DrawFn) -> DayFacts:
+    """What happened on a day: anything, but not nothing."""
+    asked, submissions, total = draw(sums), draw(st.integers(0, 5)), draw(sums)
+    return DayFacts(
+        correct=draw(st.integers(0, asked)),
+        asked=asked,
+        quality_millionths=draw(st.integers(0, submissions * 1_000_000)),
+        submissions=submissions,
+        active=1 if not (asked or submissions or total) else draw(st.integers(0, 1)),
+        completed=draw(st.integers(0, total)),
+        total=total,
+    )
 
 
 @st.composite

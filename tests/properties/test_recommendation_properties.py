@@ -29,6 +29,7 @@ from app.recommendations.rules import (
     recommend,
 )
 from app.recommendations.wording import load_wording
+from tests.properties.strategies import day_facts
 
 TODAY = 20_000
 TEXTS = load_wording().of("t-1")
@@ -37,22 +38,6 @@ CHAIN = ("completion", "quiz", "quality")
 any_length = settings(deadline=None)  # a path of ninety days takes a tenth of a second, more on a busy machine
 
 retentions = st.sampled_from([14, 30, 90, 400])
-sums = st.one_of(st.integers(0, 30), st.integers(0, 2_000))
-
-
-@st.composite
-def _facts(draw: st.DrawFn) -> DayFacts:
-    """What happened on a day: anything, but not nothing."""
-    asked, submissions, total = draw(sums), draw(st.integers(0, 5)), draw(sums)
-    return DayFacts(
-        correct=draw(st.integers(0, asked)),
-        asked=asked,
-        quality_millionths=draw(st.integers(0, submissions * 1_000_000)),
-        submissions=submissions,
-        active=1 if not (asked or submissions or total) else draw(st.integers(0, 1)),
-        completed=draw(st.integers(0, total)),
-        total=total,
-    )
 
 
 @st.composite
@@ -61,7 +46,7 @@ def students(draw: st.DrawFn) -> tuple[dict[Day, DayFacts], int]:
     retention = draw(retentions)
     ages = st.one_of(st.integers(0, 13), st.integers(0, retention - 1), st.just(retention - 1))
     return {
-        TODAY - age: facts for age, facts in draw(st.dictionaries(ages, _facts(), min_size=1, max_size=12)).items()
+        TODAY - age: facts for age, facts in draw(st.dictionaries(ages, day_facts(), min_size=1, max_size=12)).items()
     }, retention
 
 
