@@ -60,7 +60,8 @@ def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = l
 
 def training_steps(number: int) -> int:
     """How many steps it takes to train on this number of cohorts."""
-    return 3 * (min(FOLDS, number) + 1)
+    parts = FOLDS if number == 1 else min(FOLDS, number)
+    return 3 * (parts + 1)
 
 
 def _fit(seen: Origins, on_step: Callable[[], None]) -> tuple[BoostedTrees, BoostedTrees, BoostedTrees]:

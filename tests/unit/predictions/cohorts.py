@@ -1,9 +1,10 @@
-"""Facts of random students, as the arrays that ``history_of`` takes."""
+"""Facts of random students, as the arrays that ``history_of`` takes, and origins that no student ever had."""
 
 import numpy as np
 
 from app.mastery.facts import DayFacts
-from app.predictions.daily_history import DailyHistory, Ints, history_of
+from app.predictions.daily_history import DailyHistory, Floats, Ints, history_of
+from app.predictions.origins import Origins
 
 LAST = 20_000
 
@@ -37,3 +38,18 @@ def random_facts(students: int, days: int, seed: int = 0) -> dict[str, Ints]:
 def random_history(students: int, days: int, seed: int = 0) -> DailyHistory:
     """The history of random facts, which ends on ``LAST``."""
     return history_of(random_facts(students, days, seed), LAST)
+
+
+def made_up(outcome: Floats, features: Floats | None = None, group: int | Ints = 0, student: int | Ints = 0) -> Origins:
+    """Origins with these outcomes, all with a score of 0.5 that is carried forward; without features unless given."""
+    rows = len(outcome)
+    return Origins(
+        features=np.zeros((rows, 1)) if features is None else features,
+        score=np.full(rows, 0.5),
+        carried=np.full(rows, 0.5),
+        slope=np.zeros(rows),
+        group=np.broadcast_to(group, rows).astype(np.int64),
+        outcome=outcome,
+        student=np.broadcast_to(student, rows).astype(np.int64),
+        column=np.zeros(rows, np.int64),
+    )

@@ -1,0 +1,56 @@
+"""Groups of forecasts: which evidence there is, the trend, and the days of history."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from app.mastery.formula import Components
+from app.predictions.evidence_groups import GROUPS_PER_SET, describe, groups, per_group
+
+SETS = list(product([False, True], repeat=len(Components._fields)))
+SLOPES = [-0.1, 0.0, 0.1]
+HISTORIES = [3, 20, 90]
+
+
+def group_of(known: tuple[bool, ...], slope: float, history_days: float) -> int:
+    return int(groups(np.array(known).reshape(4, 1), np.array([slope]), np.array([history_days]))[0])
+
+
+def test_no_two_kinds_of_forecasts_share_a_group() -> None:
+    """16 sets of components, 3 trends and 3 lengths; those with the same components have the same quotient."""
+    found = {kind: group_of(*kind) for kind in product(SETS, SLOPES, HISTORIES)}
+    assert sorted(found.values()) == list(range(16 * 3 * 3))
+    for known in SETS:
+        assert len({group // GROUPS_PER_SET for (of, *_), group in found.items() if of == known}) == 1
+    assert len({describe(group) for group in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("known", "slope", "history_days", "text"),
+    [
+        ((True, True, True, True), 0.0021, 45, "completion, quiz, quality, consistency; improving; 45 days and more"),
+        ((True, False, False, True), 0.002, 44, "completion, consistency; stable; 14 to 44 days"),
+        ((False, False, False, True), -0.002, 14, "consistency; stable; 14 to 44 days"),
+        ((False, True, False, False), -0.0021, 13, "quiz; declining; less than 14 days"),
+    ],
+)
+def test_a_group_in_words(known: tuple[bool, ...], slope: float, history_days: float, text: str) -> None:
+    """The trend is the one of ``app/mastery/trend.py``: stable within ±0.002 a day."""
+    assert describe(group_of(known, slope, history_days)) == text
+
+
+def test_many_forecasts_at_once_keep_their_shape() -> None:
+    """Students × days in, students × days out."""
+    rng = np.random.default_rng(0)
+    known, slopes, history = rng.random((4, 5, 7)) < 0.5, rng.normal(0, 0.004, (5, 7)), rng.uniform(0, 90, (5, 7))
+    found = groups(known, slopes, history)
+    assert found.shape == (5, 7)
+    assert found[3, 2] == group_of(tuple(known[:, 3, 2]), slopes[3, 2], history[3, 2])
+
+
+def test_a_group_without_a_value_has_that_of_its_components() -> None:
+    """And the one of all if its components have none."""
+    values = per_group({20: 1.0}, {20 // GROUPS_PER_SET: 2.0}, 3.0, np.array([20, 21, 5, 20, 140]))
+    assert values.tolist() == [1.0, 2.0, 3.0, 1.0, 3.0]
+    assert per_group({}, {}, 3.0, np.array([], dtype=np.int64)).tolist() == []
