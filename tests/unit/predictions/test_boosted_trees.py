@@ -42,6 +42,17 @@ def random_rows(number: int, seed: int = 0) -> tuple[Floats, Floats]:
     return features, values + rng.normal(0, 0.3, number)
 
 
+def test_a_feature_that_no_row_has() -> None:
+    """As in a course without quizzes: it says nothing, also where it has a value later."""
+    features, values = random_rows(1_000)
+    features[:, 1] = np.nan
+    fitted = fit_trees(features, values, Target.MEDIAN)
+    later = features.copy()
+    later[:, 1] = 1.0
+    assert np.ptp(fitted.predict(features)) > 0.5
+    assert fitted.predict(later).tolist() == fitted.predict(features).tolist()
+
+
 @pytest.mark.parametrize("target", Target)
 def test_the_answers_are_those_of_scikit_learn(target: Target) -> None:
     """Of each target, on rows that were not trained with, with NaN; also after they were stored as JSON."""
