@@ -38,6 +38,8 @@ task_routes = {
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
+    "predictions.next_week": {"queue": INTERACTIVE},
+    "predictions.trajectory": {"queue": INTERACTIVE},
     "privacy.erase": {"queue": MAINTENANCE},
     "privacy.expire": {"queue": MAINTENANCE},
     "privacy.rewrite_files": {"queue": MAINTENANCE},

@@ -10,7 +10,19 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from api import audit, batches, consent, health, ingest, mastery, recommendations, student_export, students, task_answers
+from api import (
+    audit,
+    batches,
+    consent,
+    health,
+    ingest,
+    mastery,
+    predictions,
+    recommendations,
+    student_export,
+    students,
+    task_answers,
+)
 from api import token_revocation as auth
 from api.access import check_routes, register_access
 from api.authentication import register_authentication
@@ -33,6 +45,7 @@ _BLUEPRINTS = (
     health.blueprint,
     mastery.blueprint,
     ingest.blueprint,
+    predictions.blueprint,
     recommendations.blueprint,
     batches.blueprint,
     task_answers.blueprint,

@@ -33,6 +33,13 @@ CALCULATE: Examples = {
     },
     "facts": {"summary": "Recomputed from the student's facts by a task, and stored", "value": {"student_id": STUDENT}},
 }
+NEXT_WEEK: Examples = {
+    "week": {"summary": "Where the student will be in a week", "value": {"student_id": STUDENT}},
+}
+TRAJECTORY: Examples = {
+    "week": {"summary": "The last 30 and the next 7 days", "value": {"student_id": STUDENT}},
+    "month": {"summary": "The next 30 days", "value": {"student_id": STUDENT, "days": 30}},
+}
 RECOMMEND: Examples = {
     "all": {"summary": "What the student should do next", "value": {"student_id": STUDENT}},
     "filtered": {

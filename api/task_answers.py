@@ -14,7 +14,9 @@ from api.authentication import engine, principal
 from api.examples import TASK_ID
 from api.request_context import context
 from api.responses import envelope, success
-from app.errors import NotFound
+from app.consent.require_consent import require_consent
+from app.errors import ConsentWithdrawn, NotFound
+from app.purposes import Purpose
 from app.security.access import Action, require_owner
 from app.security.task_requests import TaskRequest
 from tasks.celery import enqueue
@@ -61,6 +63,9 @@ def get_task(task_id: Any) -> Response:
     task_request = engine().task_requests.of(caller.tenant, str(task_id))
     require_owner(caller, Action.READ_TASK, task_request.owner)
     require_students(task_request.student_ids)  # they may have left the teacher's cohorts meanwhile
+    if task_request.purpose is not None:  # consent may have been withdrawn meanwhile
+        for student_id in task_request.student_ids:
+            require_consent(caller.tenant, student_id, task_request.purpose, consents=engine().consents)
     state = task_state(str(task_id))
     body: dict[str, Any] = {"task_id": str(task_id), "status": state.status}
     match state.status:
@@ -79,8 +84,8 @@ def register_waiters(app: Flask) -> None:
     app.extensions[_WAITERS] = BoundedSemaphore(min(settings.calculate_waiters, settings.http_threads - 1))
 
 
-def answer_of(task: Any, *arguments: Any) -> Response:
-    """Enqueue a task and answer with its result.
+def answer_of(task: Any, *arguments: Any, purpose: Purpose | None = None) -> Response:
+    """Enqueue a task and answer with its result. If it has a purpose, whoever fetches the result later needs consent to it.
 
     Raises the task's exception, if the task fails in time.
 
@@ -89,7 +94,7 @@ def answer_of(task: Any, *arguments: Any) -> Response:
         that, or too many threads wait already.
     """
     caller = principal()
-    task_id, task_request = str(uuid4()), TaskRequest(caller.identity, context().data_subjects)
+    task_id, task_request = str(uuid4()), TaskRequest(caller.identity, context().data_subjects, purpose)
     engine().task_requests.remember(caller.tenant, task_id, task_request, int(RESULTS_KEPT.total_seconds()))
     enqueue(task, *arguments, task_id=task_id)
     prefers_async = "respond-async" in parse_set_header(request.headers.get("Prefer"))
@@ -120,6 +125,6 @@ def _state_in_time(task_id: str) -> TaskState:
 
 
 def _reason(state: TaskState) -> str:
-    if isinstance(state.result, NotFound):
+    if isinstance(state.result, NotFound | ConsentWithdrawn):
         return str(state.result)
     return "the service failed; its operators can find the cause by the task's id"

@@ -36,6 +36,9 @@ from app.mastery.outbox import Outbox
 from app.mastery.score_store import ScoreStore
 from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
+from app.predictions.current_forecast import Forecasting
+from app.predictions.forecast_cache import ForecastCache
+from app.predictions.forecast_model import base_intervals, base_model
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Exportable, StudentData
 from app.privacy.student_keys import StudentKeys
@@ -79,14 +82,21 @@ class Engine:
     erasures: ErasureStore
     student_keys: StudentKeys
     wording: Wording
+    forecasts: ForecastCache
     outages: Outages
     clock: Clock
+
+    @property
+    def forecasting(self) -> Forecasting:
+        """What forecasts are made with."""
+        return Forecasting(self.mastery, self.consents, self.forecasts, base_model, base_intervals())
 
     @property
     def student_data(self) -> Mapping[str, StudentData]:
         """The stores that hold something of students, besides the facts, by kind of data."""
         return {
             "batches": self.batch_erasure,
+            "forecasts": self.forecasts,
             "consent": self.consents,
             "outbox": self.outbox,
             "dead letters": self.letter_keys,
@@ -138,6 +148,7 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         erasures=ErasureStore(client, settings.key_prefix, settings.audit_retention_days),
         student_keys=StudentKeys(client, settings.key_prefix),
         wording=load_wording(settings.wording_file),
+        forecasts=ForecastCache(client, settings.key_prefix, settings.forecast_cache_seconds),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
         revocations=Revocations(client, settings.key_prefix, audit.pseudonyms),
         outages=Outages(logging.getLogger(__name__)),

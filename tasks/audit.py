@@ -10,7 +10,7 @@ from app.audit.entry import WORKER, AuditOutcome, Channel, SystemAction, entry
 from app.audit.heads import heads_as_lines
 from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
-from app.errors import DependencyUnavailable, NotFound
+from app.errors import ConsentWithdrawn, DependencyUnavailable, NotFound
 from app.events.summarize_events import summarize_events
 from tasks.celery import app, engine, enqueue
 from tasks.slices import finish_in_slice
@@ -67,6 +67,7 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
 
     Raises:
         NotFound: The action raised it.
+        ConsentWithdrawn: The action raised it.
     """
     outcome = AuditOutcome.FAILED
     try:
@@ -74,6 +75,9 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
         outcome = AuditOutcome.DONE
     except NotFound:
         outcome = AuditOutcome.NOT_FOUND
+        raise
+    except ConsentWithdrawn:
+        outcome = AuditOutcome.DENIED
         raise
     finally:
         trails = engine().audit

@@ -83,7 +83,15 @@ app = Celery(
     "mastery",
     task_cls=EngineTask,
     amqp="tasks.connection:AMQP",
-    include=["tasks.audit", "tasks.batches", "tasks.callbacks", "tasks.events", "tasks.mastery", "tasks.privacy"],
+    include=[
+        "tasks.audit",
+        "tasks.batches",
+        "tasks.callbacks",
+        "tasks.events",
+        "tasks.mastery",
+        "tasks.predictions",
+        "tasks.privacy",
+    ],
 )
 app.config_from_object("celeryconfig")
 

@@ -21,6 +21,7 @@ from app.config.consent_settings import ConsentSettings, consent_contradictions
 from app.config.field_types import Port, Seconds, Switch, Text
 from app.config.http_settings import HttpSettings, http_contradictions, weak_http
 from app.config.misspelt import misspelt, report_once
+from app.config.prediction_settings import PredictionSettings
 from app.config.quotas import QuotaSettings
 from app.config.recommendation_settings import RecommendationSettings
 from app.config.retention_limits import retention_contradictions
@@ -60,6 +61,7 @@ class Settings(
     SecretSettings,
     ConsentSettings,
     RecommendationSettings,
+    PredictionSettings,
 ):
     """The validated environment. Field ``redis_url`` is the variable ``MASTERY_REDIS_URL``, and so on."""
 

@@ -41,7 +41,11 @@ def slope(daily: Mapping[Day, float], last: Day) -> float:
 
 def trend(daily: Mapping[Day, float], last: Day) -> Trend:
     """Improving or declining if the slope exceeds ±0.002 per day, else stable."""
-    steepness = slope(daily, last)
+    return trend_of(slope(daily, last))
+
+
+def trend_of(steepness: float) -> Trend:
+    """The trend of a slope (mastery per day)."""
     if abs(steepness) <= STABLE_WITHIN:
         return Trend.STABLE
     return Trend.IMPROVING if steepness > 0 else Trend.DECLINING

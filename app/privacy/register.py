@@ -80,6 +80,15 @@ REGISTER: Mapping[str, PersonalData] = {
         ("batch", "batch_chunks", "batch_results", "batches", "batch_rejected"),
         kinds=("batch_results",),
     ),
+    "forecasts": PersonalData(
+        "a student's forecast of today, and that one is being computed",
+        "to answer repeated requests without computing it again",
+        f"{_TEACHING}; as far as the student allows `predictions`",
+        "`MASTERY_FORECAST_CACHE_SECONDS`",
+        "deleted; one that is being computed is not stored",
+        "nothing: a forecast is computed from the facts, which are exported",
+        ("forecast", "forecast_claim"),
+    ),
     "consent": PersonalData(
         "decisions on purposes, when and by whom",
         "to keep to the student's decisions, and to prove them",

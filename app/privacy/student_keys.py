@@ -23,7 +23,8 @@ class StudentKeys:
     def students(self, tenant: str) -> Iterator[list[str]]:
         """The students of the tenant that have such keys, some at a time; some may come twice."""
         keys = self._keys
-        prefixes = [keys.consent(tenant, "").encode(), keys.tasks_about(tenant, "").encode()]
+        named = (keys.consent, keys.tasks_about, keys.forecast, keys.forecast_claim)
+        prefixes = [name(tenant, "").encode() for name in named]
         found = (
             key.removeprefix(prefix).decode()
             for key in self._redis.scan_iter(f"{glob.escape(keys.tenant(tenant))}*", count=SCAN_COUNT)

@@ -14,6 +14,8 @@ class Action(StrEnum):
     QUERY_MASTERY = "mastery.query"
     CALCULATE_MASTERY = "mastery.calculate"
     INGEST_EVENTS = "mastery.ingest"
+    PREDICT_NEXT_WEEK = "predictions.next-week"
+    PREDICT_TRAJECTORY = "predictions.trajectory"
     RECOMMEND = "recommendations.adaptive"
     PLAN_PATH = "recommendations.learning-path"
     PROCESS = "process"
@@ -55,6 +57,8 @@ _TEACHING: Mapping[Role, Scope] = {Role.TEACHER: Scope.COHORTS, Role.ADMIN: Scop
 POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.QUERY_MASTERY: _THEIR_STUDENTS,
     Action.CALCULATE_MASTERY: _THEIR_STUDENTS,
+    Action.PREDICT_NEXT_WEEK: _THEIR_STUDENTS,
+    Action.PREDICT_TRAJECTORY: _THEIR_STUDENTS,
     Action.RECOMMEND: _THEIR_STUDENTS,
     Action.PLAN_PATH: _THEIR_STUDENTS,
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},

@@ -7,14 +7,19 @@ import msgspec
 import redis
 
 from app.errors import NotFound
+from app.purposes import Purpose
 from app.storage.keys import Keys
 
 
 class TaskRequest(msgspec.Struct, frozen=True):
-    """``owner`` is the requester's identity; ``student_ids`` are the students whose data the result contains."""
+    """``owner`` is the requester's identity; ``student_ids`` are the students whose data the result contains.
+
+    ``purpose`` is what their data is used for; None if that needs no consent.
+    """
 
     owner: str
     student_ids: Sequence[str] = ()
+    purpose: Purpose | None = None
 
 
 _decoder = msgspec.json.Decoder(TaskRequest)

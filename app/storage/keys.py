@@ -237,6 +237,20 @@ class Keys(AuditKeys, DeadLetterKeys, OperationKeys):
     def revoked_subject(self, tenant: str, subject: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-subject:{subject}"
 
+    # Predictions
+
+    @kind(
+        "string",
+        "a student's forecast, and what it depends on; kept for `MASTERY_FORECAST_CACHE_SECONDS`",
+        personal=True,
+    )
+    def forecast(self, tenant: str, student_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:forecast:{student_id}"
+
+    @kind("string", "claim: a forecast of the student is being computed; expires after three seconds", personal=True)
+    def forecast_claim(self, tenant: str, student_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:forecasting:{student_id}"
+
     # Consent
 
     @kind(

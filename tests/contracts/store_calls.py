@@ -1,6 +1,6 @@
 """Every call of every store: how it uses Redis, and a function that makes it any number of times."""
 
-from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, CallbackState, Item, Rejection, Summarized
+from app.batches.batch import CHUNK_STUDENTS, BatchKey, BatchOrder, BatchStatus, Item, Rejection, Summarized
 from app.batches.batch_kinds import Row
 from app.bootstrap import Engine
 from app.clock import day_number
@@ -24,7 +24,9 @@ from app.security.rate_limits import RateLimit, SharedWindows
 from app.security.task_requests import TaskRequest
 from app.storage.lease import Lease
 from tests.conftest import NOW
+from tests.contracts.callback_store_calls import callback_calls
 from tests.contracts.consent_store_calls import consent_calls
+from tests.contracts.prediction_store_calls import prediction_calls
 from tests.contracts.privacy_store_calls import audit_calls, export_calls, privacy_calls
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 from tests.dead_letters import waiting_letter
@@ -44,12 +46,13 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_expired(engine),
         **_batches(engine),
         **_changes_of_batches(engine),
-        **_callbacks(engine),
+        **callback_calls(engine),
         **audit_calls(engine),
         **privacy_calls(engine),
         **export_calls(engine),
         **_requests(engine),
         **consent_calls(engine),
+        **prediction_calls(engine),
         **_leases(engine),
         "ping_redis": Call(GROWS, lambda: ping_redis(engine.redis, engine.settings.key_prefix)),
     }
@@ -229,28 +232,6 @@ def _changes_of_batches(engine: Engine) -> dict[str, Call]:
     return {
         "batch_erasure.erase": Call(GROWS, lambda: erasure.erase("t", ["s-29"])),
         "batches.store_summary": Call(WRITES, lambda: engine.batches.store_summary(BatchKey("t", "ended"), summarized)),
-    }
-
-
-def _callbacks(engine: Engine) -> dict[str, Call]:
-    batches, callbacks, secrets = engine.batches, engine.callbacks, engine.webhook_secrets
-    order = BatchOrder(day=TODAY, weights=DEFAULT_WEIGHTS, owner=f"teacher:{STUDENT}", callback_url="https://lms.example/")
-    for tenant in (f"t-{number}" for number in range(20)):
-        batches.create(BatchKey(tenant, "called"), order, b"print", NOW, items=[Item(STUDENT)])
-        batches.end(BatchKey(tenant, "called"), BatchStatus.CANCELLED)
-    claims = [claim for _ in range(10) if (claim := callbacks.claim(60))]
-    secrets.create("t")
-    secrets.rotate("t", 60)
-    new, revoked = iter(range(1_000)), [secrets.create(tenant) and tenant for tenant in map("u-{}".format, range(10))]
-    return {
-        "batches.end of one with a callback": Call(WRITES, lambda: batches.forget(BatchKey("t-0", "called"))),
-        "callbacks.claim": Call(WRITES, lambda: callbacks.claim(60)),
-        "callbacks.release": Call(WRITES, lambda: callbacks.release(claims.pop(), 60)),
-        "callbacks.note": Call(WRITES, lambda: callbacks.note(BatchKey("t-1", "called"), CallbackState.DELIVERED)),
-        "webhook_secrets.create": Call(GROWS, lambda: secrets.create(f"new-{next(new)}")),
-        "webhook_secrets.rotate": Call(GROWS, lambda: secrets.rotate("t", 60)),
-        "webhook_secrets.revoke": Call(WRITES, lambda: secrets.revoke(revoked.pop())),
-        "webhook_secrets.of": Call(READS, lambda: secrets.of("t")),
     }
 
 

@@ -164,6 +164,8 @@ PROTECTED = {
     "POST /mastery/query",
     "POST /mastery/calculate",
     "POST /mastery/ingest",
+    "POST /predictions/next-week",
+    "POST /predictions/trajectory",
     "POST /recommendations/adaptive",
     "POST /recommendations/learning-path",
     "GET /tasks/{task_id}",

@@ -8,6 +8,7 @@ from werkzeug.test import TestResponse
 
 from api.access import performs
 from api.use_cases import perform, use_cases
+from app.predictions.current_forecast import current_forecast
 from app.roles import Role
 from app.security.access import Action
 from tests.integration.audit_calls import trail
@@ -17,6 +18,8 @@ from tests.learning_events import quiz
 OWN_ROUTES = {
     Action.QUERY_MASTERY: "/mastery/query",
     Action.CALCULATE_MASTERY: "/mastery/calculate",
+    Action.PREDICT_NEXT_WEEK: "/predictions/next-week",
+    Action.PREDICT_TRAJECTORY: "/predictions/trajectory",
     Action.RECOMMEND: "/recommendations/adaptive",
     Action.PLAN_PATH: "/recommendations/learning-path",
     Action.CREATE_BATCH: "/batch/mastery",
@@ -40,6 +43,16 @@ BODIES: dict[Action, dict[str, Any]] = {
         "valid": {"student_id": "s-1", "components": {"quiz": 0.5}},
         "unknown": {"student_id": "s-9"},
         "invalid": {"student_id": "s-1", "components": {"quiz": "0.5"}, "weights": {"quiz": 2, "other": 1}},
+    },
+    Action.PREDICT_NEXT_WEEK: {
+        "valid": {"student_id": "s-1"},
+        "unknown": {"student_id": "s-9"},
+        "invalid": {"student_id": "s 1", "days": 7},
+    },
+    Action.PREDICT_TRAJECTORY: {
+        "valid": {"student_id": "s-1", "days": 3},
+        "unknown": {"student_id": "s-9"},
+        "invalid": {"student_id": "s-1", "days": 31},
     },
     Action.RECOMMEND: {
         "valid": {"student_id": "s-1", "limit": 2, "priority": "high", "components": ["quiz", "quality"]},
@@ -72,6 +85,7 @@ def api(api: FixedTimeApi) -> FixedTimeApi:
 
     api.client.application.register_blueprint(door)
     api.record(quiz(cohort_id="c-1"))
+    current_forecast("t-1", "s-1", using=api.engine.forecasting, now=api.engine.clock())  # stored, as no worker runs here
     return api
 
 

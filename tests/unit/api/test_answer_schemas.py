@@ -9,10 +9,24 @@ from marshmallow import Schema, fields, validate
 
 from api.audit import AuditEntry
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
+from api.predictions import (
+    FutureDay,
+    IntervalAnswer,
+    NextWeekForecast,
+    PastDay,
+    ReasonAnswer,
+    TrajectoryForecast,
+    WarningAnswer,
+)
 from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, StepAnswer, StudyDayAnswer, TaskOfDay
 from app.audit.entry import Entry
 from app.mastery.formula import Components, Contribution, Weights
 from app.mastery.query_mastery import Standing
+from app.predictions.error_quantiles import Interval
+from app.predictions.forecast import Warned
+from app.predictions.intervention import Reason
+from app.predictions.predict_next_week import NextWeek
+from app.predictions.predict_trajectory import FuturePoint, PastPoint, Trajectory
 from app.recommendations.advice import Advice, WordedRecommendation
 from app.recommendations.learning_path import LearningPath, Step, StudyDay, Task
 
@@ -24,6 +38,7 @@ FIELDS: dict[type, type[fields.Field[Any]]] = {
     date: fields.Date,
     dict: fields.Nested,
     list: fields.List,
+    Interval: fields.Nested,
 }
 
 
@@ -39,6 +54,13 @@ def parts(hint: Any) -> tuple[Any, bool]:
     [
         (Calculation, Standing),
         (ContributionAnswer, Contribution),
+        (NextWeekForecast, NextWeek),
+        (TrajectoryForecast, Trajectory),
+        (IntervalAnswer, Interval),
+        (PastDay, PastPoint),
+        (FutureDay, FuturePoint),
+        (ReasonAnswer, Reason),
+        (WarningAnswer, Warned),
         (AdviceAnswer, Advice),
         (RecommendationAnswer, WordedRecommendation),
         (PathAnswer, LearningPath),

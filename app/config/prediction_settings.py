@@ -1,0 +1,17 @@
+"""The settings of predictions."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSettings:
+    """The part of ``app/config/settings.py`` about predictions."""
+
+    # How long a forecast is kept in Redis, some 1.3 KB for each student who was asked about. It is used only while nothing that
+    # it depends on has changed, so this bounds memory, not how old an answer is. At most a day: then none is valid any more.
+    forecast_cache_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    # A student whose predicted mastery is below this needs help.
+    intervention_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5

@@ -1,0 +1,98 @@
+"""A student's forecast of today: the stored one if nothing has changed since, else a new one."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from app.clock import Day, day_number
+from app.consent.consent import Consent
+from app.consent.consent_store import ConsentStore
+from app.consent.require_consent import require_consent
+from app.errors import NotFound
+from app.mastery.stores import MasteryStores
+from app.predictions.error_quantiles import IntervalTable
+from app.predictions.forecast import Forecast
+from app.predictions.forecast_cache import Cached, ForecastCache, basis_of, valid_forecast
+from app.predictions.forecast_model import ForecastModel, Models
+from app.predictions.make_forecast import make_forecast
+from app.purposes import Purpose
+
+
+class Forecasting(NamedTuple):
+    """What forecasts are made with.
+
+    Attributes:
+        stores: of mastery.
+        consents: what students have decided.
+        cache: where forecasts are kept for an hour.
+        models: which model answers for a cohort.
+        intervals: past errors of the base model.
+    """
+
+    stores: MasteryStores
+    consents: ConsentStore
+    cache: ForecastCache
+    models: Models
+    intervals: IntervalTable
+
+
+class _Basis(NamedTuple):
+    cached: Cached
+    consent: Consent
+    model: ForecastModel
+    today: Day
+    text: str
+
+
+def stored_forecast(tenant: str, student_id: str, *, using: Forecasting, now: datetime) -> Forecast | None:
+    """Look for a forecast in the cache, in two round trips.
+
+    Raises NotFound for a student without facts, and ConsentWithdrawn.
+
+    Returns:
+        The forecast; None if there is none that is still valid.
+    """
+    basis = _read(tenant, student_id, using, now)
+    return valid_forecast(basis.cached, basis.text)
+
+
+def current_forecast(tenant: str, student_id: str, *, using: Forecasting, now: datetime) -> Forecast:
+    """The stored forecast, or a new one, which is stored unless facts or consent change meanwhile.
+
+    Of several callers at the same time one computes; the others wait for its forecast, in bounded time, else compute too.
+
+    Raises NotFound for a student without evidence, and ConsentWithdrawn.
+
+    Returns:
+        A forecast from the facts of now.
+    """
+    if found := stored_forecast(tenant, student_id, using=using, now=now):
+        return found
+    is_mine = using.cache.claim(tenant, student_id)
+    if not is_mine:
+        using.cache.await_claim(tenant, student_id)
+    try:
+        return _made(tenant, student_id, using, now)
+    finally:
+        if is_mine:
+            using.cache.release(tenant, student_id)
+
+
+def _made(tenant: str, student_id: str, using: Forecasting, now: datetime) -> Forecast:
+    basis = _read(tenant, student_id, using, now)
+    if found := valid_forecast(basis.cached, basis.text):
+        return found
+    facts = using.stores.facts
+    record = facts.read(tenant, student_id, basis.today)
+    made = make_forecast(record, basis.today, model=basis.model, intervals=using.intervals, retention_days=facts.retention_days)
+    using.cache.put(tenant, student_id, basis.cached, basis.consent, basis.text, made)
+    return made
+
+
+def _read(tenant: str, student_id: str, using: Forecasting, now: datetime) -> _Basis:
+    cached, today = using.cache.read(tenant, student_id), day_number(now)
+    if cached.revision is None:
+        raise NotFound("no evidence of such a student")
+    consent = require_consent(tenant, student_id, Purpose.PREDICTIONS, consents=using.consents)
+    model = using.models(tenant, cached.cohort_id)
+    text = basis_of(cached, consent, model, today, using.stores.facts.retention_days)
+    return _Basis(cached, consent, model, today, text)

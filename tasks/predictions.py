@@ -1,0 +1,51 @@
+"""Tasks that forecast mastery for callers."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from app.errors import ConsentWithdrawn, NotFound
+from app.predictions.current_forecast import current_forecast
+from app.predictions.forecast import Forecast
+from app.predictions.predict_next_week import next_week
+from app.predictions.predict_trajectory import trajectory
+from app.security.access import Action
+from tasks.audit import audited
+from tasks.celery import app, engine
+from tasks.timing import TASK_SECONDS
+
+
+@app.task(
+    name="predictions.next_week",
+    throws=(NotFound, ConsentWithdrawn),
+    max_retries=3,  # a caller waits, so report the failure after some seconds
+    soft_time_limit=TASK_SECONDS,
+)
+def predict_next_week(tenant: str, student_id: str, signed_actor: Sequence[str] = ()) -> dict[str, Any]:
+    """Predict a student's mastery in seven days; the audit trail names the ``signed_actor``."""
+    forecast = _audited_forecast(tenant, Action.PREDICT_NEXT_WEEK, student_id, [], signed_actor)
+    return _answer(next_week(student_id, forecast, engine().settings.intervention_threshold))
+
+
+@app.task(
+    name="predictions.trajectory",
+    throws=(NotFound, ConsentWithdrawn),
+    max_retries=3,  # as above
+    soft_time_limit=TASK_SECONDS,
+)
+def predict_trajectory(tenant: str, student_id: str, days: int, signed_actor: Sequence[str] = ()) -> dict[str, Any]:
+    """Predict a student's mastery on each of the next days; the audit trail names the ``signed_actor``."""
+    forecast = _audited_forecast(tenant, Action.PREDICT_TRAJECTORY, student_id, [days], signed_actor)
+    return _answer(trajectory(student_id, forecast, days, engine().settings.intervention_threshold))
+
+
+def _audited_forecast(tenant: str, action: Action, student_id: str, more: list[int], signed_actor: Sequence[str]) -> Forecast:
+    """The forecast, with its entry in the audit trail; ``more`` are the arguments that are signed too."""
+    actor = engine().audit.actor_signer.verify([tenant, action, student_id, *more], signed_actor)
+    with audited(tenant, action, student_id, actor):
+        return current_forecast(tenant, student_id, using=engine().forecasting, now=engine().clock())
+
+
+def _answer(told: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", msgspec.to_builtins(told))
