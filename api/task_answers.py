@@ -31,7 +31,6 @@ PREFER = {
     "in": "header",
     "name": "Prefer",
     "schema": {"type": "string"},
-    "example": "respond-async",
     "description": "`respond-async` asks for 202 at once (RFC 7240)",
 }
 TASK_HEADERS = {
