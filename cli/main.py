@@ -20,6 +20,7 @@ from cli.commands.batch import batch
 from cli.commands.bridge import bridge
 from cli.commands.dlq import dlq
 from cli.commands.erase import erase
+from cli.commands.evaluate import evaluate
 from cli.commands.topics import topics
 from cli.commands.webhook_secret import webhook_secret
 from cli.demo import run_demo as demo_command
@@ -109,6 +110,7 @@ main.add_command(dlq)
 main.add_command(audit)
 main.add_command(bridge)
 main.add_command(erase)
+main.add_command(evaluate)
 main.add_command(topics)
 main.add_command(webhook_secret)
 

@@ -30,13 +30,21 @@ REGRESSION_DAYS = 30  # of the base model
 _AGE_LIMIT = 60  # days of history beyond this look alike
 
 
+class Regression(NamedTuple):
+    """Lines through daily mastery, (students, days): number of days, mean, and slope per day; 0 for fewer than three days."""
+
+    number: Floats
+    mean: Floats
+    slope: Floats
+
+
 class Outlook(NamedTuple):
     """Students on days, before a forecast is made: each is (students, days).
 
     Attributes:
         score: mastery.
         carried: mastery in ``HORIZON_DAYS`` if nothing came until then but activity as today: evidence leaves the window.
-        trend_slope, regression_slope: of the daily mastery, per day, over ``TREND_DAYS`` and ``REGRESSION_DAYS``.
+        trend, regression: lines through the daily mastery of ``TREND_DAYS`` and ``REGRESSION_DAYS``.
         present: whether the student has any evidence.
         known: of each component, whether it has evidence: (4, students, days).
         history_days: days since the first retained evidence, that day included.
@@ -45,8 +53,8 @@ class Outlook(NamedTuple):
 
     score: Floats
     carried: Floats
-    trend_slope: Floats
-    regression_slope: Floats
+    trend: Regression
+    regression: Regression
     present: Mask
     known: Mask
     history_days: Floats
@@ -62,7 +70,7 @@ def outlook(history: DailyHistory, retention_days: int, columns: Ints, cohort: C
     carried_parts = carried(history, first, columns, HORIZON_DAYS, now)
     carried_score = mastery(carried_parts)
     history_days = _history_days(history, first, columns)
-    slopes = {days: slope(history, first, columns, days, history_days) for days in (TREND_DAYS, REGRESSION_DAYS)}
+    lines = {days: regression(history, first, columns, days, history_days) for days in (TREND_DAYS, REGRESSION_DAYS)}
     completed, total = history.progress(first, columns)
     values = {"mastery": score, "carried": carried_score - score, "history_days": np.minimum(history_days, _AGE_LIMIT)}
     values |= dict(zip(Components._fields, now, strict=True))
@@ -70,7 +78,7 @@ def outlook(history: DailyHistory, retention_days: int, columns: Ints, cohort: C
     for days in (7, 14):
         past = components(history, first, columns - days)
         values[f"gain_{days}"] = np.where(has_evidence(past), score - mastery(past), np.nan)
-    values |= {f"slope_{days}": of_days for days, of_days in slopes.items()}
+    values |= {f"slope_{days}": of_days.slope for days, of_days in lines.items()}
     for days in (3, 7, 30):
         values[f"active_{days}"] = history.count("active", np.maximum(first, columns - days + 1), columns) * 1.0
     values |= {f"days_since_{name}": history.age(at, first, columns) for at, name in enumerate(Components._fields)}
@@ -80,8 +88,8 @@ def outlook(history: DailyHistory, retention_days: int, columns: Ints, cohort: C
     return Outlook(
         score,
         carried_score,
-        slopes[TREND_DAYS],
-        slopes[REGRESSION_DAYS],
+        lines[TREND_DAYS],
+        lines[REGRESSION_DAYS],
         present,
         np.asarray(~np.isnan(now)),
         history_days,
@@ -109,14 +117,14 @@ def carried(history: DailyHistory, first: Ints, columns: Ints, days: int, now: F
     return parts
 
 
-def slope(history: DailyHistory, first: Ints, columns: Ints, days: int, history_days: Floats) -> Floats:
-    """The least-squares slope of the daily mastery of up to ``days`` days, as in ``app/mastery/trend.py``.
+def regression(history: DailyHistory, first: Ints, columns: Ints, days: int, history_days: Floats) -> Regression:
+    """The least-squares line through the daily mastery of up to ``days`` days, as in ``app/mastery/trend.py``.
 
     Sums over the lag i of a day, 0 for the last one: slope = −Σ (i − ī)·y / Σ (i − ī)². Days before the first evidence have a
     mastery of 0, so they add nothing to the sums.
 
     Returns:
-        Mastery per day: (students, days); 0 for fewer than three days.
+        The line of each student and day.
     """
     total = np.zeros(history_days.shape)
     weighted = np.zeros(history_days.shape)
@@ -128,7 +136,8 @@ def slope(history: DailyHistory, first: Ints, columns: Ints, days: int, history_
     squares = number * (number * number - 1) / 12
     with np.errstate(invalid="ignore", divide="ignore"):
         steepness = -(weighted - (number - 1) / 2 * total) / squares
-    return np.asarray(np.where(number >= FEWEST_DAYS, steepness, 0.0))
+        mean = total / number
+    return Regression(number, np.nan_to_num(mean), np.asarray(np.where(number >= FEWEST_DAYS, steepness, 0.0)))
 
 
 def _history_days(history: DailyHistory, first: Ints, columns: Ints) -> Floats:

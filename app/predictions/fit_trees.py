@@ -28,8 +28,8 @@ class Target(Enum):
     """What is fitted: the median, the ends of an 80 % interval, or a probability (its log odds)."""
 
     MEDIAN = 0.5
-    LOWER = 0.1
-    UPPER = 0.9
+    LOWER = 0.13
+    UPPER = 0.87
     LOG_ODDS = None
 
 

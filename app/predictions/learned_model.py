@@ -53,13 +53,13 @@ class LearnedModel(Struct, frozen=True):
         """Forecast the score of each origin."""
         raw = raw_forecasts(self.median, self.lower, self.upper, of)
         margin = self.margins.of(of.group)
-        return _bounded(raw.point, raw.lower - margin, raw.upper + margin)
+        return bounded(raw.point, raw.lower - margin, raw.upper + margin)
 
 
 def raw_forecasts(median: BoostedTrees, lower: BoostedTrees, upper: BoostedTrees, of: Origins) -> Forecasts:
     """What the trees say, before margins."""
     point, low, high = (of.carried + trees.predict(of.features) for trees in (median, lower, upper))
-    return _bounded(point, low, high)
+    return bounded(point, low, high)
 
 
 def margins(raw: Forecasts, of: Origins) -> Margins:
@@ -81,6 +81,7 @@ def _level(missed: Floats) -> float:
     return float(np.partition(missed, rank - 1)[rank - 1])
 
 
-def _bounded(point: Floats, lower: Floats, upper: Floats) -> Forecasts:
+def bounded(point: Floats, lower: Floats, upper: Floats) -> Forecasts:
+    """Forecasts within 0..1, rounded as scores are, each inside its interval."""
     point, lower, upper = (np.asarray(np.clip(values, 0.0, 1.0)).round(DECIMALS) for values in (point, lower, upper))
     return Forecasts(point, np.minimum(lower, point), np.maximum(upper, point))

@@ -6,7 +6,7 @@ import numpy as np
 
 from app.predictions.daily_history import DailyHistory, Floats, Ints, components, mastery
 from app.predictions.evidence_groups import groups
-from app.predictions.features import HORIZON_DAYS, outlook
+from app.predictions.features import HORIZON_DAYS, Outlook, outlook
 from app.predictions.peers import CohortDays
 
 # Students looked at together: bounds the memory to 300 MB for a year of days.
@@ -47,17 +47,26 @@ class Origins(NamedTuple):
 
 def origins(history: DailyHistory, retention_days: int, columns: Ints, cohort: CohortDays) -> Origins:
     """Every student with evidence on each of the columns. ``cohort`` has, for each, the peers on the day before."""
-    seen = outlook(history, retention_days, columns, cohort)
+    return origins_of(outlook(history, retention_days, columns, cohort), outcomes(history, retention_days, columns), columns)
+
+
+def outcomes(history: DailyHistory, retention_days: int, columns: Ints) -> Floats:
+    """The mastery ``HORIZON_DAYS`` after each column, as seen then: (students, columns); NaN if that day is not known."""
     later = columns + HORIZON_DAYS
-    outcome = mastery(components(history, later - retention_days + 1, later))
-    outcome[:, later >= history.days] = np.nan
+    found = mastery(components(history, later - retention_days + 1, later))
+    found[:, later >= history.days] = np.nan
+    return found
+
+
+def origins_of(seen: Outlook, outcome: Floats, columns: Ints) -> Origins:
+    """The origins among students and days: those with evidence."""
     student, at = np.nonzero(seen.present)
-    of_group = groups(seen.known, seen.trend_slope, seen.history_days)
+    of_group = groups(seen.known, seen.trend.slope, seen.history_days)
     return Origins(
         seen.features[student, at],
         seen.score[student, at],
         seen.carried[student, at],
-        seen.regression_slope[student, at],
+        seen.regression.slope[student, at],
         of_group[student, at],
         outcome[student, at],
         student,

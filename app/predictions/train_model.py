@@ -38,11 +38,19 @@ def examples(history: DailyHistory, retention_days: int, columns: Ints, number: 
     return Examples(drawn[0], joined(drawn))
 
 
-def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = lambda: None) -> LearnedModel:
+class Trained(NamedTuple):
+    """A model, and a test of how it was made: forecasts for cohorts that had been left out, one group after another."""
+
+    model: LearnedModel
+    unseen: Origins
+    forecasts: Forecasts
+
+
+def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = lambda: None) -> Trained:
     """Train on all these cohorts. ``on_step`` is called after each of the ``training_steps``.
 
     Returns:
-        The model, with margins of forecasts for cohorts that had been left out.
+        The model, and its test. The intervals' margins come from the test, so the test says nothing about the intervals.
     """
     cohorts = cohorts if len(cohorts) > 1 else _split(*cohorts.values())
     names = sorted(cohorts)
@@ -50,12 +58,13 @@ def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = l
     of: list[Origins] = []
     for left_out in _folds(names):
         seen = joined([cohorts[name].all for name in names if name not in left_out])
-        unseen = joined([cohorts[name].real for name in left_out])
-        raw.append(raw_forecasts(*_fit(seen, on_step), unseen))
-        of.append(unseen)
-    calibration = Forecasts(*(np.concatenate(values) for values in zip(*raw, strict=True)))
+        left = joined([cohorts[name].real for name in left_out])
+        raw.append(raw_forecasts(*_fit(seen, on_step), left))
+        of.append(left)
+    unseen = joined(of)
+    made = Forecasts._make(np.concatenate(values) for values in zip(*raw, strict=True))
     median, lower, upper = _fit(joined([cohorts[name].all for name in names]), on_step)
-    return LearnedModel(feature_names(), median, lower, upper, margins(calibration, joined(of)))
+    return Trained(LearnedModel(feature_names(), median, lower, upper, margins(made, unseen)), unseen, made)
 
 
 def training_steps(number: int) -> int:

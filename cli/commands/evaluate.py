@@ -1,0 +1,99 @@
+"""``mastery evaluate``: how good forecasts would have been on an event file, by a rolling-origin back-test."""
+
+from collections.abc import Iterator, Sized
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from app.config.settings import load_settings
+from app.errors import InvalidInput
+from app.events.event import decode_event
+from app.events.event_evidence import observe
+from app.mastery.evidence import Observation
+from app.predictions.back_test import back_test, back_test_steps
+from app.predictions.event_history import event_histories
+from cli.commands.evaluate_report import report, tables
+from cli.commands.event_files import END_OF_TIME, EventFile, event_file, read_lines
+
+EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)
+
+
+@click.command()
+@click.argument("events", type=EVENTS_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the results: PLOT.png and PLOT.svg.")
+def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
+    """Back-test forecasts on EVENTS (NDJSON, gzipped or not; - is standard input), without a running stack.
+
+    Each cohort is forecast 7 days ahead, from every day, by models that have not seen it.
+    """
+    _require_libraries()
+    console = Console(stderr=True)
+    with event_file(events) as file:
+        progress = _Progress(console)
+        with progress.shown:
+            histories = event_histories(_observed(file, progress))
+            _require_events(file, histories)
+            progress.begin("cohorts forecast", back_test_steps(len(histories)))
+            results = back_test(histories, load_settings().retention_days, progress.advance)
+    found = report(results)
+    if plot is not None:
+        from cli.commands.evaluate_plot import draw  # noqa: PLC0415 - matplotlib: only who draws needs it, and it loads for a second
+
+        for path in draw(found, plot):
+            console.print(f"wrote {path}", soft_wrap=True)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    for table in tables(found):
+        Console().print(table)
+
+
+def _require_libraries() -> None:
+    """Raise ClickException if those of the extra ``training`` are not installed."""
+    if missing := [name for name in ("sklearn", "matplotlib") if find_spec(name) is None]:
+        raise click.ClickException(f"{', '.join(missing)} is not installed; install mastery-engine[training]")
+
+
+def _require_events(file: EventFile, histories: Sized) -> None:
+    """Raise InvalidInput if a file had no valid event."""
+    if not histories:
+        raise InvalidInput(file.name, "has no valid event; an event file has an event a line, see docs/events.md")
+
+
+class _Progress:
+    """A progress bar for one phase after another."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.shown = Progress(*columns, console=console)
+        self._task = self.shown.add_task("events read", total=None)
+
+    def begin(self, description: str, total: int) -> None:
+        """Begin the next phase, of ``total`` steps."""
+        self.shown.update(self._task, total=1, completed=1)
+        self._task = self.shown.add_task(description, total=total)
+
+    def advance(self) -> None:
+        """One more step is done."""
+        self.shown.advance(self._task)
+
+
+def _observed(file: EventFile, progress: _Progress) -> Iterator[tuple[str, str, Observation]]:
+    """The observations of the valid events; says how many lines are not valid."""
+    invalid, first = 0, ""
+    for number, text in read_lines(file):
+        try:
+            event, moment = decode_event(text, END_OF_TIME)
+        except InvalidInput as error:
+            invalid, first = invalid + 1, first or f"line {number}: {error}"
+            continue
+        yield event.tenant_id, event.student_id, observe(event, moment)
+    if invalid:
+        progress.shown.console.print(
+            f"{invalid:,} lines are not valid events and do not count; {first}", soft_wrap=True, markup=False
+        )
