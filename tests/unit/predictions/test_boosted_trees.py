@@ -17,8 +17,8 @@ ROUNDING = 1e-6  # leaves have seven digits; scores have six decimals
 
 REFERENCES: dict[Target, Any] = {
     Target.MEDIAN: HistGradientBoostingRegressor(loss="absolute_error", **fitting._SHAPE),
-    Target.LOWER: HistGradientBoostingRegressor(loss="quantile", quantile=0.1, **fitting._SHAPE),
-    Target.UPPER: HistGradientBoostingRegressor(loss="quantile", quantile=0.9, **fitting._SHAPE),
+    Target.LOWER: HistGradientBoostingRegressor(loss="quantile", quantile=Target.LOWER.value, **fitting._SHAPE),
+    Target.UPPER: HistGradientBoostingRegressor(loss="quantile", quantile=Target.UPPER.value, **fitting._SHAPE),
     Target.LOG_ODDS: HistGradientBoostingClassifier(**fitting._SHAPE),
 }
 

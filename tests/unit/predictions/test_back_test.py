@@ -1,0 +1,100 @@
+"""The back-test forecasts each cohort by models that have not seen it, and chooses as the engine does."""
+
+from functools import partial
+from itertools import count
+
+import numpy as np
+import pytest
+
+from app.predictions.back_test import (
+    ALL_METHODS,
+    DECISION_DAYS,
+    ENGINE,
+    CohortResult,
+    _chosen,
+    _Forecast,
+    back_test,
+    back_test_steps,
+)
+from app.predictions.event_history import Cohort
+from app.predictions.features import HORIZON_DAYS
+from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, LAST_VALUE, LEARNED
+from app.predictions.learned_model import Forecasts
+from app.predictions.origins import Origins, origins
+from tests.unit.predictions.cohorts import random_history
+
+RETENTION = 90
+COHORTS = {Cohort("t", name): random_history(40, 60, seed) for seed, name in enumerate("abc")}
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[Cohort, CohortResult]:
+    """The back-test of three small cohorts."""
+    return back_test(COHORTS, RETENTION)
+
+
+def test_every_origin_is_forecast_by_every_method(results: dict[Cohort, CohortResult]) -> None:
+    """All methods have the same forecasts: each student and day with evidence whose outcome is known."""
+    for cohort, result in results.items():
+        history = COHORTS[cohort]
+        of = origins(history, RETENTION, np.arange(history.days), [None] * history.days).with_outcome()
+        assert {name: each.number for name, each in result.errors.items()} == dict.fromkeys(ALL_METHODS, len(of.score))
+        assert sum(result.answered.values()) == sum(each.number for each in result.groups.values()) == len(of.score)
+        last = result.errors[LAST_VALUE]
+        assert last.mae == pytest.approx(np.abs(of.score - of.outcome).mean())
+
+
+def test_the_steps_are_those_announced() -> None:
+    """A progress bar ends at its end, with one cohort and with two."""
+    for number in (1, 2):
+        steps = count(1)
+        back_test(dict(list(COHORTS.items())[:number]), RETENTION, partial(next, steps))
+        assert next(steps) == back_test_steps(number) + 1
+
+
+def test_a_single_cohort_has_nothing_to_learn_from() -> None:
+    """It is forecast by the simple methods and the base model."""
+    cohort, history = next(iter(COHORTS.items()))
+    (result,) = back_test({cohort: history}, RETENTION).values()
+    assert LEARNED not in result.errors
+    assert set(result.answered) == {LAST_VALUE, BASE}
+
+
+def test_a_cohort_is_not_forecast_by_what_it_shows(results: dict[Cohort, CohortResult]) -> None:
+    """Without the other students of the cohort, a student's simple and base forecasts are the same: they come from others."""
+    cohort = next(iter(COHORTS))
+    again = back_test(COHORTS, RETENTION)[cohort]
+    assert again == results[cohort]  # and the same each time
+    other = back_test(COHORTS | {Cohort("t", "b"): random_history(40, 60, 9)}, RETENTION)[cohort]
+    assert other.errors[LAST_VALUE].mae == results[cohort].errors[LAST_VALUE].mae
+    assert other.errors[LEARNED].mae != results[cohort].errors[LEARNED].mae
+
+
+def forecasts_of(days: int, of_day: int, good_from: int) -> _Forecast:
+    """Students whose score never changes. The learned model is wrong by 0.3 before a day, and right from then on."""
+    column = np.repeat(np.arange(days), of_day)
+    score = np.full(len(column), 0.5)
+    nothing = np.zeros(len(column), np.int64)
+    of = Origins(np.zeros((len(column), 1)), score, score, score * 0, nothing, score, nothing, column)
+    learned = np.where(column < good_from, 0.8, 0.5)
+    base = np.full(len(column), 0.51)
+    methods = {
+        name: Forecasts(point, point, point) for name, point in {LAST_VALUE: score + 0.02, BASE: base, LEARNED: learned}.items()
+    }
+    return _Forecast(of, methods, {}, LEARNED)
+
+
+def test_what_was_wrong_in_past_weeks_does_not_answer() -> None:
+    """The learned model answers at first, the base model as soon as enough errors are known: no earlier than their day."""
+    made = forecasts_of(70, FEWEST_FORECASTS, good_from=1000)
+    chosen = _chosen(made, 70)
+    first_known = next(begin for begin in range(0, 70, DECISION_DAYS) if begin > HORIZON_DAYS)
+    assert set(chosen[made.of.column < first_known].tolist()) == {2}
+    assert set(chosen[made.of.column >= first_known].tolist()) == {1}
+
+
+def test_what_became_better_answers_again() -> None:
+    """Old errors leave what is looked at."""
+    made = forecasts_of(140, FEWEST_FORECASTS, good_from=20)
+    assert set(_chosen(made, 140)[made.of.column >= 133].tolist()) == {2}
+    assert ENGINE not in made.methods
