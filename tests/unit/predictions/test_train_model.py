@@ -19,7 +19,7 @@ HISTORY = random_history(40, DAYS)
 
 
 def trained(cohorts: Mapping[str, Examples]) -> LearnedModel:
-    return train_model(cohorts)
+    return train_model(cohorts).model
 
 
 def drawn(seed: int = 0) -> Examples:
