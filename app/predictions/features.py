@@ -12,6 +12,7 @@ import numpy as np
 from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.formula import Components
 from app.mastery.trend import FEWEST_DAYS, TREND_DAYS
+from app.predictions.base_model import REGRESSION_DAYS
 from app.predictions.daily_history import (
     CONSISTENCY,
     DailyHistory,
@@ -26,7 +27,6 @@ from app.predictions.daily_history import (
 from app.predictions.peers import CohortDays, peer_columns
 
 HORIZON_DAYS = 7
-REGRESSION_DAYS = 30  # of the base model
 _AGE_LIMIT = 60  # days of history beyond this look alike
 
 
