@@ -5,7 +5,7 @@ import pytest
 
 from app.mastery.facts import DayFacts
 from app.predictions.daily_history import daily_history
-from app.predictions.peers import FEWEST_PEERS, LIVE_DAYS, MOST_EXERCISES, Peers, peer_columns, peers
+from app.predictions.peers import FEWEST_PEERS, MOST_EXERCISES, Peers, peer_columns, peers
 
 DAY = 40
 ACTIVE = DayFacts(active=1)
@@ -31,7 +31,7 @@ def test_shares_are_of_the_live_students() -> None:
         *[{DAY: ACTIVE}] * 5,
         *[{DAY - 7: ACTIVE, DAY - 2: DayFacts(asked=3)}] * 4,  # active eight days ago, that day included
         {DAY - 13: ACTIVE, DAY - 6: DayFacts(submissions=1), DAY - 3: DayFacts(completed=0, total=9)},
-        *[{DAY - LIVE_DAYS: ACTIVE, DAY: DayFacts(asked=1, submissions=1, completed=1, total=1)}] * 7,  # not live
+        *[{DAY - 14: ACTIVE, DAY: DayFacts(asked=1, submissions=1, completed=1, total=1)}] * 7,  # not live
     ]
     found = cohort_on(DAY, students)
     assert found is not None
@@ -51,7 +51,7 @@ def test_shares_are_of_the_live_students() -> None:
 @pytest.mark.parametrize("number", [0, 1, FEWEST_PEERS - 1, FEWEST_PEERS])
 def test_few_live_students_are_no_cohort(number: int) -> None:
     """Shares of fewer than ten would say much about each; those who are not live do not help."""
-    students = [{DAY: ACTIVE}] * number + [{DAY - LIVE_DAYS: ACTIVE}] * 20
+    students = [{DAY: ACTIVE}] * number + [{DAY - 14: ACTIVE}] * 20
     assert (cohort_on(DAY, students) is None) == (number < FEWEST_PEERS)
 
 
@@ -75,12 +75,12 @@ def test_a_completion_that_has_left_the_window_does_not_count() -> None:
 
 def test_what_is_stored_of_a_cohort_is_bounded() -> None:
     """Totals beyond the limit count as the limit, whatever an event says."""
-    found = cohort_on(DAY, [*[done(10**9)] * 6, *[done(2)] * 6])
+    found = cohort_on(DAY, [*[done(100_000)] * 6, *[done(2)] * 6])
     assert found is not None
     assert len(found.totals) == MOST_EXERCISES + 1
     assert found.totals[-1] == 1.0
     assert ahead_of(2, found) == 0.5
-    assert ahead_of(10**9, found) == 0.0
+    assert ahead_of(100_000, found) == 0.0
 
 
 def test_features_without_peers_are_nan() -> None:
