@@ -9,7 +9,7 @@ from app.predictions.evidence_groups import groups
 from app.predictions.features import HORIZON_DAYS, Outlook, outlook
 from app.predictions.peers import CohortDays
 
-# Students looked at together: bounds the memory to 300 MB for a year of days.
+# Students looked at together: bounds the memory, which is 500 MB for a year of days.
 STUDENTS_AT_ONCE = 2_000
 
 
