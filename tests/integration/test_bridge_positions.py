@@ -14,6 +14,7 @@ from app.events.ledger import ChunkId
 from consumers.kafka import clients as kafka
 from tests.integration.running_bridge import (
     SECONDS,
+    SESSION_SECONDS,
     Running,
     own_topics,
     produce,
@@ -50,7 +51,7 @@ def test_a_bridge_that_was_declared_dead_takes_and_commits_nothing_more(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It hung in the middle of a step; another bridge got its partitions, and continues at the ledger's positions."""
-    monkeypatch.setattr(kafka, "MAX_POLL_INTERVAL_MS", 10_000)  # not less than the session timeout
+    monkeypatch.setattr(kafka, "MAX_POLL_INTERVAL_MS", round(SESSION_SECONDS * 1000))  # it may not be less
     hangs, goes_on = Flag(), Flag()
 
     def enqueue(chunk_ids: Sequence[ChunkId]) -> None:
