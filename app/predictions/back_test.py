@@ -18,7 +18,7 @@ from app.predictions.evidence_groups import GROUPS_PER_SET
 from app.predictions.features import HORIZON_DAYS, outlook
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors, best_method, errors_of
 from app.predictions.learned_model import Forecasts, LearnedModel
-from app.predictions.origins import STUDENTS_AT_ONCE, Origins, joined, origins_of, outcomes, some_students
+from app.predictions.origins import Origins, joined, origins_of, outcomes, row_blocks, some_students
 from app.predictions.peers import CohortDays, peers
 from app.predictions.simple_forecasts import holt, line
 from app.predictions.train_model import TRAINING_ORIGINS, Examples, examples, train_model, training_steps
@@ -133,10 +133,7 @@ def _forecast(history: DailyHistory, retention_days: int, methods: _Methods) -> 
     """Forecasts of the cohort from every day, some students at a time."""
     columns = np.arange(history.days)
     yesterday: CohortDays = [None, *peers(history, retention_days, columns)[:-1]]
-    parts = []
-    for start in range(0, history.students, STUDENTS_AT_ONCE):
-        students = np.arange(start, min(start + STUDENTS_AT_ONCE, history.students))
-        parts.append(_forecast_some(some_students(history, students), retention_days, methods, yesterday))
+    parts = [_forecast_some(some_students(history, rows), retention_days, methods, yesterday) for rows in row_blocks(history)]
     answers = {
         name: Forecasts._make(np.concatenate(values) for values in zip(*(part.methods[name] for part in parts), strict=True))
         for name in parts[0].methods

@@ -9,8 +9,10 @@ from app.predictions.evidence_groups import groups
 from app.predictions.features import HORIZON_DAYS, Outlook, outlook
 from app.predictions.peers import CohortDays
 
-# Students looked at together: bounds the memory, which is 500 MB for a year of days.
+# Students of a cohort that are learned from or observed: bounds the memory, which is 500 MB for a year of days.
 STUDENTS_AT_ONCE = 2_000
+# Students whose features are computed together: their arrays fit in a processor's cache, which halves the time.
+STUDENTS_IN_CACHE = 200
 
 
 class Origins(NamedTuple):
@@ -47,7 +49,17 @@ class Origins(NamedTuple):
 
 def origins(history: DailyHistory, retention_days: int, columns: Ints, cohort: CohortDays) -> Origins:
     """Every student with evidence on each of the columns. ``cohort`` has, for each, the peers on the day before."""
-    return origins_of(outlook(history, retention_days, columns, cohort), outcomes(history, retention_days, columns), columns)
+    parts = []
+    for rows in row_blocks(history):
+        some = some_students(history, rows)
+        found = origins_of(outlook(some, retention_days, columns, cohort), outcomes(some, retention_days, columns), columns)
+        parts.append(found._replace(student=rows[found.student]))
+    return joined(parts)
+
+
+def row_blocks(history: DailyHistory) -> list[Ints]:
+    """The rows in blocks of ``STUDENTS_IN_CACHE``; one empty block if there are none."""
+    return np.array_split(np.arange(history.students), range(STUDENTS_IN_CACHE, history.students, STUDENTS_IN_CACHE))
 
 
 def outcomes(history: DailyHistory, retention_days: int, columns: Ints) -> Floats:
