@@ -39,6 +39,7 @@ task_routes = {
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
     "predictions.next_week": {"queue": INTERACTIVE},
+    "predictions.score": {"queue": MAINTENANCE},
     "predictions.trajectory": {"queue": INTERACTIVE},
     "privacy.erase": {"queue": MAINTENANCE},
     "privacy.expire": {"queue": MAINTENANCE},
@@ -126,6 +127,11 @@ beat_schedule = {
     "expire-batches": {
         "task": "batches.expire",
         "schedule": EXPIRE_BATCHES_EVERY_SECONDS,
+    },
+    # Before the refresh, which removes what leaves the retention window: yesterday's mastery is computed from it.
+    "score-forecasts": {
+        "task": "predictions.score",
+        "schedule": crontab(minute=0),
     },
     # Mastery changes with the day even without events. The run after midnight does all the work; the hourly runs make up for a
     # missed one, and otherwise find nothing to do.

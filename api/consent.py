@@ -104,6 +104,8 @@ def change(body: dict[str, bool], student_id: str) -> Response:
         consents=served.consents,
         now=served.clock(),
     )
+    if not consent.allows(Purpose.PREDICTIONS):
+        served.forecast_records.erase(caller.tenant, [student_id])  # if this fails: they are dropped when they would be scored
     return success(_state(student_id, consent))
 
 

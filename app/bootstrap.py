@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis
 
@@ -39,6 +39,7 @@ from app.outage import Outages
 from app.predictions.current_forecast import Forecasting
 from app.predictions.forecast_cache import ForecastCache
 from app.predictions.forecast_model import base_intervals, base_model
+from app.predictions.forecast_records import ForecastRecords
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Exportable, StudentData
 from app.privacy.student_keys import StudentKeys
@@ -83,13 +84,14 @@ class Engine:
     student_keys: StudentKeys
     wording: Wording
     forecasts: ForecastCache
-    outages: Outages
+    forecast_records: ForecastRecords
     clock: Clock
+    outages: Outages = field(default_factory=lambda: Outages(logging.getLogger(__name__)))
 
     @property
     def forecasting(self) -> Forecasting:
         """What forecasts are made with."""
-        return Forecasting(self.mastery, self.consents, self.forecasts, base_model, base_intervals())
+        return Forecasting(self.mastery, self.consents, self.forecasts, self.forecast_records, base_model, base_intervals())
 
     @property
     def student_data(self) -> Mapping[str, StudentData]:
@@ -97,6 +99,7 @@ class Engine:
         return {
             "batches": self.batch_erasure,
             "forecasts": self.forecasts,
+            "recorded forecasts": self.forecast_records,
             "consent": self.consents,
             "outbox": self.outbox,
             "dead letters": self.letter_keys,
@@ -110,6 +113,7 @@ class Engine:
             "standing": self.fact_export.standing,
             "days": self.fact_export.days,
             "consent": self.consents.export,
+            "recorded_forecasts": self.forecast_records.export,
             "batch_results": self.batch_export.results,
         }
 
@@ -149,9 +153,9 @@ def bootstrap(settings: Settings | None = None, *, clock: Clock = system_clock) 
         student_keys=StudentKeys(client, settings.key_prefix),
         wording=load_wording(settings.wording_file),
         forecasts=ForecastCache(client, settings.key_prefix, settings.forecast_cache_seconds),
+        forecast_records=ForecastRecords(client, settings.key_prefix, settings.forecast_accuracy_days),
         signing_keys=SigningKeys(settings.jwt_jwks_url),
         revocations=Revocations(client, settings.key_prefix, audit.pseudonyms),
-        outages=Outages(logging.getLogger(__name__)),
         clock=clock,
     )
 

@@ -94,6 +94,12 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
         trails.append(tenant, made)
 
 
+def note_scored(tenant: str, forecasts: int) -> None:
+    """Append an entry about forecasts that were scored."""
+    made = entry(engine().clock(), Channel.TASK, WORKER, SystemAction.SCORE_FORECASTS, details={"forecasts": forecasts})
+    engine().audit.append(tenant, made)
+
+
 def note_refresh(tenant: str, students: int) -> None:
     """Append an entry about refreshed scores and expired evidence."""
     made = entry(engine().clock(), Channel.TASK, WORKER, SystemAction.REFRESH_MASTERY, details={"students": students})

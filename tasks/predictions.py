@@ -1,6 +1,7 @@
-"""Tasks that forecast mastery for callers."""
+"""Tasks that forecast mastery for callers, and compare forecasts with what came."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -10,10 +11,15 @@ from app.predictions.current_forecast import current_forecast
 from app.predictions.forecast import Forecast
 from app.predictions.predict_next_week import next_week
 from app.predictions.predict_trajectory import trajectory
+from app.predictions.score_forecasts import score_forecasts
 from app.security.access import Action
-from tasks.audit import audited
-from tasks.celery import app, engine
+from tasks.audit import audited, note_scored
+from tasks.celery import app, engine, enqueue
+from tasks.slices import finish_in_slice
 from tasks.timing import TASK_SECONDS
+
+# Students per step: some milliseconds of Redis, and as many of computing.
+SCORE_BATCH = 200
 
 
 @app.task(
@@ -38,6 +44,33 @@ def predict_trajectory(tenant: str, student_id: str, days: int, signed_actor: Se
     """Predict a student's mastery on each of the next days; the audit trail names the ``signed_actor``."""
     forecast = _audited_forecast(tenant, Action.PREDICT_TRAJECTORY, student_id, [days], signed_actor)
     return _answer(trajectory(student_id, forecast, days, engine().settings.intervention_threshold))
+
+
+@app.task(name="predictions.score", ignore_result=True, soft_time_limit=TASK_SECONDS)
+def score() -> None:
+    """Score the forecasts whose day is over, in slices; beat sends this every hour."""
+    served = engine()
+    scored: Counter[str] = Counter()
+
+    def work() -> Iterator[None]:
+        steps = score_forecasts(
+            records=served.forecast_records,
+            stores=served.mastery,
+            consents=served.consents,
+            now=served.clock(),
+            batch=SCORE_BATCH,
+        )
+        for tenant, forecasts in steps:
+            scored[tenant] += forecasts
+            yield
+
+    try:
+        is_finished = finish_in_slice(work())
+    finally:
+        for tenant, forecasts in scored.items():
+            note_scored(tenant, forecasts)
+    if not is_finished:
+        enqueue(score)
 
 
 def _audited_forecast(tenant: str, action: Action, student_id: str, more: list[int], signed_actor: Sequence[str]) -> Forecast:

@@ -44,6 +44,7 @@ class SystemAction(StrEnum):
     RUN_BATCH = "batch.run"
     FINISH_ERASURE = "student.erased"
     REFRESH_MASTERY = "mastery.refresh"
+    SCORE_FORECASTS = "predictions.score"
     TRIM_AUDIT = "audit.trim"
     VERIFY_AUDIT = "audit.verify"
     NOTICE_SET_BACK = "audit.set-back"

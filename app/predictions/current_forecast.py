@@ -13,6 +13,7 @@ from app.predictions.error_quantiles import IntervalTable
 from app.predictions.forecast import Forecast
 from app.predictions.forecast_cache import Cached, ForecastCache, basis_of, valid_forecast
 from app.predictions.forecast_model import ForecastModel, Models
+from app.predictions.forecast_records import ForecastRecords
 from app.predictions.make_forecast import make_forecast
 from app.purposes import Purpose
 
@@ -24,6 +25,7 @@ class Forecasting(NamedTuple):
         stores: of mastery.
         consents: what students have decided.
         cache: where forecasts are kept for an hour.
+        records: where they are kept until their day is over, when they are scored.
         models: which model answers for a cohort.
         intervals: past errors of the base model.
     """
@@ -31,6 +33,7 @@ class Forecasting(NamedTuple):
     stores: MasteryStores
     consents: ConsentStore
     cache: ForecastCache
+    records: ForecastRecords
     models: Models
     intervals: IntervalTable
 
@@ -56,7 +59,7 @@ def stored_forecast(tenant: str, student_id: str, *, using: Forecasting, now: da
 
 
 def current_forecast(tenant: str, student_id: str, *, using: Forecasting, now: datetime) -> Forecast:
-    """The stored forecast, or a new one, which is stored unless facts or consent change meanwhile.
+    """The stored forecast, or a new one, which is stored and recorded unless facts or consent change meanwhile.
 
     Of several callers at the same time one computes; the others wait for its forecast, in bounded time, else compute too.
 
@@ -84,6 +87,7 @@ def _made(tenant: str, student_id: str, using: Forecasting, now: datetime) -> Fo
     facts = using.stores.facts
     record = facts.read(tenant, student_id, basis.today)
     made = make_forecast(record, basis.today, model=basis.model, intervals=using.intervals, retention_days=facts.retention_days)
+    using.records.remember(tenant, student_id, basis.cached, basis.consent, made)
     using.cache.put(tenant, student_id, basis.cached, basis.consent, basis.text, made)
     return made
 

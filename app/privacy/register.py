@@ -89,6 +89,16 @@ REGISTER: Mapping[str, PersonalData] = {
         "nothing: a forecast is computed from the facts, which are exported",
         ("forecast", "forecast_claim"),
     ),
+    "recorded forecasts": PersonalData(
+        "what was forecast of a student for a day",
+        "to see how far forecasts are off",
+        f"{_TEACHING}; as far as the student allows `predictions`",
+        "until the day is over and scored, a week after the forecast; three days longer while workers are down",
+        "deleted; scored ones are sums without students, which stay",
+        "all of it",
+        ("recorded_forecasts",),
+        kinds=("recorded_forecasts",),
+    ),
     "consent": PersonalData(
         "decisions on purposes, when and by whom",
         "to keep to the student's decisions, and to prove them",

@@ -1,5 +1,5 @@
 """Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys, but
-``audit_keys.py``, ``dead_letter_keys.py`` and ``operation_keys.py``.
+``audit_keys.py``, ``dead_letter_keys.py``, ``operation_keys.py`` and ``prediction_keys.py``.
 
 The hash tag of a tenant's keys is its name: all are on one shard, so a script may use several. Hash tags of keys without a
 tenant begin with a dot, which no tenant's name contains. A test compares docs/architecture.md with this module.
@@ -11,9 +11,10 @@ from app.storage.audit_keys import AuditKeys
 from app.storage.dead_letter_keys import DeadLetterKeys
 from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
 from app.storage.operation_keys import OperationKeys
+from app.storage.prediction_keys import PredictionKeys
 
 
-class Keys(AuditKeys, DeadLetterKeys, OperationKeys):
+class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys):
     """The keys of one engine; the prefix separates engines that share a Redis."""
 
     def tenant(self, tenant: str) -> str:
@@ -236,20 +237,6 @@ class Keys(AuditKeys, DeadLetterKeys, OperationKeys):
     )
     def revoked_subject(self, tenant: str, subject: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:revoked-subject:{subject}"
-
-    # Predictions
-
-    @kind(
-        "string",
-        "a student's forecast, and what it depends on; kept for `MASTERY_FORECAST_CACHE_SECONDS`",
-        personal=True,
-    )
-    def forecast(self, tenant: str, student_id: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:forecast:{student_id}"
-
-    @kind("string", "claim: a forecast of the student is being computed; expires after three seconds", personal=True)
-    def forecast_claim(self, tenant: str, student_id: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:forecasting:{student_id}"
 
     # Consent
 

@@ -39,6 +39,7 @@ def export_calls(engine: Engine) -> dict[str, Call]:
         "fact_export.days": Call(READS, lambda: list(facts.days("t", STUDENT).rows())),
         "fact_export.standing": Call(READS, lambda: list(facts.standing("t", STUDENT).rows())),
         "batch_export.results": Call(READS, lambda: list(batches.results("t", STUDENT).rows())),
+        "forecast_records.export": Call(READS, lambda: list(engine.forecast_records.export("t", STUDENT).rows())),
         "consents.export": Call(READS, lambda: list(consents.export("t", STUDENT).rows())),
     }
 

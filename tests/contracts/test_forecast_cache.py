@@ -155,7 +155,7 @@ def test_what_changes_while_it_is_computed(engine: Engine, what: str) -> None:
 
     current(engine, models=during(change))
     assert stored(engine, models=during(lambda: None)) is None if what != "erasure" else True
-    left = {key for key in keys(engine) if "forecast" in key}
+    left = {key for key in keys(engine) if key.startswith(("{t}:forecast:", "{t}:forecasting:"))}
     assert left == ({"{t}:forecast:s-1"} if what in {"event", "consent"} else set())  # the older one, which is not valid
 
 
@@ -165,13 +165,14 @@ def test_an_erasure(engine: Engine) -> None:
     current(engine, "s-2")
     engine.forecasts.claim("t", "s-1")
     assert engine.forecasts.erase("t", ["s-1", "s-3"]) == Erased(2)
-    assert {key for key in keys(engine) if "forecast" in key} == {"{t}:forecast:s-2"}
+    assert {key for key in keys(engine) if key.startswith(("{t}:forecast:", "{t}:forecasting:"))} == {"{t}:forecast:s-2"}
     assert engine.student_data["forecasts"] is engine.forecasts
 
 
 def test_the_erasure_of_a_tenant_finds_forecasts(engine: Engine) -> None:
     """Of a student whose facts are gone."""
     engine.mastery.facts.erase("t", {"s-1": 1})
+    engine.forecast_records.erase("t", ["s-1"])
     assert [each for page in engine.student_keys.students("t") for each in page] == ["s-1"]
 
 

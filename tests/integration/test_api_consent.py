@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from api.consent import ConsentChange, PurposeStates
 from app.config.settings import Settings
 from app.errors import ConsentWithdrawn
+from app.predictions.current_forecast import current_forecast
 from app.purposes import Purpose
 from app.roles import Role
 from tests.conftest import NOW
@@ -168,6 +169,16 @@ def test_a_later_change_has_its_own_time(api: FixedTimeApi) -> None:
     later = replace(api.engine, clock=lambda: NOW + timedelta(days=1, milliseconds=5))
     purposes = data(put(FixedTimeApi(later), {"predictions": True}))["purposes"]
     assert (purposes["predictions"]["at"], purposes["recommendations"]["at"]) == ("2026-10-29T12:00:00.005Z", AT)
+
+
+def test_recorded_forecasts_go_with_the_consent(api: FixedTimeApi) -> None:
+    """Those that wait to be scored, at once; another decision leaves them."""
+    api.record(quiz())
+    current_forecast("t-1", "s-1", using=api.engine.forecasting, now=NOW)
+    (day,) = api.engine.forecast_records.days("t-1")
+    for purpose, left in (("recommendations", ["s-1"]), ("predictions", [])):
+        put(api, {purpose: False})
+        assert list(api.engine.forecast_records.some("t-1", day, 10)) == left
 
 
 def test_withdrawn_consent_is_an_error_of_its_own(api: FixedTimeApi) -> None:

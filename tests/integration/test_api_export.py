@@ -20,6 +20,7 @@ from app.config.settings import Settings
 from app.consent.change_consent import change_consent
 from app.consent.consent import Author
 from app.mastery.formula import DEFAULT_WEIGHTS
+from app.predictions.current_forecast import current_forecast
 from app.purposes import Purpose
 from app.roles import Role
 from tests.batch_tasks import run_tasks
@@ -47,7 +48,7 @@ def data(answer: TestResponse) -> dict[str, Any]:
 
 
 def fill(api: FixedTimeApi) -> None:
-    """Give s-1 and others facts, decisions and results of batches."""
+    """Give s-1 and others facts, decisions, results of batches and forecasts."""
     api.record(completion(), quiz(), quality(), activity(), quiz(timestamp="2026-10-20T09:00:00+00:00", correct_answers=3))
     api.record(quiz(student_id="s-10", cohort_id="c-other"), quiz(student_id="s-2"), quiz(tenant_id="t-2", cohort_id="c-other"))
     for student, tenant in (("s-1", "t-1"), ("s-2", "t-1"), ("s-1", "t-2")):
@@ -55,6 +56,8 @@ def fill(api: FixedTimeApi) -> None:
         change_consent(tenant, student, decided, Author("admin", "ms-ada"), consents=api.engine.consents, now=NOW)
     compute(api, BatchKey("t-1", "b-chen"), "s-2", "s-1", "s-10")
     compute(api, BatchKey("t-2", "b-chen"), "s-1")
+    for student in ("s-1", "s-10"):
+        current_forecast("t-1", student, using=api.engine.forecasting, now=NOW)
 
 
 def compute(api: FixedTimeApi, key: BatchKey, *students: str) -> None:
@@ -170,8 +173,8 @@ def test_a_student_with_a_decision_only_or_a_result_only(api: FixedTimeApi) -> N
     """Is known."""
     change_consent("t-1", "s-1", {Purpose.PREDICTIONS: False}, Author("student", "x"), consents=api.engine.consents, now=NOW)
     compute(api, BatchKey("t-1", "b-1"), "s-2")
-    assert [len(kind["rows"]) for kind in data(get(api))["kinds"].values()] == [0, 1, 0, 0]
-    assert [len(kind["rows"]) for kind in data(get(api, "s-2", **ADMIN))["kinds"].values()] == [1, 0, 0, 0]
+    assert [len(kind["rows"]) for kind in data(get(api))["kinds"].values()] == [0, 1, 0, 0, 0]
+    assert [len(kind["rows"]) for kind in data(get(api, "s-2", **ADMIN))["kinds"].values()] == [1, 0, 0, 0, 0]
 
 
 def test_it_has_a_limit_of_its_own(settings: Settings) -> None:
