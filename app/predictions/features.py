@@ -4,6 +4,7 @@ A column of features is computed for each student and day at once: (students, da
 treat it as a value of its own.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -70,7 +71,7 @@ def outlook(history: DailyHistory, retention_days: int, columns: Ints, cohort: C
     carried_parts = carried(history, first, columns, HORIZON_DAYS, now)
     carried_score = mastery(carried_parts)
     history_days = _history_days(history, first, columns)
-    lines = {days: regression(history, first, columns, days, history_days) for days in (TREND_DAYS, REGRESSION_DAYS)}
+    lines = regressions(history, first, columns, (TREND_DAYS, REGRESSION_DAYS), history_days)
     completed, total = history.progress(first, columns)
     values = {"mastery": score, "carried": carried_score - score, "history_days": np.minimum(history_days, _AGE_LIMIT)}
     values |= dict(zip(Components._fields, now, strict=True))
@@ -117,22 +118,31 @@ def carried(history: DailyHistory, first: Ints, columns: Ints, days: int, now: F
     return parts
 
 
-def regression(history: DailyHistory, first: Ints, columns: Ints, days: int, history_days: Floats) -> Regression:
-    """The least-squares line through the daily mastery of up to ``days`` days, as in ``app/mastery/trend.py``.
+def regressions(
+    history: DailyHistory, first: Ints, columns: Ints, lengths: Sequence[int], history_days: Floats
+) -> dict[int, Regression]:
+    """The least-squares lines through the daily mastery of up to so many days, as in ``app/mastery/trend.py``.
 
     Sums over the lag i of a day, 0 for the last one: slope = −Σ (i − ī)·y / Σ (i − ī)². Days before the first evidence have a
-    mastery of 0, so they add nothing to the sums.
+    mastery of 0, so they add nothing to the sums. A longer line goes on with the sums of a shorter one.
 
     Returns:
-        The line of each student and day.
+        By length: the line of each student and day.
     """
     total = np.zeros(history_days.shape)
     weighted = np.zeros(history_days.shape)
-    for lag in range(days):
+    lines = {}
+    for lag in range(max(lengths)):
         of_day = mastery(components(history, first, columns - lag))
         total += of_day
         weighted += lag * of_day
-    number = np.minimum(history_days, days)
+        if lag + 1 in lengths:
+            lines[lag + 1] = _line(total, weighted, np.minimum(history_days, lag + 1))
+    return lines
+
+
+def _line(total: Floats, weighted: Floats, number: Floats) -> Regression:
+    """The line of Σ y, Σ i·y and the number of days."""
     squares = number * (number * number - 1) / 12
     with np.errstate(invalid="ignore", divide="ignore"):
         steepness = -(weighted - (number - 1) / 2 * total) / squares

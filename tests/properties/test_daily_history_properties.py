@@ -11,6 +11,7 @@ from app.mastery import trend
 from app.mastery.components import History, mastery_history, window_components, window_on
 from app.mastery.facts import DayFacts, first_retained_day
 from app.mastery.formula import Components, mastery_score
+from app.predictions.base_model import REGRESSION_DAYS
 from app.predictions.daily_history import DailyHistory, Ints, components, daily_history, has_evidence, mastery
 from app.predictions.features import outlook
 from tests.properties.strategies import day_facts
@@ -83,4 +84,18 @@ def test_the_slope_of_the_latest_days_is_that_of_the_trend(
     for row, of in enumerate(cohort):
         daily = as_seen_on(day, of, retention).daily
         assert seen.history_days[row, 0] == len(daily)
-        assert abs(seen.features[row, 0, seen.names.index("slope_14")] - trend.slope(daily, day)) <= TIE
+        assert abs(seen.trend.slope[row, 0] - trend.slope(daily, day)) <= TIE
+        assert seen.features[row, 0, seen.names.index("slope_14")] == seen.trend.slope[row, 0]
+
+
+@given(students, st.integers(FIRST, TODAY), retentions)
+def test_the_line_of_the_base_model_is_numpy_s(of: Mapping[Day, DayFacts], day: Day, retention: int) -> None:
+    """Number of days, mean and slope of up to thirty days; the slope is that of the features."""
+    seen = outlook(daily_history([of], FIRST, TODAY), retention, columns_of(day), [None])
+    latest = list(as_seen_on(day, of, retention).daily.values())[-REGRESSION_DAYS:]
+    number, mean, slope = [float(each[0, 0]) for each in seen.regression]
+    assert number == len(latest)
+    assert abs(mean - (sum(latest) / len(latest) if latest else 0.0)) <= TIE
+    expected = float(np.polyfit(range(len(latest)), latest, 1)[0]) if len(latest) >= 3 else 0.0
+    assert abs(slope - expected) <= TIE
+    assert seen.features[0, 0, seen.names.index("slope_30")] == slope
