@@ -74,25 +74,30 @@ class _Forecast(NamedTuple):
 
 
 def back_test(
-    histories: Mapping[Cohort, DailyHistory], retention_days: int, on_step: Callable[[], None] = lambda: None
+    histories: Mapping[Cohort, DailyHistory],
+    retention_days: int,
+    on_step: Callable[[], None] = lambda: None,
+    training_origins: int = TRAINING_ORIGINS,
 ) -> dict[Cohort, CohortResult]:
-    """Forecast every cohort by a model of all others. ``on_step`` is called after each of the ``back_test_steps``.
+    """Forecast every cohort by a model of all others, which learns from about ``training_origins``.
+
+    ``on_step`` is called after each of the ``back_test_steps``.
 
     Returns:
-        The result of each cohort with an origin.
+        The result of each cohort with a day whose forecast can be checked.
     """
-    learned_from: dict[str, Examples] = {}
-    each = TRAINING_ORIGINS // max(1, len(histories) - 1)
+    learned_from: dict[Cohort, Examples] = {}
+    each = training_origins // max(1, len(histories) - 1)
     for seed, (cohort, history) in enumerate(histories.items()):
-        learned_from[str(cohort)] = examples(history, retention_days, np.arange(history.days), each, seed)
+        found = examples(history, retention_days, np.arange(history.days), each, seed)
+        if len(found.real.score):
+            learned_from[cohort] = found
         on_step()
     results = {}
-    for cohort, history in histories.items():
-        others = {name: seen for name, seen in learned_from.items() if name != str(cohort)}
-        methods = _methods(others, on_step) if others else _methods_alone(learned_from[str(cohort)])
-        made = _forecast(history, retention_days, methods)
-        if len(made.of.score):
-            results[cohort] = _result(history, made)
+    for cohort, own in learned_from.items():
+        others = {str(name): seen for name, seen in learned_from.items() if name != cohort}
+        methods = _methods(others, on_step) if others else _methods_alone(own)
+        results[cohort] = _result(histories[cohort], _forecast(histories[cohort], retention_days, methods))
         on_step()
     return results
 

@@ -40,6 +40,11 @@ def describe(group: Group) -> str:
     return f"{known}; {TRENDS[trend]}; {_history(part)}"
 
 
+def is_settled(group: Group) -> bool:
+    """Whether the group's students have a long history, the last of its parts."""
+    return group % _PARTS == _PARTS - 1
+
+
 def per_group(values: Mapping[Group, float], sets: Mapping[int, float], overall: float, of: Ints) -> Floats:
     """The value of each forecast's group; of the same components, or of all, where its group has none."""
     levels = [values.get(group, sets.get(group // GROUPS_PER_SET, overall)) for group in range(int(of.max(initial=0)) + 1)]

@@ -25,7 +25,11 @@ _LARGEST = 1e300  # instead of infinity, which JSON lacks: a threshold that only
 
 
 class Target(Enum):
-    """What is fitted: the median, the ends of an 80 % interval, or a probability (its log odds)."""
+    """What is fitted: the median, the ends of an interval, or a probability (its log odds).
+
+    The ends are fitted a little inside an 80 % interval, and margins move them outwards. Many scores do not change at all: if
+    ends are at these, as those of 80 % are, moving them inwards would leave out all of these scores at once, so nothing moves.
+    """
 
     MEDIAN = 0.5
     LOWER = 0.13

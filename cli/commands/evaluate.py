@@ -16,6 +16,8 @@ from app.events.event_evidence import observe
 from app.mastery.evidence import Observation
 from app.predictions.back_test import back_test, back_test_steps
 from app.predictions.event_history import event_histories
+from app.predictions.features import HORIZON_DAYS
+from cli.commands.console import output_console
 from cli.commands.evaluate_report import report, tables
 from cli.commands.event_files import END_OF_TIME, EventFile, event_file, read_lines
 
@@ -37,9 +39,10 @@ def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
         progress = _Progress(console)
         with progress.shown:
             histories = event_histories(_observed(file, progress))
-            _require_events(file, histories)
+            _require(histories, file, "has no valid event; an event file has an event a line, see docs/events.md")
             progress.begin("cohorts forecast", back_test_steps(len(histories)))
             results = back_test(histories, load_settings().retention_days, progress.advance)
+            _require(results, file, f"spans too few days: a forecast is checked {HORIZON_DAYS} days later")
     found = report(results)
     if plot is not None:
         from cli.commands.evaluate_plot import draw  # noqa: PLC0415 - matplotlib: only who draws needs it, and it loads for a second
@@ -50,7 +53,7 @@ def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     for table in tables(found):
-        Console().print(table)
+        output_console().print(table)
 
 
 def _require_libraries() -> None:
@@ -59,10 +62,10 @@ def _require_libraries() -> None:
         raise click.ClickException(f"{', '.join(missing)} is not installed; install mastery-engine[training]")
 
 
-def _require_events(file: EventFile, histories: Sized) -> None:
-    """Raise InvalidInput if a file had no valid event."""
-    if not histories:
-        raise InvalidInput(file.name, "has no valid event; an event file has an event a line, see docs/events.md")
+def _require(found: Sized, file: EventFile, otherwise: str) -> None:
+    """Raise InvalidInput if nothing was found in a file."""
+    if not found:
+        raise InvalidInput(file.name, otherwise)
 
 
 class _Progress:

@@ -11,6 +11,7 @@ from app.mastery.formula import DECIMALS
 from app.predictions.back_test import ENGINE, CohortResult, Errors
 from app.predictions.event_history import Cohort
 from app.predictions.evidence_groups import describe
+from app.predictions.features import HORIZON_DAYS
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors
 from app.predictions.learned_model import INTERVAL_LEVEL
 
@@ -86,7 +87,7 @@ def report(results: Mapping[Cohort, CohortResult]) -> Report:
         for group, errors in result.groups.items():
             groups[group] = groups.get(group, ForecastErrors()).plus(errors)
     return Report(
-        7,
+        HORIZON_DAYS,
         INTERVAL_LEVEL,
         _of(Cohort("", "all"), overall),
         [_of(cohort, result) for cohort, result in results.items()],

@@ -42,7 +42,21 @@ def assert_refused(finished: subprocess.CompletedProcess[str], message: str) -> 
 def test_help_names_every_command() -> None:
     """New users type it first."""
     said = run("--help").stdout
-    for command in ("up", "down", "demo", "replay", "token", "doctor", "batch", "dlq", "bridge", "topics", "audit", "erase"):
+    for command in (
+        "up",
+        "down",
+        "demo",
+        "replay",
+        "token",
+        "doctor",
+        "batch",
+        "dlq",
+        "bridge",
+        "topics",
+        "audit",
+        "erase",
+        "evaluate",
+    ):
         assert command in said
 
 

@@ -23,14 +23,17 @@ from app.predictions.learned_model import Forecasts
 from app.predictions.origins import Origins, origins
 from tests.unit.predictions.cohorts import random_history
 
-RETENTION = 90
+RETENTION, FEW = 90, 2_000
 COHORTS = {Cohort("t", name): random_history(40, 60, seed) for seed, name in enumerate("abc")}
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[Cohort, CohortResult]:
-    """The back-test of three small cohorts."""
-    return back_test(COHORTS, RETENTION)
+    """The back-test of three small cohorts, which takes as many steps as announced."""
+    steps = count(1)
+    found = back_test(COHORTS, RETENTION, partial(next, steps), FEW)
+    assert next(steps) == back_test_steps(len(COHORTS)) + 1
+    return found
 
 
 def test_every_origin_is_forecast_by_every_method(results: dict[Cohort, CohortResult]) -> None:
@@ -44,30 +47,23 @@ def test_every_origin_is_forecast_by_every_method(results: dict[Cohort, CohortRe
         assert last.mae == pytest.approx(np.abs(of.score - of.outcome).mean())
 
 
-def test_the_steps_are_those_announced() -> None:
-    """A progress bar ends at its end, with one cohort and with two."""
-    for number in (1, 2):
-        steps = count(1)
-        back_test(dict(list(COHORTS.items())[:number]), RETENTION, partial(next, steps))
-        assert next(steps) == back_test_steps(number) + 1
-
-
 def test_a_single_cohort_has_nothing_to_learn_from() -> None:
-    """It is forecast by the simple methods and the base model."""
+    """It is forecast by the simple methods and the base model, in the steps announced."""
     cohort, history = next(iter(COHORTS.items()))
-    (result,) = back_test({cohort: history}, RETENTION).values()
+    steps = count(1)
+    (result,) = back_test({cohort: history}, RETENTION, partial(next, steps)).values()
+    assert next(steps) == back_test_steps(1) + 1
     assert LEARNED not in result.errors
     assert set(result.answered) == {LAST_VALUE, BASE}
 
 
-def test_a_cohort_is_not_forecast_by_what_it_shows(results: dict[Cohort, CohortResult]) -> None:
-    """Without the other students of the cohort, a student's simple and base forecasts are the same: they come from others."""
-    cohort = next(iter(COHORTS))
-    again = back_test(COHORTS, RETENTION)[cohort]
-    assert again == results[cohort]  # and the same each time
-    other = back_test(COHORTS | {Cohort("t", "b"): random_history(40, 60, 9)}, RETENTION)[cohort]
-    assert other.errors[LAST_VALUE].mae == results[cohort].errors[LAST_VALUE].mae
-    assert other.errors[LEARNED].mae != results[cohort].errors[LEARNED].mae
+def test_a_cohort_is_forecast_by_what_others_show(results: dict[Cohort, CohortResult]) -> None:
+    """Other students in another cohort change what is learned, and nothing else."""
+    cohort, changed = list(COHORTS)[:2]
+    again = back_test(COHORTS | {changed: random_history(40, 60, 9)}, RETENTION, training_origins=FEW)
+    assert again[cohort].errors[LAST_VALUE].mae == results[cohort].errors[LAST_VALUE].mae
+    assert again[cohort].errors[LEARNED].mae != results[cohort].errors[LEARNED].mae
+    assert again[changed].errors[LAST_VALUE].mae != results[changed].errors[LAST_VALUE].mae
 
 
 def forecasts_of(days: int, of_day: int, good_from: int) -> _Forecast:

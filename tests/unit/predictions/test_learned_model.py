@@ -6,8 +6,16 @@ import pytest
 
 from app.predictions.boosted_trees import BoostedTrees, Tree
 from app.predictions.daily_history import Floats, Ints
-from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET
-from app.predictions.learned_model import Forecasts, LearnedModel, Margins, margins, raw_forecasts
+from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET, is_settled
+from app.predictions.learned_model import (
+    INTERVAL_LEVEL,
+    SETTLED_LEVEL,
+    Forecasts,
+    LearnedModel,
+    Margins,
+    margins,
+    raw_forecasts,
+)
 from tests.unit.predictions.cohorts import made_up
 
 LEAF = Tree([0], [0.0], [0], [0], [0])
@@ -54,6 +62,16 @@ def test_groups_with_few_errors_take_the_margin_of_their_components() -> None:
     assert found.overall == pytest.approx(0.03)
     asked = np.array([0, 1, 2, GROUPS_PER_SET, 100])
     assert found.of(asked) == pytest.approx([0.01, 0.02, 0.02, 0.03, 0.03])
+
+
+def test_students_with_a_long_history_need_less() -> None:
+    """Their margin is that of a smaller share of past forecasts."""
+    settled = GROUPS_PER_SET - 1
+    assert (is_settled(settled), is_settled(settled - 1)) == (True, False)
+    raw, outcome = missed_by(np.arange(1, 1_000) / 10_000)
+    found = margins(raw, made_up(outcome, group=np.full(999, settled)))
+    assert found.groups == pytest.approx({settled: SETTLED_LEVEL / 10})
+    assert found.overall == pytest.approx(INTERVAL_LEVEL / 10)
 
 
 def test_a_margin_moves_both_ends() -> None:
