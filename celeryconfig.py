@@ -41,6 +41,8 @@ task_routes = {
     "predictions.next_week": {"queue": INTERACTIVE},
     "predictions.score": {"queue": MAINTENANCE},
     "predictions.trajectory": {"queue": INTERACTIVE},
+    "predictions.observe": {"queue": MAINTENANCE},
+    "predictions.train": {"queue": MAINTENANCE},
     "privacy.erase": {"queue": MAINTENANCE},
     "privacy.expire": {"queue": MAINTENANCE},
     "privacy.rewrite_files": {"queue": MAINTENANCE},
@@ -139,6 +141,11 @@ beat_schedule = {
         "task": "mastery.refresh",
         "schedule": crontab(minute=1),
     },
+    # After midnight, the first run observes all cohorts; the hourly runs find new ones, and make up for a missed one.
+    "observe-peers": {
+        "task": "predictions.observe",
+        "schedule": crontab(minute=6),
+    },
     # So something is kept for at most an hour longer than its retention.
     "remove-leftovers": {
         "task": "privacy.expire",
@@ -155,6 +162,9 @@ beat_schedule = {
         "schedule": crontab(hour=3, minute=31),
     },
 }
+if _settings.training == "on":
+    # Every hour, since a training may have been lost; MASTERY_TRAINING_DAYS says how often each tenant's turn is.
+    beat_schedule["train-models"] = {"task": "predictions.train", "schedule": crontab(minute=21)}
 if _settings.redis_rewrite == "on":
     # Off-peak, since it reads all data in the background and writes it to disk.
     beat_schedule["rewrite-files"] = {"task": "privacy.rewrite_files", "schedule": crontab(hour=4, minute=1)}

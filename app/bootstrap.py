@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import redis
 
@@ -36,10 +37,15 @@ from app.mastery.outbox import Outbox
 from app.mastery.score_store import ScoreStore
 from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
+from app.predictions.cohort_history import FactSources
 from app.predictions.current_forecast import Forecasting
 from app.predictions.forecast_cache import ForecastCache
-from app.predictions.forecast_model import base_intervals, base_model
+from app.predictions.forecast_model import base_intervals
 from app.predictions.forecast_records import ForecastRecords
+from app.predictions.learned_forecasts import LearnedModels
+from app.predictions.model_store import ModelStore
+from app.predictions.peer_store import PeerStore
+from app.predictions.train_tenant_model import LearningStores, Training
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Exportable, StudentData
 from app.privacy.student_keys import StudentKeys
@@ -88,10 +94,27 @@ class Engine:
     clock: Clock
     outages: Outages = field(default_factory=lambda: Outages(logging.getLogger(__name__)))
 
+    @cached_property
+    def learning(self) -> LearningStores:
+        """The stores of learned models."""
+        prefix = self.settings.key_prefix
+        return LearningStores(ModelStore(self.redis, prefix), PeerStore(self.redis, prefix))
+
+    @cached_property
+    def learned_models(self) -> LearnedModels:
+        """The learned models that this process has decoded."""
+        return LearnedModels(*self.learning, self.settings.retention_days)
+
     @property
     def forecasting(self) -> Forecasting:
         """What forecasts are made with."""
-        return Forecasting(self.mastery, self.consents, self.forecasts, self.forecast_records, base_model, base_intervals())
+        models = self.learned_models
+        return Forecasting(self.mastery, self.consents, self.forecasts, self.forecast_records, models, base_intervals())
+
+    @property
+    def training(self) -> Training:
+        """What models are trained with."""
+        return Training(FactSources(self.mastery, self.consents), *self.learning)
 
     @property
     def student_data(self) -> Mapping[str, StudentData]:

@@ -89,6 +89,7 @@ app = Celery(
         "tasks.callbacks",
         "tasks.events",
         "tasks.mastery",
+        "tasks.models",
         "tasks.predictions",
         "tasks.privacy",
     ],

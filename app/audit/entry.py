@@ -59,6 +59,10 @@ class SystemAction(StrEnum):
     CREATE_WEBHOOK_KEY = "webhook-secret.create"
     ROTATE_WEBHOOK_KEY = "webhook-secret.rotate"
     REVOKE_WEBHOOK_KEY = "webhook-secret.revoke"
+    TRAIN_MODEL = "model.train"
+    PROMOTE_MODEL = "model.promote"
+    ROLL_BACK_MODEL = "model.rollback"
+    OBSERVE_PEERS = "peers.observe"
 
 
 class Actor(NamedTuple):

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from app.config.field_types import Switch
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionSettings:
@@ -18,3 +20,7 @@ class PredictionSettings:
     forecast_accuracy_days: Annotated[int, Meta(ge=7, le=3650)] = 90
     # A student whose predicted mastery is below this needs help.
     intervention_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    # Whether workers train models, for which they need the extra `training`: a minute or two of one processor for each tenant.
+    training: Switch = "on"
+    # The fewest days between two trainings of a tenant's model.
+    training_days: Annotated[int, Meta(ge=1, le=365)] = 1

@@ -40,6 +40,7 @@ PLACEHOLDERS = {
     "subject": "<pseudonym>",
     "task_id": "<id>",
     "token_hash": "<hash>",
+    "version": "<version>",
 }
 
 

@@ -1,4 +1,4 @@
-"""The keys of forecasts and their accuracy: a part of ``keys.py``, which says more."""
+"""The keys of forecasts, their accuracy, and the models that make them: a part of ``keys.py``, which says more."""
 
 from app.storage.key_kinds import kind
 
@@ -39,3 +39,25 @@ class PredictionKeys:
     @kind("hash", "the same of the students of a cohort")
     def cohort_accuracy(self, tenant: str, cohort_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:accuracy:{cohort_id}"
+
+    # Learned models; none is personal: each number in them comes from many students.
+
+    @kind("hash", "version of a learned model → when and from what it was trained, and its back-test; the latest ten")
+    def models(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:models"
+
+    @kind("string", "a learned model: trees and past errors, each from many students; JSON, compressed by zlib")
+    def model(self, tenant: str, version: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:model:{version}"
+
+    @kind("hash", "which learned model answers, which did before, and how the latest training ended")
+    def model_use(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:model-use"
+
+    @kind("string", "lease: a model is being trained; expires after fifteen minutes")
+    def training(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:training"
+
+    @kind("string", "what the students of a cohort did until yesterday: shares of ten or more; kept for three days")
+    def peers(self, tenant: str, cohort_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:peers:{cohort_id}"

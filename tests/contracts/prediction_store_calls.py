@@ -1,13 +1,16 @@
-"""The calls of the stores of forecasts: a part of ``store_calls.py``."""
+"""The calls of the stores of forecasts and models: a part of ``store_calls.py``."""
 
 from app.bootstrap import Engine
 from app.predictions.current_forecast import current_forecast
 from app.predictions.forecast import Forecast
 from app.predictions.forecast_errors import ForecastErrors
 from app.predictions.forecast_records import Settled
+from app.predictions.model_store import Attempt
+from app.predictions.peer_store import Observed
 from app.predictions.recorded_forecast import Origin, target_day
 from tests.conftest import NOW
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
+from tests.stored_models import CONTENT, summary
 
 
 def prediction_calls(engine: Engine) -> dict[str, Call]:
@@ -47,4 +50,32 @@ def _records(engine: Engine, made: Forecast) -> dict[str, Call]:
         "forecast_records.settle": Call(GROWS, settle_again),
         "forecast_records.close": Call(WRITES, lambda: records.close("t", day - 1)),
         "forecast_records.erase": Call(WRITES, lambda: records.erase("t", ["s-2", "s-3"])),
+    }
+
+
+def model_calls(engine: Engine) -> dict[str, Call]:
+    """Of a tenant with two models, which have both answered."""
+    models, peers, versions = engine.learning.models, engine.learning.peers, iter(range(1_000))
+    for version in ("a", "b"):
+        models.put(summary(version), CONTENT)
+        models.promote("t", version)
+    for number in range(20):
+        models.put(summary("a", f"t-{number}"), CONTENT)
+        models.promote(f"t-{number}", "a")
+    used, others, at = map("t-{}".format, range(20)), map("t-{}".format, range(20)), NOW.toordinal()
+    assert models.lease("t").hold(1)
+    return {
+        "models.put": Call(GROWS, lambda: models.put(summary(f"v-{next(versions)}"), CONTENT)),
+        "models.promote": Call(GROWS, lambda: models.promote("t", "a")),
+        "models.retire": Call(GROWS, lambda: models.retire(next(others))),
+        "models.roll_back": Call(WRITES, lambda: models.roll_back(next(used))),
+        "models.promoted": Call(READS, lambda: models.promoted("t")),
+        "models.summaries": Call(READS, lambda: models.summaries("t")),
+        "models.summary": Call(READS, lambda: models.summary("t", "b")),
+        "models.content": Call(READS, lambda: models.content("t", "b")),
+        "models.note_attempt": Call(GROWS, lambda: models.note_attempt("t", Attempt(at, "promoted"))),
+        "models.latest_attempt": Call(READS, lambda: models.latest_attempt("t")),
+        "models.lease": Call(GROWS, lambda: models.lease(f"new-{next(versions)}").hold(1)),
+        "peers.put": Call(GROWS, lambda: peers.put("t", "c-1", Observed(at, None))),
+        "peers.read": Call(READS, lambda: peers.read("t", ["c-1"])),
     }

@@ -26,7 +26,7 @@ from app.storage.lease import Lease
 from tests.conftest import NOW
 from tests.contracts.callback_store_calls import callback_calls
 from tests.contracts.consent_store_calls import consent_calls
-from tests.contracts.prediction_store_calls import prediction_calls
+from tests.contracts.prediction_store_calls import model_calls, prediction_calls
 from tests.contracts.privacy_store_calls import audit_calls, export_calls, privacy_calls
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 from tests.dead_letters import waiting_letter
@@ -53,6 +53,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **_requests(engine),
         **consent_calls(engine),
         **prediction_calls(engine),
+        **model_calls(engine),
         **_leases(engine),
         "ping_redis": Call(GROWS, lambda: ping_redis(engine.redis, engine.settings.key_prefix)),
     }

@@ -1,0 +1,106 @@
+"""Forecasts by the model that a tenant has learned, or by what was better than it in the cohort's back-test."""
+
+import logging
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from app.clock import Day
+from app.errors import DependencyUnavailable, NotFound
+from app.mastery.fact_store import StudentRecord
+from app.predictions.daily_history import daily_history
+from app.predictions.forecast import Predicted
+from app.predictions.forecast_model import BASE_MODEL, ForecastModel
+from app.predictions.model_store import ModelStore
+from app.predictions.origins import Origins, origins
+from app.predictions.peer_store import PeerStore
+from app.predictions.peers import Peers
+from app.predictions.stored_model import ModelContent, ModelSummary, ModelUnusable, require_usable
+
+# What a process keeps of models. It lasts as long as the process, since a model of a version never changes.
+SUMMARIES_KEPT = 200  # of 3 KB; 300 KB with a thousand cohorts
+CONTENTS_KEPT = 8  # of 6 MB; decoding one takes 50 ms
+
+_log = logging.getLogger(__name__)
+
+
+class LearnedModels:
+    """Which model answers for a tenant's cohort: one round trip. Thread-safe.
+
+    A process asks each time, so that a promotion counts at once; it decodes each model once.
+    """
+
+    def __init__(self, models: ModelStore, peers: PeerStore, retention_days: int) -> None:
+        self._models = models
+        self._peers = peers
+        self._retention_days = retention_days
+        self._summary = lru_cache(SUMMARIES_KEPT)(self._usable_summary)
+        self._content = lru_cache(CONTENTS_KEPT)(self._models.content)
+
+    def __call__(self, tenant: str, cohort: str | None) -> ForecastModel:
+        """The model that answers for the students of a cohort; the base model if none was promoted, or it is not usable."""
+        version = self._models.promoted(tenant)
+        summary = self._summary(tenant, version) if version else None
+        if summary is None:
+            return BASE_MODEL
+        method = summary.answerer(cohort)
+        return _Answerer(method.replace(" ", "_"), summary.version, method, tenant, cohort, self)
+
+    def forecast(self, answerer: "_Answerer", record: StudentRecord, today: Day) -> Predicted:
+        """Forecast a student's mastery in seven days.
+
+        Raises DependencyUnavailable if the model is damaged: it is withdrawn then, and another one answers the next time.
+
+        Returns:
+            The forecast.
+        """
+        try:
+            content: ModelContent = self._content(answerer.tenant, answerer.version)
+        except (ModelUnusable, NotFound) as error:
+            raise self._withdrawn(answerer, error) from error
+        of = self._origins(record, today, self._observed(answerer))
+        made = content.forecast(answerer.method, of)
+        return Predicted(*(float(values[0]) for values in made))
+
+    def _usable_summary(self, tenant: str, version: str) -> ModelSummary | None:
+        try:
+            summary = self._models.summary(tenant, version)
+            require_usable(summary)
+        except (ModelUnusable, NotFound) as error:
+            _log.error("the base model answers for a tenant: %s", error)
+            return None
+        return summary
+
+    def _withdrawn(self, answerer: "_Answerer", error: Exception) -> DependencyUnavailable:
+        """Go back to the model before, unless somebody has done so. Returns what makes the caller try again."""
+        _log.error("a learned model is withdrawn: %s", error)
+        try:
+            self._models.roll_back(answerer.tenant, only_from=answerer.version)
+        except NotFound:
+            _log.info("another model answers already")
+        return DependencyUnavailable("the learned model", "was withdrawn")
+
+    def _observed(self, answerer: "_Answerer") -> Peers | None:
+        (observed,) = self._peers.read(answerer.tenant, [answerer.cohort]) if answerer.cohort else [None]
+        return observed.peers if observed else None
+
+    def _origins(self, record: StudentRecord, today: Day, peers: Peers | None) -> Origins:
+        """The student today; one origin, since a record has facts of the retained days."""
+        history = daily_history([record.days], today - self._retention_days + 1, today)
+        return origins(history, self._retention_days, np.array([history.days - 1]), [peers])
+
+
+class _Answerer(NamedTuple):
+    """A method of a model, for a cohort's students."""
+
+    name: str
+    version: str
+    method: str
+    tenant: str
+    cohort: str | None
+    models: LearnedModels
+
+    def week_ahead(self, record: StudentRecord, today: Day, _base: Predicted, /) -> Predicted:
+        """Mastery in seven days."""
+        return self.models.forecast(self, record, today)

@@ -1,0 +1,27 @@
+-- Let a model answer, or none.
+--
+-- KEYS[1]  summaries of the tenant's models: hash version -> JSON
+-- KEYS[2]  which model answers: hash. promoted = its version, missing for none; before = the versions that answered before, the
+--          latest first, each followed by a blank, "-" for none; attempted, outcome: app/predictions/model_store.py
+-- ARGV[1]  version, "" for none
+-- ARGV[2]  how many earlier versions are remembered
+--
+-- Returns 1, or 0 if there is no such model.
+
+if ARGV[1] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+local held = redis.call('HMGET', KEYS[2], 'promoted', 'before')
+if (held[1] or '') == ARGV[1] then return 1 end
+local before, count = {(held[1] or '-')}, 1
+for version in (held[2] or ''):gmatch('%S+') do
+  if count < tonumber(ARGV[2]) then
+    count = count + 1
+    before[count] = version
+  end
+end
+redis.call('HSET', KEYS[2], 'before', table.concat(before, ' ') .. ' ')
+if ARGV[1] == '' then
+  redis.call('HDEL', KEYS[2], 'promoted')
+else
+  redis.call('HSET', KEYS[2], 'promoted', ARGV[1])
+end
+return 1

@@ -1,0 +1,56 @@
+"""Which of the retained days a model learns from, and on which it is tested. Pure.
+
+    day     0 … 34      35 … T−28        T−27 … T−21    T−20 … T−7      T−6 … T
+            too early   training         outcomes come  test            outcomes come
+
+T is yesterday, the last full day. All outcomes of the training lie before the first day of the test.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from app.predictions.daily_history import DailyHistory, Ints
+from app.predictions.features import HORIZON_DAYS
+from app.predictions.origins import Origins, joined, origins
+from app.predictions.peers import peers
+from app.predictions.train_model import Examples
+
+TEST_DAYS = 14
+# Of earlier days, most of the evidence that counted then has expired since (decision 6): they look like days of new students.
+EARLIEST_COLUMN = 35
+# Fewer origins in a cohort say nothing about it alone: a leaf of the trees takes 200, a group of past errors 300.
+FEWEST_IN_COHORT = 300
+SMALL_COHORTS = "small cohorts"  # no cohort has this name, since it is no id
+
+
+class Columns(NamedTuple):
+    """Days by their columns in a history."""
+
+    training: Ints
+    test: Ints
+
+
+def split_columns(days: int) -> Columns:
+    """Split the columns of a history of this number of days."""
+    test = days - HORIZON_DAYS - TEST_DAYS
+    training = np.arange(EARLIEST_COLUMN, test - HORIZON_DAYS)
+    return Columns(training, np.arange(max(0, test), days - HORIZON_DAYS))
+
+
+def drawn_origins(history: DailyHistory, retention_days: int, columns: Ints, number: int, seed: int) -> Origins:
+    """Draw at most ``number`` origins with known outcome of these columns; of at most ``STUDENTS_AT_ONCE`` students."""
+    found = origins(history, retention_days, columns, peers(history, retention_days, columns - 1)).with_outcome()
+    return found.take(np.random.default_rng(seed).permutation(len(found.score))[:number])
+
+
+def pooled(cohorts: Mapping[str, Examples]) -> dict[str, Examples]:
+    """Put small cohorts together, with a large one if they are too small even so: each is left out once in the training."""
+    large = {name: each for name, each in cohorts.items() if len(each.real.score) >= FEWEST_IN_COHORT}
+    small = [each for name, each in cohorts.items() if name not in large and len(each.real.score)]
+    if small and large and sum(len(each.real.score) for each in small) < FEWEST_IN_COHORT:
+        small.append(large.pop(min(large)))
+    if small:
+        large[SMALL_COHORTS] = Examples(joined([each.real for each in small]), joined([each.all for each in small]))
+    return large

@@ -1,0 +1,179 @@
+"""Trains a model on what is stored of a tenant, tests it on the latest weeks, and lets it answer where it is better."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import reduce
+from typing import NamedTuple, TypeAlias
+
+from app.clock import Day, day_number
+from app.errors import EngineError
+from app.predictions.cohort_history import FactSources, cohort_history
+from app.predictions.error_margins import error_quantiles
+from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, METHODS, ForecastErrors, errors_of
+from app.predictions.gate import answerer
+from app.predictions.model_store import Attempt, ModelStore
+from app.predictions.observe_peers import observe_peers
+from app.predictions.origins import STUDENTS_AT_ONCE, Origins
+from app.predictions.peer_store import PeerStore
+from app.predictions.split_origins import drawn_origins, pooled, split_columns
+from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary, base_points, version_of
+from app.predictions.train_model import TRAINING_ORIGINS, Examples, Trained, examples, train_model, training_steps
+
+# The leaves of a tree take 200 origins each: from fewer than this nothing can be learned.
+FEWEST_TRAINING_ORIGINS = 1_000
+# Students whose facts are read: a minute, and more do not make a model better. Of a large tenant, some of each cohort.
+MOST_STUDENTS = 100_000
+# Cohorts with a test of their own: bounds the record to 300 KB. Those beyond get the tenant's verdict.
+MOST_COHORTS = 1_000
+# Origins that a model is tested on, 80 MB; more with more than 400 cohorts, so that each has enough for a verdict.
+TEST_ORIGINS = 200_000
+
+OnStep: TypeAlias = Callable[[int, int], None]  # steps done, and of how many
+
+
+class TooLittleToLearn(EngineError):
+    """The engine has too little of the tenant to train or to test a model."""
+
+
+class TrainingRuns(EngineError):
+    """Another process trains a model of this tenant."""
+
+
+class LearningStores(NamedTuple):
+    """Where models go, and what they look at besides a student's facts."""
+
+    models: ModelStore
+    peers: PeerStore
+
+
+class Training(NamedTuple):
+    """What models are trained with: where facts are read, where models go, and what they look at besides a student's facts."""
+
+    sources: FactSources
+    models: ModelStore
+    peers: PeerStore
+
+
+class _Read(NamedTuple):
+    """What was read of a tenant: by cohort, what a model learns from and is tested on; and of how many students."""
+
+    learned_from: dict[str, Examples]
+    tested_on: dict[str, Origins]
+    students: int
+
+
+def train_tenant_model(
+    tenant: str, *, using: Training, now: datetime, on_step: OnStep = lambda _done, _of: None
+) -> ModelSummary:
+    """Train, test and store a model; it answers if it is better than the base model for anybody, else none does.
+
+    Returns:
+        How it was made and tested.
+
+    Raises:
+        TooLittleToLearn: The engine has too little of the tenant.
+        TrainingRuns: Another process trains a model of this tenant.
+    """
+    models = using.models
+    lease = models.lease(tenant)
+    if not lease.hold(0):
+        raise TrainingRuns(f"another process trains a model of {tenant}; if it has died, try again in a quarter of an hour")
+    today, outcome = day_number(now), "failed"
+    try:
+        summary, content = _train(tenant, using.sources, now, on_step)
+        models.put(summary, content)
+        if summary.is_better:
+            deque(observe_peers(tenant, sources=using.sources, store=using.peers, today=today), maxlen=0)  # forecasts need it
+            models.promote(tenant, summary.version)
+        else:
+            models.retire(tenant)
+        outcome = "promoted" if summary.is_better else "not better than the base model"
+    except TooLittleToLearn as error:
+        outcome = str(error)
+        raise
+    finally:
+        if outcome != "failed":  # else it is tried again soon
+            models.note_attempt(tenant, Attempt(today, outcome))
+        lease.release()
+    return summary
+
+
+def _train(tenant: str, sources: FactSources, now: datetime, on_step: OnStep) -> tuple[ModelSummary, ModelContent]:
+    today = day_number(now)
+    cohorts = sources.mastery.scores.cohorts(tenant)[:MOST_COHORTS]
+    read = _read(tenant, cohorts, sources, today, lambda done: on_step(done, len(cohorts) + training_steps(len(cohorts))))
+    learned_from = pooled(read.learned_from)
+    trained_with = sum(len(each.real.score) for each in learned_from.values())
+    _require_enough(trained_with, sum(len(each.score) for each in read.tested_on.values()))
+    steps = training_steps(len(learned_from))
+    done = iter(range(1, steps + 1))
+    trained = train_model(learned_from, lambda: on_step(len(cohorts) + next(done), len(cohorts) + steps))
+    content = _content(trained)
+    overall, by_cohort = _tests(content, read.tested_on)
+    summary = ModelSummary(
+        format=FORMAT,
+        version=version_of(now),
+        tenant=tenant,
+        trained_at=now,
+        last_day=today - 1,
+        students=read.students,
+        origins=trained_with,
+        features=trained.model.features,
+        overall=overall,
+        cohorts=by_cohort,
+    )
+    return summary, content
+
+
+def _read(tenant: str, cohorts: list[str], sources: FactSources, today: Day, on_cohort: Callable[[int], None]) -> _Read:
+    """Read the cohorts one after another, and keep of each only what is drawn."""
+    read, retention_days = _Read({}, {}, 0), sources.mastery.facts.retention_days
+    number = max(len(cohorts), 1)
+    most = min(STUDENTS_AT_ONCE, max(1, MOST_STUDENTS // number))
+    to_test = max(TEST_ORIGINS // number, FEWEST_FORECASTS)
+    for at, cohort in enumerate(cohorts):
+        history = cohort_history(tenant, cohort, most, sources=sources, today=today)
+        columns = split_columns(history.days)
+        if history.students and len(columns.training):
+            seed = today + at
+            learned_from = examples(history, retention_days, columns.training, TRAINING_ORIGINS // number, seed)
+            tested_on = drawn_origins(history, retention_days, columns.test, to_test, seed)
+            read.learned_from[cohort], read.tested_on[cohort] = learned_from, tested_on
+            read = read._replace(students=read.students + history.students)
+        on_cohort(at + 1)
+    return read
+
+
+def _require_enough(trained_with: int, tested_on: int) -> None:
+    wanted = ((trained_with, FEWEST_TRAINING_ORIGINS, "to learn from"), (tested_on, FEWEST_FORECASTS, "to test a model"))
+    for number, fewest, purpose in wanted:
+        if number < fewest:
+            raise TooLittleToLearn(f"there are {number:,} students and days {purpose}; {fewest:,} are needed")
+
+
+def _content(trained: Trained) -> ModelContent:
+    """The model, and the past errors of the simpler methods on what it learned from."""
+    of = trained.unseen
+    return ModelContent(
+        trained.model,
+        error_quantiles(of.score, of.outcome, of.group),
+        error_quantiles(base_points(of), of.outcome, of.group),
+    )
+
+
+def _tests(content: ModelContent, tested_on: Mapping[str, Origins]) -> tuple[BackTest, dict[str, BackTest]]:
+    """The back-test on all students, and on those of each cohort with enough forecasts: fewer would tell much about each."""
+    errors = {cohort: _errors(content, of) for cohort, of in tested_on.items()}
+    overall = {method: _sum([each[method] for each in errors.values()]) for method in METHODS}
+    cohorts = {cohort: BackTest(each, verdict) for cohort, each in errors.items() if (verdict := answerer(each)) is not None}
+    return BackTest(overall, answerer(overall) or BASE), cohorts
+
+
+def _errors(content: ModelContent, of: Origins) -> dict[str, ForecastErrors]:
+    made = {method: content.forecast(method, of) for method in METHODS}
+    return {method: errors_of(each.point, of.outcome, each.lower, each.upper) for method, each in made.items()}
+
+
+def _sum(parts: list[ForecastErrors]) -> ForecastErrors:
+    return reduce(ForecastErrors.plus, parts, ForecastErrors())

@@ -1,0 +1,133 @@
+"""``mastery model``: the learned models of a tenant: which there are, how they were tested, and which one answers."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.audit.entry import SystemAction
+from app.bootstrap import Engine, bootstrap
+from app.config.settings import load_settings
+from app.errors import NotFound
+from app.predictions.stored_model import ModelSummary, require_usable
+from app.predictions.train_tenant_model import train_tenant_model
+from cli.commands.batch_options import IdentifierType
+from cli.commands.console import output_console
+from cli.commands.model_output import ending, latest_training, report, tests_table, versions_table
+from cli.commands.operator_audit import write_entry
+from cli.stack.running_stack import settings_of_running_stack
+
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+
+@click.group()
+def model() -> None:
+    """The learned models of a tenant, from which its forecasts come.
+
+    Workers train one a day; it answers where it is better than the simpler methods. Training uses the facts of students who
+    consent to predictions only.
+    """
+
+
+_tenant = click.option("--tenant", type=IdentifierType(), required=True)
+_version = click.argument("version", type=IdentifierType())
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@model.command("list")
+@_tenant
+@_json
+def list_models(tenant: str, *, as_json: bool) -> None:
+    """List the models of a tenant, the newest first."""
+    with _engine(tenant) as engine:
+        found, promoted = engine.learning.models.summaries(tenant), engine.learning.models.promoted(tenant)
+        latest = engine.learning.models.latest_attempt(tenant)
+    if as_json:
+        _print_json([report(each, promoted) for each in found.values() if each is not None])
+        return
+    if found:
+        output_console().print(versions_table(found, promoted))
+    click.echo(latest_training(latest))
+
+
+@model.command()
+@click.argument("version", type=IdentifierType(), required=False)
+@_tenant
+@_json
+def show(tenant: str, version: str | None, *, as_json: bool) -> None:
+    """Show how the model VERSION was made, and its back-test by cohort. Without VERSION, that of the model that answers."""
+    with _engine(tenant) as engine:
+        promoted = engine.learning.models.promoted(tenant)
+        if (wanted := version or promoted) is None:
+            raise NotFound(f"no learned model answers for {tenant}; name one of `mastery model list`")
+        found = engine.learning.models.summary(tenant, wanted)
+    if as_json:
+        _print_json(report(found, promoted))
+        return
+    click.echo("\n".join(ending(found, promoted)))
+    output_console().print(tests_table(found))
+
+
+@model.command()
+@_tenant
+def train(tenant: str) -> None:
+    """Train a model on what is stored, and test it on the latest weeks. It answers at once where it is better."""
+    if find_spec("sklearn") is None:
+        raise click.ClickException("scikit-learn is not installed; install mastery-engine[training]")
+    with _engine(tenant) as engine:
+        write_entry(engine, SystemAction.TRAIN_MODEL, trail=tenant)
+        found = _trained(engine, tenant)
+        promoted = engine.learning.models.promoted(tenant)
+    click.echo("\n".join(ending(found, promoted)))
+    output_console().print(tests_table(found))
+
+
+def _trained(engine: Engine, tenant: str) -> ModelSummary:
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("training")
+
+        def on_step(done: int, of: int) -> None:
+            progress.update(bar, completed=done, total=of)
+
+        return train_tenant_model(tenant, using=engine.training, now=engine.clock(), on_step=on_step)
+
+
+@model.command()
+@_version
+@_tenant
+def promote(version: str, tenant: str) -> None:
+    """Let the model VERSION answer. The next training that finds a better one replaces it, unless MASTERY_TRAINING is off."""
+    with _engine(tenant) as engine:
+        require_usable(engine.learning.models.summary(tenant, version))
+        engine.learning.models.content(tenant, version)  # which must not be damaged
+        write_entry(engine, SystemAction.PROMOTE_MODEL, trail=tenant, details={"version": version})
+        engine.learning.models.promote(tenant, version)
+    click.echo(f"{version} answers now")
+
+
+@model.command()
+@_tenant
+def rollback(tenant: str) -> None:
+    """Let what answered before the present model answer again: an earlier model, or the base model."""
+    with _engine(tenant) as engine:
+        write_entry(engine, SystemAction.ROLL_BACK_MODEL, trail=tenant)
+        now = engine.learning.models.roll_back(tenant)
+    click.echo(f"{now or 'the base model'} answers now")
+
+
+@contextmanager
+def _engine(tenant: str) -> Iterator[Engine]:
+    """The engine of the settings. Raises NotFound if it does not know the tenant."""
+    engine = bootstrap(settings_of_running_stack(load_settings()))
+    with closing(engine.redis):
+        if tenant not in engine.mastery.tenants.all():
+            raise NotFound(f"there is no such tenant: {tenant}")
+        yield engine
+
+
+def _print_json(value: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())

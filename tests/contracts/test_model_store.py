@@ -1,0 +1,150 @@
+"""The store of learned models, on every server: which are kept, which one answers, and going back."""
+
+import pytest
+
+from app.bootstrap import Engine
+from app.clock import day_number
+from app.errors import NotFound
+from app.predictions.model_store import KEPT, Attempt, ModelStore
+from app.predictions.peer_store import KEPT as PEERS_KEPT
+from app.predictions.peer_store import Observed
+from app.predictions.stored_model import ModelUnusable
+from tests.conftest import NOW
+from tests.contracts.conftest import keys
+from tests.stored_models import CONTENT, summary
+
+TODAY = day_number(NOW)
+
+
+@pytest.fixture
+def models(engine: Engine) -> ModelStore:
+    return engine.learning.models
+
+
+def put(models: ModelStore, *versions: str, tenant: str = "t") -> None:
+    for version in versions:
+        models.put(summary(version, tenant), CONTENT)
+
+
+def test_a_model_is_found_again(models: ModelStore) -> None:
+    """As it was; it does not answer until it is promoted, and other tenants do not have it."""
+    put(models, "v-1")
+    assert (models.summary("t", "v-1"), models.content("t", "v-1")) == (summary("v-1"), CONTENT)
+    assert (models.promoted("t"), models.summaries("other")) == (None, {})
+    models.promote("t", "v-1")
+    assert (models.promoted("t"), models.promoted("other")) == ("v-1", None)
+
+
+def test_the_latest_are_kept(engine: Engine, models: ModelStore) -> None:
+    """And the one that answers; of the others nothing is left."""
+    names = [f"v-{number:02}" for number in range(KEPT + 4)]
+    put(models, *names[:2])
+    models.promote("t", names[1])
+    put(models, *names[2:])
+    kept = [names[1], *names[-KEPT + 1 :]]
+    assert list(models.summaries("t")) == kept[::-1]
+    assert {key for key in keys(engine) if ":model:" in key} == {f"{{t}}:model:{version}" for version in kept}
+
+
+def test_an_old_version_that_is_stored_late(models: ModelStore) -> None:
+    """By a clock that was set back: it is kept until the next one comes."""
+    put(models, *(f"v-{number:02}" for number in range(10, 10 + KEPT)), "v-00")
+    assert "v-00" in models.summaries("t")
+    assert len(models.summaries("t")) == KEPT
+
+
+def test_going_back(models: ModelStore) -> None:
+    """To what answered before, step by step, down to none; then there is nothing to go back from."""
+    put(models, "v-1", "v-2", "v-3")
+    for version in ("v-1", "v-2", "v-2", "v-1"):
+        models.promote("t", version)
+    assert [models.roll_back("t") for _ in range(3)] == ["v-2", "v-1", None]
+    assert models.promoted("t") is None
+    with pytest.raises(NotFound, match="t has no model to go back from"):
+        models.roll_back("t")
+
+
+def test_going_back_over_what_is_gone(engine: Engine, models: ModelStore) -> None:
+    """A model that is not kept any more is left out; that none answered before is remembered too."""
+    put(models, "v-1", "v-2", "v-3")
+    for version in ("v-1", "v-2"):
+        models.promote("t", version)
+    models.retire("t")
+    models.promote("t", "v-3")
+    assert models.roll_back("t") is None
+    engine.redis.hdel(f"{engine.settings.key_prefix}:{{t}}:models", "v-2")
+    assert models.roll_back("t") == "v-1"
+
+
+def test_going_back_from_one_only(models: ModelStore) -> None:
+    """Of two processes that find the same damage, one goes back, and not both."""
+    put(models, "v-1", "v-2")
+    models.promote("t", "v-1")
+    models.promote("t", "v-2")
+    assert models.roll_back("t", only_from="v-2") == "v-1"
+    with pytest.raises(NotFound):
+        models.roll_back("t", only_from="v-2")
+    assert models.promoted("t") == "v-1"
+
+
+def test_how_far_one_can_go_back(engine: Engine, models: ModelStore) -> None:
+    """As far as models are kept: what is remembered is bounded."""
+    put(models, "v-1", "v-2")
+    for number in range(100):
+        models.promote("t", f"v-{number % 2 + 1}")
+    before = engine.redis.hget(f"{engine.settings.key_prefix}:{{t}}:model-use", "before")
+    assert isinstance(before, bytes)
+    assert len(before.split()) == KEPT
+
+
+def test_a_model_that_does_not_exist(models: ModelStore) -> None:
+    """It cannot be promoted, and nothing changes."""
+    put(models, "v-1")
+    models.promote("t", "v-1")
+    with pytest.raises(NotFound, match="t has no model v-2"):
+        models.promote("t", "v-2")
+    assert models.promoted("t") == "v-1"
+    for read in (models.summary, models.content):
+        with pytest.raises(NotFound, match="t has no model v-2"):
+            read("t", "v-2")
+
+
+def test_damaged_records(engine: Engine, models: ModelStore) -> None:
+    """They are told from those that are missing, and do not hide the others."""
+    put(models, "v-1", "v-2")
+    prefix = f"{engine.settings.key_prefix}:{{t}}"
+    engine.redis.hset(f"{prefix}:models", "v-1", "damaged")
+    engine.redis.set(f"{prefix}:model:v-1", "damaged")
+    assert models.summaries("t") == {"v-2": summary("v-2"), "v-1": None}
+    for read in (models.summary, models.content):
+        with pytest.raises(ModelUnusable):
+            read("t", "v-1")
+
+
+def test_the_latest_training(models: ModelStore) -> None:
+    """Of each tenant."""
+    assert models.latest_attempt("t") is None
+    models.note_attempt("t", Attempt(TODAY, "too little"))
+    models.note_attempt("t", Attempt(TODAY + 1, "promoted"))
+    assert (models.latest_attempt("t"), models.latest_attempt("other")) == (Attempt(TODAY + 1, "promoted"), None)
+
+
+def test_one_trains_at_a_time(engine: Engine, models: ModelStore) -> None:
+    """One tenant's model; it expires if the process dies."""
+    lease = models.lease("t")
+    assert lease.hold(0)
+    assert not models.lease("t").hold(0)
+    assert models.lease("other").hold(0)
+    assert 0 < int(engine.redis.ttl(f"{engine.settings.key_prefix}:{{t}}:training")) <= 900
+    lease.release()
+    assert models.lease("t").hold(0)
+
+
+def test_what_was_observed(engine: Engine) -> None:
+    """By cohort, for three days; damaged records count as none."""
+    peers = engine.learning.peers
+    peers.put("t", "c-1", Observed(TODAY, None))
+    engine.redis.set(f"{engine.settings.key_prefix}:{{t}}:peers:c-2", "damaged")
+    assert peers.read("t", ["c-1", "c-2", "c-3"]) == [Observed(TODAY, None), None, None]
+    assert (peers.read("t", []), peers.read("other", ["c-1"])) == ([], [None])
+    assert 0 < int(engine.redis.ttl(f"{engine.settings.key_prefix}:{{t}}:peers:c-1")) <= PEERS_KEPT.total_seconds()

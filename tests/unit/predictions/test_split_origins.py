@@ -1,0 +1,66 @@
+"""Which days a model learns from and is tested on: no outcome of the training is known later than the test begins."""
+
+import numpy as np
+import pytest
+
+from app.predictions.features import HORIZON_DAYS
+from app.predictions.split_origins import (
+    FEWEST_IN_COHORT,
+    SMALL_COHORTS,
+    drawn_origins,
+    pooled,
+    split_columns,
+)
+from app.predictions.train_model import Examples
+from tests.unit.predictions.cohorts import random_history
+
+
+def test_the_columns_of_a_retention_window() -> None:
+    """Of 89 days until yesterday, T = 88: the test is T − 20 … T − 7, the training ends on T − 28."""
+    columns = split_columns(89)
+    assert (columns.training.tolist(), columns.test.tolist()) == (list(range(35, 61)), list(range(68, 82)))
+    assert columns.training[-1] + HORIZON_DAYS < columns.test[0]
+    assert columns.test[-1] + HORIZON_DAYS == 88
+
+
+@pytest.mark.parametrize("days", [1, 20, 35, 63])
+def test_a_short_retention(days: int) -> None:
+    """There is nothing to learn from, and no column is before the first."""
+    columns = split_columns(days)
+    assert len(columns.training) == 0
+    assert all(0 <= column < days for column in columns.test)
+
+
+def test_origins_are_drawn() -> None:
+    """Of the given days, with known outcomes, at most as many as wanted; the same seed draws the same."""
+    history = random_history(20, 89)
+    found = drawn_origins(history, 90, np.arange(68, 82), 100, 1)
+    again = drawn_origins(history, 90, np.arange(68, 82), 100, 1)
+    assert len(found.score) == 100
+    assert not np.isnan(found.outcome).any()
+    assert set(found.column.tolist()) <= set(range(68, 82))
+    assert (
+        found.column.tolist() == again.column.tolist() != drawn_origins(history, 90, np.arange(68, 82), 100, 2).column.tolist()
+    )
+
+
+def test_small_cohorts_are_put_together() -> None:
+    """Each part that is left out has enough origins, whoever they are of; none gets lost; cohorts without any do not count."""
+    origins = drawn_origins(random_history(60, 89), 90, np.arange(40, 60), 1_000, 0)
+
+    def cohort(number: int) -> Examples:
+        some = origins.take(np.arange(number))
+        return Examples(some, some)
+
+    sizes = {"none": 0, "one": 1, "small": FEWEST_IN_COHORT - 1, "large": FEWEST_IN_COHORT, "larger": 500}
+    cohorts = {name: cohort(number) for name, number in sizes.items()}
+
+    def sizes_of(*names: str) -> dict[str, int]:
+        return {name: len(each.real.score) for name, each in pooled({name: cohorts[name] for name in names}).items()}
+
+    assert sizes_of("large", "larger", "none") == {"large": 300, "larger": 500}
+    assert sizes_of("one", "small", "larger") == {"larger": 500, SMALL_COHORTS: 300}
+    assert sizes_of("one", "large", "larger") == {"larger": 500, SMALL_COHORTS: 301}
+    assert sizes_of("one", "small") == {SMALL_COHORTS: 300}
+    assert sizes_of("one", "none") == {SMALL_COHORTS: 1}
+    assert sizes_of("none") == {}
