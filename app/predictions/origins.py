@@ -1,6 +1,7 @@
 """Origins of forecasts: a student on a day, what is known then, and what came of it ``HORIZON_DAYS`` later. Pure."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class Origins(NamedTuple):
         carried: what it will be if only activity goes on.
         slope: of the regression, per day.
         group: see ``evidence_groups.py``.
-        outcome: the mastery that came, 0 if all evidence had left the window; NaN if that day is not known.
+        outcome: the mastery that came, 0 if all evidence had left the window; NaN if that day is not known. Other outcomes
+            take its place where other things are forecast: ``risk.py``.
         student: the row of the student in the history.
         column: the day's column in the history.
     """
@@ -47,12 +49,25 @@ class Origins(NamedTuple):
         return self.take(np.flatnonzero(~np.isnan(self.outcome)))
 
 
-def origins(history: DailyHistory, retention_days: int, columns: Ints, cohort: CohortDays) -> Origins:
+def outcomes(history: DailyHistory, retention_days: int, columns: Ints) -> Floats:
+    """The mastery ``HORIZON_DAYS`` after each column, as seen then: (students, columns); NaN if that day is not known."""
+    later = columns + HORIZON_DAYS
+    found = mastery(components(history, later - retention_days + 1, later))
+    found[:, later >= history.days] = np.nan
+    return found
+
+
+OutcomesOf: TypeAlias = Callable[[DailyHistory, int, Ints], Floats]
+
+
+def origins(
+    history: DailyHistory, retention_days: int, columns: Ints, cohort: CohortDays, outcomes_of: OutcomesOf = outcomes
+) -> Origins:
     """Every student with evidence on each of the columns. ``cohort`` has, for each, the peers on the day before."""
     parts = []
     for rows in row_blocks(history):
         some = some_students(history, rows)
-        found = origins_of(outlook(some, retention_days, columns, cohort), outcomes(some, retention_days, columns), columns)
+        found = origins_of(outlook(some, retention_days, columns, cohort), outcomes_of(some, retention_days, columns), columns)
         parts.append(found._replace(student=rows[found.student]))
     return joined(parts)
 
@@ -60,14 +75,6 @@ def origins(history: DailyHistory, retention_days: int, columns: Ints, cohort: C
 def row_blocks(history: DailyHistory) -> list[Ints]:
     """The rows in blocks of ``STUDENTS_IN_CACHE``; one empty block if there are none."""
     return np.array_split(np.arange(history.students), range(STUDENTS_IN_CACHE, history.students, STUDENTS_IN_CACHE))
-
-
-def outcomes(history: DailyHistory, retention_days: int, columns: Ints) -> Floats:
-    """The mastery ``HORIZON_DAYS`` after each column, as seen then: (students, columns); NaN if that day is not known."""
-    later = columns + HORIZON_DAYS
-    found = mastery(components(history, later - retention_days + 1, later))
-    found[:, later >= history.days] = np.nan
-    return found
 
 
 def origins_of(seen: Outlook, outcome: Floats, columns: Ints) -> Origins:

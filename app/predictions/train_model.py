@@ -9,7 +9,7 @@ from app.predictions.boosted_trees import BoostedTrees
 from app.predictions.daily_history import DailyHistory, Ints, history_of
 from app.predictions.features import HORIZON_DAYS, feature_names
 from app.predictions.learned_model import Forecasts, LearnedModel, margins, raw_forecasts
-from app.predictions.origins import STUDENTS_AT_ONCE, Origins, joined, origins, some_students
+from app.predictions.origins import STUDENTS_AT_ONCE, Origins, OutcomesOf, joined, origins, outcomes, some_students
 from app.predictions.peers import peers
 
 # Origins that a model learns from: more do not make it better, and take longer.
@@ -28,13 +28,15 @@ class Examples(NamedTuple):
     all: Origins
 
 
-def examples(history: DailyHistory, retention_days: int, columns: Ints, number: int, seed: int) -> Examples:
-    """Draw about ``number`` origins with known outcome from a cohort's history."""
+def examples(
+    history: DailyHistory, retention_days: int, columns: Ints, number: int, seed: int, outcomes_of: OutcomesOf = outcomes
+) -> Examples:
+    """Draw about ``number`` origins with known outcome from a cohort's history, on these columns."""
     rng = np.random.default_rng(seed)
     columns = columns[columns + HORIZON_DAYS < history.days]
     copies = [(history, round(number * (1 - MISSING_SHARE * len(MISSING))))]
     copies += [(_without(history, fields), round(number * MISSING_SHARE)) for fields in MISSING]
-    drawn = [_draw(copy, retention_days, columns, wanted, rng) for copy, wanted in copies]
+    drawn = [_draw(copy, retention_days, columns, wanted, rng, outcomes_of) for copy, wanted in copies]
     return Examples(drawn[0], joined(drawn))
 
 
@@ -52,11 +54,11 @@ def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = l
     Returns:
         The model, and its test. The intervals' margins come from the test, so the test says nothing about the intervals.
     """
-    cohorts = cohorts if len(cohorts) > 1 else _split(*cohorts.values())
+    cohorts = cohorts if len(cohorts) > 1 else split(*cohorts.values())
     names = sorted(cohorts)
     raw: list[Forecasts] = []
     of: list[Origins] = []
-    for left_out in _folds(names):
+    for left_out in folds(names):
         seen = joined([cohorts[name].all for name in names if name not in left_out])
         left = joined([cohorts[name].real for name in left_out])
         raw.append(raw_forecasts(*_fit(seen, on_step), left))
@@ -85,12 +87,12 @@ def _fit(seen: Origins, on_step: Callable[[], None]) -> tuple[BoostedTrees, Boos
     return trees(Target.MEDIAN), trees(Target.LOWER), trees(Target.UPPER)
 
 
-def _folds(names: Sequence[str]) -> list[Sequence[str]]:
+def folds(names: Sequence[str]) -> list[Sequence[str]]:
     """The cohorts in at most ``FOLDS`` groups."""
     return [names[start::FOLDS] for start in range(min(FOLDS, len(names)))]
 
 
-def _split(cohort: Examples) -> dict[str, Examples]:
+def split(cohort: Examples) -> dict[str, Examples]:
     """A single cohort's students in ``FOLDS`` parts, which then take the part of cohorts."""
     return {
         str(part): Examples(*(each.take(np.flatnonzero(each.student % FOLDS == part)) for each in cohort))
@@ -103,10 +105,12 @@ def _without(history: DailyHistory, fields: tuple[str, ...]) -> DailyHistory:
     return history_of(dict(history.facts) | {name: np.zeros_like(history.facts[name]) for name in fields}, history.last)
 
 
-def _draw(history: DailyHistory, retention_days: int, columns: Ints, number: int, rng: np.random.Generator) -> Origins:
+def _draw(
+    history: DailyHistory, retention_days: int, columns: Ints, number: int, rng: np.random.Generator, outcomes_of: OutcomesOf
+) -> Origins:
     """About ``number`` origins with evidence, of up to ``STUDENTS_AT_ONCE`` students."""
     yesterday = peers(history, retention_days, columns - 1)
     students = np.sort(rng.permutation(history.students)[:STUDENTS_AT_ONCE])
-    found = origins(some_students(history, students), retention_days, columns, yesterday)
+    found = origins(some_students(history, students), retention_days, columns, yesterday, outcomes_of)
     rows = rng.permutation(len(found.score))[:number]
     return found.take(rows)._replace(student=students[found.student[rows]])
