@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from api.fields import OPENAPI_IDENTIFIER, Day, Flag, Fraction, IdentifierField, Limit, PatternField, RawList
 from api.mastery import Calculation, ComponentScores, ComponentWeights
+from api.predictions import IntervalAnswer, ReasonAnswer, WarningAnswer
 from app.batches.batch import MAX_STUDENTS, BatchStatus, CallbackState, Kind, Priority
 from app.batches.receiver import MAX_URL, URL_RULE, place
 from app.mastery.formula import Level
@@ -88,7 +89,7 @@ class AcceptedBatch(_AnyBatch):
 
 
 class BatchSummary(Schema):
-    """Of the scores of all students that succeeded."""
+    """Of the scores of all students that succeeded; of predictions, of the predicted ones."""
 
     mean = Fraction(required=True)
     median = Fraction(required=True)
@@ -136,8 +137,20 @@ class BatchPage(Schema):
 
 
 class BatchResult(Calculation):
-    """What the student's query answers; or only the id and the error."""
+    """What the student's query or prediction answers; or only the id and the error."""
 
+    predicted_score = Fraction(metadata={"description": "Of a prediction, as are the fields up to warnings"})
+    interval = fields.Nested(IntervalAnswer)
+    confidence = Fraction()
+    slope_per_day = fields.Float()
+    intervention_needed = fields.Boolean()
+    reasons = fields.List(fields.Nested(ReasonAnswer))
+    current_score = Fraction()
+    model = fields.String()
+    model_version = fields.String()
+    days_of_history = fields.Integer()
+    stale = fields.Boolean()
+    warnings = fields.List(fields.Nested(WarningAnswer))
     score = Fraction()
     level = fields.String(validate=validate.OneOf(list(Level)))
     coverage = Fraction()

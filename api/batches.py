@@ -129,6 +129,7 @@ def _create(body: dict[str, Any]) -> Response:
         priority=Priority(body["priority"]),
         on=body.get("as_of"),
         callback_url=body.get("callback_url", ""),
+        threshold=served.settings.intervention_threshold,
     )
     if wanted.callback_url:
         networks_allowed = networks(served.settings.callback_private_networks)
@@ -214,6 +215,7 @@ def results(query: dict[str, Any], batch_id: str) -> Response:
         principal(),
         batches=served.batches,
         facts=served.mastery.facts,
+        consents=served.consents,
         start=int(query.get("cursor", "0")),
         limit=query["limit"],
         only_failed=only_failed,
@@ -230,7 +232,14 @@ def _stream(batch: Batch, kind: str, *, only_failed: bool) -> Response:
         message = "The batch still runs; ask for JSON to read what it has."
         return failure(409, ErrorCode.CONFLICT, message, headers=_retry_after(batch))
     served, caller = engine(), principal()
-    parts = all_results(batch, caller, batches=served.batches, facts=served.mastery.facts, only_failed=only_failed)
+    parts = all_results(
+        batch,
+        caller,
+        batches=served.batches,
+        facts=served.mastery.facts,
+        consents=served.consents,
+        only_failed=only_failed,
+    )
     audited = _audited(parts, batch)
     if kind == CSV:
         headers = {"Content-Disposition": f'attachment; filename="{batch.batch_id}.csv"'}

@@ -51,6 +51,7 @@ def run(self: EngineTask, batch: str, priority: str) -> None:
         stores=engine().mastery,
         batches=engine().batches,
         consents=engine().consents,
+        forecasting=engine().forecasting,
         audit=partial(note_chunk, key),
         now=engine().clock(),
     )

@@ -28,6 +28,7 @@ def run_task(
         stores=engine.mastery,
         batches=engine.batches,
         consents=engine.consents,
+        forecasting=engine.forecasting,
         audit=audit,
         now=now or engine.clock(),
     )

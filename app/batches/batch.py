@@ -56,6 +56,7 @@ class Kind(StrEnum):
     """What a batch can compute; ``batch_kinds.py`` says how."""
 
     MASTERY = "mastery"
+    PREDICTION = "prediction"
 
 
 class GivenComponents(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -94,7 +95,8 @@ class BatchOrder(Struct, frozen=True, kw_only=True):
     Attributes:
         kind: what to compute.
         day: the day for which it is computed.
-        weights: of the four components.
+        weights: of the four components; of predictions, the default ones.
+        threshold: predictions below it need an intervention, 0..1.
         priority: how urgent it is.
         cohort_id: compute for the students of this cohort, as of the moment when a task resolves it.
         all: compute for all students of the tenant, likewise. Without both, the students were listed.
@@ -106,6 +108,7 @@ class BatchOrder(Struct, frozen=True, kw_only=True):
     kind: Kind = Kind.MASTERY
     day: Day
     weights: Weights
+    threshold: float = 0.5
     priority: Priority = Priority.NORMAL
     cohort_id: str | None = None
     all: bool = False

@@ -35,8 +35,21 @@ COLUMNS = {
     "consistency": "the component, 0..1",
     "cohort_id": "the student's cohort at that time",
     "trend": "the trend of the student's mastery",
+    "predicted_score": "of a prediction: the mastery in seven days, 0..1",
+    "lower": "of a prediction: the lower end of its interval, 0..1",
+    "upper": "of a prediction: the upper end, 0..1",
+    "confidence": "of a prediction: how far it can be trusted, 0..1",
+    "current_score": "of a prediction: the mastery on the day it was made, 0..1",
+    "slope_per_day": "of a prediction: the slope of the daily mastery",
+    "intervention_needed": "of a prediction: whether it says that the student needs help",
+    "reasons": "of a prediction: why",
+    "days_of_history": "of a prediction: days since the first evidence",
+    "stale": "of a prediction: whether there was no evidence for two weeks",
+    "warnings": "of a prediction: what to know before relying on it",
+    "model": "of a prediction: what made it",
+    "model_version": "of a prediction: the version of that",
     "historical_average": "the mean mastery since the first evidence, 0..1",
-    "date": "the day for which it was computed, UTC",
+    "date": "the day for which it was computed, or which was predicted, UTC",
 }
 
 _rows = msgspec.msgpack.Decoder(list[Row])

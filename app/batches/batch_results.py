@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey
-from app.batches.batch_kinds import Row
+from app.batches.batch import CHUNK_STUDENTS, Batch, BatchKey, Kind
+from app.batches.batch_kinds import KINDS, NO_CONSENT, Row
 from app.batches.batch_store import BatchStore
+from app.consent.consent_store import ConsentStore
 from app.errors import NotFound
 from app.mastery.fact_store import FactStore
 from app.roles import Role
@@ -33,6 +34,7 @@ def result_page(
     *,
     batches: BatchStore,
     facts: FactStore,
+    consents: ConsentStore,
     start: int = 0,
     limit: int,
     only_failed: bool = False,
@@ -58,7 +60,8 @@ def result_page(
             return ResultPage(found, position)
         chosen = [(at, row) for at, row in enumerate(rows or ()) if at >= offset and _is_asked(row, only_failed=only_failed)]
         seen = visible([row for _, row in chosen], caller, facts)
-        shown = [(at, row) for at, row in chosen if row.student_id in seen]
+        now = _permitted(batch.order.kind, caller.tenant, [row for _, row in chosen if row.student_id in seen], consents)
+        shown = list(zip([at for at, row in chosen if row.student_id in seen], now, strict=True))
         room = limit - len(found)
         found += [row for _, row in shown[:room]]
         if len(shown) > room:
@@ -68,7 +71,13 @@ def result_page(
 
 
 def all_results(
-    batch: Batch, caller: Principal, *, batches: BatchStore, facts: FactStore, only_failed: bool = False
+    batch: Batch,
+    caller: Principal,
+    *,
+    batches: BatchStore,
+    facts: FactStore,
+    consents: ConsentStore,
+    only_failed: bool = False,
 ) -> Iterator[list[Row]]:
     """All results of a batch that has ended, some at a time, in its order.
 
@@ -85,7 +94,7 @@ def all_results(
         rows = [row for chunk in chunks for row in chunk or () if _is_asked(row, only_failed=only_failed)]
         seen = visible(rows, caller, facts)
         if shown := [row for row in rows if row.student_id in seen]:
-            yield shown
+            yield _permitted(batch.order.kind, key.tenant, shown, consents)
     if batches.read(key).created != batch.created:
         raise NotFound("the batch was removed while its results were read")
 
@@ -104,6 +113,15 @@ def sees_every_result(batch: Batch, caller: Principal, *, batches: BatchStore, f
         if len(visible(succeeded, caller, facts)) < len(succeeded):
             return False
     return True
+
+
+def _permitted(kind: Kind, tenant: str, rows: list[Row], consents: ConsentStore) -> list[Row]:
+    """The rows, without the results of students who do not allow the use of their data any more."""
+    purpose = KINDS[kind].purpose
+    if purpose is None:
+        return rows
+    allowed = consents.allowing(tenant, [row.student_id for row in rows], purpose)
+    return [row if row.error or row.student_id in allowed else Row(row.student_id, NO_CONSENT) for row in rows]
 
 
 def _is_asked(row: Row, *, only_failed: bool) -> bool:

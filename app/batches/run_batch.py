@@ -10,7 +10,7 @@ import msgspec
 
 from app.batches.batch import BatchKey, BatchOrder, BatchStatus, Item, outcome
 from app.batches.batch_errors import ErasedMeanwhile, OverBatchQuota
-from app.batches.batch_kinds import ERASED_ROW, GIVEN_UP, KINDS, UNREADABLE, Row
+from app.batches.batch_kinds import ERASED_ROW, GIVEN_UP, KINDS, NO_CONSENT, UNREADABLE, Row
 from app.batches.batch_store import BatchStore, Left, Taken, Then
 from app.batches.summarize_batch import summarize_batch
 from app.clock import day_number
@@ -19,6 +19,7 @@ from app.errors import NotFound
 from app.logs import frames
 from app.mastery.fact_store import StudentRecord
 from app.mastery.stores import MasteryStores
+from app.predictions.current_forecast import Forecasting, week_forecaster
 
 # A chunk whose tasks died so often would kill further ones: its students fail.
 MAX_ATTEMPTS = 10
@@ -48,6 +49,7 @@ def run_batch(
     stores: MasteryStores,
     batches: BatchStore,
     consents: ConsentStore,
+    forecasting: Forecasting,
     audit: Callable[[BatchOrder, Sequence[str]], None],
     now: datetime,
 ) -> Step:
@@ -63,7 +65,7 @@ def run_batch(
     taken = batches.take(key, task_id, retries)
     match taken.left:
         case Left.CHUNK:
-            return _compute(key, task_id, taken, stores=stores, batches=batches, consents=consents, audit=audit, now=now)
+            return _compute(key, task_id, taken, using=forecasting, batches=batches, audit=audit, now=now)
         case Left.UNRESOLVED:
             return _resolve(key, _ordered(taken), stores=stores, batches=batches)
         case Left.DONE:
@@ -81,9 +83,8 @@ def _compute(
     task_id: str,
     taken: Taken,
     *,
-    stores: MasteryStores,
+    using: Forecasting,
     batches: BatchStore,
-    consents: ConsentStore,
     audit: Callable[[BatchOrder, Sequence[str]], None],
     now: datetime,
 ) -> Step:
@@ -92,41 +93,69 @@ def _compute(
         _log.error("batch %s: chunk %d was given up after %d attempts", key, taken.number, MAX_ATTEMPTS)
         rows = [ERASED_ROW if item.is_erased else Row(item.student_id, GIVEN_UP) for item in items]
     else:
-        rows = compute_rows(key.tenant, order, items, stores=stores, now=now)
+        rows = compute_rows(key.tenant, order, items, using=using, now=now)
         audit(order, [row.student_id for row in rows if not row.error])
     match batches.store(key, task_id, taken.number, rows, taken.erased):
         case Then.GO_ON:
             return Step(goes_on=True)
         case Then.END:
-            _finish(key, batches=batches, consents=consents)
+            _finish(key, batches=batches, consents=using.consents)
             return Step()
         case Then.STOP:
             return Step()
 
 
-def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, stores: MasteryStores, now: datetime) -> list[Row]:
+def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, using: Forecasting, now: datetime) -> list[Row]:
     """The results of some students, in their order; for one who was erased, a row without a student."""
-    ids = [item.student_id for item in items if item.components is None and not item.is_erased]
+    row = _Rows(tenant, order, items, using).row
+    ids = _read(items)
     try:
-        records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
+        records = using.stores.facts.read_many(tenant, ids, day_number(now), order.day)
     except msgspec.DecodeError:  # a record is damaged: the others are computed nevertheless
-        return [row for item in items for row in _rows_alone(tenant, order, item, stores=stores, now=now)]
+        return [_row_alone(tenant, order, item, row, using=using, now=now) for item in items]
     found = dict(zip(ids, records, strict=True))
-    return [_row(order, item, found.get(item.student_id)) for item in items]
+    return [row(item, found.get(item.student_id)) for item in items]
 
 
-def _rows_alone(tenant: str, order: BatchOrder, item: Item, *, stores: MasteryStores, now: datetime) -> list[Row]:
-    ids = [item.student_id] if item.components is None and not item.is_erased else []
+class _Rows:
+    """Computes the rows of some items, of students who allow it."""
+
+    def __init__(self, tenant: str, order: BatchOrder, items: Sequence[Item], using: Forecasting) -> None:
+        self._order = order
+        self._kind = KINDS[order.kind]
+        self._forecast = week_forecaster(tenant, using)
+        purpose = self._kind.purpose
+        self._allowed = None if purpose is None else using.consents.allowing(tenant, _read(items), purpose)
+
+    def row(self, item: Item, record: StudentRecord | None) -> Row:
+        """The row of an item, from the student's facts."""
+        if item.is_erased:
+            return ERASED_ROW
+        if record is not None and self._allowed is not None and item.student_id not in self._allowed:
+            return Row(item.student_id, NO_CONSENT)
+        return self._kind.compute(self._order, item, record, self._forecast)
+
+
+def _read(items: Sequence[Item]) -> list[str]:
+    """The students whose facts are needed."""
+    return [item.student_id for item in items if item.components is None and not item.is_erased]
+
+
+def _row_alone(
+    tenant: str,
+    order: BatchOrder,
+    item: Item,
+    row: Callable[[Item, StudentRecord | None], Row],
+    *,
+    using: Forecasting,
+    now: datetime,
+) -> Row:
     try:
-        records = stores.facts.read_many(tenant, ids, day_number(now), order.day)
+        records = using.stores.facts.read_many(tenant, _read([item]), day_number(now), order.day)
     except msgspec.DecodeError as error:
         _log.error("a student of a batch cannot be computed: %s", frames(error))
-        return [Row(item.student_id, UNREADABLE)]
-    return [_row(order, item, records[0] if records else None)]
-
-
-def _row(order: BatchOrder, item: Item, record: StudentRecord | None) -> Row:
-    return ERASED_ROW if item.is_erased else KINDS[order.kind].compute(order, item, record)
+        return Row(item.student_id, UNREADABLE)
+    return row(item, records[0] if records else None)
 
 
 def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches: BatchStore) -> Step:

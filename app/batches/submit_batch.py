@@ -18,7 +18,7 @@ from app.clock import Day, day_number
 from app.config.batch_settings import Network
 from app.errors import InvalidFields, InvalidInput
 from app.identifiers import IDENTIFIER_RULE, Identifier, is_identifier
-from app.mastery.formula import Components, Weights
+from app.mastery.formula import DEFAULT_WEIGHTS, Components, Weights
 from app.mastery.query_mastery import retained_day
 from app.mastery.stores import MasteryStores
 from app.security.access import (
@@ -33,6 +33,7 @@ from app.security.access import (
 Listed: TypeAlias = Identifier | ListedStudent
 # How often the listed students are checked, if others are erased from the tenant meanwhile: each time takes 50 ms at most.
 MAX_CHECKS = 5
+COMPONENTS_GIVEN = "components: cannot be given for predictions, which need the facts"
 LISTED_ALREADY = "is listed already, at "  # followed by the position of the first, from 0
 
 
@@ -40,7 +41,8 @@ class BatchRequest(NamedTuple):
     """What a caller asks for.
 
     Exactly one of ``students`` (decoded JSON: ids or objects), ``cohort_id`` and ``all`` says for whom. ``on`` is a day that is
-    retained, by default today. ``body`` identifies the request: the same id with another body is a conflict.
+    retained, by default today. Predictions below ``threshold`` need an intervention. ``body`` identifies the request: the same
+    id with another body is a conflict.
     """
 
     batch_id: str
@@ -53,6 +55,7 @@ class BatchRequest(NamedTuple):
     priority: Priority = Priority.NORMAL
     on: date | None = None
     callback_url: str = ""
+    threshold: float = 0.5
 
 
 class NoValidStudent(InvalidFields):
@@ -82,7 +85,7 @@ def submit_batch(
     Students of a cohort and of a tenant are found by a task, so this takes the same time for any number of them. A request that
     stored its batch before is not checked again, since students and days may have changed.
     Raises AccessDenied if the caller may not see the cohort or the tenant, BatchTaken, OverBatchQuota, TooManyBatches,
-    InvalidInput about the day, and NoValidStudent.
+    InvalidInput about the day or weights, and NoValidStudent.
 
     Returns:
         The batch of the request.
@@ -109,10 +112,13 @@ def submit_batch(
 
 
 def _order(request: BatchRequest, caller: Principal, actor: Sequence[str], day: Day) -> BatchOrder:
+    if request.kind is not Kind.MASTERY and request.weights != DEFAULT_WEIGHTS:
+        raise InvalidInput("weights", "can be given for mastery only")
     return BatchOrder(
         kind=request.kind,
         day=day,
         weights=request.weights,
+        threshold=request.threshold,
         priority=request.priority,
         cohort_id=request.cohort_id,
         all=request.all,
@@ -150,13 +156,15 @@ def _selected(request: BatchRequest, caller: Principal, stores: MasteryStores) -
         else:
             require_cohort_access(caller, Action.CREATE_BATCH, str(request.cohort_id))
         return None, []
-    items, rejected = check_students(request.students, caller, stores)
+    items, rejected = check_students(request.students, caller, stores, request.kind)
     if not items:
         raise NoValidStudent(*(InvalidInput(f"students.{each.index}", each.reason) for each in rejected))
     return items, rejected
 
 
-def check_students(students: Sequence[Any], caller: Principal, stores: MasteryStores) -> tuple[list[Item], list[Rejection]]:
+def check_students(
+    students: Sequence[Any], caller: Principal, stores: MasteryStores, kind: Kind = Kind.MASTERY
+) -> tuple[list[Item], list[Rejection]]:
     """Check each listed student: its form, that it is listed once, and that the caller may see it.
 
     A student without facts is rejected too, unless its components are given. A teacher gets the same reason for a student who
@@ -180,6 +188,8 @@ def check_students(students: Sequence[Any], caller: Principal, stores: MasterySt
         student_id = item.student_id
         if not may_see(cohorts.get(student_id)):
             rejected.append(Rejection(index, UNSEEN_STUDENT))
+        elif item.components is not None and kind is not Kind.MASTERY:
+            rejected.append(Rejection(index, COMPONENTS_GIVEN))
         elif item.components is None and student_id not in cohorts:
             rejected.append(Rejection(index, NO_EVIDENCE))
         elif (earlier := accepted.setdefault(student_id, index)) != index:

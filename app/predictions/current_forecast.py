@@ -1,20 +1,23 @@
-"""A student's forecast of today: the stored one if nothing has changed since, else a new one."""
+"""A student's forecast of today: the stored one if nothing has changed since, else a new one; and those of a batch."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from functools import cache, partial
+from typing import NamedTuple, TypeAlias
 
 from app.clock import Day, day_number
 from app.consent.consent import Consent
 from app.consent.consent_store import ConsentStore
 from app.consent.require_consent import require_consent
 from app.errors import NotFound
+from app.mastery.fact_store import StudentRecord
 from app.mastery.stores import MasteryStores
 from app.predictions.error_quantiles import IntervalTable
 from app.predictions.forecast import Forecast
 from app.predictions.forecast_cache import Cached, ForecastCache, basis_of, valid_forecast
 from app.predictions.forecast_model import ForecastModel, Models
 from app.predictions.forecast_records import ForecastRecords
-from app.predictions.make_forecast import make_forecast
+from app.predictions.make_forecast import Means, make_forecast
 from app.purposes import Purpose
 
 
@@ -36,6 +39,20 @@ class Forecasting(NamedTuple):
     records: ForecastRecords
     models: Models
     intervals: IntervalTable
+
+
+WeekForecaster: TypeAlias = Callable[[StudentRecord, Day], Forecast]  # of a student's facts on a day, for the week after it
+
+
+def week_forecaster(tenant: str, using: Forecasting) -> WeekForecaster:
+    """Makes forecasts of a tenant's students that have the next week only. Nothing is stored."""
+    model_of = cache(partial(using.models, tenant))  # one for all students of a cohort
+
+    def forecast(record: StudentRecord, day: Day) -> Forecast:
+        means = Means(model_of(record.cohort_id), using.intervals, using.stores.facts.retention_days)
+        return make_forecast(record, day, means=means, only_week=True)
+
+    return forecast
 
 
 class _Basis(NamedTuple):
@@ -85,8 +102,8 @@ def _made(tenant: str, student_id: str, using: Forecasting, now: datetime) -> Fo
     if found := valid_forecast(basis.cached, basis.text):
         return found
     facts = using.stores.facts
-    record = facts.read(tenant, student_id, basis.today)
-    made = make_forecast(record, basis.today, model=basis.model, intervals=using.intervals, retention_days=facts.retention_days)
+    means = Means(basis.model, using.intervals, facts.retention_days)
+    made = make_forecast(facts.read(tenant, student_id, basis.today), basis.today, means=means)
     using.records.remember(tenant, student_id, basis.cached, basis.consent, made)
     using.cache.put(tenant, student_id, basis.cached, basis.consent, basis.text, made)
     return made

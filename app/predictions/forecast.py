@@ -39,15 +39,17 @@ class Predicted(NamedTuple):
 
 
 class Forecast(Struct, frozen=True, array_like=True):
-    """A forecast of a student's mastery, made on ``day``; some 1.3 KB.
+    """A forecast of a student's mastery, made on ``day``; some 1.3 KB, or 0.2 KB without ``past`` and ``future``.
 
     Attributes:
         day: the day, today when it was made.
         cohort_id: the student's cohort.
+        current: today's mastery.
+        week_ahead: mastery in seven days.
         past: daily mastery of up to the last 30 days since the first retained evidence; the last one is today's.
-        future: mastery in 1 to 30 days.
+        future: mastery in 1 to 30 days. Both are empty if only the week was asked for.
         level: the probability of the intervals, 0..1.
-        trend: of the regression over ``past``.
+        trend: of the regression over the last 30 days.
         history_days: days since the first retained evidence, that day included.
         idle_days: days since the latest evidence.
         coverage: sum of the weights of components with evidence, 0..1.
@@ -58,6 +60,8 @@ class Forecast(Struct, frozen=True, array_like=True):
 
     day: Day
     cohort_id: str | None
+    current: float
+    week_ahead: Predicted
     past: list[float]
     future: list[Predicted]
     level: float
@@ -69,16 +73,6 @@ class Forecast(Struct, frozen=True, array_like=True):
     signs: Signs
     model: str
     model_version: str
-
-    @property
-    def current(self) -> float:
-        """Today's mastery."""
-        return self.past[-1]
-
-    @property
-    def week_ahead(self) -> Predicted:
-        """Mastery in seven days."""
-        return self.future[WEEK - 1]
 
     @property
     def is_stale(self) -> bool:

@@ -161,6 +161,7 @@ def _require_one(*given: bool) -> None:
 def _submit(session: Session, wanted: BatchRequest, listed: StudentList) -> None:
     """Store the batch, send its tasks, and print its id and what was rejected."""
     engine, key = session.engine, BatchKey(session.caller.tenant, wanted.batch_id)
+    wanted = wanted._replace(threshold=engine.settings.intervention_threshold)
     signed = sign_operator(engine, [key.tenant, Action.CREATE_BATCH, key.batch_id])
     try:
         stored = submit_batch(wanted, session.caller, signed, stores=engine.mastery, batches=engine.batches, now=engine.clock())
@@ -218,7 +219,12 @@ def results(batch_id: str, tenant: str, *, form: str, only: str | None, output: 
             raise click.ClickException(still_runs(found))
         session.note(Action.READ_BATCH_RESULTS, batch_id=batch_id)
         parts = all_results(
-            found, session.caller, batches=engine.batches, facts=engine.mastery.facts, only_failed=only == FAILED
+            found,
+            session.caller,
+            batches=engine.batches,
+            facts=engine.mastery.facts,
+            consents=engine.consents,
+            only_failed=only == FAILED,
         )
         lines = FORMATS[form](found.order, _noted(session, found, parts))
         with _opened(output) as target:

@@ -138,7 +138,7 @@ def wrong_results(engine: Engine, key: BatchKey, students: int) -> Iterator[str]
     batch = engine.batches.read(key)
     if (batch.status, batch.total, batch.succeeded, batch.failed) != (BatchStatus.SUCCEEDED, students, students, 0):
         yield f"{batch.status}: {batch.succeeded} succeeded, {batch.failed} failed, of {batch.total}"
-    parts = all_results(batch, CALLER, batches=engine.batches, facts=engine.mastery.facts)
+    parts = all_results(batch, CALLER, batches=engine.batches, facts=engine.mastery.facts, consents=engine.consents)
     rows = [row for part in parts for row in part]
     if [row.student_id for row in rows] != [f"s-{number:05}" for number in range(students)]:
         yield f"{len(rows)} results of {len({row.student_id for row in rows})} students"

@@ -159,7 +159,7 @@ def test_students_are_erased_at_any_time(engine: Engine, seed: int, workers: Cal
     items = record(engine, *(f"member-{number:03}" for number in range(60)))
     listed = [*items, *(Item(f"given-{number:04}", Components(quiz=number / 5000)) for number in range(8 * CHUNK_STUDENTS))]
     chance.shuffle(listed)
-    expected = compute_rows("t", ORDER, listed, stores=engine.mastery, now=NOW)
+    expected = compute_rows("t", ORDER, listed, using=engine.forecasting, now=NOW)
     batches = {name: BatchKey("t", name) for name in ("ended", "listed", "all")}
     create(engine, listed, batches["ended"])
     finish(engine, batches["ended"])

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from app.batches.batch import Batch, BatchKey, Item
+from app.batches.batch import Batch, BatchKey, Item, Kind
 from app.batches.batch_export import COLUMNS
 from app.batches.batch_kinds import KINDS
 from app.bootstrap import Engine
@@ -20,6 +20,7 @@ from tests.conftest import NOW
 from tests.contracts.batch_erasures import ORDER, create, finish, forget_facts, record, run
 from tests.contracts.conftest import TODAY, merge, observation
 
+OF_PREDICTIONS = set(KINDS[Kind.PREDICTION].columns) - set(KINDS[Kind.MASTERY].columns)
 NO_COMPLETION = dict.fromkeys(("completed_exercises", "total_exercises", "completion_at", "completion_event_id"))
 
 
@@ -139,6 +140,7 @@ class TestBatches:
                 "trend": "stable",
                 "historical_average": 0.21,
                 "date": "2026-10-28",
+                **dict.fromkeys(OF_PREDICTIONS),
             }
         ]
         assert "a-1" not in str(rows(engine, "batch_results", "s-507"))

@@ -149,7 +149,7 @@ def test_an_end_that_was_lost_is_made_up_for(engine: Engine, monkeypatch: pytest
     items = record(engine, 1)
     create(engine, items)
     taken = engine.batches.take(KEY, "lost")
-    rows = run_batch.compute_rows("t", ORDER, taken.items, stores=engine.mastery, now=NOW)
+    rows = run_batch.compute_rows("t", ORDER, taken.items, using=engine.forecasting, now=NOW)
     assert engine.batches.store(KEY, "lost", 0, rows) is Then.END
     assert engine.batches.read(KEY).status is BatchStatus.RUNNING
     assert run(engine) == Step()
@@ -173,7 +173,7 @@ def test_any_loss_and_repetition_gives_each_result_once(engine: Engine, seed: in
             case 1:
                 taken = engine.batches.take(KEY, task)
                 if taken.items:
-                    rows = run_batch.compute_rows("t", ORDER, taken.items, stores=engine.mastery, now=NOW)
+                    rows = run_batch.compute_rows("t", ORDER, taken.items, using=engine.forecasting, now=NOW)
                     late.append((task, taken.number, rows))
             case 2 if late:
                 engine.batches.store(KEY, *chance.choice(late))

@@ -254,7 +254,9 @@ def test_results_that_are_removed_while_they_are_read(api: FixedTimeApi) -> None
     compute(api, "b-1")
     key = BatchKey("t-1", "b-1")
     caller = Principal("tester", Role.ADMIN, "t-1")
-    parts = all_results(api.engine.batches.read(key), caller, batches=api.engine.batches, facts=api.engine.mastery.facts)
+    found = api.engine.batches.read(key)
+    facts, consents = api.engine.mastery.facts, api.engine.consents
+    parts = all_results(found, caller, batches=api.engine.batches, facts=facts, consents=consents)
     assert len(next(parts)) == 4 * CHUNK_STUDENTS
     api.engine.batches.delete(key, api.engine.clock())
     with pytest.raises(NotFound):

@@ -12,7 +12,7 @@ from app.mastery.facts import DayFacts
 from app.mastery.query_mastery import standing
 from app.predictions.confidence import confidence
 from app.predictions.forecast_model import BASE_MODEL, base_intervals
-from app.predictions.make_forecast import make_forecast
+from app.predictions.make_forecast import Means, make_forecast
 from app.predictions.predict_next_week import next_week
 from app.predictions.predict_trajectory import trajectory
 
@@ -54,7 +54,7 @@ def test_any_record_has_a_forecast(days: dict[int, DayFacts], retention_days: in
     """Each number is finite, each score within 0 and 1 and in its interval; the current score is that of a query."""
     days = {day: facts for day, facts in days.items() if day > TODAY - retention_days} or {TODAY: DayFacts()}
     record = StudentRecord(None, days)
-    made = make_forecast(record, TODAY, model=BASE_MODEL, intervals=INTERVALS, retention_days=retention_days)
+    made = make_forecast(record, TODAY, means=Means(BASE_MODEL, INTERVALS, retention_days))
     told = [to_builtins(next_week("s-1", made, 0.5)), to_builtins(trajectory("s-1", made, 30, 0.5))]
     assert all(math.isfinite(each) for each in numbers(told))
     for each in made.future:

@@ -12,7 +12,7 @@ from app.mastery.facts import DayFacts
 from app.mastery.trend import Trend
 from app.predictions.forecast import Forecast, Predicted, WarningCode
 from app.predictions.forecast_model import BASE_MODEL, ForecastModel, base_intervals
-from app.predictions.make_forecast import corrected, make_forecast
+from app.predictions.make_forecast import Means, corrected, make_forecast
 from app.predictions.predict_next_week import next_week
 from app.predictions.predict_trajectory import trajectory
 
@@ -32,7 +32,7 @@ class Optimist(NamedTuple):
 
 
 def forecast(days: dict[Day, DayFacts], model: ForecastModel = BASE_MODEL) -> Forecast:
-    return make_forecast(StudentRecord("c-1", days), TODAY, model=model, intervals=INTERVALS, retention_days=90)
+    return make_forecast(StudentRecord("c-1", days), TODAY, means=Means(model, INTERVALS, 90))
 
 
 def test_a_student_who_falls() -> None:
@@ -86,6 +86,15 @@ def test_the_seventh_day_is_next_week(days: dict[Day, DayFacts], model: Forecast
     assert [each.date - day_date(TODAY) for each in month.future] == [timedelta(days=n) for n in range(1, 31)]
 
 
+@pytest.mark.parametrize("days", [FALLING, ALONE.days])
+def test_only_the_week(days: dict[Day, DayFacts]) -> None:
+    """For batches, the same week without the other days."""
+    record = StudentRecord("c-1", days)
+    made = make_forecast(record, TODAY, means=Means(Optimist(), INTERVALS, 90), only_week=True)
+    assert (made.past, made.future) == ([], [])
+    assert next_week("s-1", made, 0.5) == next_week("s-1", forecast(days, Optimist()), 0.5)
+
+
 def test_the_past_of_a_trajectory() -> None:
     """Each day since the first evidence, at most thirty, up to today."""
     told = trajectory("s-1", forecast(FALLING), 1, 0.5)
@@ -111,11 +120,11 @@ def test_the_day_of_the_fall() -> None:
 
 def test_another_model_corrects_the_base_model() -> None:
     """In equal steps until the seventh day, then by as much; within 0 and 1, and with the score in the interval."""
-    base = [Predicted(0.5, 0.4, 0.6)] * 8 + [Predicted(0.98, 0.9, 0.99), Predicted(0.1, 0.05, 0.2)]
-    found = corrected(base, Predicted(0.57, 0.26, 0.74))
-    assert found[0] == pytest.approx((0.51, 0.38, 0.62))
-    assert found[6:8] == [pytest.approx((0.57, 0.26, 0.74))] * 2
-    assert found[8] == pytest.approx((1.0, 0.76, 1.0))
-    assert found[9] == pytest.approx((0.17, 0.0, 0.34))
+    others = {9: Predicted(0.98, 0.9, 0.99), 10: Predicted(0.1, 0.05, 0.2)}
+    found = corrected(dict.fromkeys(range(1, 9), Predicted(0.5, 0.4, 0.6)) | others, Predicted(0.57, 0.26, 0.74))
+    assert found[1] == pytest.approx((0.51, 0.38, 0.62))
+    assert [found[7], found[8]] == [pytest.approx((0.57, 0.26, 0.74))] * 2
+    assert found[9] == pytest.approx((1.0, 0.76, 1.0))
+    assert found[10] == pytest.approx((0.17, 0.0, 0.34))
     assert (forecast(FALLING, Optimist()).model, forecast(FALLING, Optimist()).model_version) == ("optimist", "3")
     assert forecast(FALLING, Optimist()).warnings == []
