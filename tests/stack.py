@@ -39,6 +39,7 @@ class Stack:
             "MASTERY_DATA_DIR": str(folder),
             "MASTERY_HTTP_PORT": str(claim_port()),
             **RAISED_LIMITS,
+            "MASTERY_TRAINING": "off",  # it would begin at some minute, in the midst of a test
             **variables,
         }
         self.settings = load_settings(self.environment)
