@@ -1,6 +1,6 @@
 """``mastery evaluate``: how good forecasts would have been on an event file, by a rolling-origin back-test."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,17 +17,24 @@ from app.mastery.evidence import Observation
 from app.predictions.back_test import back_test, back_test_steps
 from app.predictions.event_history import event_histories
 from app.predictions.features import HORIZON_DAYS
-from cli.commands.console import output_console
+from cli.commands.console import output_console, print_plainly
 from cli.commands.evaluate_report import report, tables
 from cli.commands.event_files import END_OF_TIME, EventFile, event_file, read_lines
 
 EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)
 
 
+def _in_a_folder(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """The path of a file to write. Raises BadParameter if its folder does not exist."""
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"the folder {path.parent} does not exist")
+    return path
+
+
 @click.command()
 @click.argument("events", type=EVENTS_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the results: PLOT.png and PLOT.svg.")
+@click.option("--plot", type=click.Path(path_type=Path), callback=_in_a_folder, help="Draw the results: PLOT.png and PLOT.svg.")
 def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
     """Back-test forecasts on EVENTS (NDJSON, gzipped or not; - is standard input), without a running stack.
 
@@ -38,7 +45,7 @@ def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
     with event_file(events) as file:
         progress = _Progress(console)
         with progress.shown:
-            histories = event_histories(_observed(file, progress))
+            histories = event_histories(observed_events(file, progress.say))
             _require(histories, file, "has no valid event; an event file has an event a line, see docs/events.md")
             progress.begin("cohorts forecast", back_test_steps(len(histories)))
             results = back_test(histories, load_settings().retention_days, progress.advance)
@@ -81,13 +88,17 @@ class _Progress:
         self.shown.update(self._task, total=1, completed=1)
         self._task = self.shown.add_task(description, total=total)
 
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        print_plainly(self.shown.console, text)
+
     def advance(self) -> None:
         """One more step is done."""
         self.shown.advance(self._task)
 
 
-def _observed(file: EventFile, progress: _Progress) -> Iterator[tuple[str, str, Observation]]:
-    """The observations of the valid events; says how many lines are not valid."""
+def observed_events(file: EventFile, say: Callable[[str], None]) -> Iterator[tuple[str, str, Observation]]:
+    """Tenant, student and observation of each valid event; says at the end how many lines are not valid."""
     invalid, first = 0, ""
     for number, text in read_lines(file):
         try:
@@ -97,6 +108,4 @@ def _observed(file: EventFile, progress: _Progress) -> Iterator[tuple[str, str, 
             continue
         yield event.tenant_id, event.student_id, observe(event, moment)
     if invalid:
-        progress.shown.console.print(
-            f"{invalid:,} lines are not valid events and do not count; {first}", soft_wrap=True, markup=False
-        )
+        say(f"lines that are not valid events and do not count: {invalid:,}; the first: {first}")

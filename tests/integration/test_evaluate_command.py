@@ -81,7 +81,7 @@ def test_the_results_are_json_on_standard_output(results: tuple[Result, Path]) -
 def test_lines_that_are_no_events_are_counted(results: tuple[Result, Path]) -> None:
     """With the first reason, and not silently left out."""
     done, _ = results
-    assert "1 lines are not valid events and do not count" in done.stderr
+    assert "not valid events and do not count: 1; the first: line" in done.stderr
 
 
 def test_the_plot_is_a_picture_in_two_formats(results: tuple[Result, Path]) -> None:
@@ -119,3 +119,11 @@ def test_a_file_without_anything_to_check_is_refused(tmp_path: Path, lines: list
     assert "events.ndjson" in done.output
     assert message in done.output.replace("\n", " ")
     assert "Traceback" not in done.output
+
+
+def test_a_plot_in_a_missing_folder_is_refused_at_once(tmp_path: Path) -> None:
+    """Not after minutes of training."""
+    file = written(tmp_path / "events.ndjson", [json.dumps(activity())])
+    done = evaluate(str(file), "--plot", str(tmp_path / "missing" / "plot"))
+    assert done.exit_code == 2
+    assert "missing does not exist" in done.output.replace("\n", " ")
