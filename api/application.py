@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from api import (
+    accuracy,
     audit,
     batches,
     consent,
@@ -46,6 +47,7 @@ _BLUEPRINTS = (
     mastery.blueprint,
     ingest.blueprint,
     predictions.blueprint,
+    accuracy.blueprint,
     recommendations.blueprint,
     batches.blueprint,
     task_answers.blueprint,

@@ -37,6 +37,7 @@ from app.mastery.outbox import Outbox
 from app.mastery.score_store import ScoreStore
 from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
+from app.predictions.accuracy_store import AccuracyStore
 from app.predictions.cohort_history import FactSources
 from app.predictions.current_forecast import Forecasting
 from app.predictions.forecast_cache import ForecastCache
@@ -115,6 +116,11 @@ class Engine:
     def training(self) -> Training:
         """What models are trained with."""
         return Training(FactSources(self.mastery, self.consents), *self.learning)
+
+    @property
+    def accuracy(self) -> AccuracyStore:
+        """How far forecasts were off; a store that only reads."""
+        return AccuracyStore(self.redis, self.settings.key_prefix, self.settings.forecast_accuracy_days)
 
     @property
     def student_data(self) -> Mapping[str, StudentData]:

@@ -1,7 +1,8 @@
 """The bridge's Prometheus metrics. Labels have low cardinality: stages, reasons, partitions; never ids."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from time import monotonic
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -9,8 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import REGISTRY, Collector
 
 from app.bootstrap import Engine
+from app.clock import day_number
 from app.errors import DependencyUnavailable
 from app.health.memory import memory_of
+from app.predictions.forecast_accuracy import accuracies, added
+from app.predictions.forecast_errors import ForecastErrors
 from consumers.kafka.lag import Lag
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
@@ -27,6 +31,13 @@ STAGE_SECONDS = Histogram(
 PAUSES = Counter("mastery_bridge_pauses", "How often reading was paused", ["reason"])  # backlog | dependency | poison
 HALTED = Gauge("mastery_bridge_halted", "1 while too many invalid records (poison) hold the bridge")
 DELIVERED = Counter("mastery_bridge_delivered", "Messages delivered to Kafka", ["topic"])  # results | dlq
+
+ACCURACY: Mapping[str, tuple[str, Callable[[ForecastErrors], float]]] = {
+    "mastery_forecasts_scored": ("Forecasts whose day is over and whose errors still count", lambda errors: errors.number),
+    "mastery_forecast_mae": ("Mean absolute error of the mastery that they predicted", lambda errors: errors.mae),
+    "mastery_forecast_close_share": ("The share of them within 0.10 of what came", lambda errors: errors.close_share),
+    "mastery_forecast_interval_coverage": ("The share of outcomes inside the interval", lambda errors: errors.coverage),
+}
 
 
 @contextmanager
@@ -53,6 +64,7 @@ class EngineCollector(Collector):
         """The counters and the lag; none of them while Redis is unavailable, no lag while Kafka is."""
         yield from self._counters()
         yield from self._memory()
+        yield from self._accuracy()
         try:
             by_partition = self._lag.by_partition()
         except DependencyUnavailable:
@@ -63,6 +75,18 @@ class EngineCollector(Collector):
         for partition, records in by_partition.items():
             lag.add_metric([str(partition)], records)
         yield lag
+
+    def _accuracy(self) -> Iterator[Metric]:
+        try:
+            tenants, today = self._engine.mastery.tenants.all(), day_number(self._engine.clock())
+            found = added(chain.from_iterable(self._engine.accuracy.of_tenant(tenant, today).items() for tenant in tenants))
+        except DependencyUnavailable:
+            return
+        for name, (told, value) in ACCURACY.items():
+            metric = GaugeMetricFamily(name, told, labels=["model"])
+            for model, accuracy in accuracies(found).items():
+                metric.add_metric([model], value(accuracy.errors))
+            yield metric
 
     def _memory(self) -> Iterator[Metric]:
         try:

@@ -16,6 +16,7 @@ class Action(StrEnum):
     INGEST_EVENTS = "mastery.ingest"
     PREDICT_NEXT_WEEK = "predictions.next-week"
     PREDICT_TRAJECTORY = "predictions.trajectory"
+    READ_ACCURACY = "predictions.accuracy"
     RECOMMEND = "recommendations.adaptive"
     PLAN_PATH = "recommendations.learning-path"
     PROCESS = "process"
@@ -59,6 +60,7 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.CALCULATE_MASTERY: _THEIR_STUDENTS,
     Action.PREDICT_NEXT_WEEK: _THEIR_STUDENTS,
     Action.PREDICT_TRAJECTORY: _THEIR_STUDENTS,
+    Action.READ_ACCURACY: _TEACHING,
     Action.RECOMMEND: _THEIR_STUDENTS,
     Action.PLAN_PATH: _THEIR_STUDENTS,
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},

@@ -49,6 +49,8 @@ def _records(engine: Engine, made: Forecast) -> dict[str, Call]:
         "forecast_records.some": Call(READS, lambda: records.some("t", day, 10)),
         "forecast_records.settle": Call(GROWS, settle_again),
         "forecast_records.close": Call(WRITES, lambda: records.close("t", day - 1)),
+        "accuracy.of_tenant": Call(READS, lambda: engine.accuracy.of_tenant("t", day)),
+        "accuracy.of_cohorts": Call(READS, lambda: list(engine.accuracy.of_cohorts("t", ["c-1"], day))),
         "forecast_records.erase": Call(WRITES, lambda: records.erase("t", ["s-2", "s-3"])),
     }
 
