@@ -1,8 +1,8 @@
 """Forecasts by the model that a tenant has learned, or by what was better than it in the cohort's back-test."""
 
 import logging
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class LearnedModels:
             content: ModelContent = self._content(answerer.tenant, answerer.version)
         except (ModelUnusable, NotFound) as error:
             raise self._withdrawn(answerer, error) from error
-        of = self._origins(record, today, self._observed(answerer))
+        of = self._origins(record, today, answerer.peers)
         made = content.forecast(answerer.method, of)
         return Predicted(*(float(values[0]) for values in made))
 
@@ -81,9 +81,10 @@ class LearnedModels:
             _log.info("another model answers already")
         return DependencyUnavailable("the learned model", "was withdrawn")
 
-    def _observed(self, answerer: "_Answerer") -> Peers | None:
-        (observed,) = self._peers.read(answerer.tenant, [answerer.cohort]) if answerer.cohort else [None]
-        return observed.peers if observed else None
+    def observed(self, tenant: str, cohort: str | None) -> Peers | None:
+        """What the cohort's students did lately; None if that is not known."""
+        (found,) = self._peers.read(tenant, [cohort]) if cohort else [None]
+        return found.peers if found else None
 
     def _origins(self, record: StudentRecord, today: Day, peers: Peers | None) -> Origins:
         """The student today; one origin, since a record has facts of the retained days."""
@@ -91,8 +92,9 @@ class LearnedModels:
         return origins(history, self._retention_days, np.array([history.days - 1]), [peers])
 
 
-class _Answerer(NamedTuple):
-    """A method of a model, for a cohort's students."""
+@dataclass(frozen=True)
+class _Answerer:
+    """A method of a model, for a cohort's students: of one request, or of a chunk of a batch."""
 
     name: str
     version: str
@@ -100,6 +102,11 @@ class _Answerer(NamedTuple):
     tenant: str
     cohort: str | None
     models: LearnedModels
+
+    @cached_property
+    def peers(self) -> Peers | None:
+        """What the cohort's students did lately, read once for all of them."""
+        return self.models.observed(self.tenant, self.cohort)
 
     def week_ahead(self, record: StudentRecord, today: Day, _base: Predicted, /) -> Predicted:
         """Mastery in seven days."""
