@@ -4,7 +4,7 @@ A column of features is computed for each student and day at once: (students, da
 treat it as a value of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -28,6 +28,9 @@ from app.predictions.daily_history import (
 from app.predictions.peers import CohortDays, peer_columns
 
 HORIZON_DAYS = 7
+# Days of students in one step of numpy: of one student all lags at once, which takes a third of the time; of many one lag at a
+# time, since more would not fit in the cache.
+WINDOWS_AT_ONCE = 2_000
 _AGE_LIMIT = 60  # days of history beyond this look alike
 
 
@@ -132,13 +135,21 @@ def regressions(
     total = np.zeros(history_days.shape)
     weighted = np.zeros(history_days.shape)
     lines = {}
-    for lag in range(max(lengths)):
-        of_day = mastery(components(history, first, columns - lag))
+    for lag, of_day in enumerate(_daily_mastery(history, first, columns, max(lengths))):
         total += of_day
         weighted += lag * of_day
         if lag + 1 in lengths:
             lines[lag + 1] = _line(total, weighted, np.minimum(history_days, lag + 1))
     return lines
+
+
+def _daily_mastery(history: DailyHistory, first: Ints, columns: Ints, days: int) -> Iterator[Floats]:
+    """Mastery on each column, then on the day before each, and so on for so many days: (students, columns) each."""
+    at_once = max(1, WINDOWS_AT_ONCE // max(1, history.students * len(columns)))
+    for start in range(0, days, at_once):
+        lags = np.arange(start, min(start + at_once, days))
+        of_days = mastery(components(history, np.tile(first, len(lags)), (columns - lags[:, None]).ravel()))
+        yield from of_days.reshape(history.students, len(lags), len(columns)).swapaxes(0, 1)
 
 
 def _line(total: Floats, weighted: Floats, number: Floats) -> Regression:
