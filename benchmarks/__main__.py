@@ -7,7 +7,7 @@ from typing import Protocol
 import click
 from rich.console import Console
 
-from benchmarks import audit, backlog, batches, erasure, latency, memory, pipeline_scale, query, scale, throughput
+from benchmarks import audit, backlog, batches, erasure, latency, memory, pipeline_scale, predictions, query, scale, throughput
 from benchmarks.table import Row, print_table
 
 LOG_WIDTH = 130  # columns if the output is not a terminal: the table needs more than 80
@@ -23,6 +23,7 @@ MEASURES: dict[str, Measure] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
     "query": query.measure,
+    "predictions": predictions.measure,
     "audit": audit.measure,
     "memory": memory.measure,
     "scale": scale.measure,
