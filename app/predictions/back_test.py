@@ -16,7 +16,7 @@ from app.predictions.error_margins import Quantiles, error_quantiles
 from app.predictions.event_history import Cohort
 from app.predictions.evidence_groups import GROUPS_PER_SET
 from app.predictions.features import HORIZON_DAYS, outlook
-from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors, best_method, errors_of
+from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, LAST_VALUE, LEARNED, ForecastErrors, best_method, errors_of
 from app.predictions.learned_model import Forecasts, LearnedModel
 from app.predictions.origins import Origins, joined, origins_of, outcomes, row_blocks, some_students
 from app.predictions.peers import CohortDays, peers
@@ -53,24 +53,24 @@ class CohortResult(NamedTuple):
 
 
 class _Methods(NamedTuple):
-    """What answers for a cohort, learned from others; ``at_first`` is what was best for these."""
+    """What answers for a cohort, learned from others; ``elsewhere`` has the errors in these."""
 
     last: Quantiles
     base: Quantiles
     learned: LearnedModel | None
-    at_first: str
+    elsewhere: Errors
 
 
 class _Forecast(NamedTuple):
     """A cohort's origins, each method's forecasts, and the simple ones, which have no interval.
 
-    ``at_first`` is the method that was best for other cohorts.
+    ``elsewhere`` has the errors of the methods in other cohorts.
     """
 
     of: Origins
     methods: dict[str, Forecasts]
     simple: dict[str, Floats]
-    at_first: str
+    elsewhere: Errors
 
 
 def back_test(
@@ -122,7 +122,7 @@ def _methods(others: Mapping[str, Examples], on_step: Callable[[], None]) -> _Me
         error_quantiles(unseen.score, outcome, unseen.group),
         error_quantiles(base, outcome, unseen.group),
         trained.model,
-        best_method(errors) or BASE,
+        errors,
     )
 
 
@@ -131,7 +131,7 @@ def _methods_alone(seen: Examples) -> _Methods:
     last, base = (
         error_quantiles(point, seen.real.outcome, seen.real.group) for point in (seen.real.score, _base_points(seen.real))
     )
-    return _Methods(last, base, None, BASE)
+    return _Methods(last, base, None, {})
 
 
 def _forecast(history: DailyHistory, retention_days: int, methods: _Methods) -> _Forecast:
@@ -144,7 +144,7 @@ def _forecast(history: DailyHistory, retention_days: int, methods: _Methods) -> 
         for name in parts[0].methods
     }
     simple = {name: np.concatenate([part.simple[name] for part in parts]) for name in parts[0].simple}
-    return _Forecast(joined([part.of for part in parts]), answers, simple, methods.at_first)
+    return _Forecast(joined([part.of for part in parts]), answers, simple, methods.elsewhere)
 
 
 def _forecast_some(history: DailyHistory, retention_days: int, methods: _Methods, yesterday: CohortDays) -> _Forecast:
@@ -163,7 +163,7 @@ def _forecast_some(history: DailyHistory, retention_days: int, methods: _Methods
     }
     if methods.learned is not None:
         answers[LEARNED] = methods.learned.forecast(of)
-    return _Forecast(of, answers, simple, methods.at_first)
+    return _Forecast(of, answers, simple, methods.elsewhere)
 
 
 def _base_points(of: Origins) -> Floats:
@@ -197,17 +197,22 @@ def _result(history: DailyHistory, made: _Forecast) -> CohortResult:
 def _chosen(made: _Forecast, days: int) -> Ints:
     """Decide weekly which method answers, from what is known by then.
 
+    What is known of other cohorts counts as much as the last weeks of this one: in quiet weeks, all methods are good, and which
+    one is best then says little about the weeks in which scores change.
+
     Returns:
         For each origin, the position of its method in ``made.methods``.
     """
     names = list(made.methods)
-    method = names.index(made.at_first)
+    at_first = best_method(made.elsewhere) if made.elsewhere else None
+    method = names.index(at_first or BASE)
     chosen = np.zeros(len(made.of.score), np.int64)
     for begin in range(0, days, DECISION_DAYS):
         due = made.of.column + HORIZON_DAYS
         known = np.flatnonzero((due < begin) & (due >= begin - DECIDING_DAYS))
         past = {name: errors_of(each.point[known], made.of.outcome[known]) for name, each in made.methods.items()}
-        if (best := best_method(past)) is not None:
-            method = names.index(best)
+        if len(known) >= FEWEST_FORECASTS:
+            past |= {name: past[name].plus(errors.scaled(len(known))) for name, errors in made.elsewhere.items()}
+            method = names.index(best_method(past) or BASE)
         chosen[(made.of.column >= begin) & (made.of.column < begin + DECISION_DAYS)] = method
     return chosen

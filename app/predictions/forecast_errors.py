@@ -52,6 +52,13 @@ class ForecastErrors(NamedTuple):
         """The sums of both."""
         return ForecastErrors._make(a + b for a, b in zip(self, other, strict=True))
 
+    def scaled(self, number: int) -> "ForecastErrors":
+        """What these sums would be of another number of forecasts with the same means; about, since counts are whole."""
+        share = number / self.number if self.number else 0.0
+        return ForecastErrors(
+            number, self.absolute * share, self.squared * share, round(self.close * share), round(self.inside * share)
+        )
+
 
 def errors_of(point: Floats, outcome: Floats, lower: Floats | None = None, upper: Floats | None = None) -> ForecastErrors:
     """The errors of forecasts, (forecasts) each; without an interval, no outcome is inside."""

@@ -18,7 +18,7 @@ from app.predictions.back_test import (
 )
 from app.predictions.event_history import Cohort
 from app.predictions.features import HORIZON_DAYS
-from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, LAST_VALUE, LEARNED
+from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, LAST_VALUE, LEARNED, ForecastErrors
 from app.predictions.learned_model import Forecasts
 from app.predictions.origins import Origins, origins
 from tests.unit.predictions.cohorts import random_history
@@ -66,6 +66,10 @@ def test_a_cohort_is_forecast_by_what_others_show(results: dict[Cohort, CohortRe
     assert again[changed].errors[LAST_VALUE].mae != results[changed].errors[LAST_VALUE].mae
 
 
+# Mean absolute errors in other cohorts.
+ELSEWHERE = {LAST_VALUE: 0.05, BASE: 0.04, LEARNED: 0.03}
+
+
 def forecasts_of(days: int, of_day: int, good_from: int) -> _Forecast:
     """Students whose score never changes. The learned model is wrong by 0.3 before a day, and right from then on."""
     column = np.repeat(np.arange(days), of_day)
@@ -77,7 +81,8 @@ def forecasts_of(days: int, of_day: int, good_from: int) -> _Forecast:
     methods = {
         name: Forecasts(point, point, point) for name, point in {LAST_VALUE: score + 0.02, BASE: base, LEARNED: learned}.items()
     }
-    return _Forecast(of, methods, {}, LEARNED)
+    elsewhere = {name: ForecastErrors(1_000, mae * 1_000, mae**2 * 1_000) for name, mae in ELSEWHERE.items()}
+    return _Forecast(of, methods, {}, elsewhere)
 
 
 def test_what_was_wrong_in_past_weeks_does_not_answer() -> None:
@@ -87,6 +92,14 @@ def test_what_was_wrong_in_past_weeks_does_not_answer() -> None:
     first_known = next(begin for begin in range(0, 70, DECISION_DAYS) if begin > HORIZON_DAYS)
     assert set(chosen[made.of.column < first_known].tolist()) == {2}
     assert set(chosen[made.of.column >= first_known].tolist()) == {1}
+
+
+def test_quiet_weeks_say_little() -> None:
+    """Where all methods are good, what was better in other cohorts goes on."""
+    made = forecasts_of(70, FEWEST_FORECASTS, good_from=0)
+    quiet = made.methods | {LEARNED: Forecasts._make(values + 0.011 for values in made.methods[LEARNED])}
+    assert set(_chosen(made._replace(methods=quiet), 70).tolist()) == {2}
+    assert set(_chosen(made._replace(methods=quiet, elsewhere={}), 70).tolist()) == {1}
 
 
 def test_what_became_better_answers_again() -> None:

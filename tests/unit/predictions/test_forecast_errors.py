@@ -66,3 +66,12 @@ def test_few_forecasts_tell_nothing() -> None:
     """One less than needed: no verdict."""
     few = errors(0.05, number=FEWEST_FORECASTS - 1)
     assert best_method({LAST_VALUE: few, BASE: few}) is None
+
+
+def test_errors_of_another_number_have_the_same_means() -> None:
+    """Also of none; of no errors, there is nothing."""
+    found = ForecastErrors(10, 1.0, 0.2, 6, 8).scaled(100)
+    assert (found.number, found.mae, found.rmse, found.close_share, found.coverage) == pytest.approx(
+        (100, 0.1, 0.02**0.5, 0.6, 0.8)
+    )
+    assert ForecastErrors().scaled(5) == ForecastErrors(5)
