@@ -17,10 +17,14 @@ _MOST_RATIO = 2.0  # of the axis: methods that are worse stand at its end
 def draw(found: Report, path: Path) -> list[Path]:
     """Write the plot as PNG and SVG beside ``path``, which gets these suffixes. Returns the files."""
     every = [*found.cohorts, found.overall]
-    figure = Figure(figsize=(11, 1.8 + 0.5 * len(every)), layout="constrained")
+    figure = Figure(figsize=(11, 2.0 + 0.45 * len(every)), layout="constrained")
     errors, coverage = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     _errors(errors, every)
     _coverage(coverage, every, found.interval_level)
+    marks, names = errors.get_legend_handles_labels()
+    figure.legend(marks, names, loc="outside lower left", ncols=len(names), fontsize="small")
+    marks, names = coverage.get_legend_handles_labels()
+    figure.legend(marks, names, loc="outside lower right", fontsize="small")
     figure.suptitle(f"Mastery {found.horizon_days} days ahead, each cohort forecast by models that have not seen it")
     files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
     for file in files:
@@ -42,15 +46,13 @@ def _errors(axes: Axes, every: list[CohortReport]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("mean absolute error, relative to “stays as it is”")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="upper right", fontsize="small")
 
 
 def _coverage(axes: Axes, every: list[CohortReport], level: float) -> None:
     marker, colour = _MARKS[ENGINE]
     shares = [(row, each.methods[ENGINE].coverage or 0.0) for row, each in enumerate(every)]
-    axes.axvspan(level - 0.02, level + 0.02, color="#009E73", alpha=0.25, label=f"{level:.0%} ± 2 %")
-    axes.scatter([share for _, share in shares], [row for row, _ in shares], marker=marker, c=colour, zorder=3, label=ENGINE)
+    axes.axvspan(level - 0.02, level + 0.02, color="#009E73", alpha=0.25, label=f"{level:.0%} ± 2 %, what intervals aim at")
+    axes.scatter([share for _, share in shares], [row for row, _ in shares], marker=marker, c=colour, zorder=3)
     axes.set_xlim(0.5, 1.0)
     axes.set_xlabel(f"outcomes inside the {level:.0%} interval")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="upper left", fontsize="small")
