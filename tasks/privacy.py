@@ -68,7 +68,7 @@ def stores_of_students(served: Engine) -> Stores:
         {"results of tasks": TaskResults(served.task_requests), **served.student_data},
         served.outbox.announce_erased,
         (served.mastery.scores, served.student_keys),
-        {"batches": served.batch_erasure.drop, "dead letters": served.letter_keys.drop},
+        {"batches": served.batch_erasure.drop, "dead letters": served.letter_keys.drop, "models": served.learning.models.drop},
     )
 
 

@@ -131,6 +131,14 @@ class ModelStore:
         day, outcome = cast("list[bytes | None]", self._redis.hmget(self._keys.model_use(tenant), ["attempted", "outcome"]))
         return Attempt(int(day), (outcome or b"").decode()) if day else None
 
+    def drop(self, tenant: str) -> int:
+        """Delete all models of a tenant, and end the right to store one that is being trained. Returns how many there were."""
+        keys = self._keys
+        versions = [version.decode() for version in cast("list[bytes]", self._redis.hkeys(keys.models(tenant)))]
+        contents = (keys.model(tenant, version) for version in versions)
+        self._redis.unlink(keys.training(tenant), keys.model_use(tenant), keys.models(tenant), *contents)
+        return len(versions)
+
     def lease(self, tenant: str) -> Lease:
         """The right to train the tenant's model, of one process at a time."""
         return Lease(self._redis, self._keys.training(tenant), LEASE_SECONDS)

@@ -12,7 +12,7 @@ from app.predictions.cohort_history import FactSources, cohort_history
 from app.predictions.error_margins import error_quantiles
 from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, METHODS, ForecastErrors, errors_of
 from app.predictions.gate import answerer
-from app.predictions.model_store import Attempt, ModelStore
+from app.predictions.model_store import LEASE_SECONDS, Attempt, ModelStore
 from app.predictions.observe_peers import observe_peers
 from app.predictions.origins import STUDENTS_AT_ONCE, Origins
 from app.predictions.peer_store import PeerStore
@@ -73,7 +73,7 @@ def train_tenant_model(
 
     Raises:
         TooLittleToLearn: The engine has too little of the tenant.
-        TrainingRuns: Another process trains a model of this tenant.
+        TrainingRuns: Another process trains a model of this tenant, or all were deleted meanwhile.
     """
     models = using.models
     lease = models.lease(tenant)
@@ -82,6 +82,8 @@ def train_tenant_model(
     today, outcome = day_number(now), "failed"
     try:
         summary, content = _train(tenant, using.sources, now, on_step)
+        if not lease.prolong(LEASE_SECONDS):
+            raise TrainingRuns(f"the models of {tenant} were deleted, or another process trains one")
         models.put(summary, content)
         if summary.is_better:
             deque(observe_peers(tenant, sources=using.sources, store=using.peers, today=today), maxlen=0)  # forecasts need it

@@ -77,6 +77,7 @@ def model_calls(engine: Engine) -> dict[str, Call]:
         "models.content": Call(READS, lambda: models.content("t", "b")),
         "models.note_attempt": Call(GROWS, lambda: models.note_attempt("t", Attempt(at, "promoted"))),
         "models.latest_attempt": Call(READS, lambda: models.latest_attempt("t")),
+        "models.drop": Call(WRITES, lambda: models.drop("none")),
         "models.lease": Call(GROWS, lambda: models.lease(f"new-{next(versions)}").hold(1)),
         "peers.put": Call(GROWS, lambda: peers.put("t", "c-1", Observed(at, None))),
         "peers.read": Call(READS, lambda: peers.read("t", ["c-1"])),

@@ -148,3 +148,15 @@ def test_what_was_observed(engine: Engine) -> None:
     assert peers.read("t", ["c-1", "c-2", "c-3"]) == [Observed(TODAY, None), None, None]
     assert (peers.read("t", []), peers.read("other", ["c-1"])) == ([], [None])
     assert 0 < int(engine.redis.ttl(f"{engine.settings.key_prefix}:{{t}}:peers:c-1")) <= PEERS_KEPT.total_seconds()
+
+
+def test_a_tenant_is_forgotten(engine: Engine, models: ModelStore) -> None:
+    """With the right to store the model that is being trained; others keep theirs."""
+    put(models, "v-1", "v-2")
+    put(models, "v-1", tenant="other")
+    models.promote("t", "v-1")
+    lease = models.lease("t")
+    assert lease.hold(0)
+    assert (models.drop("t"), models.drop("t")) == (2, 0)
+    assert {key for key in keys(engine) if key.startswith("{t}:")} == set()
+    assert (lease.prolong(900), list(models.summaries("other"))) == (False, ["v-1"])

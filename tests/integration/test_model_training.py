@@ -144,6 +144,19 @@ def test_a_crash_in_between(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> 
     assert forecast(engine, "seesaw-1").model_version == engine.learning.models.promoted("t")
 
 
+def test_a_tenant_that_is_erased_meanwhile(engine: Engine) -> None:
+    """The model that is being trained of its students is not stored."""
+    enrol(engine, "seesaw", 45, seesaw)
+    models = engine.learning.models
+
+    def on_step(_done: int, _of: int) -> None:
+        models.drop("t")
+
+    with pytest.raises(TrainingRuns, match="the models of t were deleted"):
+        train_tenant_model("t", using=engine.training, now=NOW, on_step=on_step)
+    assert (models.summaries("t"), models.promoted("t"), models.latest_attempt("t")) == ({}, None, None)
+
+
 def test_a_model_that_is_no_better_any_more(engine: Engine) -> None:
     """It stops answering when the next one, on later days, is not better than the base model for anybody."""
     enrol(engine, "seesaw", 45, seesaw)
