@@ -4,7 +4,7 @@
 
 The trees give log odds. Slope and intercept correct them by what came of students that the trees had not seen: Platt scaling.
 Source: J. Platt, "Probabilistic outputs for support vector machines", in: Advances in Large Margin Classifiers (2000).
-What the probability is of, and why: docs/decisions/0030-risk.md.
+What the probability is of, and why: docs/decisions/0031-risk.md.
 """
 
 import numpy as np

@@ -12,7 +12,7 @@ from app.predictions.origins import Origins, joined
 from app.predictions.risk import RISK_DAYS, RiskModel, Scaling, risk_outcomes, scaling_of
 from app.predictions.train_model import FOLDS, Examples, examples, folds, split
 
-# Origins that a model learns from: 200,000 do not make it better.
+# Origins that a model learns from: what docs/decisions/0031-risk.md reports was reached with these.
 RISK_ORIGINS = 60_000
 # Every third day: neighbours look alike, and three is no divisor of a week, so that all days of it occur.
 DAYS_BETWEEN = 3

@@ -15,10 +15,12 @@ from app.events.event import decode_event
 from app.events.event_evidence import observe
 from app.mastery.evidence import Observation
 from app.predictions.back_test import back_test, back_test_steps
+from app.predictions.back_test_risk import back_test_risk, risk_steps
 from app.predictions.event_history import event_histories
 from app.predictions.features import HORIZON_DAYS
 from cli.commands.console import output_console, print_plainly
 from cli.commands.evaluate_report import report, tables
+from cli.commands.evaluate_risk import risk_reports, risk_tables
 from cli.commands.event_files import END_OF_TIME, EventFile, event_file, read_lines
 
 EVENTS_FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)
@@ -38,7 +40,8 @@ def _in_a_folder(_context: click.Context, _parameter: click.Parameter, path: Pat
 def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
     """Back-test forecasts on EVENTS (NDJSON, gzipped or not; - is standard input), without a running stack.
 
-    Each cohort is forecast 7 days ahead, from every day, by models that have not seen it.
+    Each cohort is forecast 7 days ahead, from every day, by models that have not seen it. Who is at risk within 14 days is
+    estimated 30 and 60 days after a cohort's first day.
     """
     _require_libraries()
     console = Console(stderr=True)
@@ -50,7 +53,9 @@ def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
             progress.begin("cohorts forecast", back_test_steps(len(histories)))
             results = back_test(histories, load_settings().retention_days, progress.advance)
             _require(results, file, f"spans too few days: a forecast is checked {HORIZON_DAYS} days later")
-    found = report(results)
+            progress.begin("risk of cohorts estimated", risk_steps(len(histories)))
+            at_risk = back_test_risk(histories, load_settings().retention_days, progress.advance)
+    found = report(results, risk_reports(at_risk))
     if plot is not None:
         from cli.commands.evaluate_plot import draw  # noqa: PLC0415 - matplotlib: only who draws needs it, and it loads for a second
 
@@ -59,7 +64,7 @@ def evaluate(events: Path, *, as_json: bool, plot: Path | None) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
-    for table in tables(found):
+    for table in (*tables(found), *risk_tables(found.risk)):
         output_console().print(table)
 
 

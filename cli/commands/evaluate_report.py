@@ -14,6 +14,7 @@ from app.predictions.evidence_groups import describe
 from app.predictions.features import HORIZON_DAYS
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors
 from app.predictions.learned_model import INTERVAL_LEVEL
+from cli.commands.evaluate_risk import RiskReport
 
 # Groups with fewer forecasts than this are not judged.
 FEWEST_IN_GROUP = 500
@@ -66,9 +67,10 @@ class Report(Struct, frozen=True):
     overall: CohortReport
     cohorts: list[CohortReport]
     groups: list[GroupReport]
+    risk: list[RiskReport]
 
 
-def report(results: Mapping[Cohort, CohortResult]) -> Report:
+def report(results: Mapping[Cohort, CohortResult], risk: list[RiskReport]) -> Report:
     """Sum up the results of all cohorts; of at least one."""
     every = list(results.values())
     answered: dict[str, int] = {}
@@ -96,6 +98,7 @@ def report(results: Mapping[Cohort, CohortResult]) -> Report:
             for group, found in sorted(groups.items())
             if found.number >= FEWEST_IN_GROUP
         ],
+        risk,
     )
 
 

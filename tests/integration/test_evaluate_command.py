@@ -16,6 +16,7 @@ from rich.console import Console
 from app.predictions.back_test import ALL_METHODS, ENGINE, HOLT, OLS_14, OLS_30
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED
 from cli.commands.evaluate_report import Report, tables
+from cli.commands.evaluate_risk import risk_tables
 from cli.main import main
 from tests.learning_events import activity, completion, quality, quiz
 
@@ -76,6 +77,23 @@ def test_the_results_are_json_on_standard_output(results: tuple[Result, Path]) -
     assert sum(each["methods"][ENGINE]["forecasts"] for each in found["cohorts"]) == sum(
         found["overall"]["answered_by"].values()
     )
+
+
+def test_risk_is_judged_beside_the_rule(results: tuple[Result, Path]) -> None:
+    """Of all and of each cohort, 30 days after the first; the file has no 60 days. The table has the same numbers."""
+    done, _ = results
+    found = msgspec.json.decode(done.stdout, type=Report)
+    assert [(each.cohort_id, each.day) for each in found.risk] == [("all", 30), ("a", 30), ("b", 30)]
+    overall, *cohorts = found.risk
+    assert overall.students == sum(each.students for each in cohorts)
+    for each in found.risk:
+        assert 0 <= each.base_rate <= 1
+        assert each.calibration_error is not None
+        assert 0 <= each.calibration_error <= 1
+    console = Console(width=200, record=True)
+    for table in risk_tables(found.risk):
+        console.print(table)
+    assert f"{overall.calibration_error:.3f}" in console.export_text()
 
 
 def test_lines_that_are_no_events_are_counted(results: tuple[Result, Path]) -> None:
