@@ -110,7 +110,7 @@ def test_answers_are_as_documented(live_api: LiveApi, tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    tested = re.search(r"Selected: (\d+)/(\d+)\n  BackTest: (\d+)", ended.stdout)
+    tested = re.search(r"Selected: (\d+)/(\d+)\n  Tested: (\d+)", ended.stdout)
     routes = sum(len(methods.keys() - {"parameters"}) for methods in document["paths"].values())
     assert tested is not None, ended.stdout
     assert {int(number) for number in tested.groups()} == {routes}, ended.stdout
