@@ -23,8 +23,9 @@ setup: .venv/installed  ## install everything in .venv; the other targets call i
 		|| { echo "Python 3.11 or newer is needed; set it with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@# --clear: packages that are no longer in the lock file would stay
 	$(PYTHON) -m venv --clear .venv
-	@# The lock is complete, so nothing is resolved: later releases and the version of pip cannot matter.
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	@# The lock is complete, so nothing is resolved: later releases and the version of pip cannot matter. Python compiles a module
+	@# when it is first imported; to compile them all takes half of the installation, and most are never imported.
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements.lock
 	@# setuptools warns about folders named like the packages: they are the packages
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
