@@ -6,10 +6,11 @@ import numpy as np
 
 from app.clock import day_number
 from app.predictions.boosted_trees import BoostedTrees, Tree
-from app.predictions.error_margins import Quantiles, error_quantiles
+from app.predictions.evidence_groups import PerGroup
 from app.predictions.features import feature_names
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors
-from app.predictions.learned_model import LearnedModel, Margins
+from app.predictions.learned_model import LearnedModel
+from app.predictions.past_errors import Quantiles, error_quantiles
 from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary
 from tests.conftest import NOW
 
@@ -22,7 +23,7 @@ def past_errors() -> Quantiles:
     return error_quantiles(np.array([0.5, 0.5]), np.array([0.4, 0.6]), np.array([0, 0]))
 
 
-CONTENT = ModelContent(LearnedModel(feature_names(), TREES, TREES, TREES, Margins({}, {}, 0.0)), past_errors(), past_errors())
+CONTENT = ModelContent(LearnedModel(feature_names(), TREES, TREES, TREES, PerGroup({}, {}, 0.0)), past_errors(), past_errors())
 
 
 def summary(version: str, tenant: str = "t", **changes: Any) -> ModelSummary:

@@ -12,13 +12,13 @@ import numpy as np
 from app.mastery.formula import Components
 from app.predictions.base_model import base_forecasts
 from app.predictions.daily_history import DailyHistory, Floats, Ints, Mask
-from app.predictions.error_margins import Quantiles, error_quantiles
 from app.predictions.event_history import Cohort
 from app.predictions.evidence_groups import GROUPS_PER_SET
 from app.predictions.features import HORIZON_DAYS, outlook
 from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, LAST_VALUE, LEARNED, ForecastErrors, best_method, errors_of
 from app.predictions.learned_model import Forecasts, LearnedModel
 from app.predictions.origins import Origins, joined, origins_of, outcomes, row_blocks, some_students
+from app.predictions.past_errors import Quantiles, error_quantiles
 from app.predictions.peers import CohortDays, peers
 from app.predictions.simple_forecasts import holt, line
 from app.predictions.train_model import TRAINING_ORIGINS, Examples, examples, train_model, training_steps

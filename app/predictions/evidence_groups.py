@@ -4,10 +4,11 @@ Past errors are compared within a group, so that an interval is as wide as error
 prediction. Source: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World" (2005), section 4.5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from app.mastery.formula import Components
 from app.mastery.trend import STABLE_WITHIN, Trend
@@ -45,10 +46,33 @@ def is_settled(group: Group) -> bool:
     return group % _PARTS == _PARTS - 1
 
 
-def per_group(values: Mapping[Group, float], sets: Mapping[int, float], overall: float, of: Ints) -> Floats:
-    """The value of each forecast's group; of the same components, or of all, where its group has none."""
-    levels = [values.get(group, sets.get(group // GROUPS_PER_SET, overall)) for group in range(int(of.max(initial=0)) + 1)]
-    return np.array(levels)[of]
+class PerGroup(Struct, frozen=True):
+    """A number for each group, for each set of components, and for all others."""
+
+    groups: dict[Group, float]
+    sets: dict[int, float]
+    overall: float
+
+    def of(self, group: Ints) -> Floats:
+        """The number of each forecast's group; of the same components, or of all, where its group has none."""
+        every = range(int(group.max(initial=0)) + 1)
+        return np.array([self.groups.get(at, self.sets.get(at // GROUPS_PER_SET, self.overall)) for at in every])[group]
+
+
+def per_group(errors: Floats, group: Ints, measure: Callable[[Floats, bool], float]) -> PerGroup:
+    """Measure past errors, (forecasts), of each group and each set of components that has enough, and of all; at least one.
+
+    ``measure`` is also told whether these are of one group that is settled.
+
+    Returns:
+        What was measured.
+    """
+
+    def each(of: Ints, settled: Callable[[int], bool]) -> dict[int, float]:
+        names, counts = np.unique(of, return_counts=True)
+        return {name: measure(errors[of == name], settled(name)) for name in names[counts >= FEWEST_ERRORS].tolist()}
+
+    return PerGroup(each(group, is_settled), each(group // GROUPS_PER_SET, lambda _set: False), measure(errors, False))
 
 
 def _history(part: int) -> str:

@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from app.mastery.formula import DECIMALS
 from app.predictions.boosted_trees import BoostedTrees
-from app.predictions.daily_history import Floats, Ints
-from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET, is_settled, per_group
+from app.predictions.daily_history import Floats
+from app.predictions.evidence_groups import PerGroup, per_group
 from app.predictions.origins import Origins
 
 INTERVAL_LEVEL = 0.8
-# Margins are those of models that saw fewer cohorts than the one that answers, and erred by more. Where the history is long,
+# PerGroup are those of models that saw fewer cohorts than the one that answers, and erred by more. Where the history is long,
 # this share of past outcomes is enough: with 0.8, intervals covered 84 % of cohorts that were never seen.
 SETTLED_LEVEL = 0.77
 
@@ -31,18 +31,6 @@ class Forecasts(NamedTuple):
     upper: Floats
 
 
-class Margins(Struct, frozen=True):
-    """By how much an interval is widened, or narrowed if negative: by group, by set of components, and for all others."""
-
-    groups: dict[int, float]
-    sets: dict[int, float]
-    overall: float
-
-    def of(self, group: Ints) -> Floats:
-        """The margin of each origin's group."""
-        return per_group(self.groups, self.sets, self.overall, group)
-
-
 class LearnedModel(Struct, frozen=True):
     """Trees and margins. ``features`` are the names of the features that they were trained with, in their order."""
 
@@ -50,7 +38,7 @@ class LearnedModel(Struct, frozen=True):
     median: BoostedTrees
     lower: BoostedTrees
     upper: BoostedTrees
-    margins: Margins
+    margins: PerGroup
 
     def forecast(self, of: Origins) -> Forecasts:
         """Forecast the score of each origin."""
@@ -65,26 +53,16 @@ def raw_forecasts(median: BoostedTrees, lower: BoostedTrees, upper: BoostedTrees
     return bounded(point, low, high)
 
 
-def margins(raw: Forecasts, of: Origins) -> Margins:
+def margins(raw: Forecasts, of: Origins) -> PerGroup:
     """The margins with which past forecasts would have had the outcome inside, in the wanted share of each group.
 
     That is ``INTERVAL_LEVEL``, or ``SETTLED_LEVEL`` for students with a long history.
 
     Returns:
-        The margins.
+        By how much intervals are widened, or narrowed if negative.
     """
     missed = np.maximum(raw.lower - of.outcome, of.outcome - raw.upper)
-    names, counts = np.unique(of.group, return_counts=True)
-    by_group = {
-        name: _level(missed[of.group == name], SETTLED_LEVEL if is_settled(name) else INTERVAL_LEVEL)
-        for name in names[counts >= FEWEST_ERRORS].tolist()
-    }
-    sets, counts = np.unique(of.group // GROUPS_PER_SET, return_counts=True)
-    by_set = {
-        name: _level(missed[of.group // GROUPS_PER_SET == name], INTERVAL_LEVEL)
-        for name in sets[counts >= FEWEST_ERRORS].tolist()
-    }
-    return Margins(by_group, by_set, _level(missed, INTERVAL_LEVEL))
+    return per_group(missed, of.group, lambda of_some, settled: _level(of_some, SETTLED_LEVEL if settled else INTERVAL_LEVEL))
 
 
 def _level(missed: Floats, level: float) -> float:

@@ -16,11 +16,11 @@ from app.errors import EngineError
 from app.predictions.base_model import base_forecasts
 from app.predictions.boosted_trees import BoostedTrees, Tree
 from app.predictions.daily_history import Floats
-from app.predictions.error_margins import Quantiles
 from app.predictions.features import HORIZON_DAYS, feature_names
 from app.predictions.forecast_errors import BASE, LEARNED, METHODS, ForecastErrors
 from app.predictions.learned_model import Forecasts, LearnedModel
 from app.predictions.origins import Origins
+from app.predictions.past_errors import Quantiles
 
 # With each change that an older version cannot read.
 FORMAT = 1

@@ -9,12 +9,12 @@ from typing import NamedTuple, TypeAlias
 from app.clock import Day, day_number
 from app.errors import EngineError
 from app.predictions.cohort_history import FactSources, cohort_history
-from app.predictions.error_margins import error_quantiles
 from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, METHODS, ForecastErrors, errors_of
 from app.predictions.gate import answerer
 from app.predictions.model_store import LEASE_SECONDS, Attempt, ModelStore
 from app.predictions.observe_peers import observe_peers
 from app.predictions.origins import STUDENTS_AT_ONCE, Origins
+from app.predictions.past_errors import error_quantiles
 from app.predictions.peer_store import PeerStore
 from app.predictions.split_origins import drawn_origins, pooled, split_columns
 from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary, base_points, version_of

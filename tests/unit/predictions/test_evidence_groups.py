@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.mastery.formula import Components
-from app.predictions.evidence_groups import GROUPS_PER_SET, describe, groups, per_group
+from app.predictions.evidence_groups import GROUPS_PER_SET, PerGroup, describe, groups
 
 SETS = list(product([False, True], repeat=len(Components._fields)))
 SLOPES = [-0.1, 0.0, 0.1]
@@ -51,6 +51,7 @@ def test_many_forecasts_at_once_keep_their_shape() -> None:
 
 def test_a_group_without_a_value_has_that_of_its_components() -> None:
     """And the one of all if its components have none."""
-    values = per_group({20: 1.0}, {20 // GROUPS_PER_SET: 2.0}, 3.0, np.array([20, 21, 5, 20, 140]))
+    found = PerGroup({20: 1.0}, {20 // GROUPS_PER_SET: 2.0}, 3.0)
+    values = found.of(np.array([20, 21, 5, 20, 140]))
     assert values.tolist() == [1.0, 2.0, 3.0, 1.0, 3.0]
-    assert per_group({}, {}, 3.0, np.array([], dtype=np.int64)).tolist() == []
+    assert PerGroup({}, {}, 3.0).of(np.array([], dtype=np.int64)).tolist() == []

@@ -6,20 +6,19 @@ import pytest
 
 from app.predictions.boosted_trees import BoostedTrees, Tree
 from app.predictions.daily_history import Floats, Ints
-from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET, is_settled
+from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET, PerGroup, is_settled
 from app.predictions.learned_model import (
     INTERVAL_LEVEL,
     SETTLED_LEVEL,
     Forecasts,
     LearnedModel,
-    Margins,
     margins,
     raw_forecasts,
 )
 from tests.unit.predictions.cohorts import made_up
 
 LEAF = Tree([0], [0.0], [0], [0], [0])
-NO_MARGINS = Margins({}, {}, 0.0)
+NO_MARGINS = PerGroup({}, {}, 0.0)
 
 
 def always(change: float) -> BoostedTrees:
@@ -27,7 +26,7 @@ def always(change: float) -> BoostedTrees:
     return BoostedTrees(change, [LEAF])
 
 
-def model_of(median: float, lower: float, upper: float, margins: Margins = NO_MARGINS) -> LearnedModel:
+def model_of(median: float, lower: float, upper: float, margins: PerGroup = NO_MARGINS) -> LearnedModel:
     return LearnedModel(("nothing",), always(median), always(lower), always(upper), margins)
 
 
@@ -77,7 +76,7 @@ def test_students_with_a_long_history_need_less() -> None:
 def test_a_margin_moves_both_ends() -> None:
     """Apart, or, if past forecasts were better than expected, together, but never past the point."""
     of = made_up(np.full(3, np.nan), group=np.array([0, 1, 2]))
-    found = model_of(0.0, -0.1, 0.2, Margins({0: 0.05, 1: -0.05, 2: -0.5}, {}, 0.0)).forecast(of)
+    found = model_of(0.0, -0.1, 0.2, PerGroup({0: 0.05, 1: -0.05, 2: -0.5}, {}, 0.0)).forecast(of)
     assert found.point.tolist() == [0.5, 0.5, 0.5]
     assert found.lower == pytest.approx([0.35, 0.45, 0.5])
     assert found.upper == pytest.approx([0.75, 0.65, 0.5])
@@ -121,7 +120,7 @@ def test_intervals_cover_what_they_promise(width: float) -> None:
 
 def test_a_model_is_stored_as_json() -> None:
     """It says the same afterwards."""
-    model = model_of(0.01, -0.1, 0.1, Margins({3: 0.25}, {0: -0.5}, 0.125))
+    model = model_of(0.01, -0.1, 0.1, PerGroup({3: 0.25}, {0: -0.5}, 0.125))
     stored = msgspec.json.decode(msgspec.json.encode(model), type=LearnedModel)
     assert stored == model
     of = made_up(np.full(2, np.nan), group=np.array([3, 4]))

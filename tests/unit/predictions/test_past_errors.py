@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from app.predictions.error_margins import error_quantiles
 from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET
+from app.predictions.past_errors import error_quantiles
 
 GROUP = 5 * GROUPS_PER_SET + 1
 
