@@ -1,4 +1,4 @@
-"""POST /recommendations/adaptive; and what it shares with /recommendations/learning-path: roles, consent, fields, texts."""
+"""POST /recommendations/adaptive; and what it shares with /recommendations/learning-path: consent, fields, texts."""
 
 import json
 from dataclasses import replace
@@ -110,37 +110,6 @@ def test_nothing_to_improve(api: FixedTimeApi) -> None:
     told = data(api, ADAPTIVE, student_id="s-2")
     assert (told["recommendations"], told["assumptions"]) == ([], [])
     assert told["message"] == "Nothing to improve: every component is at 70 % or above."
-
-
-@on_both
-@pytest.mark.parametrize("caller", [SELF, {"role": Role.TEACHER, "cohorts": ("c-0", "c-1")}, {"role": Role.ADMIN}])
-def test_who_may_ask(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> None:
-    """The student, a teacher of the cohort, and an admin; the audit trail has it, with the student's pseudonym."""
-    assert api.post(path, STUDENT, **caller).status_code == 200
-    (entry,) = trail(api)
-    assert (entry["action"], entry["outcome"]) == (ACTIONS[path], "done")
-    assert entry["whose"] == [api.engine.audit.pseudonym("t-1", "s-1")]
-
-
-@on_both
-@pytest.mark.parametrize(
-    "caller",
-    [
-        {"role": Role.STUDENT, "subject": "s-2"},
-        {"role": Role.TEACHER, "cohorts": ("c-2",)},
-        {"role": Role.TEACHER, "subject": "s-1"},
-        {"role": Role.SERVICE, "subject": "s-1"},
-        {"role": Role.TEACHER, "cohorts": ("c-1",), "tenant": "t-2"},
-    ],
-)
-def test_who_may_not(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> None:
-    """Others get the same 403 whether the student exists or not, also if consent is withdrawn."""
-    known, unknown = api.post(path, STUDENT, **caller), api.post(path, {"student_id": "s-nobody"}, **caller)
-    api.call("/student/s-1/consent", {"recommendations": False}, method="PUT", **SELF)
-    withdrawn = api.post(path, STUDENT, **caller)
-    assert [each.status_code for each in (known, unknown, withdrawn)] == [403] * 3
-    assert known.get_json()["error"] == unknown.get_json()["error"] == withdrawn.get_json()["error"]
-    assert known.get_json()["error"]["code"] == "FORBIDDEN"
 
 
 @on_both
