@@ -64,10 +64,14 @@ class Run(ObservedRun):
         invalid = (index for index, record in enumerate(self._records) if record.fate is Expectation.DEAD_LETTER)
         assert sources == sorted(self._stream.places[index] for index in invalid)
 
-    def check_students(self, expected: Mapping[Student, Expected], as_of: date) -> None:
-        """Every student's mastery, and the score stored for rankings, equals the reference's."""
-        assert list(islice(wrong_students(self._cluster.engine, expected, as_of), SHOWN)) == []
-        assert list(islice(wrong_scores(self._cluster.engine, expected), SHOWN)) == []
+    def check_students(self, expected: Mapping[date, Mapping[Student, Expected]]) -> None:
+        """Every student's mastery, and the score stored for rankings, equals the reference's.
+
+        The latter is of the day of its calculation, which is one of the days of the run.
+        """
+        first_day = min(expected)
+        assert list(islice(wrong_students(self._cluster.engine, expected[first_day], first_day), SHOWN)) == []
+        assert list(islice(wrong_scores(self._cluster.engine, list(expected.values())), SHOWN)) == []
 
     def _story(self) -> Iterator[str]:
         yield f"now {self._situation()}"

@@ -6,6 +6,7 @@ Real events stream from Kafka through bridge and workers into Valkey, with fault
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
 
@@ -28,7 +29,7 @@ from tests.chaos.faults import (
     rebalance,
     restart_everything,
 )
-from tests.chaos.records import RealEvents, compose, expected_students
+from tests.chaos.records import Expected, RealEvents, SentRecord, Student, compose, expected_students
 from tests.chaos.run import Run
 from tests.chaos.valkey import Fsync
 
@@ -52,7 +53,6 @@ class Laboratory:
         records = compose(self._events, rng, retained=RETAINED)
         faults = draw(certain, others, int(os.environ.get("CHAOS_FAULTS") or few), rng)
         rate = len(records) / (len(faults) * SECONDS_A_FAULT)
-        expected = expected_students(self._reference, records, self._events.as_of, self._folder)
         with (
             Cluster(self._folder / "cluster", broker, fsync) as cluster,
             Run(cluster, records, faults, seed=self._seed, rate=rate, tell=self._tell) as run,
@@ -60,7 +60,12 @@ class Laboratory:
             run.conduct()
             run.check_counters()
             run.check_dead_letters()
-            run.check_students(expected, self._events.as_of)
+            run.check_students(self._expected(records))
+
+    def _expected(self, records: Sequence[SentRecord]) -> dict[date, dict[Student, Expected]]:
+        """The reference's result on each day of the run: on two days, if it has passed midnight."""
+        days = {self._events.as_of, datetime.now(UTC).date()}
+        return {day: expected_students(self._reference, records, day, self._folder) for day in days}
 
 
 @pytest.fixture
