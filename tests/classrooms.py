@@ -28,6 +28,16 @@ def standstill(student: int, day: Day) -> int:
     return seesaw(student, min(day, TURN))
 
 
+def fortnights(student: int, day: Day) -> int:
+    """All exercises for two weeks and none for two: whoever is low is not two weeks later, and the other way round."""
+    return EXERCISES if (day // PERIOD + student) % 2 else 0
+
+
+def last_fortnight(student: int, day: Day) -> int:
+    """These weeks alternate until the turn, and what was learned of risk before is wrong since."""
+    return fortnights(student, min(day, TURN))
+
+
 def enrol(engine: Engine, cohort: str, students: int, course: Course, tenant: str = "t", today: Day = TODAY) -> list[str]:
     """Record what these students did on each retained day until yesterday. Returns their ids."""
     first = today - engine.mastery.facts.retention_days + 1

@@ -11,12 +11,25 @@ from app.predictions.features import feature_names
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors
 from app.predictions.learned_model import LearnedModel
 from app.predictions.past_errors import Quantiles, error_quantiles
+from app.predictions.risk import RiskModel, Scaling
+from app.predictions.risk_gate import RiskMeasures, RiskTest
 from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary
 from tests.conftest import NOW
 
 TREES = BoostedTrees(0.0, [Tree([0, 0, 0], [0.5, 0.1, -0.1], [1, 0, 0], [2, 0, 0], [1, 0, 0])])
 ERRORS = {LAST_VALUE: ForecastErrors(600, 60, 12, 500, 480), BASE: ForecastErrors(600, 50, 10, 500, 480)}
 TESTED = BackTest({**ERRORS, LEARNED: ForecastErrors(600, 30, 6, 500, 480)}, LEARNED)
+
+# Of the table, of the rule, and of a learned risk that answers.
+RISK_TESTED = RiskTest(
+    tested=700,
+    at_risk=200,
+    base=RiskMeasures(0.6, 0.09, 0.5),
+    rule=RiskMeasures(0.4, None, None),
+    learned=RiskMeasures(0.7, 0.04, 0.4),
+    answers=True,
+)
+RISK = RiskModel(feature_names(), TREES, Scaling(1.0, 0.0))
 
 
 def past_errors() -> Quantiles:

@@ -7,6 +7,8 @@ which ten students were live, retention 90 days; the mean of the cohorts with at
 import numpy as np
 
 from app.predictions.daily_history import Floats
+from app.predictions.features import feature_names
+from app.predictions.origins import Origins
 
 MASTERY_FROM = (0.3, 0.5, 0.6, 0.75)  # the first mastery of each further row
 INACTIVE_FROM = (3, 7, 14)  # the first day without activity of each further column
@@ -34,3 +36,13 @@ def base_risk(score: Floats, inactive_days: Floats) -> Floats:
     """
     inactive = np.where(np.isnan(inactive_days), INACTIVE_FROM[-1], inactive_days)
     return np.asarray(_AT_RISK[np.digitize(score, MASTERY_FROM), np.digitize(inactive, INACTIVE_FROM)])
+
+
+def base_risk_of(of: Origins) -> Floats:
+    """The same of each origin: (origins)."""
+    return base_risk(of.score, inactive_days(of))
+
+
+def inactive_days(of: Origins) -> Floats:
+    """Days since the latest retained activity of each origin; NaN for none: (origins)."""
+    return np.asarray(of.features[:, feature_names().index("days_since_consistency")])

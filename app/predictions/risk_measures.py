@@ -5,6 +5,7 @@ import numpy as np
 from app.predictions.daily_history import Floats
 
 CALIBRATION_BINS = 10
+LEAST = 1e-6  # so that one who was at risk in spite of a probability of 0 does not make the log loss infinite
 
 
 def average_precision(outcome: Floats, score: Floats) -> float | None:
@@ -42,3 +43,16 @@ def calibration_error(outcome: Floats, probability: Floats) -> float:
     bins = np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     off = np.bincount(bins, weights=probability - outcome)
     return float(np.abs(off).sum() / max(1, len(outcome)))
+
+
+def log_loss(outcome: Floats, probability: Floats) -> float:
+    """The mean of −log(p) over those who were at risk, and of −log(1 − p) over the others; p at least ``LEAST`` from 0 and 1.
+
+    A proper score: it is lowest for the true probabilities. Source: I. J. Good, "Rational decisions", Journal of the Royal
+    Statistical Society B 14 (1952).
+
+    Returns:
+        0 or more; 0 without students.
+    """
+    of_outcome = np.where(outcome > 0, probability, 1 - probability)
+    return float(-np.log(np.maximum(of_outcome, LEAST)).sum() / max(1, len(outcome)))

@@ -3,7 +3,8 @@
     day     0 … 34      35 … T−28        T−27 … T−21    T−20 … T−7      T−6 … T
             too early   training         outcomes come  test            outcomes come
 
-T is yesterday, the last full day. All outcomes of the training lie before the first day of the test.
+T is yesterday, the last full day. All outcomes of the training lie before the first day of the test. So it is for forecasts,
+whose outcomes come after 7 days; those of risk come after 14, and the periods move accordingly.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 
 from app.predictions.daily_history import DailyHistory, Ints
 from app.predictions.features import HORIZON_DAYS
-from app.predictions.origins import Origins, joined, origins
+from app.predictions.origins import Origins, OutcomesOf, joined, origins, outcomes
 from app.predictions.peers import peers
 from app.predictions.train_model import Examples
 
@@ -32,16 +33,19 @@ class Columns(NamedTuple):
     test: Ints
 
 
-def split_columns(days: int) -> Columns:
-    """Split the columns of a history of this number of days."""
-    test = days - HORIZON_DAYS - TEST_DAYS
-    training = np.arange(EARLIEST_COLUMN, test - HORIZON_DAYS)
-    return Columns(training, np.arange(max(0, test), days - HORIZON_DAYS))
+def split_columns(days: int, horizon_days: int = HORIZON_DAYS) -> Columns:
+    """Split the columns of a history of this number of days, where outcomes come after ``horizon_days``."""
+    test = days - horizon_days - TEST_DAYS
+    training = np.arange(EARLIEST_COLUMN, test - horizon_days)
+    return Columns(training, np.arange(max(0, test), max(0, days - horizon_days)))
 
 
-def drawn_origins(history: DailyHistory, retention_days: int, columns: Ints, number: int, seed: int) -> Origins:
+def drawn_origins(
+    history: DailyHistory, retention_days: int, columns: Ints, number: int, seed: int, outcomes_of: OutcomesOf = outcomes
+) -> Origins:
     """Draw at most ``number`` origins with known outcome of these columns; of at most ``STUDENTS_AT_ONCE`` students."""
-    found = origins(history, retention_days, columns, peers(history, retention_days, columns - 1)).with_outcome()
+    yesterday = peers(history, retention_days, columns - 1)
+    found = origins(history, retention_days, columns, yesterday, outcomes_of).with_outcome()
     return found.take(np.random.default_rng(seed).permutation(len(found.score))[:number])
 
 

@@ -21,6 +21,8 @@ from app.predictions.forecast_errors import BASE, LEARNED, METHODS, ForecastErro
 from app.predictions.learned_model import Forecasts, LearnedModel
 from app.predictions.origins import Origins
 from app.predictions.past_errors import Quantiles
+from app.predictions.risk import RiskModel
+from app.predictions.risk_gate import RiskTest
 
 # With each change that an older version cannot read.
 FORMAT = 1
@@ -53,6 +55,7 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
         features: the names of the features of the trees, in their order.
         overall: the back-test on all students.
         cohorts: the back-test on each cohort that had enough forecasts.
+        risk: the back-test of the learned risk; None if there was too little to learn or to test it.
     """
 
     format: int
@@ -65,6 +68,7 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
     features: tuple[str, ...]
     overall: BackTest
     cohorts: dict[str, BackTest]
+    risk: RiskTest | None = None
 
     def answerer(self, cohort: str | None) -> str:
         """The method that answers for a cohort's students; the tenant's, if the cohort was not tested."""
@@ -73,16 +77,22 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
 
     @property
     def is_better(self) -> bool:
-        """Whether another method than the base model answers for anybody."""
-        return any(tested.answerer != BASE for tested in (self.overall, *self.cohorts.values()))
+        """Whether another method than the base model answers for anybody, or the learned risk does."""
+        return self.risk_answers or any(tested.answerer != BASE for tested in (self.overall, *self.cohorts.values()))
+
+    @property
+    def risk_answers(self) -> bool:
+        """Whether the learned risk answers; else the table of ``base_risk.py`` does."""
+        return self.risk is not None and self.risk.answers
 
 
 class ModelContent(Struct, frozen=True):
-    """What a model answers with: trees, and past errors of "stays as it is" and of the base model, for their intervals."""
+    """What a model answers with: trees, past errors of "stays as it is" and of the base model for their intervals, the risk."""
 
     learned: LearnedModel
     last_value: Quantiles
     base: Quantiles
+    risk: RiskModel | None = None
 
     def forecast(self, method: str, of: Origins) -> Forecasts:
         """Forecast the score of each origin by one of the ``METHODS``."""
@@ -161,8 +171,10 @@ def decode_content(encoded: bytes) -> ModelContent:
         content = _content.decode(zlib.decompressobj().decompress(encoded, LARGEST_CONTENT))
     except (zlib.error, msgspec.DecodeError, RecursionError):
         raise ModelUnusable("the content of a model is damaged") from None
-    learned = content.learned
-    if not all(_is_sound(trees, len(learned.features)) for trees in (learned.median, learned.lower, learned.upper)):
+    learned, risk = content.learned, content.risk
+    parts = [(trees, learned.features) for trees in (learned.median, learned.lower, learned.upper)]
+    parts += [(risk.log_odds, risk.features)] if risk else []
+    if not all(_is_sound(trees, len(features)) for trees, features in parts):
         raise ModelUnusable("the trees of a model are damaged")
     return content
 

@@ -19,6 +19,8 @@ from app.predictions.peer_store import PeerStore
 from app.predictions.split_origins import drawn_origins, pooled, split_columns
 from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary, base_points, version_of
 from app.predictions.train_model import TRAINING_ORIGINS, Examples, Trained, examples, train_model, training_steps
+from app.predictions.train_risk_model import risk_training_steps
+from app.predictions.train_tenant_risk import RiskDrawn, TrainedTenantRisk, drawn_risk, tenant_risk_steps, train_tenant_risk
 
 # The leaves of a tree take 200 origins each: from fewer than this nothing can be learned.
 FEWEST_TRAINING_ORIGINS = 1_000
@@ -56,17 +58,18 @@ class Training(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What was read of a tenant: by cohort, what a model learns from and is tested on; and of how many students."""
+    """What was read of a tenant: by cohort, what a model learns from and is tested on, for risk too; of how many students."""
 
     learned_from: dict[str, Examples]
     tested_on: dict[str, Origins]
+    risk: dict[str, RiskDrawn]
     students: int
 
 
 def train_tenant_model(
     tenant: str, *, using: Training, now: datetime, on_step: OnStep = lambda _done, _of: None
 ) -> ModelSummary:
-    """Train, test and store a model; it answers if it is better than the base model for anybody, else none does.
+    """Train, test and store a model; it answers if its forecasts or its risk are better than the base model, else none does.
 
     Returns:
         How it was made and tested.
@@ -104,14 +107,20 @@ def train_tenant_model(
 def _train(tenant: str, sources: FactSources, now: datetime, on_step: OnStep) -> tuple[ModelSummary, ModelContent]:
     today = day_number(now)
     cohorts = sources.mastery.scores.cohorts(tenant)[:MOST_COHORTS]
-    read = _read(tenant, cohorts, sources, today, lambda done: on_step(done, len(cohorts) + training_steps(len(cohorts))))
+    expected = len(cohorts) + training_steps(len(cohorts)) + risk_training_steps(len(cohorts))
+    read = _read(tenant, cohorts, sources, today, lambda done: on_step(done, expected))
     learned_from = pooled(read.learned_from)
     trained_with = sum(len(each.real.score) for each in learned_from.values())
     _require_enough(trained_with, sum(len(each.score) for each in read.tested_on.values()))
-    steps = training_steps(len(learned_from))
+    steps = training_steps(len(learned_from)) + tenant_risk_steps(read.risk)
     done = iter(range(1, steps + 1))
-    trained = train_model(learned_from, lambda: on_step(len(cohorts) + next(done), len(cohorts) + steps))
-    content = _content(trained)
+
+    def step() -> None:
+        on_step(len(cohorts) + next(done), len(cohorts) + steps)
+
+    trained = train_model(learned_from, step)
+    risk = train_tenant_risk(read.risk, step)
+    content = _content(trained, risk)
     overall, by_cohort = _tests(content, read.tested_on)
     summary = ModelSummary(
         format=FORMAT,
@@ -124,13 +133,14 @@ def _train(tenant: str, sources: FactSources, now: datetime, on_step: OnStep) ->
         features=trained.model.features,
         overall=overall,
         cohorts=by_cohort,
+        risk=risk.test if risk else None,
     )
     return summary, content
 
 
 def _read(tenant: str, cohorts: list[str], sources: FactSources, today: Day, on_cohort: Callable[[int], None]) -> _Read:
     """Read the cohorts one after another, and keep of each only what is drawn."""
-    read, retention_days = _Read({}, {}, 0), sources.mastery.facts.retention_days
+    read, retention_days = _Read({}, {}, {}, 0), sources.mastery.facts.retention_days
     number = max(len(cohorts), 1)
     most = min(STUDENTS_AT_ONCE, max(1, MOST_STUDENTS // number))
     to_test = max(TEST_ORIGINS // number, FEWEST_FORECASTS)
@@ -142,6 +152,8 @@ def _read(tenant: str, cohorts: list[str], sources: FactSources, today: Day, on_
             learned_from = examples(history, retention_days, columns.training, TRAINING_ORIGINS // number, seed)
             tested_on = drawn_origins(history, retention_days, columns.test, to_test, seed)
             read.learned_from[cohort], read.tested_on[cohort] = learned_from, tested_on
+            if (risk := drawn_risk(history, retention_days, number, to_test, seed)) is not None:
+                read.risk[cohort] = risk
             read = read._replace(students=read.students + history.students)
         on_cohort(at + 1)
     return read
@@ -154,13 +166,14 @@ def _require_enough(trained_with: int, tested_on: int) -> None:
             raise TooLittleToLearn(f"there are {number:,} students and days {purpose}; {fewest:,} are needed")
 
 
-def _content(trained: Trained) -> ModelContent:
-    """The model, and the past errors of the simpler methods on what it learned from."""
+def _content(trained: Trained, risk: TrainedTenantRisk | None) -> ModelContent:
+    """The model, the past errors of the simpler methods on what it learned from, and the risk."""
     of = trained.unseen
     return ModelContent(
         trained.model,
         error_quantiles(of.score, of.outcome, of.group),
         error_quantiles(base_points(of), of.outcome, of.group),
+        risk.model if risk else None,
     )
 
 

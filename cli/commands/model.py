@@ -17,7 +17,7 @@ from app.predictions.stored_model import ModelSummary, require_usable
 from app.predictions.train_tenant_model import train_tenant_model
 from cli.commands.batch_options import IdentifierType
 from cli.commands.console import output_console
-from cli.commands.model_output import ending, latest_training, report, tests_table, versions_table
+from cli.commands.model_output import ending, latest_training, report, risk_tables, tests_table, versions_table
 from cli.commands.operator_audit import write_entry
 from cli.stack.running_stack import settings_of_running_stack
 
@@ -59,7 +59,7 @@ def list_models(tenant: str, *, as_json: bool) -> None:
 @_tenant
 @_json
 def show(tenant: str, version: str | None, *, as_json: bool) -> None:
-    """Show how the model VERSION was made, and its back-test by cohort. Without VERSION, that of the model that answers."""
+    """Show how the model VERSION was made, and its back-tests. Without VERSION, those of the model that answers."""
     with _engine(tenant) as engine:
         promoted = engine.learning.models.promoted(tenant)
         if (wanted := version or promoted) is None:
@@ -68,8 +68,7 @@ def show(tenant: str, version: str | None, *, as_json: bool) -> None:
     if as_json:
         _print_json(report(found, promoted))
         return
-    click.echo("\n".join(ending(found, promoted)))
-    output_console().print(tests_table(found))
+    _print_tested(found, promoted)
 
 
 @model.command()
@@ -82,8 +81,7 @@ def train(tenant: str) -> None:
         write_entry(engine, SystemAction.TRAIN_MODEL, trail=tenant)
         found = _trained(engine, tenant)
         promoted = engine.learning.models.promoted(tenant)
-    click.echo("\n".join(ending(found, promoted)))
-    output_console().print(tests_table(found))
+    _print_tested(found, promoted)
 
 
 def _trained(engine: Engine, tenant: str) -> ModelSummary:
@@ -127,6 +125,13 @@ def _engine(tenant: str) -> Iterator[Engine]:
         if tenant not in engine.mastery.tenants.all():
             raise NotFound(f"there is no such tenant: {tenant}")
         yield engine
+
+
+def _print_tested(found: ModelSummary, promoted: str | None) -> None:
+    """How a model was made, and its back-tests."""
+    click.echo("\n".join(ending(found, promoted)))
+    for table in (tests_table(found), *risk_tables(found)):
+        output_console().print(table)
 
 
 def _print_json(value: object) -> None:

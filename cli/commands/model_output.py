@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -12,6 +13,8 @@ from app.clock import day_date
 from app.mastery.formula import DECIMALS
 from app.predictions.forecast_errors import LAST_VALUE, ForecastErrors
 from app.predictions.model_store import Attempt
+from app.predictions.risk import RISK_DAYS
+from app.predictions.risk_gate import RiskMeasures, RiskTest
 from app.predictions.stored_model import BackTest, ModelSummary
 
 ALL = "all"
@@ -36,7 +39,7 @@ class CohortReport(Struct, frozen=True):
 
 
 class ModelReport(Struct, frozen=True):
-    """A model: how it was made, and its back-test on all students and by cohort."""
+    """A model: how it was made, and its back-test on all students and by cohort; of risk, None without a learned risk."""
 
     version: str
     tenant_id: str
@@ -46,13 +49,16 @@ class ModelReport(Struct, frozen=True):
     origins: int
     overall: CohortReport
     cohorts: list[CohortReport]
+    risk: RiskTest | None
 
 
 def report(of: ModelSummary, promoted: str | None) -> ModelReport:
     """The model for programs; ``promoted`` is the version that answers."""
     cohorts = [_cohort(name, tested) for name, tested in of.cohorts.items()]
-    overall = _cohort(ALL, of.overall)
-    return ModelReport(of.version, of.tenant, of.trained_at, of.version == promoted, of.students, of.origins, overall, cohorts)
+    overall, answers = _cohort(ALL, of.overall), of.version == promoted
+    return ModelReport(
+        of.version, of.tenant, of.trained_at, answers, of.students, of.origins, overall, cohorts, _rounded(of.risk)
+    )
 
 
 def versions_table(found: Mapping[str, ModelSummary | None], promoted: str | None) -> Table:
@@ -75,6 +81,21 @@ def tests_table(of: ModelSummary) -> Table:
             figures = f"{measures.mae:.4f}", f"{measures.rmse:.4f}", f"{measures.within_010:.1%}", f"{measures.coverage:.1%}"
             view.add_row("" if number else each.cohort_id, marked, f"{measures.forecasts:,}", *figures)
     return view
+
+
+def risk_tables(of: ModelSummary) -> Iterator[Table]:
+    """The back-test of risk for a terminal: a row per estimate, * for the one that answers. None without a learned risk."""
+    if (test := _rounded(of.risk)) is None:
+        return
+    title = f"At risk {RISK_DAYS} days later: {test.at_risk:,} of {test.tested:,} students and days"
+    view = _table(("estimate",), ("average precision", "calibration error", "log loss"))
+    view.title, view.title_justify = title, "left"
+    answering = "learned" if test.answers else "base"
+    for name, measures in (("rule", test.rule), ("base", test.base), ("learned", test.learned)):
+        figures = measures.average_precision, measures.calibration_error, measures.log_loss
+        cells = ["-" if each is None else f"{each:.3f}" for each in figures]
+        view.add_row(f"{name} *" if name == answering else name, *cells)
+    yield view
 
 
 def ending(of: ModelSummary, promoted: str | None) -> Iterator[str]:
@@ -102,6 +123,18 @@ def _version_cells(of: ModelSummary) -> list[str]:
 
 def _cohort(name: str, tested: BackTest) -> CohortReport:
     return CohortReport(name, tested.answerer, {method: _measured(errors) for method, errors in tested.errors.items()})
+
+
+def _rounded(test: RiskTest | None) -> RiskTest | None:
+    """The same with the decimals that are shown."""
+
+    def rounded(of: RiskMeasures) -> RiskMeasures:
+        figures = of.average_precision, of.calibration_error, of.log_loss
+        return RiskMeasures(*(None if each is None else round(each, DECIMALS) for each in figures))
+
+    if test is None:
+        return None
+    return msgspec.structs.replace(test, base=rounded(test.base), rule=rounded(test.rule), learned=rounded(test.learned))
 
 
 def _measured(errors: ForecastErrors) -> Measures:

@@ -10,7 +10,7 @@ from app.config.settings import Settings
 from app.predictions.model_store import Attempt
 from tests.classrooms import enrol, seesaw
 from tests.integration.audit_calls import deeds, mastery
-from tests.stored_models import CONTENT, summary
+from tests.stored_models import CONTENT, RISK_TESTED, summary
 
 TENANT = ("--tenant", "t")
 
@@ -79,6 +79,22 @@ def test_showing_one(stored: Engine, settings: Settings) -> None:
     stored.learning.models.retire("t")
     none = mastery(settings, "model", "show", *TENANT)
     assert (none.exit_code, "no learned model answers for t" in none.output) == (1, True)
+
+
+def test_showing_the_risk(stored: Engine, settings: Settings) -> None:
+    """How it did, beside the table and the rule, and which of them answers; nothing of it where there is no learned risk."""
+    stored.learning.models.put(summary("v-3", risk=RISK_TESTED), CONTENT)
+    output = mastery(settings, "model", "show", "v-3", *TENANT).output
+    assert "At risk 14 days later: 200 of 700 students and days" in output
+    lines = [line.split() for line in output.split("\n")]
+    for row in (["rule", "0.400", "-", "-"], ["base", "0.600", "0.090", "0.500"], ["learned", "*", "0.700", "0.040", "0.400"]):
+        assert row in lines
+    told = json.loads(mastery(settings, "model", "show", "v-3", *TENANT, "--json").output)["risk"]
+    assert (told["tested"], told["at_risk"], told["answers"]) == (700, 200, True)
+    assert told["rule"] == {"average_precision": 0.4, "calibration_error": None, "log_loss": None}
+    assert told["learned"] == {"average_precision": 0.7, "calibration_error": 0.04, "log_loss": 0.4}
+    assert "At risk" not in mastery(settings, "model", "show", "v-1", *TENANT).output
+    assert json.loads(mastery(settings, "model", "show", "v-1", *TENANT, "--json").output)["risk"] is None
 
 
 def test_promoting_and_going_back(stored: Engine, settings: Settings) -> None:

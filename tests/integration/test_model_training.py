@@ -17,7 +17,7 @@ from app.predictions.model_store import Attempt
 from app.predictions.stored_model import ModelSummary
 from app.predictions.train_tenant_model import TooLittleToLearn, TrainingRuns, train_tenant_model
 from app.purposes import Purpose
-from tests.classrooms import TODAY, enrol, seesaw, standstill
+from tests.classrooms import TODAY, enrol, fortnights, last_fortnight, seesaw, standstill
 from tests.conftest import NOW
 
 
@@ -47,6 +47,46 @@ def test_it_answers_where_it_is_better(engine: Engine) -> None:
     assert told["seesaw"].week_ahead.score == pytest.approx(week, abs=0.03)
     for each in told.values():
         assert 0 <= each.week_ahead.lower <= each.week_ahead.score <= each.week_ahead.upper <= 1
+
+
+def test_the_risk_answers_where_it_is_better(engine: Engine) -> None:
+    """It is trained on the same facts and stored with the model; it finds who is low in two weeks, and the table does not."""
+    enrol(engine, "fortnights", 90, fortnights)
+    trained = train(engine)
+    assert trained.risk is not None
+    assert (trained.risk.tested, trained.risk.answers, trained.risk_answers) == (90 * 14, True, True)
+    assert 0.4 < trained.risk.at_risk / trained.risk.tested < 0.6
+    assert (trained.risk.learned.average_precision or 0) > 0.99
+    assert (trained.risk.base.average_precision or 1) < 0.6
+    stored = engine.learning.models.content("t", trained.version).risk
+    assert stored is not None
+    assert engine.learning.models.summary("t", trained.version).risk == trained.risk
+
+
+def test_the_risk_does_not_answer_where_it_is_worse(engine: Engine) -> None:
+    """What it learned no longer holds: the table answers; the forecasts are judged apart from it."""
+    enrol(engine, "fortnights", 90, last_fortnight)
+    trained = train(engine)
+    assert trained.risk is not None
+    assert (trained.risk.answers, trained.risk_answers) == (False, False)
+    assert (trained.risk.learned.log_loss or 0) > (trained.risk.base.log_loss or 9)
+
+
+def test_too_little_for_a_risk(engine: Engine) -> None:
+    """It needs more days than forecasts: they are learned all the same, and no risk is."""
+    enrol(engine, "seesaw", 45, seesaw)
+    trained = train(engine)
+    assert (trained.overall.answerer, trained.risk, trained.risk_answers) == (LEARNED, None, False)
+    assert engine.learning.models.content("t", trained.version).risk is None
+
+
+def test_a_better_risk_is_promoted(engine: Engine) -> None:
+    """Although the base model forecasts as well as anything."""
+    enrol(engine, "flat", 90, lambda student, _day: 14 if student % 2 else 7)
+    trained = train(engine)
+    assert (trained.overall.answerer, trained.risk_answers) == (BASE, True)
+    assert {each.answerer for each in trained.cohorts.values()} == {BASE}
+    assert engine.learning.models.promoted("t") == trained.version
 
 
 def test_an_earlier_forecast_is_not_told_any_more(engine: Engine) -> None:

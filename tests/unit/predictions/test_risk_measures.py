@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
+from sklearn.metrics import log_loss as reference_log_loss
 
-from app.predictions.risk_measures import average_precision, calibration_error
+from app.predictions.risk_measures import average_precision, calibration_error, log_loss
 
 
 @pytest.mark.parametrize("levels", [2, 5, 1_000_000])
@@ -33,3 +34,16 @@ def test_calibration_error_by_hand() -> None:
 def test_errors_in_different_bins_do_not_cancel() -> None:
     """Too low in one and too high in another is wrong twice."""
     assert calibration_error(np.array([1.0, 0.0]), np.array([0.25, 0.75])) == pytest.approx(0.75)
+
+
+def test_log_loss_is_that_of_scikit_learn() -> None:
+    """Of any probabilities."""
+    rng = np.random.default_rng(0)
+    outcome, probability = (rng.random(500) < 0.3).astype(float), rng.random(500)
+    assert log_loss(outcome, probability) == pytest.approx(reference_log_loss(outcome, probability))
+
+
+def test_log_loss_is_finite() -> None:
+    """Also where one was certain, and wrong; without students it is 0."""
+    assert log_loss(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(-np.log(1e-6))
+    assert log_loss(np.zeros(0), np.zeros(0)) == 0

@@ -23,10 +23,17 @@ def test_the_columns_of_a_retention_window() -> None:
     assert columns.test[-1] + HORIZON_DAYS == 88
 
 
+def test_other_outcomes_come_later() -> None:
+    """After 14 days: the test is T − 27 … T − 14, the training ends on T − 42."""
+    columns = split_columns(89, 14)
+    assert (columns.training.tolist(), columns.test.tolist()) == (list(range(35, 47)), list(range(61, 75)))
+
+
+@pytest.mark.parametrize("horizon", [7, 14])
 @pytest.mark.parametrize("days", [1, 20, 35, 63])
-def test_a_short_retention(days: int) -> None:
+def test_a_short_retention(days: int, horizon: int) -> None:
     """There is nothing to learn from, and no column is before the first."""
-    columns = split_columns(days)
+    columns = split_columns(days, horizon)
     assert len(columns.training) == 0
     assert all(0 <= column < days for column in columns.test)
 

@@ -21,7 +21,7 @@ from app.predictions.stored_model import (
     version_of,
 )
 from tests.conftest import NOW
-from tests.stored_models import CONTENT, TESTED, summary
+from tests.stored_models import CONTENT, RISK, RISK_TESTED, TESTED, summary
 
 SUMMARY = summary("v")
 
@@ -30,6 +30,18 @@ def test_what_is_stored_is_read() -> None:
     """Unchanged."""
     assert decode_summary(encode_summary(SUMMARY)) == SUMMARY
     assert decode_content(encode_content(CONTENT)) == CONTENT
+
+
+def test_what_has_a_risk_is_read() -> None:
+    """Unchanged; and so is a model of a version of the engine that knew no risk."""
+    with_risk = summary("v", risk=RISK_TESTED)
+    assert decode_summary(encode_summary(with_risk)) == with_risk
+    content = msgspec.structs.replace(CONTENT, risk=RISK)
+    assert decode_content(encode_content(content)) == content
+    earlier = {name: value for name, value in msgspec.json.decode(encode_summary(SUMMARY)).items() if name != "risk"}
+    assert decode_summary(msgspec.json.encode(earlier)) == SUMMARY
+    earlier = {name: value for name, value in msgspec.to_builtins(CONTENT).items() if name != "risk"}
+    assert decode_content(zlib.compress(msgspec.json.encode(earlier))) == CONTENT
 
 
 def test_later_versions_come_later() -> None:
@@ -106,6 +118,14 @@ def test_damaged_trees(tree: dict[str, Any]) -> None:
         decode_content(content_with(tree))
 
 
+@pytest.mark.parametrize("trees", [[], [Tree([99_999, 0, 0], [0.5, 1, -1], [1, 0, 0], [2, 0, 0], [0, 0, 0])]])
+def test_damaged_trees_of_risk(trees: list[Tree]) -> None:
+    """They are checked like those of forecasts."""
+    damaged = msgspec.structs.replace(RISK, log_odds=BoostedTrees(0.0, trees))
+    with pytest.raises(ModelUnusable, match="the trees of a model are damaged"):
+        decode_content(encode_content(msgspec.structs.replace(CONTENT, risk=damaged)))
+
+
 def test_no_trees() -> None:
     """They would answer nothing."""
     nothing = msgspec.structs.replace(CONTENT.learned, median=BoostedTrees(0.0, []))
@@ -138,3 +158,11 @@ def test_who_answers() -> None:
     assert [mixed.answerer(cohort) for cohort in ("c-1", "c-2", "c-3", None)] == [LEARNED, LAST_VALUE, BASE, BASE]
     assert [each.is_better for each in (mixed, summary("v", overall=base, cohorts={}), SUMMARY)] == [True, False, True]
     assert summary("v", overall=base, cohorts={"c-2": last}).is_better
+
+
+def test_a_better_risk_is_better() -> None:
+    """Even where the base model answers for all forecasts; a risk that does not answer is not."""
+    base: dict[str, Any] = {"overall": BackTest(TESTED.errors, BASE), "cohorts": {}}
+    worse = msgspec.structs.replace(RISK_TESTED, answers=False)
+    found = [summary("v", **base, risk=risk) for risk in (RISK_TESTED, worse, None)]
+    assert [(each.is_better, each.risk_answers) for each in found] == [(True, True), (False, False), (False, False)]
