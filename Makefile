@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MASTERY := $(BIN)/mastery
 CHAOS_FAULTS ?= 30
-# Tests mostly wait for servers. Each test process has its own; two processes use two cores.
-TEST_PROCESSES ?= 2
+# Tests mostly wait for servers. Each test process has its own; three keep two cores busy.
+TEST_PROCESSES ?= 3
 PORT := 9092
 
 .DEFAULT_GOAL := help
@@ -34,7 +34,7 @@ setup: .venv/installed  ## install everything in .venv; the other targets call i
 demo: setup  ## the whole engine with events of a simulated classroom, and a summary; Ctrl-C stops it
 	$(MASTERY) demo
 
-test: setup  ## all tests, with coverage, in TEST_PROCESSES=2
+test: setup  ## all tests, with coverage, in TEST_PROCESSES=3
 	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=$(TEST_PROCESSES) --dist=worksteal
 
 chaos: setup  ## long run of the chaos tests: CHAOS_FAULTS=30 in each test, CHAOS_SEED=n repeats one

@@ -1,6 +1,6 @@
 """The real servers that tests use: a Valkey, two Kafka brokers and a whole stack, each started once and stopped at the end.
 
-``make test`` runs tests in two processes, each with its own servers. Test names must be the same in both: no random ids.
+``make test`` runs tests in several processes, each with its own servers. Test names must be the same in all: no random ids.
 
 ``MASTERY_TEST_REDIS_URL`` and ``MASTERY_TEST_KAFKA_BOOTSTRAP`` run the same tests on your own servers.
 """

@@ -110,7 +110,10 @@ def promote(version: str, tenant: str) -> None:
 @model.command()
 @_tenant
 def rollback(tenant: str) -> None:
-    """Let what answered before the present model answer again: an earlier model, or the base model."""
+    """Let what answered before the present model answer again: an earlier model, or the base model.
+
+    The next training may let a new model answer; MASTERY_TRAINING=off prevents it.
+    """
     with _engine(tenant) as engine:
         write_entry(engine, SystemAction.ROLL_BACK_MODEL, trail=tenant)
         now = engine.learning.models.roll_back(tenant)
