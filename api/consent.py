@@ -104,8 +104,9 @@ def change(body: dict[str, bool], student_id: str) -> Response:
         consents=served.consents,
         now=served.clock(),
     )
-    if not consent.allows(Purpose.PREDICTIONS):
-        served.forecast_records.erase(caller.tenant, [student_id])  # if this fails: they are dropped when they would be scored
+    if not consent.allows(Purpose.PREDICTIONS):  # if this fails: nobody gets these, and they expire or are dropped unscored
+        served.forecasts.erase(caller.tenant, [student_id])
+        served.forecast_records.erase(caller.tenant, [student_id])
     return success(_state(student_id, consent))
 
 

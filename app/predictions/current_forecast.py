@@ -64,7 +64,7 @@ class _Basis(NamedTuple):
 
 
 def stored_forecast(tenant: str, student_id: str, *, using: Forecasting, now: datetime) -> Forecast | None:
-    """Look for a forecast in the cache, in two round trips.
+    """Look for a forecast in the cache, in three round trips.
 
     Raises NotFound for a student without facts, and ConsentWithdrawn.
 

@@ -84,7 +84,7 @@ class Forecast(Struct, frozen=True, array_like=True):
         """What to know before relying on it."""
         found = []
         if not has_history(self.history_days):
-            text = f"There are {self.history_days} days of history, {FEWEST_DAYS} are needed: this is the current score."
+            text = f"Days of history: {self.history_days}, {FEWEST_DAYS} are needed. This is the current score."
             found.append(Warned(WarningCode.INSUFFICIENT_HISTORY, text))
         if self.is_stale:
             found.append(Warned(WarningCode.STALE, f"There was no evidence for {self.idle_days} days."))

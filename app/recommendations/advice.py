@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import date
+from fractions import Fraction
 
 from msgspec import Struct
 
@@ -92,7 +93,7 @@ def _worded(found: Recommendation, texts: Texts) -> WordedRecommendation:
         estimated_minutes=minutes,
         gain=found.gain,
         what=what.format(amount=amount, minutes=minutes),
-        why=why.format(percent=int(100 * (score or 0.0)), goal=int(100 * GOAL)),
+        why=why.format(percent=_percent(score or 0.0), goal=_percent(GOAL)),
     )
 
 
@@ -100,4 +101,9 @@ def _message(found: list[Recommendation], parts: Components, texts: Texts) -> st
     if found:
         return texts["adaptive.found"].format(count=len(found))
     key = "adaptive.nothing_matches" if any(map(weak, parts)) else "adaptive.nothing_to_improve"
-    return texts[key].format(goal=int(100 * GOAL))
+    return texts[key].format(goal=_percent(GOAL))
+
+
+def _percent(share: Fraction | float) -> int:
+    """Whole percent, rounded down: 69.9 % is not 70. To six decimals first, since 0.29 is a little less in a float."""
+    return int(round(100 * share, DECIMALS))

@@ -40,13 +40,13 @@ class PredictionKeys:
     def cohort_accuracy(self, tenant: str, cohort_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:accuracy:{cohort_id}"
 
-    # Learned models; none is personal: each number in them comes from many students.
+    # Learned models; none is personal: each number in them comes from at least 200 days of students.
 
     @kind("hash", "version of a learned model → when and from what it was trained, and its back-test; the latest ten")
     def models(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:models"
 
-    @kind("string", "a learned model: trees and past errors, each from many students; JSON, compressed by zlib")
+    @kind("string", "a learned model: trees and past errors, each from at least 200 days of students; JSON, compressed by zlib")
     def model(self, tenant: str, version: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:model:{version}"
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,8 +28,9 @@ def draw(found: Report, path: Path) -> list[Path]:
     figure.legend(marks, names, loc="outside lower right", fontsize="small")
     figure.suptitle(f"Mastery {found.horizon_days} days ahead, each cohort forecast by models that have not seen it")
     files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
-    for file in files:
-        figure.savefig(file, dpi=150, metadata={"Title": "mastery evaluate"})
+    with rc_context({"svg.fonttype": "none"}):  # text as text: it can be found, and read aloud
+        for file in files:
+            figure.savefig(file, dpi=150, metadata={"Title": "mastery evaluate"})
     return files
 
 

@@ -171,14 +171,15 @@ def test_a_later_change_has_its_own_time(api: FixedTimeApi) -> None:
     assert (purposes["predictions"]["at"], purposes["recommendations"]["at"]) == ("2026-10-29T12:00:00.005Z", AT)
 
 
-def test_recorded_forecasts_go_with_the_consent(api: FixedTimeApi) -> None:
-    """Those that wait to be scored, at once; another decision leaves them."""
+def test_forecasts_go_with_the_consent(api: FixedTimeApi) -> None:
+    """The stored one, and those that wait to be scored, at once; another decision leaves them."""
     api.record(quiz())
     current_forecast("t-1", "s-1", using=api.engine.forecasting, now=NOW)
     (day,) = api.engine.forecast_records.days("t-1")
     for purpose, left in (("recommendations", ["s-1"]), ("predictions", [])):
         put(api, {purpose: False})
         assert list(api.engine.forecast_records.some("t-1", day, 10)) == left
+        assert (api.engine.forecasts.read("t-1", "s-1").entry is not None) == (left != [])
 
 
 def test_withdrawn_consent_is_an_error_of_its_own(api: FixedTimeApi) -> None:

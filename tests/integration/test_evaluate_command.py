@@ -108,6 +108,8 @@ def test_the_plot_is_a_picture_in_two_formats(results: tuple[Result, Path]) -> N
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
     picture = ET.fromstring((folder / "plot.svg").read_text())
     assert picture.tag.endswith("svg")
+    text = " ".join(picture.itertext())
+    assert all(each in text for each in ("t-a/a", "t-b/b"))
 
 
 def test_without_json_there_are_tables(results: tuple[Result, Path]) -> None:

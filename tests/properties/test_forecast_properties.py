@@ -1,8 +1,9 @@
 """What holds for the forecast of any record."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
@@ -11,6 +12,7 @@ from app.mastery.fact_store import StudentRecord
 from app.mastery.facts import DayFacts
 from app.mastery.query_mastery import standing
 from app.predictions.confidence import confidence
+from app.predictions.forecast import Predicted, has_history
 from app.predictions.forecast_model import BASE_MODEL, base_intervals
 from app.predictions.make_forecast import Means, make_forecast
 from app.predictions.predict_next_week import next_week
@@ -61,8 +63,29 @@ def test_any_record_has_a_forecast(days: dict[int, DayFacts], retention_days: in
         assert 0 <= each.lower <= each.score <= each.upper <= 1
     assert 0 <= made.confidence <= 1
     assert made.current == standing("s-1", record, TODAY).score
-    widths = [each.upper - each.lower for each in made.future]
-    assert len(widths) == 30
+    assert len(made.future) == 30
+
+
+class AnyModel(NamedTuple):
+    """A model that says this of next week."""
+
+    said: Predicted
+    name: str = "learned"
+    version: str = "1"
+
+    def week_ahead(self, _record: StudentRecord, _today: int, _base: Predicted, /) -> Predicted:
+        return self.said
+
+
+@given(records, st.tuples(fractions, fractions, fractions).map(sorted))
+def test_any_model_may_correct_the_base_model(days: dict[int, DayFacts], said: list[float]) -> None:
+    """Its forecast is the answer; those of the other days stay within 0 and 1 and in their intervals."""
+    lower, score, upper = said
+    made = make_forecast(StudentRecord(None, days), TODAY, means=Means(AnyModel(Predicted(score, lower, upper)), INTERVALS, 90))
+    for each in made.future:
+        assert 0 <= each.lower <= each.score <= each.upper <= 1
+    if has_history(made.history_days):
+        assert made.week_ahead == pytest.approx((score, lower, upper), abs=1e-6)
 
 
 @given(whole_days, whole_days, fractions, whole_days)

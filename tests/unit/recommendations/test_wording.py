@@ -127,3 +127,11 @@ def test_every_problem_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         load_wording(written(tmp_path, {"default": {"a": "x", "quiz.area": "{x}"}, "tenants": {"t": {"b": "x"}}}))
     assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(("correct", "asked", "percent"), [(29, 100, 29), (57, 100, 57), (14, 50, 28), (699, 1000, 69)])
+def test_percentages_are_rounded_down_once(correct: int, asked: int, percent: int) -> None:
+    """Down, so that nobody is told to reach 70 % who has it; but not by the error of a float."""
+    evidence = Evidence({TODAY: DayFacts(correct=correct, asked=asked)}, TODAY, RETENTION)
+    (quiz,) = advise("s-1", evidence, texts=load_wording().of("t"), components=["quiz"]).recommendations
+    assert f"{percent} %" in quiz.why
