@@ -38,7 +38,7 @@ class AccuracyAnswer(Schema):
     until = fields.Date(required=True, metadata={"description": "The last one"})
     mae = Fraction(required=True, metadata={"description": "Mean absolute error of the predicted score"})
     rmse = Fraction(required=True, metadata={"description": "Root of the mean squared error"})
-    close_share = Fraction(required=True, metadata={"description": "The share of forecasts within ±0.10 of what came"})
+    within_010 = Fraction(required=True, metadata={"description": "The share of forecasts within ±0.10 of what came"})
     interval_coverage = Fraction(required=True, metadata={"description": "The share of outcomes inside the 80 % interval"})
 
 
@@ -109,7 +109,12 @@ def _report(cohort: str | None, limit: int, after: str) -> AccuracyReport:
 
 def _shown(accuracy: Accuracy) -> dict[str, Any]:
     errors = accuracy.errors
-    shares = {"mae": errors.mae, "rmse": errors.rmse, "close_share": errors.close_share, "interval_coverage": errors.coverage}
+    shares = {
+        "mae": errors.mae,
+        "rmse": errors.rmse,
+        "within_010": errors.within_010,
+        "interval_coverage": errors.interval_coverage,
+    }
     return {
         "forecasts": errors.number,
         "days": accuracy.days,

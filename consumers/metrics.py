@@ -35,8 +35,11 @@ DELIVERED = Counter("mastery_bridge_delivered", "Messages delivered to Kafka", [
 ACCURACY: Mapping[str, tuple[str, Callable[[ForecastErrors], float]]] = {
     "mastery_forecasts_scored": ("Forecasts whose day is over and whose errors still count", lambda errors: errors.number),
     "mastery_forecast_mae": ("Mean absolute error of the mastery that they predicted", lambda errors: errors.mae),
-    "mastery_forecast_close_share": ("The share of them within 0.10 of what came", lambda errors: errors.close_share),
-    "mastery_forecast_interval_coverage": ("The share of outcomes inside the interval", lambda errors: errors.coverage),
+    "mastery_forecast_within_010": ("The share of them within 0.10 of what came", lambda errors: errors.within_010),
+    "mastery_forecast_interval_coverage": (
+        "The share of outcomes inside the interval",
+        lambda errors: errors.interval_coverage,
+    ),
 }
 
 

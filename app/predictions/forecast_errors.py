@@ -39,12 +39,12 @@ class ForecastErrors(NamedTuple):
         return float((self.squared / self.number) ** 0.5) if self.number else 0.0
 
     @property
-    def close_share(self) -> float:
+    def within_010(self) -> float:
         """The share of forecasts within ± ``CLOSE_WITHIN``; 0 without forecasts."""
         return self.close / self.number if self.number else 0.0
 
     @property
-    def coverage(self) -> float:
+    def interval_coverage(self) -> float:
         """The share of outcomes inside the interval; 0 without forecasts."""
         return self.inside / self.number if self.number else 0.0
 

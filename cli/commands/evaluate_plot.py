@@ -52,7 +52,7 @@ def _errors(axes: Axes, every: list[CohortReport]) -> None:
 
 def _coverage(axes: Axes, every: list[CohortReport], level: float) -> None:
     marker, colour = _MARKS[ENGINE]
-    shares = [(row, each.methods[ENGINE].coverage or 0.0) for row, each in enumerate(every)]
+    shares = [(row, each.methods[ENGINE].interval_coverage or 0.0) for row, each in enumerate(every)]
     axes.axvspan(level - 0.02, level + 0.02, color="#009E73", alpha=0.25, label=f"{level:.0%} ± 2 %, what intervals aim at")
     axes.scatter([share for _, share in shares], [row for row, _ in shares], marker=marker, c=colour, zorder=3)
     axes.set_xlim(0.5, 1.0)

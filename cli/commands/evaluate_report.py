@@ -27,7 +27,7 @@ class Measures(Struct, frozen=True):
         forecasts: how many.
         mae, rmse: mean absolute error, and root of the mean squared error, of scores 0..1.
         within_010: the share within ±0.10.
-        coverage: the share of outcomes inside the interval; None for methods without one.
+        interval_coverage: the share of outcomes inside the interval; None for methods without one.
         mae_ratio, rmse_ratio: relative to those of "last value"; None if that has no error.
     """
 
@@ -35,7 +35,7 @@ class Measures(Struct, frozen=True):
     mae: float
     rmse: float
     within_010: float
-    coverage: float | None
+    interval_coverage: float | None
     mae_ratio: float | None
     rmse_ratio: float | None
 
@@ -56,7 +56,7 @@ class GroupReport(Struct, frozen=True):
 
     group: str
     forecasts: int
-    coverage: float
+    interval_coverage: float
 
 
 class Report(Struct, frozen=True):
@@ -94,7 +94,7 @@ def report(results: Mapping[Cohort, CohortResult], risk: list[RiskReport]) -> Re
         _of(Cohort("", "all"), overall),
         [_of(cohort, result) for cohort, result in results.items()],
         [
-            GroupReport(describe(group), found.number, round(found.coverage, DECIMALS))
+            GroupReport(describe(group), found.number, round(found.interval_coverage, DECIMALS))
             for group, found in sorted(groups.items())
             if found.number >= FEWEST_IN_GROUP
         ],
@@ -130,8 +130,8 @@ def tables(found: Report) -> Iterator[Table]:
         ("components; trend; history",),
         ("forecasts", "coverage"),
     )
-    for group in sorted(found.groups, key=lambda each: each.coverage)[:5]:
-        groups.add_row(group.group, f"{group.forecasts:,}", f"{group.coverage:.1%}")
+    for group in sorted(found.groups, key=lambda each: each.interval_coverage)[:5]:
+        groups.add_row(group.group, f"{group.forecasts:,}", f"{group.interval_coverage:.1%}")
     yield groups
 
 
@@ -151,8 +151,8 @@ def _measures(errors: Errors, result: CohortResult) -> dict[str, Measures]:
             each.number,
             round(each.mae, DECIMALS),
             round(each.rmse, DECIMALS),
-            round(each.close_share, DECIMALS),
-            round(each.coverage, DECIMALS) if name in result.answered or name == ENGINE else None,
+            round(each.within_010, DECIMALS),
+            round(each.interval_coverage, DECIMALS) if name in result.answered or name == ENGINE else None,
             round(each.mae / last.mae, DECIMALS) if last.mae else None,
             round(each.rmse / last.rmse, DECIMALS) if last.rmse else None,
         )
@@ -162,7 +162,7 @@ def _measures(errors: Errors, result: CohortResult) -> dict[str, Measures]:
 
 
 def _cells(measures: Measures) -> list[str]:
-    coverage = "-" if measures.coverage is None else f"{measures.coverage:.1%}"
+    coverage = "-" if measures.interval_coverage is None else f"{measures.interval_coverage:.1%}"
     ratios = ["-" if ratio is None else f"{ratio:.3f}" for ratio in (measures.mae_ratio, measures.rmse_ratio)]
     return [f"{measures.mae:.4f}", f"{measures.rmse:.4f}", f"{measures.within_010:.1%}", coverage, *ratios]
 

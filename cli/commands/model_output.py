@@ -27,7 +27,7 @@ class Measures(Struct, frozen=True):
     mae: float
     rmse: float
     within_010: float
-    coverage: float
+    interval_coverage: float
 
 
 class CohortReport(Struct, frozen=True):
@@ -78,7 +78,12 @@ def tests_table(of: ModelSummary) -> Table:
     for each in (reports.overall, *reports.cohorts):
         for number, (method, measures) in enumerate(each.methods.items()):
             marked = f"{method} *" if method == each.answered_by else method
-            figures = f"{measures.mae:.4f}", f"{measures.rmse:.4f}", f"{measures.within_010:.1%}", f"{measures.coverage:.1%}"
+            figures = (
+                f"{measures.mae:.4f}",
+                f"{measures.rmse:.4f}",
+                f"{measures.within_010:.1%}",
+                f"{measures.interval_coverage:.1%}",
+            )
             view.add_row("" if number else each.cohort_id, marked, f"{measures.forecasts:,}", *figures)
     return view
 
@@ -138,7 +143,7 @@ def _rounded(test: RiskTest | None) -> RiskTest | None:
 
 
 def _measured(errors: ForecastErrors) -> Measures:
-    shares = (errors.mae, errors.rmse, errors.close_share, errors.coverage)
+    shares = (errors.mae, errors.rmse, errors.within_010, errors.interval_coverage)
     return Measures(errors.number, *(round(each, DECIMALS) for each in shares))
 
 

@@ -76,7 +76,7 @@ def test_a_tenant(later: FixedTimeApi) -> None:
     told = get(later)
     overall = told["overall"]
     assert (overall["forecasts"], overall["days"], overall["since"], overall["until"]) == (12, 1, "2026-11-04", "2026-11-04")
-    assert (overall["mae"], overall["rmse"], overall["close_share"]) == pytest.approx(
+    assert (overall["mae"], overall["rmse"], overall["within_010"]) == pytest.approx(
         (0.12 / 12, 0.12 / 12**0.5, 11 / 12), abs=2e-3
     )
     assert 11 / 12 - 1e-6 <= overall["interval_coverage"] <= 1
@@ -165,7 +165,7 @@ def test_the_metrics(later: FixedTimeApi) -> None:
     assert {sample.name: round(sample.value, 6) for sample in samples} == {
         "mastery_forecasts_scored": 12,
         "mastery_forecast_mae": told["mae"],
-        "mastery_forecast_close_share": told["close_share"],
+        "mastery_forecast_within_010": told["within_010"],
         "mastery_forecast_interval_coverage": told["interval_coverage"],
     }
     assert [sample.labels for sample in samples] == [{"model": "base"}] * 4

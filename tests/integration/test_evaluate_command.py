@@ -70,7 +70,7 @@ def test_the_results_are_json_on_standard_output(results: tuple[Result, Path]) -
         for name, measures in report["methods"].items():
             assert 0 < measures["mae"] <= measures["rmse"] < 1
             assert 0 <= measures["within_010"] <= 1
-            assert (measures["coverage"] is None) == (name in {OLS_14, OLS_30, HOLT})
+            assert (measures["interval_coverage"] is None) == (name in {OLS_14, OLS_30, HOLT})
         assert report["methods"][LAST_VALUE]["mae_ratio"] == 1
         assert sum(report["answered_by"].values()) == report["methods"][ENGINE]["forecasts"]
         assert set(report["answered_by"]) == {LAST_VALUE, BASE, LEARNED}
@@ -122,7 +122,7 @@ def test_without_json_there_are_tables(results: tuple[Result, Path]) -> None:
     text = console.export_text()
     assert f"{found.overall.methods[ENGINE].mae:.4f}" in text
     assert "t-a/a" in text
-    assert min(found.groups, key=lambda each: each.coverage).group in text
+    assert min(found.groups, key=lambda each: each.interval_coverage).group in text
 
 
 @pytest.mark.parametrize(

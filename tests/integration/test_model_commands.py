@@ -41,7 +41,7 @@ def test_training(engine: Engine, settings: Settings) -> None:
     (cohort,) = told["cohorts"]
     assert cohort["cohort_id"] == "seesaw"
     assert cohort["methods"]["learned"]["mae"] < cohort["methods"]["last value"]["mae"] / 4
-    assert 0.5 <= cohort["methods"]["learned"]["coverage"] <= 1
+    assert 0.5 <= cohort["methods"]["learned"]["interval_coverage"] <= 1
 
 
 def test_too_little_to_train(engine: Engine, settings: Settings) -> None:

@@ -45,7 +45,7 @@ def test_accuracy() -> None:
     found = accuracy_of({Origin(100, "base", "1"): FIVE, Origin(103, "learned", "7"): ForecastErrors(5, 0.1, 0.002, 5, 4)})
     assert found is not None
     assert (found.days, found.since, found.until, found.errors.number) == (2, 100, 103, 10)
-    assert (found.errors.mae, found.errors.close_share, found.errors.coverage) == pytest.approx((0.06, 0.8, 0.8))
+    assert (found.errors.mae, found.errors.within_010, found.errors.interval_coverage) == pytest.approx((0.06, 0.8, 0.8))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_errors_by_hand() -> None:
     assert (found.number, found.close, found.inside) == (3, 2, 2)
     assert found.mae == pytest.approx(0.5 / 3)
     assert found.rmse == pytest.approx((0.17 / 3) ** 0.5)
-    assert [found.close_share, found.coverage] == pytest.approx([2 / 3, 2 / 3])
+    assert [found.within_010, found.interval_coverage] == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_without_an_interval_nothing_is_inside() -> None:
@@ -29,7 +29,7 @@ def test_without_an_interval_nothing_is_inside() -> None:
 def test_errors_of_nothing_are_zero() -> None:
     """No forecast: no error, and no division by zero."""
     nothing = errors_of(np.zeros(0), np.zeros(0))
-    assert (nothing.mae, nothing.rmse, nothing.close_share, nothing.coverage) == (0.0, 0.0, 0.0, 0.0)
+    assert (nothing.mae, nothing.rmse, nothing.within_010, nothing.interval_coverage) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_errors_add_up() -> None:
@@ -71,7 +71,7 @@ def test_few_forecasts_tell_nothing() -> None:
 def test_errors_of_another_number_have_the_same_means() -> None:
     """Also of none; of no errors, there is nothing."""
     found = ForecastErrors(10, 1.0, 0.2, 6, 8).scaled(100)
-    assert (found.number, found.mae, found.rmse, found.close_share, found.coverage) == pytest.approx(
+    assert (found.number, found.mae, found.rmse, found.within_010, found.interval_coverage) == pytest.approx(
         (100, 0.1, 0.02**0.5, 0.6, 0.8)
     )
     assert ForecastErrors().scaled(5) == ForecastErrors(5)
