@@ -38,6 +38,7 @@ task_routes = {
     "events.sweep": {"queue": MAINTENANCE},
     "mastery.calculate": {"queue": INTERACTIVE},
     "mastery.refresh": {"queue": MAINTENANCE},
+    "predictions.at_risk": {"queue": INTERACTIVE},
     "predictions.next_week": {"queue": INTERACTIVE},
     "predictions.score": {"queue": MAINTENANCE},
     "predictions.trajectory": {"queue": INTERACTIVE},

@@ -12,6 +12,7 @@ from werkzeug.routing import BaseConverter
 
 from api import (
     accuracy,
+    at_risk,
     audit,
     batches,
     consent,
@@ -47,6 +48,7 @@ _BLUEPRINTS = (
     mastery.blueprint,
     ingest.blueprint,
     predictions.blueprint,
+    at_risk.blueprint,
     accuracy.blueprint,
     recommendations.blueprint,
     batches.blueprint,

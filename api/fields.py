@@ -12,6 +12,7 @@ from app.identifiers import IDENTIFIER_PATTERN, IDENTIFIER_RULE
 # ECMA 262, which OpenAPI uses, has no \Z, and its $ does not match before a trailing newline.
 OPENAPI_IDENTIFIER = IDENTIFIER_PATTERN.replace(r"\Z", "$")
 IDENTIFIER_ERROR = f"M{IDENTIFIER_RULE[1:]}."
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
 _FULL_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # RFC 3339, section 5.6; a subset of ISO 8601.
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -31,6 +32,13 @@ class Fraction(fields.Float):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.make_error("invalid")
         return super()._deserialize(value, *args, **options)
+
+
+class QueryFraction(Fraction):
+    """A number from 0 to 1, as decimal digits in a URL."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        return super()._deserialize(float(value) if _DECIMAL.fullmatch(value) else value, *args, **options)
 
 
 class Flag(fields.Boolean):
@@ -98,9 +106,9 @@ class Limit(fields.Integer):
 class PatternField(fields.String):
     """Text that matches an ECMA 262 regular expression from ``^`` to ``$``."""
 
-    def __init__(self, pattern: str, error: str, **metadata: Any) -> None:
+    def __init__(self, pattern: str, error: str, *, required: bool = False, **metadata: Any) -> None:
         form = validate.Regexp(pattern.replace("$", r"\Z"), error=error)
-        super().__init__(validate=form, metadata={"pattern": pattern, **metadata})
+        super().__init__(validate=form, required=required, metadata={"pattern": pattern, **metadata})
 
 
 class Cursor(PatternField):

@@ -38,6 +38,7 @@ from app.mastery.score_store import ScoreStore
 from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
 from app.predictions.accuracy_store import AccuracyStore
+from app.predictions.at_risk import RiskListing
 from app.predictions.cohort_history import FactSources
 from app.predictions.current_forecast import Forecasting
 from app.predictions.forecast_cache import ForecastCache
@@ -46,6 +47,7 @@ from app.predictions.forecast_records import ForecastRecords
 from app.predictions.learned_forecasts import LearnedModels
 from app.predictions.model_store import ModelStore
 from app.predictions.peer_store import PeerStore
+from app.predictions.risk_store import RiskStore
 from app.predictions.train_tenant_model import LearningStores, Training
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Exportable, StudentData
@@ -116,6 +118,17 @@ class Engine:
     def training(self) -> Training:
         """What models are trained with."""
         return Training(FactSources(self.mastery, self.consents), *self.learning)
+
+    @cached_property
+    def risk_lists(self) -> RiskStore:
+        """The lists of students at risk."""
+        return RiskStore(self.redis, self.settings.key_prefix, self.settings.forecast_cache_seconds)
+
+    @property
+    def risk_listing(self) -> RiskListing:
+        """What lists of students at risk are made with."""
+        sources = FactSources(self.mastery, self.consents)
+        return RiskListing(sources, self.learned_models.risk, self.learning.peers, self.risk_lists)
 
     @property
     def accuracy(self) -> AccuracyStore:

@@ -1,17 +1,18 @@
 """Tasks of the audit trail, and audit entries of other tasks."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from app.audit.entry import WORKER, AuditOutcome, Channel, SystemAction, entry
+from app.audit.entry import WORKER, AuditOutcome, Channel, Details, SystemAction, entry
 from app.audit.heads import heads_as_lines
 from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
 from app.errors import ConsentWithdrawn, DependencyUnavailable, NotFound
 from app.events.summarize_events import summarize_events
+from app.security.access import Action
 from tasks.celery import app, engine, enqueue
 from tasks.slices import finish_in_slice
 from tasks.timing import TASK_SECONDS
@@ -92,6 +93,22 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
             details={} if signed_actor else {"asked_by": "unproven"},
         )
         trails.append(tenant, made)
+
+
+def note_listed(tenant: str, cohort_id: str, signed_actor: SignedActor | None, students: Sequence[str]) -> None:
+    """Append an entry about students whose data a list of those at risk has read, on behalf of who asked for it."""
+    trails = engine().audit
+    details: Details = {"cohort_id": cohort_id}
+    made = entry(
+        engine().clock(),
+        Channel.TASK,
+        signed_actor.actor if signed_actor else WORKER,
+        Action.LIST_AT_RISK,
+        whose=[trails.pseudonym(tenant, student_id) for student_id in students],
+        correlation_id=signed_actor.correlation_id if signed_actor else "",
+        details=details if signed_actor else details | {"asked_by": "unproven"},
+    )
+    trails.append(tenant, made)
 
 
 def note_scored(tenant: str, forecasts: int) -> None:

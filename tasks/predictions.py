@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 
 from app.errors import ConsentWithdrawn, NotFound
+from app.predictions.at_risk import students_at_risk
 from app.predictions.current_forecast import current_forecast
 from app.predictions.forecast import Forecast
 from app.predictions.predict_next_week import next_week
 from app.predictions.predict_trajectory import trajectory
+from app.predictions.risk_store import moment_text
 from app.predictions.score_forecasts import score_forecasts
 from app.security.access import Action
-from tasks.audit import audited, note_scored
+from tasks.audit import audited, note_listed, note_scored
 from tasks.celery import app, engine, enqueue
 from tasks.slices import finish_in_slice
 from tasks.timing import TASK_SECONDS
@@ -44,6 +47,32 @@ def predict_trajectory(tenant: str, student_id: str, days: int, signed_actor: Se
     """Predict a student's mastery on each of the next days; the audit trail names the ``signed_actor``."""
     forecast = _audited_forecast(tenant, Action.PREDICT_TRAJECTORY, student_id, [days], signed_actor)
     return _answer(trajectory(student_id, forecast, days, engine().settings.intervention_threshold))
+
+
+@app.task(
+    name="predictions.at_risk",
+    throws=(NotFound,),
+    max_retries=3,  # as above
+    soft_time_limit=TASK_SECONDS,
+)
+def list_at_risk(tenant: str, cohort_id: str, signed_actor: Sequence[str] = ()) -> dict[str, Any]:
+    """Compute and store the cohort's list of students at risk, unless there is one; the audit trail names the ``signed_actor``.
+
+    Returns:
+        About the list. No students: an erasure would not find them in the result.
+    """
+    served = engine()
+    actor = served.audit.actor_signer.verify([tenant, Action.LIST_AT_RISK, cohort_id], signed_actor)
+    note = partial(note_listed, tenant, cohort_id, actor)
+    listed = students_at_risk(tenant, cohort_id, using=served.risk_listing, now=served.clock(), note=note)
+    about = listed.about
+    return {
+        "cohort_id": cohort_id,
+        "computed_at": moment_text(about.computed_at),
+        "model": about.model,
+        "model_version": about.model_version,
+        "total": listed.students,
+    }
 
 
 @app.task(name="predictions.score", ignore_result=True, soft_time_limit=TASK_SECONDS)

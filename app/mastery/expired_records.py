@@ -33,5 +33,5 @@ class ExpiredRecords:
             names = [keys.students(tenant), keys.cohorts(tenant)]
             for student in some:
                 names += (keys.student(tenant, student), keys.marks(tenant, student))
-            calls.append((names, [oldest, keys.ranking(tenant, ""), *some]))
+            calls.append((names, [oldest, keys.ranking(tenant, ""), keys.at_risk(tenant, ""), *some]))
         return {student.decode() for removed in run_script(self._redis, self._remove, calls) for student in removed}

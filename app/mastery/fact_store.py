@@ -128,14 +128,15 @@ class FactStore:
         keys = self._keys
         chunk = keys.counted_chunk(tenant, str(chunk_id))
         shared_keys = [keys.totals(tenant), keys.students(tenant), chunk, keys.cohorts(tenant), keys.erased(tenant)]
-        ranking, quota = keys.ranking(tenant, ""), self._quotas.of(tenant)
+        ranking, at_risk, quota = keys.ranking(tenant, ""), keys.at_risk(tenant, ""), self._quotas.of(tenant)
         calls: list[tuple[list[str], list[Any]]] = []
         if expired:
-            calls.append((shared_keys, [today, self.retention_days, expired, ranking, -1 if chunk_id is None else 0, 0, quota]))
+            first = -1 if chunk_id is None else 0
+            calls.append((shared_keys, [today, self.retention_days, expired, ranking, first, 0, quota, at_risk]))
         for students in slices(observations, STUDENTS_PER_CALL):
             number = -1 if chunk_id is None else len(calls)
             call_keys = [*shared_keys]
-            arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), quota]
+            arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), quota, at_risk]
             for student in students:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 packed = msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False)
@@ -158,7 +159,7 @@ class FactStore:
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.erased(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(students, STUDENTS_PER_CALL):
-            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, ""), int(up_to_request)]
+            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, ""), int(up_to_request), keys.at_risk(tenant, "")]
             for student in some:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 arguments += (student, self._pseudonyms(tenant, student)[0], str(students[student]))

@@ -15,9 +15,10 @@
 -- ARGV[5]       number of this call within the chunk; the totals count its events once, even if the chunk is repeated; -1: no chunk
 -- ARGV[6]       "1": do nothing unless this call was counted before
 -- ARGV[7]       the tenant's quota of students
--- ARGV[3i+5]    id of the i-th student
--- ARGV[3i+6]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
--- ARGV[3i+7]    its pseudonyms, separated by spaces
+-- ARGV[8]       prefix of the keys of the cohorts' lists of students at risk, which have no student that the ranking has not
+-- ARGV[3i+6]    id of the i-th student
+-- ARGV[3i+7]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
+-- ARGV[3i+8]    its pseudonyms, separated by spaces
 --
 -- A record has the fields window, cohort, cohort_at, score, ranked, after and one per day with evidence, named by the day's number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
@@ -144,6 +145,7 @@ local function remove(student, record, marks_key)
   local ranked = redis.call('HGET', record, 'ranked')
   if ranked then
     redis.call('ZREM', ranking_prefix .. ranked, student)
+    redis.call('ZREM', ARGV[8] .. ranked, student)
     if redis.call('EXISTS', ranking_prefix .. ranked) == 0 then redis.call('SREM', KEYS[4], ranked) end
   end
   redis.call('ZREM', KEYS[2], student)
@@ -265,7 +267,7 @@ end
 local replies, applied, duplicates, expired, erased = {}, 0, 0, tonumber(ARGV[3]), 0
 for i = 1, (#KEYS - 5) / 2 do
   local merged, count, passed, refused, reply =
-    pcall(merge, ARGV[3 * i + 5], KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[3 * i + 6], ARGV[3 * i + 7])
+    pcall(merge, ARGV[3 * i + 6], KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[3 * i + 7], ARGV[3 * i + 8])
   if merged then
     replies[i] = reply
     applied, expired, erased = applied + count, expired + passed, erased + refused

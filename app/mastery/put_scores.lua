@@ -9,12 +9,13 @@
 -- KEYS[i+3]     record of the i-th student (merge_evidence.lua describes it)
 -- ARGV[1]       prefix of the keys of the cohorts' rankings: sorted set student_id -> mastery, 0..1
 -- ARGV[2]       now, in milliseconds
--- ARGV[2i+1]    id of the i-th student
--- ARGV[2i+2]    score, msgpack: {revision of the facts that were scored, day they were scored for, mastery in millionths}
+-- ARGV[3]       prefix of the keys of the cohorts' lists of students at risk, which have no student that the ranking has not
+-- ARGV[2i+2]    id of the i-th student
+-- ARGV[2i+3]    score, msgpack: {revision of the facts that were scored, day they were scored for, mastery in millionths}
 --
 -- Writes the field score unchanged, and ranked = the cohort whose ranking has the student. A deleted record (expired, erased) is
 -- not recreated, and a recreated one does not get the score of an old revision. The record names the ranking of the previous
--- cohort, so that key cannot be declared; it has the same hash tag.
+-- cohort, so that key and its list cannot be declared; they have the same hash tag.
 -- app/mastery/evidence.py defines MILLIONTHS.
 -- Returns the errors of students whose score cannot be stored; the other scores are stored.
 
@@ -38,6 +39,7 @@ local function put(record, student, score)
   local moves = cohort ~= ranked
   if moves and ranked then
     redis.call('ZREM', ARGV[1] .. ranked, student)
+    redis.call('ZREM', ARGV[3] .. ranked, student)
     if redis.call('EXISTS', ARGV[1] .. ranked) == 0 then redis.call('SREM', KEYS[2], ranked) end
     redis.call('HDEL', record, 'ranked')
   end
@@ -57,7 +59,7 @@ local function put(record, student, score)
 end
 
 for i = 1, #KEYS - 3 do
-  local kept, failure = pcall(put, KEYS[i + 3], ARGV[2 * i + 1], ARGV[2 * i + 2])
+  local kept, failure = pcall(put, KEYS[i + 3], ARGV[2 * i + 2], ARGV[2 * i + 3])
   if not kept then errors[#errors + 1] = type(failure) == 'table' and failure.err or tostring(failure) end
 end
 if #changes > 0 then redis.call('XADD', KEYS[3], '*', 'at', ARGV[2], 'changes', cmsgpack.pack(changes)) end

@@ -6,7 +6,8 @@
 -- KEYS[2i+2]  marks of the i-th student
 -- ARGV[1]     first retained day, as a day number
 -- ARGV[2]     prefix of the keys of the cohorts' rankings
--- ARGV[i+2]   id of the i-th student
+-- ARGV[3]     prefix of the keys of the cohorts' lists of students at risk, which have no student that the ranking has not
+-- ARGV[i+3]   id of the i-th student
 --
 -- Returns the ids of the removed students. The days are the names of fields, so no value is read. A key of another type than a
 -- hash is left alone: it is nothing that the engine wrote.
@@ -20,12 +21,13 @@ local function is_expired(record)
 end
 
 local removed = {}
-for i = 3, #ARGV do
-  local student, record, marks = ARGV[i], KEYS[2 * i - 3], KEYS[2 * i - 2]
+for i = 1, #ARGV - 3 do
+  local student, record, marks = ARGV[i + 3], KEYS[2 * i + 1], KEYS[2 * i + 2]
   if redis.call('TYPE', record).ok == 'hash' and is_expired(record) then
     local ranked = redis.call('HGET', record, 'ranked')
     if ranked then
       redis.call('ZREM', ARGV[2] .. ranked, student)
+      redis.call('ZREM', ARGV[3] .. ranked, student)
       if redis.call('EXISTS', ARGV[2] .. ranked) == 0 then redis.call('SREM', KEYS[2], ranked) end
     end
     redis.call('ZREM', KEYS[1], student)

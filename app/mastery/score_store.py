@@ -47,7 +47,7 @@ class ScoreStore:
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.changes(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(scores, STUDENTS_PER_CALL):
-            arguments: list[Any] = [keys.ranking(tenant, ""), round(at.timestamp() * 1000)]
+            arguments: list[Any] = [keys.ranking(tenant, ""), round(at.timestamp() * 1000), keys.at_risk(tenant, "")]
             for student, revision, day, mastery in some:
                 arguments += (student, msgpack.packb((revision, day, round(mastery * MILLIONTHS))))
             calls.append(([*shared_keys, *(keys.student(tenant, each.student_id) for each in some)], arguments))

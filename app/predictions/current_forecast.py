@@ -87,14 +87,8 @@ def current_forecast(tenant: str, student_id: str, *, using: Forecasting, now: d
     """
     if found := stored_forecast(tenant, student_id, using=using, now=now):
         return found
-    is_mine = using.cache.claim(tenant, student_id)
-    if not is_mine:
-        using.cache.await_claim(tenant, student_id)
-    try:
+    with using.cache.claim(tenant, student_id):
         return _made(tenant, student_id, using, now)
-    finally:
-        if is_mine:
-            using.cache.release(tenant, student_id)
 
 
 def _made(tenant: str, student_id: str, using: Forecasting, now: datetime) -> Forecast:

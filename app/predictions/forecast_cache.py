@@ -4,7 +4,6 @@ A forecast is stored with what it depends on, and used only while all of that is
 the model, the decisions about consent, and the retention. ``put_forecast.lua`` stores none of an erased student.
 """
 
-import time
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -19,13 +18,13 @@ from app.clock import Day
 from app.consent.consent import Consent
 from app.predictions.forecast import Forecast
 from app.predictions.forecast_model import ForecastModel
+from app.storage.claim import Claim
 from app.storage.erased import Erased
 from app.storage.keys import Keys
 from app.storage.scripts import load_script, slices
 
 # How long others wait for the one who computes a forecast: it takes milliseconds, or a second in a new worker.
 CLAIM_SECONDS = 3
-PAUSE_SECONDS = 0.005  # between looks whether it is there
 STUDENTS_PER_CALL = 1000  # of an UNLINK with two keys each: less than a millisecond of the server's time
 _DIGEST_BYTES = 16
 
@@ -72,19 +71,9 @@ class ForecastCache:
         revision = cast("int", msgpack.unpackb(window)[0]) if window else None
         return Cached(revision, cohort.decode() if cohort else None, entry)
 
-    def claim(self, tenant: str, student_id: str) -> bool:
-        """Say that a forecast is being computed, for ``CLAIM_SECONDS`` at most. Returns False if somebody has said so."""
-        return bool(self._redis.set(self._keys.forecast_claim(tenant, student_id), "", nx=True, ex=CLAIM_SECONDS))
-
-    def await_claim(self, tenant: str, student_id: str) -> None:
-        """Wait until nobody computes a forecast any more, for ``CLAIM_SECONDS`` at most."""
-        key, deadline = self._keys.forecast_claim(tenant, student_id), time.monotonic() + CLAIM_SECONDS
-        while self._redis.exists(key) and time.monotonic() < deadline:
-            time.sleep(PAUSE_SECONDS)
-
-    def release(self, tenant: str, student_id: str) -> None:
-        """End a claim. If it had ended by itself and another one has begun, that one's forecast may be computed twice."""
-        self._redis.unlink(self._keys.forecast_claim(tenant, student_id))
+    def claim(self, tenant: str, student_id: str) -> Claim:
+        """The right to compute a student's forecast."""
+        return Claim(self._redis, self._keys.forecast_claim(tenant, student_id), CLAIM_SECONDS)
 
     def put(self, tenant: str, student_id: str, cached: Cached, consent: Consent, basis: str, forecast: Forecast) -> bool:
         """Store a forecast of facts that were read after ``cached``. Returns whether nothing has changed since."""

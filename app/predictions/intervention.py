@@ -53,10 +53,11 @@ def reasons(signs: Signs, predicted: float, threshold: float) -> list[Reason]:
     if predicted >= threshold:
         return []
     low = Reason(ReasonCode.LOW_MASTERY, f"Mastery in a week is expected to be {predicted:.2f}, below {threshold:.2f}.")
-    return list(_reasons(signs)) or [low]
+    return list(reasons_of(signs)) or [low]
 
 
-def _reasons(signs: Signs) -> Iterator[Reason]:
+def reasons_of(signs: Signs) -> Iterator[Reason]:
+    """What stands out, whatever is predicted; nothing if all is well."""
     if trend_of(signs.slope) is Trend.DECLINING:
         yield Reason(ReasonCode.FALLING, f"Mastery is falling by {-signs.slope:.3f} a day.")
     if signs.inactive_days >= INACTIVE_DAYS:

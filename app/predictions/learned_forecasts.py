@@ -1,4 +1,4 @@
-"""Forecasts by the model that a tenant has learned, or by what was better than it in the cohort's back-test."""
+"""Forecasts by the model that a tenant has learned, or by what was better than it in the cohort's back-test; and its risk."""
 
 import logging
 from dataclasses import dataclass
@@ -9,13 +9,15 @@ import numpy as np
 from app.clock import Day
 from app.errors import DependencyUnavailable, NotFound
 from app.mastery.fact_store import StudentRecord
-from app.predictions.daily_history import daily_history
+from app.predictions.daily_history import Floats, daily_history
 from app.predictions.forecast import Predicted
+from app.predictions.forecast_errors import LEARNED
 from app.predictions.forecast_model import BASE_MODEL, ForecastModel
 from app.predictions.model_store import ModelStore
 from app.predictions.origins import Origins, origins
 from app.predictions.peer_store import PeerStore
 from app.predictions.peers import Peers
+from app.predictions.risk_estimator import BASE_RISK, RiskEstimator
 from app.predictions.stored_model import ModelContent, ModelSummary, ModelUnusable, require_usable
 
 # What a process keeps of models. It lasts as long as the process, since a model of a version never changes.
@@ -40,8 +42,7 @@ class LearnedModels:
 
     def __call__(self, tenant: str, cohort: str | None) -> ForecastModel:
         """The model that answers for the students of a cohort; the base model if none was promoted, or it is not usable."""
-        version = self._models.promoted(tenant)
-        summary = self._summary(tenant, version) if version else None
+        summary = self._promoted(tenant)
         if summary is None:
             return BASE_MODEL
         method = summary.answerer(cohort)
@@ -55,13 +56,38 @@ class LearnedModels:
         Returns:
             The forecast.
         """
-        try:
-            content: ModelContent = self._content(answerer.tenant, answerer.version)
-        except (ModelUnusable, NotFound) as error:
-            raise self._withdrawn(answerer, error) from error
+        content = self._usable_content(answerer.tenant, answerer.version)
         of = self._origins(record, today, answerer.peers)
         made = content.forecast(answerer.method, of)
         return Predicted(*(float(values[0]) for values in made))
+
+    def risk(self, tenant: str) -> RiskEstimator:
+        """What estimates the risk of a tenant's students; the table if no learned risk was promoted, or it is not usable."""
+        summary = self._promoted(tenant)
+        if summary is None or not summary.risk_answers:
+            return BASE_RISK
+        return _LearnedRisk(LEARNED, summary.version, tenant, self)
+
+    def risk_probability(self, tenant: str, version: str, of: Origins) -> Floats:
+        """The learned probability of each origin. Raises DependencyUnavailable like ``forecast``.
+
+        Returns:
+            (origins), 0..1.
+        """
+        learned = self._usable_content(tenant, version).risk
+        if learned is None:
+            raise self._withdrawn(tenant, version, ModelUnusable(f"model {version} has lost its risk"))
+        return learned.probability(of.features)
+
+    def _promoted(self, tenant: str) -> ModelSummary | None:
+        version = self._models.promoted(tenant)
+        return self._summary(tenant, version) if version else None
+
+    def _usable_content(self, tenant: str, version: str) -> ModelContent:
+        try:
+            return self._content(tenant, version)
+        except (ModelUnusable, NotFound) as error:
+            raise self._withdrawn(tenant, version, error) from error
 
     def _usable_summary(self, tenant: str, version: str) -> ModelSummary | None:
         try:
@@ -72,11 +98,11 @@ class LearnedModels:
             return None
         return summary
 
-    def _withdrawn(self, answerer: "_Answerer", error: Exception) -> DependencyUnavailable:
+    def _withdrawn(self, tenant: str, version: str, error: Exception) -> DependencyUnavailable:
         """Go back to the model before, unless somebody has done so. Returns what makes the caller try again."""
         _log.error("a learned model is withdrawn: %s", error)
         try:
-            self._models.roll_back(answerer.tenant, only_from=answerer.version)
+            self._models.roll_back(tenant, only_from=version)
         except NotFound:
             _log.info("another model answers already")
         return DependencyUnavailable("the learned model", "was withdrawn")
@@ -111,3 +137,17 @@ class _Answerer:
     def week_ahead(self, record: StudentRecord, today: Day, _base: Predicted, /) -> Predicted:
         """Mastery in seven days."""
         return self.models.forecast(self, record, today)
+
+
+@dataclass(frozen=True)
+class _LearnedRisk:
+    """The learned risk of a tenant."""
+
+    name: str
+    version: str
+    tenant: str
+    models: LearnedModels
+
+    def probability(self, of: Origins, /) -> Floats:
+        """What the model says."""
+        return self.models.risk_probability(self.tenant, self.version, of)

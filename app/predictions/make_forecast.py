@@ -62,7 +62,7 @@ def make_forecast(record: StudentRecord, today: Day, *, means: Means, only_week:
         idle_days=idle_days,
         coverage=covered,
         confidence=confidence(len(daily), covered, idle_days),
-        signs=_signs(record.days, window_on(record.days, today, retention_days), slope),
+        signs=signs_of(record.days, window_on(record.days, today, retention_days), slope),
         model=model.name,
         model_version=model.version,
     )
@@ -97,7 +97,8 @@ def _unknown(score: float, horizon: int, intervals: IntervalTable) -> Predicted:
     return Predicted(score, around.lower, around.upper)
 
 
-def _signs(days: Mapping[Day, DayFacts], window: Window, slope: float) -> Signs:
+def signs_of(days: Mapping[Day, DayFacts], window: Window, slope: float) -> Signs:
+    """What a teacher would look at, from a student's facts, their window, and the slope of the daily mastery."""
     components = window_components(window)
     return Signs(
         slope=slope,

@@ -89,6 +89,15 @@ REGISTER: Mapping[str, PersonalData] = {
         "nothing: a forecast is computed from the facts, which are exported",
         ("forecast", "forecast_claim"),
     ),
+    "students at risk": PersonalData(
+        "by cohort, the probability that a student is low or inactive in two weeks",
+        "to show whom to help first",
+        f"{_TEACHING}; as far as the student allows `predictions`",
+        "`MASTERY_FORECAST_CACHE_SECONDS`",
+        "deleted with the facts, in the request itself; one that is being computed does not get the student",
+        "nothing: a probability is computed from the facts, which are exported",
+        ("at_risk",),
+    ),
     "recorded forecasts": PersonalData(
         "what was forecast of a student for a day",
         "to see how far forecasts are off",

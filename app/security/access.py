@@ -16,6 +16,7 @@ class Action(StrEnum):
     INGEST_EVENTS = "mastery.ingest"
     PREDICT_NEXT_WEEK = "predictions.next-week"
     PREDICT_TRAJECTORY = "predictions.trajectory"
+    LIST_AT_RISK = "predictions.at-risk"
     READ_ACCURACY = "predictions.accuracy"
     RECOMMEND = "recommendations.adaptive"
     PLAN_PATH = "recommendations.learning-path"
@@ -60,6 +61,7 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.CALCULATE_MASTERY: _THEIR_STUDENTS,
     Action.PREDICT_NEXT_WEEK: _THEIR_STUDENTS,
     Action.PREDICT_TRAJECTORY: _THEIR_STUDENTS,
+    Action.LIST_AT_RISK: _TEACHING,
     Action.READ_ACCURACY: _TEACHING,
     Action.RECOMMEND: _THEIR_STUDENTS,
     Action.PLAN_PATH: _THEIR_STUDENTS,

@@ -20,6 +20,22 @@ class PredictionKeys:
     def forecast_claim(self, tenant: str, student_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:forecasting:{student_id}"
 
+    @kind(
+        "zset",
+        "students at risk: student → probability; kept for `MASTERY_FORECAST_CACHE_SECONDS`, and part of the cohort's ranking",
+        personal=True,
+    )
+    def at_risk(self, tenant: str, cohort_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:at-risk:{cohort_id}"
+
+    @kind("string", "when this list was computed, and by which model; kept as long")
+    def at_risk_list(self, tenant: str, cohort_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:at-risk-list:{cohort_id}"
+
+    @kind("string", "claim: this list is being computed; expires after ten seconds")
+    def at_risk_claim(self, tenant: str, cohort_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:at-risk-claim:{cohort_id}"
+
     @kind("hash", "student → what was forecast for that day; until it is scored, at most three days later", personal=True)
     def recorded_forecasts(self, tenant: str, day: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:recorded-forecasts:{day}"

@@ -8,6 +8,7 @@ from app.predictions.forecast_records import Settled
 from app.predictions.model_store import Attempt
 from app.predictions.peer_store import Observed
 from app.predictions.recorded_forecast import Origin, target_day
+from app.predictions.risk_store import RiskList
 from tests.conftest import NOW
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 from tests.stored_models import CONTENT, summary
@@ -19,15 +20,26 @@ def prediction_calls(engine: Engine) -> dict[str, Call]:
     made = current_forecast("t", STUDENT, using=engine.forecasting, now=NOW)
     return {
         "forecasts.read": Call(READS, lambda: forecasts.read("t", STUDENT)),
-        "forecasts.claim": Call(GROWS, lambda: forecasts.claim("t", f"new-{next(names)}")),
-        "forecasts.await_claim": Call(READS, lambda: forecasts.await_claim("t", STUDENT)),
-        "forecasts.release": Call(WRITES, lambda: forecasts.release("t", STUDENT)),
+        "forecasts.claim": Call(GROWS, lambda: forecasts.claim("t", f"new-{next(names)}").take()),
+        "forecasts.claim that others have": Call(READS, lambda: forecasts.claim("t", STUDENT).await_end()),
+        "forecasts.claim that ends": Call(WRITES, lambda: forecasts.claim("t", STUDENT).release()),
         "forecasts.put": Call(
             GROWS,
             lambda: forecasts.put("t", STUDENT, forecasts.read("t", STUDENT), engine.consents.read("t", STUDENT), "", made),
         ),
         "forecasts.erase": Call(WRITES, lambda: forecasts.erase("t", ["s-2", "s-3"])),
         **_records(engine, made),
+        **_risk_lists(engine),
+    }
+
+
+def _risk_lists(engine: Engine) -> dict[str, Call]:
+    lists, about, names = engine.risk_lists, RiskList(1, "base", "1", 1), iter(range(1_000))
+    return {
+        "risk_lists.put": Call(GROWS, lambda: lists.put("t", "c-1", about, {STUDENT: 0.5})),
+        "risk_lists.about": Call(READS, lambda: lists.about("t", "c-1")),
+        "risk_lists.part": Call(READS, lambda: lists.part("t", "c-1", 10, 0.0)),
+        "risk_lists.claim": Call(GROWS, lambda: lists.claim("t", f"new-{next(names)}").take()),
     }
 
 

@@ -162,7 +162,7 @@ def test_an_erasure(engine: Engine) -> None:
     """Removes the forecast and the claim of these students only."""
     evidence(engine, 2, "s-2")
     current(engine, "s-2")
-    engine.forecasts.claim("t", "s-1")
+    engine.forecasts.claim("t", "s-1").take()
     assert engine.forecasts.erase("t", ["s-1", "s-3"]) == Erased(2)
     assert {key for key in keys(engine) if key.startswith(("{t}:forecast:", "{t}:forecasting:"))} == {"{t}:forecast:s-2"}
     assert engine.student_data["forecasts"] is engine.forecasts
@@ -177,10 +177,10 @@ def test_the_erasure_of_a_tenant_finds_forecasts(engine: Engine) -> None:
 
 def test_one_computes(engine: Engine) -> None:
     """Whoever claims first; until it is done, or the claim has ended by itself."""
-    assert [engine.forecasts.claim("t", student) for student in ("s-1", "s-1", "s-2")] == [True, False, True]
+    assert [engine.forecasts.claim("t", student).take() for student in ("s-1", "s-1", "s-2")] == [True, False, True]
     assert 0 < engine.redis.ttl(f"{engine.settings.key_prefix}:{{t}}:forecasting:s-1") <= CLAIM_SECONDS
-    engine.forecasts.release("t", "s-1")
-    assert engine.forecasts.claim("t", "s-1")
+    engine.forecasts.claim("t", "s-1").release()
+    assert engine.forecasts.claim("t", "s-1").take()
 
 
 def test_a_stampede_computes_once(engine: Engine) -> None:
@@ -200,7 +200,7 @@ def test_a_stampede_computes_once(engine: Engine) -> None:
 def test_one_who_computes_and_dies(engine: Engine) -> None:
     """The others compute when the claim has ended by itself."""
     evidence(engine, 9)
-    engine.forecasts.claim("t", "s-1")
+    engine.forecasts.claim("t", "s-1").take()
     began = time.monotonic()
     assert current(engine) == stored(engine)
     assert CLAIM_SECONDS - 1 < time.monotonic() - began < CLAIM_SECONDS + 2
@@ -215,7 +215,7 @@ def test_a_computation_that_fails_ends_its_claim(engine: Engine) -> None:
     evidence(engine, 9)
     with pytest.raises(Interrupted):
         current(engine, models=during(fail))
-    assert engine.forecasts.claim("t", "s-1")
+    assert engine.forecasts.claim("t", "s-1").take()
 
 
 def test_no_evidence(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from tasks.privacy import stores_of_students
 
 PRIVACY = Path(__file__).parents[2] / "docs" / "privacy.md"
 # Other ways of erasing than a call of a store by the erasure's task.
-BY_ITSELF = {"facts", "events in flight"}
+BY_ITSELF = {"facts", "students at risk", "events in flight"}
 NOT_ERASED = {
     "published changes",
     "events of the platform",

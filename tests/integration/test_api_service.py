@@ -166,6 +166,7 @@ PROTECTED = {
     "POST /mastery/ingest",
     "POST /predictions/next-week",
     "POST /predictions/trajectory",
+    "GET /predictions/at-risk",
     "GET /predictions/accuracy",
     "POST /recommendations/adaptive",
     "POST /recommendations/learning-path",

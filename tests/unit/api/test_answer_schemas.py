@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from marshmallow import Schema, fields, validate
 
+from api.at_risk import StudentAtRiskAnswer
 from api.audit import AuditEntry
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
 from api.predictions import (
@@ -22,6 +23,7 @@ from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, 
 from app.audit.entry import Entry
 from app.mastery.formula import Components, Contribution, Weights
 from app.mastery.query_mastery import Standing
+from app.predictions.at_risk_page import StudentAtRisk
 from app.predictions.error_quantiles import Interval
 from app.predictions.forecast import Warned
 from app.predictions.intervention import Reason
@@ -61,6 +63,7 @@ def parts(hint: Any) -> tuple[Any, bool]:
         (FutureDay, FuturePoint),
         (ReasonAnswer, Reason),
         (WarningAnswer, Warned),
+        (StudentAtRiskAnswer, StudentAtRisk),
         (AdviceAnswer, Advice),
         (RecommendationAnswer, WordedRecommendation),
         (PathAnswer, LearningPath),

@@ -27,6 +27,7 @@ TABLE = {
     Action.INGEST_EVENTS: "--TT",
     Action.PREDICT_NEXT_WEEK: "OCT-",
     Action.PREDICT_TRAJECTORY: "OCT-",
+    Action.LIST_AT_RISK: "-CT-",
     Action.READ_ACCURACY: "-CT-",
     Action.RECOMMEND: "OCT-",
     Action.PLAN_PATH: "OCT-",

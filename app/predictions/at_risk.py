@@ -1,0 +1,108 @@
+"""Whom of a cohort to help first: computes and stores the list of its students by their risk."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from app.clock import Day, day_number
+from app.errors import NotFound
+from app.mastery.fact_store import StudentRecord
+from app.mastery.facts import first_retained_day
+from app.predictions.cohort_history import STUDENTS_PER_READ, FactSources
+from app.predictions.daily_history import daily_history
+from app.predictions.origins import Origins, origins
+from app.predictions.peer_store import PeerStore
+from app.predictions.peers import Peers
+from app.predictions.risk_estimator import RiskEstimator, RiskEstimators
+from app.predictions.risk_store import RiskList, RiskStore, microseconds
+from app.purposes import Purpose
+from app.storage.scripts import slices
+
+# Of a larger cohort, those with the lowest mastery: bounds a task to a few seconds, and the script that stores a list to 10 ms.
+MOST_STUDENTS = 5_000
+DECIMALS = 4  # of a probability: more would say nothing
+NOBODY = "no students with evidence in this cohort"
+
+Note: TypeAlias = Callable[[Sequence[str]], None]
+
+
+class RiskListing(NamedTuple):
+    """What lists are made with: where facts are read, what estimates the risk, what is known of the cohort, where lists go."""
+
+    sources: FactSources
+    estimators: RiskEstimators
+    peers: PeerStore
+    lists: RiskStore
+
+
+class Listed(NamedTuple):
+    """A list, and how many students are in it."""
+
+    about: RiskList
+    students: int
+
+
+def students_at_risk(tenant: str, cohort: str, *, using: RiskListing, now: datetime, note: Note) -> Listed:
+    """The cohort's list of today: the stored one, or a new one, which is stored.
+
+    It has the students with evidence in the retention window who allow ``predictions``. ``note`` is told whose facts are read,
+    before that is done. Of several callers at the same time one computes; the others wait for its list, else compute too.
+
+    Raises NotFound if no student of the cohort has evidence.
+
+    Returns:
+        The list.
+    """
+    if found := _stored(tenant, cohort, using, now):
+        return found
+    with using.lists.claim(tenant, cohort):
+        return _stored(tenant, cohort, using, now) or _computed(tenant, cohort, using, now, note)
+
+
+def is_valid(about: RiskList | None, estimator: RiskEstimator, today: Day) -> bool:
+    """Whether a list may be shown: it is of today, and of the model that answers now."""
+    return about is not None and (about.day, about.model, about.model_version) == (today, estimator.name, estimator.version)
+
+
+def _stored(tenant: str, cohort: str, using: RiskListing, now: datetime) -> Listed | None:
+    about, students = using.lists.about(tenant, cohort)
+    return Listed(about, students) if about and is_valid(about, using.estimators(tenant), day_number(now)) else None
+
+
+def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note: Note) -> Listed:
+    estimator, today = using.estimators(tenant), day_number(now)
+    facts, scores, *_ = using.sources.mastery
+    members = [student for student, _ in scores.ranking(tenant, cohort)[:MOST_STUDENTS]]
+    (observed,) = using.peers.read(tenant, [cohort])
+    peers = observed.peers if observed else None
+    found: dict[str, float] = {}
+    allowing = 0
+    for students, records in _records(tenant, members, using.sources, today, note):
+        allowing += len(students)
+        present = {name: record for name, record in zip(students, records, strict=True) if record is not None}
+        of = origins_today(list(present.values()), today, facts.retention_days, peers)
+        names, probabilities = list(present), estimator.probability(of).round(DECIMALS).tolist()
+        found |= {names[row]: probability for row, probability in zip(of.student.tolist(), probabilities, strict=True)}
+    if not found and allowing == len(members):
+        raise NotFound(NOBODY)
+    about = RiskList(today, estimator.name, estimator.version, microseconds(now))
+    return Listed(about, using.lists.put(tenant, cohort, about, found))
+
+
+def _records(
+    tenant: str, members: Sequence[str], sources: FactSources, today: Day, note: Note
+) -> Iterator[tuple[list[str], list[StudentRecord | None]]]:
+    """Those of the students who allow predictions, some at a time, and their facts until today; None without any."""
+    for some in slices(members, STUDENTS_PER_READ):
+        allowed = sources.consents.allowing(tenant, some, Purpose.PREDICTIONS)
+        if students := [each for each in some if each in allowed]:
+            note(students)
+            yield students, sources.mastery.facts.read_many(tenant, students, today, today)
+
+
+def origins_today(records: Sequence[StudentRecord], today: Day, retention_days: int, peers: Peers | None) -> Origins:
+    """The students today: an origin for each, in their order, as each has facts of the retained days."""
+    history = daily_history([record.days for record in records], first_retained_day(today, retention_days), today)
+    return origins(history, retention_days, np.array([history.days - 1]), [peers])
