@@ -69,7 +69,7 @@ class AtRiskAnswer(Schema):
     )
 
 
-@blueprint.get("/at-risk")
+@blueprint.get("/at-risk", parameters=[PREFER])
 @performs(Action.LIST_AT_RISK)
 @blueprint.arguments(AtRiskQuery(), location="query", unknown=RAISE)
 @blueprint.response(200, envelope(AtRiskAnswer))
@@ -80,7 +80,7 @@ class AtRiskAnswer(Schema):
     headers=TASK_HEADERS,
 )
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(operationId="listStudentsAtRisk", parameters=[PREFER])
+@blueprint.doc(operationId="listStudentsAtRisk")
 def read(query: dict[str, Any]) -> Response:
     """The students of a cohort by the probability that they are low or inactive in two weeks"""
     cohort = query["cohort_id"]

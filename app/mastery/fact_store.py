@@ -128,15 +128,14 @@ class FactStore:
         keys = self._keys
         chunk = keys.counted_chunk(tenant, str(chunk_id))
         shared_keys = [keys.totals(tenant), keys.students(tenant), chunk, keys.cohorts(tenant), keys.erased(tenant)]
-        ranking, at_risk, quota = keys.ranking(tenant, ""), keys.at_risk(tenant, ""), self._quotas.of(tenant)
+        ranking, more = keys.ranking(tenant, ""), (self._quotas.of(tenant), keys.at_risk(tenant, ""))
         calls: list[tuple[list[str], list[Any]]] = []
         if expired:
-            first = -1 if chunk_id is None else 0
-            calls.append((shared_keys, [today, self.retention_days, expired, ranking, first, 0, quota, at_risk]))
+            calls.append((shared_keys, [today, self.retention_days, expired, ranking, -1 if chunk_id is None else 0, 0, *more]))
         for students in slices(observations, STUDENTS_PER_CALL):
             number = -1 if chunk_id is None else len(calls)
             call_keys = [*shared_keys]
-            arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), quota, at_risk]
+            arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), *more]
             for student in students:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 packed = msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False)

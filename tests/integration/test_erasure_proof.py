@@ -16,6 +16,7 @@ from uuid import UUID
 
 import pytest
 import redis
+import requests
 from confluent_kafka.admin import AdminClient
 from msgspec import json
 
@@ -121,6 +122,8 @@ def fill(api: LiveApi, pupils: list[Pupil]) -> None:
         answer = api.post(BATCHES, {"compute": "mastery", "batch_id": batch_id, **who}, {"Idempotency-Key": batch_id})
         assert answer.status_code == 202, answer.text
         ended(api, batch_id)
+    for cohort in ("class-0", "class-1"):
+        wait_for(lambda cohort=cohort: at_risk(api, cohort).status_code == 200, SECONDS)  # type: ignore[misc]
     for pupil in pupils:
         own: dict[str, Any] = {"role": Role.STUDENT, "subject": pupil.id}
         body = {"student_id": pupil.id}
@@ -130,6 +133,10 @@ def fill(api: LiveApi, pupils: list[Pupil]) -> None:
         assert api.put(f"/student/{pupil.id}/consent", {"predictions": False}, **own).status_code == 200
         assert api.post("/auth/revoke", {"subject": pupil.id}).status_code == 200
         engine.malformed_messages.set_aside("interactive", f'["{TENANT}", "{pupil.id}"]'.encode(), "is no call of its task")
+
+
+def at_risk(api: LiveApi, cohort: str) -> requests.Response:
+    return api.get(f"/predictions/at-risk?cohort_id={cohort}")
 
 
 def full(api: LiveApi, pupil: Pupil) -> bool:
@@ -214,6 +221,7 @@ def test_nothing_is_found(api: LiveApi) -> None:
     places = found(api, erased[:1])
     assert len(places) > 20, places
     assert {place.partition(" of pupil-")[0] for place in places} >= KINDS
+    assert any("id of" in place and ":at-risk:class-0" in place for place in places)
     for pupil in erased[:5]:
         assert api.delete(f"/student/{pupil.id}").status_code == 202
     api.stack.mastery("erase", *(f"{TENANT}/{pupil.id}" for pupil in erased[5:]))
