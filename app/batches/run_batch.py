@@ -6,8 +6,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from app.batches.batch import BatchKey, BatchOrder, BatchStatus, Item, outcome
 from app.batches.batch_errors import ErasedMeanwhile, OverBatchQuota
 from app.batches.batch_kinds import ERASED_ROW, GIVEN_UP, KINDS, NO_CONSENT, UNREADABLE, Row
@@ -16,8 +14,8 @@ from app.batches.summarize_batch import summarize_batch
 from app.clock import day_number
 from app.consent.consent_store import ConsentStore
 from app.errors import NotFound
-from app.logs import frames
 from app.mastery.fact_store import StudentRecord
+from app.mastery.facts import Unreadable
 from app.mastery.stores import MasteryStores
 from app.predictions.current_forecast import Forecasting, week_forecaster
 
@@ -109,10 +107,7 @@ def compute_rows(tenant: str, order: BatchOrder, items: Sequence[Item], *, using
     """The results of some students, in their order; for one who was erased, a row without a student."""
     row = _Rows(tenant, order, items, using).row
     ids = _read(items)
-    try:
-        records = using.stores.facts.read_many(tenant, ids, day_number(now), order.day)
-    except msgspec.DecodeError:  # a record is damaged: the others are computed nevertheless
-        return [_row_alone(tenant, order, item, row, using=using, now=now) for item in items]
+    records = using.stores.facts.read_many(tenant, ids, day_number(now), order.day)
     found = dict(zip(ids, records, strict=True))
     return [row(item, found.get(item.student_id)) for item in items]
 
@@ -127,35 +122,20 @@ class _Rows:
         purpose = self._kind.purpose
         self._allowed = None if purpose is None else using.consents.allowing(tenant, _read(items), purpose)
 
-    def row(self, item: Item, record: StudentRecord | None) -> Row:
+    def row(self, item: Item, record: StudentRecord | Unreadable | None) -> Row:
         """The row of an item, from the student's facts."""
         if item.is_erased:
             return ERASED_ROW
         if record is not None and self._allowed is not None and item.student_id not in self._allowed:
             return Row(item.student_id, NO_CONSENT)
+        if record is Unreadable.DAMAGED:
+            return Row(item.student_id, UNREADABLE)
         return self._kind.compute(self._order, item, record, self._forecast)
 
 
 def _read(items: Sequence[Item]) -> list[str]:
     """The students whose facts are needed."""
     return [item.student_id for item in items if item.components is None and not item.is_erased]
-
-
-def _row_alone(
-    tenant: str,
-    order: BatchOrder,
-    item: Item,
-    row: Callable[[Item, StudentRecord | None], Row],
-    *,
-    using: Forecasting,
-    now: datetime,
-) -> Row:
-    try:
-        records = using.stores.facts.read_many(tenant, _read([item]), day_number(now), order.day)
-    except msgspec.DecodeError as error:
-        _log.error("a student of a batch cannot be computed: %s", frames(error))
-        return Row(item.student_id, UNREADABLE)
-    return row(item, records[0] if records else None)
 
 
 def _resolve(key: BatchKey, order: BatchOrder, *, stores: MasteryStores, batches: BatchStore) -> Step:

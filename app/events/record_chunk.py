@@ -22,8 +22,8 @@ from app.events.letter_keys import LetterKeys
 from app.events.record_events import Evidence, RecordedEvents, evidence, record_evidence
 from app.events.seal_letters import seal_letters
 from app.logs import frames
-from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA
 from app.mastery.facts import first_retained_day
+from app.mastery.merged import OVER_EVENTS, OVER_QUOTA
 from app.mastery.stores import MasteryStores
 
 # A process may die for other reasons, such as a deployment, but hardly three times with the same chunk.

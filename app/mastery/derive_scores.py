@@ -8,8 +8,8 @@ from typing import NamedTuple
 from app.clock import day_number
 from app.consent.consent_store import ConsentStore
 from app.mastery.components import window_components
-from app.mastery.fact_store import Merged
 from app.mastery.formula import mastery_score
+from app.mastery.merged import Merged
 from app.mastery.score_store import Score
 from app.mastery.stores import MasteryStores
 

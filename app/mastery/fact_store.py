@@ -1,5 +1,6 @@
 """The facts of all students in Redis. ``merge_evidence.lua`` is their only writer, and documents its keys."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -12,40 +13,23 @@ import redis
 from app.clock import Day
 from app.config.quotas import Quotas
 from app.errors import NotFound
+from app.logs import frames
 from app.mastery.components import CONSISTENCY_DAYS
 from app.mastery.evidence import ACTIVITY, COMPLETION, MARK_BYTES, QUALITY, QUIZ, Observation
-from app.mastery.facts import DayFacts, Window, first_retained_day
+from app.mastery.facts import DayFacts, Unreadable, first_retained_day
+from app.mastery.merged import Merged, decode_merged
 from app.pseudonyms import WHOLE_TENANT, Pseudonymize
 from app.storage.erased import ErasedFacts
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
 
-# Errors of merge_evidence.lua: a new student beyond the tenant's quota, and a student with the maximum number of events.
-OVER_QUOTA = "QUOTA"
-OVER_EVENTS = "EVENTS"
-
 # Students per call of cohorts_of.lua, which does two fast commands for each: a millisecond of the server's time.
 LOOKUPS_PER_CALL = 1000
 ERASURES_PER_CALL = 1000  # less than a millisecond of the server's time
 
+_log = logging.getLogger(__name__)
 _day_facts = msgspec.msgpack.Decoder(DayFacts)
-
-
-class Merged(NamedTuple):
-    """The result for one student: outcomes in order, and the window, if any.
-
-    An outcome is "1" applied, "0" duplicate, "x" expired, "e" not later than the student's erasure.
-
-    ``error`` says why nothing was merged: the record is damaged; ``repeat_only`` skipped it; the student is new and beyond the
-    tenant's quota (``OVER_QUOTA``); or the student has too many events (``OVER_EVENTS``).
-    """
-
-    student_id: str
-    outcomes: str = ""
-    window: Window | None = None
-    scored_revision: int = 0
-    error: str | None = None
 
 
 class StudentRecord(NamedTuple):
@@ -107,7 +91,7 @@ class FactStore:
             self._redis.sadd(self._keys.tenants(), tenant)
         replies = run_script(self._redis, self._merge, calls)[1 if expired else 0 :]
         merged = [
-            _merged(student, reply)
+            decode_merged(student, reply)
             for students, batch in zip(slices(observations, STUDENTS_PER_CALL), replies, strict=True)
             for student, reply in zip_longest(students, batch)
         ]
@@ -241,13 +225,19 @@ class FactStore:
             raise NotFound("no evidence of such a student")
         return record
 
-    def read_many(self, tenant: str, students: Sequence[str], today: Day, until: Day) -> list[StudentRecord | None]:
-        """Read the facts of students like ``read``, in one round trip; None for those without facts in this period."""
+    def read_many(
+        self, tenant: str, students: Sequence[str], today: Day, until: Day
+    ) -> list[StudentRecord | Unreadable | None]:
+        """Read the facts of students like ``read``, in one round trip.
+
+        Returns:
+            Those of each student; None without any in this period. A damaged record is logged, and hides no others.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         for student in students:
             pipeline.hgetall(self.record_key(tenant, student))
         oldest = first_retained_day(today, self.retention_days)
-        return [_record(fields, oldest, until) for fields in pipeline.execute()]
+        return [_readable(fields, oldest, until) for fields in pipeline.execute()]
 
     def record_key(self, tenant: str, student: str) -> str:
         """The key of a student's facts."""
@@ -286,15 +276,9 @@ def _record(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentR
     return StudentRecord(cohort.decode() if cohort else None, days)
 
 
-def _merged(student: str, reply: list[Any] | None) -> Merged:
-    if reply is None:
-        return Merged(student, error="not merged before")
-    outcomes, window, score = (*reply, None, None)[:3]
-    if outcomes is None:
-        return Merged(student, error=window.decode())
-    return Merged(
-        student,
-        outcomes.decode(),
-        Window(*msgpack.unpackb(window)) if window else None,
-        msgpack.unpackb(score)[0] if score else 0,
-    )
+def _readable(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentRecord | Unreadable | None:
+    try:
+        return _record(fields, oldest, newest)
+    except (msgspec.DecodeError, RecursionError) as error:
+        _log.error("a student's record cannot be read: %s", frames(error))
+        return Unreadable.DAMAGED

@@ -4,6 +4,7 @@ A student's facts are a small record per day, with sums and counts that merge in
 retention window that ends on one day, stored so that an event does not have to read ninety days.
 """
 
+from enum import Enum
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -24,6 +25,12 @@ class DayFacts(Struct, frozen=True, array_like=True, gc=False):
     active: int = 0
     completed: int = 0
     total: int = 0
+
+
+class Unreadable(Enum):
+    """Stands for the facts of a student whose record is damaged."""
+
+    DAMAGED = "damaged"
 
 
 class Window(NamedTuple):

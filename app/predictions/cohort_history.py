@@ -7,6 +7,7 @@ import numpy as np
 
 from app.clock import Day
 from app.consent.consent_store import ConsentStore
+from app.mastery.fact_store import StudentRecord
 from app.mastery.facts import DayFacts, first_retained_day
 from app.mastery.stores import MasteryStores
 from app.predictions.daily_history import DailyHistory, daily_history
@@ -41,8 +42,8 @@ def cohort_history(tenant: str, cohort: str, most: int, *, sources: FactSources,
 
 
 def _facts(tenant: str, students: Iterator[str], sources: FactSources, today: Day) -> Iterator[dict[Day, DayFacts]]:
-    """The facts of those of the students who consent and have any."""
+    """The facts of those of the students who consent and have any; a damaged record counts as none."""
     for some in slices(students, STUDENTS_PER_READ):
         allowed = sources.consents.allowing(tenant, some, Purpose.PREDICTIONS)
         records = sources.mastery.facts.read_many(tenant, [each for each in some if each in allowed], today, today - 1)
-        yield from (record.days for record in records if record is not None)
+        yield from (record.days for record in records if isinstance(record, StudentRecord))

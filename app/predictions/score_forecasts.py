@@ -1,22 +1,17 @@
 """Compares recorded forecasts with what came, once their day is over, and adds their errors to the sums."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from app.clock import Day, day_number
 from app.consent.consent_store import ConsentStore
-from app.logs import frames
 from app.mastery.fact_store import FactStore, StudentRecord
+from app.mastery.facts import Unreadable
 from app.mastery.stores import MasteryStores
 from app.predictions.forecast_records import ForecastRecords, Settled, decode_forecast
 from app.predictions.recorded_forecast import Origin, error_of, outcome_on
 from app.purposes import Purpose
-
-_log = logging.getLogger(__name__)
 
 
 class Scored(NamedTuple):
@@ -52,24 +47,13 @@ def _settled(
     tenant: str, day: Day, stored: Mapping[str, bytes], facts: FactStore, consents: ConsentStore
 ) -> dict[str, Settled]:
     allowed = sorted(consents.allowing(tenant, stored, Purpose.PREDICTIONS))
-    known = dict(zip(allowed, _records(tenant, allowed, day, facts), strict=True))
+    known = dict(zip(allowed, facts.read_many(tenant, allowed, day, day), strict=True))
     return {student: _settle(day, each, known.get(student), facts.retention_days) for student, each in stored.items()}
 
 
-def _settle(day: Day, stored: bytes, record: StudentRecord | None, retention_days: int) -> Settled:
+def _settle(day: Day, stored: bytes, record: StudentRecord | Unreadable | None, retention_days: int) -> Settled:
     made = decode_forecast(stored)
-    if made is None or record is None:
+    if made is None or not isinstance(record, StudentRecord):
         return Settled(stored)
     error = error_of(made, outcome_on(record, day, retention_days))
     return Settled(stored, made.cohort_id, Origin(day, made.model, made.model_version), error)
-
-
-def _records(tenant: str, students: Sequence[str], day: Day, facts: FactStore) -> list[StudentRecord | None]:
-    """The facts of students as of a day; None for those without any, or whose record is damaged."""
-    try:
-        return facts.read_many(tenant, students, day, day)
-    except msgspec.DecodeError as error:
-        if len(students) == 1:
-            _log.error("a forecast cannot be scored: %s", frames(error))
-            return [None]
-        return [record for student in students for record in _records(tenant, [student], day, facts)]

@@ -12,8 +12,9 @@ from app.errors import DependencyUnavailable, NotFound
 from app.events.event_totals import DONE_SECONDS, Totals
 from app.mastery.derive_scores import derive_scores
 from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ
-from app.mastery.fact_store import OVER_EVENTS, OVER_QUOTA, FactStore
+from app.mastery.fact_store import FactStore
 from app.mastery.facts import DayFacts, Window
+from app.mastery.merged import OVER_EVENTS, OVER_QUOTA
 from app.storage.scripts import STUDENTS_PER_CALL
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, keys, merge, observation, window
