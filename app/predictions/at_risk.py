@@ -94,12 +94,13 @@ def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note:
 def _records(
     tenant: str, members: Sequence[str], sources: FactSources, today: Day, note: Note
 ) -> Iterator[tuple[list[str], list[StudentRecord | None]]]:
-    """Those of the students who allow predictions, some at a time, and their facts until today; None without any."""
+    """Those of the students who allow predictions, some at a time, and their facts until today; None without readable ones."""
     for some in slices(members, STUDENTS_PER_READ):
         allowed = sources.consents.allowing(tenant, some, Purpose.PREDICTIONS)
         if students := [each for each in some if each in allowed]:
             note(students)
-            yield students, sources.mastery.facts.read_many(tenant, students, today, today)
+            found = sources.mastery.facts.read_many(tenant, students, today, today)
+            yield students, [record if isinstance(record, StudentRecord) else None for record in found]
 
 
 def origins_today(records: Sequence[StudentRecord], today: Day, retention_days: int, peers: Peers | None) -> Origins:

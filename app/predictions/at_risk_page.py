@@ -111,7 +111,7 @@ def _shown(
     present = [
         (student, probability, record)
         for (student, probability), record in found
-        if record is not None and record.cohort_id == cohort and student in allowed
+        if isinstance(record, StudentRecord) and record.cohort_id == cohort and student in allowed
     ]
     if not present:
         return []
