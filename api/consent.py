@@ -107,6 +107,7 @@ def change(body: dict[str, bool], student_id: str) -> Response:
     if not consent.allows(Purpose.PREDICTIONS):  # if this fails: nobody gets these, and they expire or are dropped unscored
         served.forecasts.erase(caller.tenant, [student_id])
         served.forecast_records.erase(caller.tenant, [student_id])
+        served.risk_lists.erase(caller.tenant, student_id)
     return success(_state(student_id, consent))
 
 

@@ -7,7 +7,7 @@ who is removed there, because of an erasure or a change of cohorts, is removed f
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import redis
@@ -82,6 +82,13 @@ class RiskStore:
             arguments += (student, probability)
         (count,) = run_script(self._redis, self._put, [(names, arguments)])
         return int(count)
+
+    def erase(self, tenant: str, student_id: str) -> None:
+        """Remove a student from the list of the cohort whose ranking has them. An erasure of facts does so by itself."""
+        keys = self._keys
+        ranked = cast("bytes | None", self._redis.hget(keys.student(tenant, student_id), "ranked"))
+        if ranked:
+            self._redis.zrem(keys.at_risk(tenant, ranked.decode()), student_id)
 
     def about(self, tenant: str, cohort: str) -> tuple[RiskList | None, int]:
         """About the cohort's list, None if there is none, and how many students are in it."""

@@ -94,7 +94,7 @@ REGISTER: Mapping[str, PersonalData] = {
         "to show whom to help first",
         f"{_TEACHING}; as far as the student allows `predictions`",
         "`MASTERY_FORECAST_CACHE_SECONDS`",
-        "deleted with the facts, in the request itself; one that is being computed does not get the student",
+        "deleted with the facts, in the request itself; a list that is being computed does not get the student",
         "nothing: a probability is computed from the facts, which are exported",
         ("at_risk",),
     ),

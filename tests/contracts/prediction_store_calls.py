@@ -36,6 +36,7 @@ def prediction_calls(engine: Engine) -> dict[str, Call]:
 def _risk_lists(engine: Engine) -> dict[str, Call]:
     lists, about, names = engine.risk_lists, RiskList(1, "base", "1", 1), iter(range(1_000))
     return {
+        "risk_lists.erase": Call(WRITES, lambda: lists.erase("t", STUDENT)),
         "risk_lists.put": Call(GROWS, lambda: lists.put("t", "c-1", about, {STUDENT: 0.5})),
         "risk_lists.about": Call(READS, lambda: lists.about("t", "c-1")),
         "risk_lists.part": Call(READS, lambda: lists.part("t", "c-1", 10, 0.0)),

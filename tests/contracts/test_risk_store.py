@@ -146,6 +146,14 @@ def test_an_erased_student(engine: Engine) -> None:
     assert "s-2" not in listed(engine)
 
 
+def test_a_student_who_is_removed(engine: Engine) -> None:
+    """Without an erasure of the facts; one who is in no list is none to remove."""
+    for student in ("s-2", "s-nobody"):
+        engine.risk_lists.erase("t", student)
+    engine.risk_lists.erase("u", "s-1")
+    assert listed(engine) == ["s-4", "s-3", "s-1", "s-0"]
+
+
 def test_a_student_who_changes_cohorts(engine: Engine) -> None:
     """Leaves the list of the old one, and is in none of the new one that was computed before."""
     engine.risk_lists.put("t", "c-2", ABOUT, {})

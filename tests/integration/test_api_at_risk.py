@@ -152,13 +152,15 @@ def test_nobody_with_evidence(api: FixedTimeApi, caller: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("computed_before", [True, False])
 def test_consent_withdrawn(api: FixedTimeApi, computed_before: bool) -> None:
-    """Who withdraws is not shown any more, and not in the next list."""
+    """Who withdraws is removed from the list, and not in the next one; who gives it again is in the next one only."""
     api.call("/student/s-quiz/consent", {"predictions": False}, method="PUT", role=Role.STUDENT, subject="s-quiz")
     if not computed_before:
         api.engine.redis.delete(*api.engine.redis.scan_iter(f"{api.engine.settings.key_prefix}:*at-risk*"))
         compute(api)
-    found = told(api)
-    assert (names(found), found["total"]) == (["s-low", "s-good"], 3 if computed_before else 2)
+    for given in (False, True):
+        api.call("/student/s-quiz/consent", {"predictions": given}, method="PUT")
+        found = told(api)
+        assert (names(found), found["total"]) == (["s-low", "s-good"], 2)
 
 
 def test_an_erased_student(api: FixedTimeApi) -> None:
