@@ -13,7 +13,7 @@ from app.errors import NotFound
 from app.mastery.fact_store import StudentRecord
 from app.mastery.stores import MasteryStores
 from app.predictions.error_quantiles import IntervalTable
-from app.predictions.forecast import Forecast
+from app.predictions.forecast import Forecast, has_history
 from app.predictions.forecast_cache import Cached, ForecastCache, basis_of, valid_forecast
 from app.predictions.forecast_model import ForecastModel, Models
 from app.predictions.forecast_records import ForecastRecords
@@ -29,7 +29,7 @@ class Forecasting(NamedTuple):
         consents: what students have decided.
         cache: where forecasts are kept for an hour.
         records: where they are kept until their day is over, when they are scored.
-        models: which model answers for a cohort.
+        models: which model answers for a cohort on a day.
         intervals: past errors of the base model.
     """
 
@@ -46,10 +46,10 @@ WeekForecaster: TypeAlias = Callable[[StudentRecord, Day], Forecast]  # of a stu
 
 def week_forecaster(tenant: str, using: Forecasting) -> WeekForecaster:
     """Makes forecasts of a tenant's students that have the next week only. Nothing is stored."""
-    model_of = cache(partial(using.models, tenant))  # one for all students of a cohort
+    model_of = cache(partial(using.models, tenant))  # one for all students of a cohort on a day
 
     def forecast(record: StudentRecord, day: Day) -> Forecast:
-        means = Means(model_of(record.cohort_id), using.intervals, using.stores.facts.retention_days)
+        means = Means(model_of(record.cohort_id, day), using.intervals, using.stores.facts.retention_days)
         return make_forecast(record, day, means=means, only_week=True)
 
     return forecast
@@ -98,7 +98,8 @@ def _made(tenant: str, student_id: str, using: Forecasting, now: datetime) -> Fo
     facts = using.stores.facts
     means = Means(basis.model, using.intervals, facts.retention_days)
     made = make_forecast(facts.read(tenant, student_id, basis.today), basis.today, means=means)
-    using.records.remember(tenant, student_id, basis.cached, basis.consent, made)
+    if has_history(made.history_days):  # else it says nothing of how good a model is
+        using.records.remember(tenant, student_id, basis.cached, basis.consent, made)
     using.cache.put(tenant, student_id, basis.cached, basis.consent, basis.text, made)
     return made
 
@@ -108,6 +109,6 @@ def _read(tenant: str, student_id: str, using: Forecasting, now: datetime) -> _B
     if cached.revision is None:
         raise NotFound("no evidence of such a student")
     consent = require_consent(tenant, student_id, Purpose.PREDICTIONS, consents=using.consents)
-    model = using.models(tenant, cached.cohort_id)
+    model = using.models(tenant, cached.cohort_id, today)
     text = basis_of(cached, consent, model, today, using.stores.facts.retention_days)
     return _Basis(cached, consent, model, today, text)

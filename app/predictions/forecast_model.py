@@ -32,7 +32,8 @@ class ForecastModel(Protocol):
         ...
 
 
-Models: TypeAlias = Callable[[str, str | None], ForecastModel]  # tenant, cohort → the model that answers for its students
+# Tenant, cohort, day → the model that answers for its students on that day.
+Models: TypeAlias = Callable[[str, str | None, Day], ForecastModel]
 
 
 class BaseModel(NamedTuple):
@@ -49,7 +50,7 @@ class BaseModel(NamedTuple):
 BASE_MODEL: ForecastModel = BaseModel()
 
 
-def base_model(_tenant: str, _cohort: str | None) -> ForecastModel:
+def base_model(_tenant: str, _cohort: str | None, _day: Day) -> ForecastModel:
     """The model of an engine that has learned nothing yet."""
     return BASE_MODEL
 

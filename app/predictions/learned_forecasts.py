@@ -15,7 +15,7 @@ from app.predictions.forecast_errors import LEARNED
 from app.predictions.forecast_model import BASE_MODEL, ForecastModel
 from app.predictions.model_store import ModelStore
 from app.predictions.origins import Origins, origins
-from app.predictions.peer_store import PeerStore
+from app.predictions.peer_store import KEPT, PeerStore
 from app.predictions.peers import Peers
 from app.predictions.risk_estimator import BASE_RISK, RiskEstimator
 from app.predictions.stored_model import ModelContent, ModelSummary, ModelUnusable, require_usable
@@ -40,13 +40,18 @@ class LearnedModels:
         self._summary = lru_cache(SUMMARIES_KEPT)(self._usable_summary)
         self._content = lru_cache(CONTENTS_KEPT)(self._models.content)
 
-    def __call__(self, tenant: str, cohort: str | None) -> ForecastModel:
-        """The model that answers for the students of a cohort; the base model if none was promoted, or it is not usable."""
+    def __call__(self, tenant: str, cohort: str | None, day: Day) -> ForecastModel:
+        """The model that answers for the students of a cohort on a day.
+
+        Returns:
+            The promoted model. The base model if there is none, if it is not usable, or if it has learned from facts of that
+            day or later: it would know what came.
+        """
         summary = self._promoted(tenant)
-        if summary is None:
+        if summary is None or summary.last_day >= day:
             return BASE_MODEL
         method = summary.answerer(cohort)
-        return _Answerer(method.replace(" ", "_"), summary.version, method, tenant, cohort, self)
+        return _Answerer(method.replace(" ", "_"), summary.version, method, tenant, cohort, day, self)
 
     def forecast(self, answerer: "_Answerer", record: StudentRecord, today: Day) -> Predicted:
         """Forecast a student's mastery in seven days.
@@ -107,10 +112,10 @@ class LearnedModels:
             _log.info("another model answers already")
         return DependencyUnavailable("the learned model", "was withdrawn")
 
-    def observed(self, tenant: str, cohort: str | None) -> Peers | None:
-        """What the cohort's students did lately; None if that is not known."""
+    def observed(self, tenant: str, cohort: str | None, day: Day) -> Peers | None:
+        """What the cohort's students did before a day, lately; None if that is not known."""
         (found,) = self._peers.read(tenant, [cohort]) if cohort else [None]
-        return found.peers if found else None
+        return found.peers if found and 0 < day - found.day <= KEPT.days else None
 
     def _origins(self, record: StudentRecord, today: Day, peers: Peers | None) -> Origins:
         """The student today; one origin, since a record has facts of the retained days."""
@@ -127,12 +132,13 @@ class _Answerer:
     method: str
     tenant: str
     cohort: str | None
+    day: Day
     models: LearnedModels
 
     @cached_property
     def peers(self) -> Peers | None:
         """What the cohort's students did lately, read once for all of them."""
-        return self.models.observed(self.tenant, self.cohort)
+        return self.models.observed(self.tenant, self.cohort, self.day)
 
     def week_ahead(self, record: StudentRecord, today: Day, _base: Predicted, /) -> Predicted:
         """Mastery in seven days."""

@@ -15,7 +15,7 @@ from app.predictions.base_model import REGRESSION_DAYS, base_forecasts, carried_
 from app.predictions.confidence import confidence
 from app.predictions.error_quantiles import Evidence, IntervalTable, interval, widest_interval
 from app.predictions.forecast import MOST_DAYS, WEEK, Forecast, Predicted, has_history
-from app.predictions.forecast_model import ForecastModel
+from app.predictions.forecast_model import BASE_MODEL, ForecastModel
 from app.predictions.intervention import Signs
 
 
@@ -46,7 +46,8 @@ def make_forecast(record: StudentRecord, today: Day, *, means: Means, only_week:
         carried = carried_scores(record.days, today, components, horizons, retention_days)
         base = _base(carried, slope, horizons, evidence, intervals)
         future = corrected(base, model.week_ahead(record, today, base[WEEK]))
-    else:  # the group of evidence is not known yet: the current score, in the widest interval
+    else:  # no model answers, since the group of evidence is not known yet: the current score, in the widest interval
+        model = BASE_MODEL
         future = {horizon: _unknown(past[-1], horizon, intervals) for horizon in horizons}
     idle_days, covered = today - max(record.days), coverage(components)
     return Forecast(

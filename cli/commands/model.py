@@ -11,8 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.audit.entry import SystemAction
 from app.bootstrap import Engine, bootstrap
+from app.clock import day_number
 from app.config.settings import load_settings
 from app.errors import NotFound
+from app.predictions.observe_peers import observe_peers
 from app.predictions.stored_model import ModelSummary, require_usable
 from app.predictions.train_tenant_model import train_tenant_model
 from cli.commands.batch_options import IdentifierType
@@ -103,6 +105,7 @@ def promote(version: str, tenant: str) -> None:
         require_usable(engine.learning.models.summary(tenant, version))
         engine.learning.models.content(tenant, version)  # which must not be damaged
         write_entry(engine, SystemAction.PROMOTE_MODEL, trail=tenant, details={"version": version})
+        _observe_peers(engine, tenant)
         engine.learning.models.promote(tenant, version)
     click.echo(f"{version} answers now")
 
@@ -116,8 +119,18 @@ def rollback(tenant: str) -> None:
     """
     with _engine(tenant) as engine:
         write_entry(engine, SystemAction.ROLL_BACK_MODEL, trail=tenant)
+        _observe_peers(engine, tenant)
         now = engine.learning.models.roll_back(tenant)
     click.echo(f"{now or 'the base model'} answers now")
+
+
+def _observe_peers(engine: Engine, tenant: str) -> None:
+    """Observe what a model looks at before it answers: while none did, no worker has."""
+    steps = observe_peers(
+        tenant, sources=engine.training.sources, store=engine.learning.peers, today=day_number(engine.clock())
+    )
+    if students := sum(steps):
+        write_entry(engine, SystemAction.OBSERVE_PEERS, trail=tenant, details={"students": students})
 
 
 @contextmanager

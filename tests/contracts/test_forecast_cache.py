@@ -84,8 +84,8 @@ def test_another_model(engine: Engine) -> None:
     """Of another version, or name; also if only this cohort has it."""
     assert stored(engine, models=lambda *_: BaseModel(version="2")) is None
     assert stored(engine, models=lambda *_: BaseModel(name="learned")) is None
-    assert stored(engine, models=lambda _, cohort: BaseModel(version="2" if cohort == "c-1" else "1")) is None
-    assert stored(engine, models=lambda _, cohort: BaseModel(version="2" if cohort == "c-2" else "1")) is not None
+    assert stored(engine, models=lambda _, cohort, _day: BaseModel(version="2" if cohort == "c-1" else "1")) is None
+    assert stored(engine, models=lambda _, cohort, _day: BaseModel(version="2" if cohort == "c-2" else "1")) is not None
 
 
 def test_another_retention(engine: Engine) -> None:

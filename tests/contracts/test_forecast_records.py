@@ -87,6 +87,15 @@ def test_a_forecast_is_recorded(engine: Engine) -> None:
     assert stored(engine) == {}
 
 
+def test_too_little_history(engine: Engine) -> None:
+    """What is told of a student with less than three days is no model's forecast: it is not recorded."""
+    evidence(engine, 2, "s-2", TODAY - 1)
+    assert forecast(engine, "s-2").history_days == 2
+    evidence(engine, 3, "s-3", TODAY - 2)
+    forecast(engine, "s-3")
+    assert stored(engine).keys() == {"s-1", "s-3"}
+
+
 def test_the_last_forecast_of_a_day_counts(engine: Engine) -> None:
     """One for each student and day, however often someone asks; tomorrow's is for another day."""
     evidence(engine, 2, correct=1)

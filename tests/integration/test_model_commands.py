@@ -112,6 +112,20 @@ def test_promoting_and_going_back(stored: Engine, settings: Settings) -> None:
     assert deeds(stored, "t") == [("model.promote", {"version": "v-2"}), *[("model.rollback", {})] * 3]
 
 
+def test_what_a_model_looks_at_is_observed(stored: Engine, settings: Settings) -> None:
+    """Before another model answers: no worker does it while none did. That is audited, too."""
+    today = day_number(system_clock())
+    enrol(stored, "seesaw", 12, seesaw, today=today)
+    done = [("model.promote", {"version": "v-2"}), ("model.rollback", {})]
+    for number, command in enumerate((("promote", "v-2"), ("rollback",))):
+        assert mastery(settings, "model", *command, *TENANT).exit_code == 0
+        (observed,) = stored.learning.peers.read("t", ["seesaw"])
+        assert observed is not None
+        assert (observed.day, observed.peers is None) == (today - 1, False)
+        assert deeds(stored, "t")[2 * number :] == [done[number], ("peers.observe", {"students": 12})]
+        stored.redis.delete(f"{settings.key_prefix}:{{t}}:peers:seesaw")
+
+
 def test_what_cannot_answer_is_not_promoted(stored: Engine, settings: Settings) -> None:
     """A model that does not exist, of another version of the engine, or damaged; nothing is audited, since nothing was done."""
     models = stored.learning.models

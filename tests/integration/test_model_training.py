@@ -10,9 +10,10 @@ from app.bootstrap import Engine, bootstrap
 from app.consent.change_consent import change_consent
 from app.consent.consent import Author
 from app.errors import DependencyUnavailable, NotFound
-from app.predictions.current_forecast import current_forecast
+from app.predictions.current_forecast import current_forecast, week_forecaster
 from app.predictions.forecast import Forecast
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED
+from app.predictions.forecast_model import BASE_VERSION
 from app.predictions.model_store import Attempt
 from app.predictions.stored_model import ModelSummary
 from app.predictions.train_tenant_model import TooLittleToLearn, TrainingRuns, train_tenant_model
@@ -100,6 +101,17 @@ def test_an_earlier_forecast_is_not_told_any_more(engine: Engine) -> None:
     assert forecast(engine, "seesaw-1").model_version == first.version
     assert engine.learning.models.roll_back("t") is None
     assert forecast(engine, "seesaw-1") == before
+
+
+def test_an_earlier_day(engine: Engine) -> None:
+    """A batch of an earlier day gets the base model: what was learned or observed later would know what came."""
+    enrol(engine, "seesaw", 45, seesaw)
+    version = train(engine).version
+    of = week_forecaster("t", engine.forecasting)
+    made = [of(engine.mastery.facts.read("t", "seesaw-1", day), day) for day in (TODAY + 1, TODAY, TODAY - 1, TODAY - 2)]
+    assert [each.model_version for each in made] == [version, version, BASE_VERSION, BASE_VERSION]
+    observed = [engine.learned_models.observed("t", "seesaw", TODAY + days) is not None for days in range(-2, 4)]
+    assert observed == [False, False, True, True, True, False]
 
 
 def test_it_outlives_the_processes(engine: Engine) -> None:

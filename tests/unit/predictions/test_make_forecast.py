@@ -53,8 +53,9 @@ def test_a_student_who_falls() -> None:
 
 @pytest.mark.parametrize("days", [1, 2])
 def test_too_little_history(days: int) -> None:
-    """Under three days: the current score, in a wide interval, with little confidence, and a warning."""
-    told = next_week("s-1", forecast({TODAY - days + 1: DayFacts(correct=9, asked=10)}), 0.5)
+    """Under three days: the current score, in a wide interval, with little confidence, and a warning; no model is named."""
+    told = next_week("s-1", forecast({TODAY - days + 1: DayFacts(correct=9, asked=10)}, Optimist()), 0.5)
+    assert (told.model, told.model_version) == (BASE_MODEL.name, BASE_MODEL.version)
     assert (told.predicted_score, told.current_score, told.days_of_history) == (0.27, 0.27, days)
     assert (told.trend, told.slope_per_day) == (Trend.STABLE, 0.0)
     assert told.interval.upper - told.interval.lower > 0.7
