@@ -14,7 +14,9 @@ the damping. Over 1,268,946 origins of the OULAD data, 7 days ahead, "stays as i
     MAE       .02965   .02985   .03021   .03099   .03283   .03481
     RMSE      .10139   .10135   .10133   .10137   .10172   .10238
 
-0.02 has a lower RMSE than 0 in each cohort, at most 1 % more MAE, and most of what the RMSE can gain.
+So nothing of the slope is followed: 0.05 would lower the RMSE by 0.06 % and raise the MAE by 2 %. While an engine is new,
+nothing can leave the window, and the slope would be all that tells the base model from "stays as it is": in the seventh to
+fourteenth week, 0.02 has 1.5 % more MAE than that, and in one cohort 3 %, with the same RMSE.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +32,7 @@ from app.mastery.formula import DECIMALS, Components, mastery_score
 from app.mastery.trend import FEWEST_DAYS
 
 REGRESSION_DAYS = 30
-DAMPING = 0.02
+DAMPING = 0.0
 
 Floats: TypeAlias = NDArray[np.float64]
 

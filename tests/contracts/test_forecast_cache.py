@@ -19,7 +19,7 @@ from app.predictions import current_forecast as module
 from app.predictions.current_forecast import Forecasting, current_forecast, stored_forecast
 from app.predictions.forecast import Forecast, Predicted
 from app.predictions.forecast_cache import CLAIM_SECONDS
-from app.predictions.forecast_model import BaseModel
+from app.predictions.forecast_model import BASE_MODEL, BaseModel
 from app.purposes import Purpose
 from app.storage.erased import Erased
 from tests.conftest import NOW
@@ -82,10 +82,13 @@ def test_the_next_day(engine: Engine) -> None:
 
 def test_another_model(engine: Engine) -> None:
     """Of another version, or name; also if only this cohort has it."""
-    assert stored(engine, models=lambda *_: BaseModel(version="2")) is None
+    assert stored(engine, models=lambda *_: BaseModel(version="other")) is None
     assert stored(engine, models=lambda *_: BaseModel(name="learned")) is None
-    assert stored(engine, models=lambda _, cohort, _day: BaseModel(version="2" if cohort == "c-1" else "1")) is None
-    assert stored(engine, models=lambda _, cohort, _day: BaseModel(version="2" if cohort == "c-2" else "1")) is not None
+    for cohort, is_stored in (("c-1", False), ("c-2", True)):
+        found = stored(
+            engine, models=lambda _, of, _day, other=cohort: BaseModel(version="other") if of == other else BASE_MODEL
+        )
+        assert (found is not None) == is_stored
 
 
 def test_another_retention(engine: Engine) -> None:
