@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from app.clock import Day, day_number
+from app.consent.consent_store import ConsentStore
 from app.errors import NotFound
 from app.mastery.fact_store import StudentRecord
 from app.mastery.facts import first_retained_day
@@ -16,12 +17,12 @@ from app.predictions.origins import Origins, origins
 from app.predictions.peer_store import PeerStore
 from app.predictions.peers import Peers
 from app.predictions.risk_estimator import RiskEstimator, RiskEstimators
-from app.predictions.risk_store import RiskList, RiskStore, microseconds
+from app.predictions.risk_store import Estimate, RiskList, RiskStore, microseconds
 from app.purposes import Purpose
 from app.storage.scripts import slices
 
-# Of a larger cohort, those with the lowest mastery: bounds a task to a few seconds, and the script that stores a list to 10 ms.
-MOST_STUDENTS = 5_000
+# Of a larger cohort, those with the lowest mastery: bounds a task to a few seconds, and a list to 1 MB.
+MOST_STUDENTS = 10_000
 DECIMALS = 4  # of a probability: more would say nothing
 NOBODY = "no students with evidence in this cohort"
 
@@ -77,30 +78,30 @@ def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note:
     members = [student for student, _ in scores.ranking(tenant, cohort)[:MOST_STUDENTS]]
     (observed,) = using.peers.read(tenant, [cohort])
     peers = observed.peers if observed else None
-    found: dict[str, float] = {}
+    found: dict[str, Estimate] = {}
     allowing = 0
-    for students, records in _records(tenant, members, using.sources, today, note):
+    for students in _allowing(tenant, members, using.sources.consents):
         allowing += len(students)
-        present = {name: record for name, record in zip(students, records, strict=True) if record is not None}
-        of = origins_today(list(present.values()), today, facts.retention_days, peers)
-        names, probabilities = list(present), estimator.probability(of).round(DECIMALS).tolist()
-        found |= {names[row]: probability for row, probability in zip(of.student.tolist(), probabilities, strict=True)}
+        note(students)
+        erasures = using.lists.erasures(tenant, students)
+        read = zip(students, erasures, facts.read_many(tenant, students, today, today), strict=True)
+        present = [(student, erasure, record) for student, erasure, record in read if isinstance(record, StudentRecord)]
+        of = origins_today([record for _, _, record in present], today, facts.retention_days, peers)
+        for row, probability in zip(of.student.tolist(), estimator.probability(of).round(DECIMALS).tolist(), strict=True):
+            student, erasure, _ = present[row]
+            found[student] = Estimate(probability, erasure)
     if not found and allowing == len(members):
         raise NotFound(NOBODY)
     about = RiskList(today, estimator.name, estimator.version, microseconds(now))
     return Listed(about, using.lists.put(tenant, cohort, about, found))
 
 
-def _records(
-    tenant: str, members: Sequence[str], sources: FactSources, today: Day, note: Note
-) -> Iterator[tuple[list[str], list[StudentRecord | None]]]:
-    """Those of the students who allow predictions, some at a time, and their facts until today; None without readable ones."""
+def _allowing(tenant: str, members: Sequence[str], consents: ConsentStore) -> Iterator[list[str]]:
+    """Those of the students who allow predictions, some at a time."""
     for some in slices(members, STUDENTS_PER_READ):
-        allowed = sources.consents.allowing(tenant, some, Purpose.PREDICTIONS)
+        allowed = consents.allowing(tenant, some, Purpose.PREDICTIONS)
         if students := [each for each in some if each in allowed]:
-            note(students)
-            found = sources.mastery.facts.read_many(tenant, students, today, today)
-            yield students, [record if isinstance(record, StudentRecord) else None for record in found]
+            yield students
 
 
 def origins_today(records: Sequence[StudentRecord], today: Day, retention_days: int, peers: Peers | None) -> Origins:

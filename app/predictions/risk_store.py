@@ -4,22 +4,25 @@ A list is used only on the day on which it was computed, and while the same mode
 who is removed there, because of an erasure or a change of cohorts, is removed from the list by the same script.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from uuid import uuid4
 
 import msgspec
 import redis
 from msgspec import Struct
 
 from app.clock import Day
+from app.errors import DependencyUnavailable
 from app.storage.claim import Claim
 from app.storage.keys import Keys
-from app.storage.scripts import load_script, run_script
+from app.storage.scripts import load_script, run_script, slices
 
 # How long others wait for the one who computes a list: it takes a second or two. They keep a process of a worker waiting.
 CLAIM_SECONDS = 10
+STUDENTS_PER_CALL = 200  # of the script that stores a list: less than a millisecond of the server's time
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +36,13 @@ class RiskList(Struct, frozen=True):
     model: str
     model_version: str
     computed_at: int
+
+
+class Estimate(NamedTuple):
+    """The probability of a student, 0..1, and which erasure was the last one before the facts were read."""
+
+    probability: float
+    erasure: bytes = b""
 
 
 class ListPart(NamedTuple):
@@ -69,18 +79,40 @@ class RiskStore:
         """The right to compute a cohort's list."""
         return Claim(self._redis, self._keys.at_risk_claim(tenant, cohort), CLAIM_SECONDS)
 
-    def put(self, tenant: str, cohort: str, about: RiskList, probabilities: Mapping[str, float]) -> int:
-        """Store a list (student → probability, 0..1), without those who are not in the cohort any more.
+    def erasures(self, tenant: str, students: Sequence[str]) -> list[bytes]:
+        """Which erasure was the last one of each student, as ``put`` takes it; empty for none. Read this before the facts."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for student in students:
+            pipeline.hget(self._keys.student(tenant, student), "after")
+        return [after or b"" for after in pipeline.execute()]
+
+    def put(self, tenant: str, cohort: str, about: RiskList, estimates: Mapping[str, Estimate]) -> int:
+        """Store a list, without the students who were erased since, or are not in the cohort any more.
+
+        It is there when all of it is: the one before goes first, then it is stored in parts that take the server less than a
+        millisecond each.
 
         Returns:
             How many students are in it.
+
+        Raises:
+            DependencyUnavailable: Another process has begun to store one.
         """
-        keys = self._keys
+        keys, owner = self._keys, f"stored by {uuid4().hex}"
         names = [keys.at_risk(tenant, cohort), keys.at_risk_list(tenant, cohort), keys.ranking(tenant, cohort)]
-        arguments: list[Any] = [msgspec.json.encode(about), self._seconds]
-        for student, probability in probabilities.items():
-            arguments += (student, probability)
-        (count,) = run_script(self._redis, self._put, [(names, arguments)])
+        pipeline = self._redis.pipeline()
+        pipeline.set(names[1], owner, ex=self._seconds)
+        pipeline.unlink(names[0])
+        pipeline.execute()
+        calls: list[tuple[list[str], list[Any]]] = []
+        for some in slices(estimates.items(), STUDENTS_PER_CALL):
+            records = [keys.student(tenant, student) for student, _ in some]
+            arguments = [value for student, estimate in some for value in (student, *estimate)]
+            calls.append(([*names, *records], [owner, owner, self._seconds, *arguments]))
+        calls.append((names, [owner, msgspec.json.encode(about), self._seconds]))
+        *_, count = run_script(self._redis, self._put, calls)
+        if count < 0:
+            raise DependencyUnavailable("the list of students at risk", "is stored by another process")
         return int(count)
 
     def erase(self, tenant: str, student_id: str) -> None:

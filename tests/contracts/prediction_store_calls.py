@@ -8,7 +8,7 @@ from app.predictions.forecast_records import Settled
 from app.predictions.model_store import Attempt
 from app.predictions.peer_store import Observed
 from app.predictions.recorded_forecast import Origin, target_day
-from app.predictions.risk_store import RiskList
+from app.predictions.risk_store import Estimate, RiskList
 from tests.conftest import NOW
 from tests.contracts.store_call import GROWS, READS, STUDENT, WRITES, Call
 from tests.stored_models import CONTENT, summary
@@ -37,7 +37,8 @@ def _risk_lists(engine: Engine) -> dict[str, Call]:
     lists, about, names = engine.risk_lists, RiskList(1, "base", "1", 1), iter(range(1_000))
     return {
         "risk_lists.erase": Call(WRITES, lambda: lists.erase("t", STUDENT)),
-        "risk_lists.put": Call(GROWS, lambda: lists.put("t", "c-1", about, {STUDENT: 0.5})),
+        "risk_lists.put": Call(GROWS, lambda: lists.put("t", "c-1", about, {STUDENT: Estimate(0.5)})),
+        "risk_lists.erasures": Call(READS, lambda: lists.erasures("t", [STUDENT, "s-2"])),
         "risk_lists.about": Call(READS, lambda: lists.about("t", "c-1")),
         "risk_lists.part": Call(READS, lambda: lists.part("t", "c-1", 10, 0.0)),
         "risk_lists.claim": Call(GROWS, lambda: lists.claim("t", f"new-{next(names)}").take()),

@@ -1,86 +1,21 @@
 """The lists of students at risk, on every server: parts of the cohort's ranking, so that nobody who left it comes back."""
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from app.bootstrap import Engine
-from app.consent.change_consent import change_consent
-from app.consent.consent import Author
-from app.errors import InvalidInput, NotFound
+from app.errors import DependencyUnavailable
 from app.mastery.evidence import QUIZ
-from app.predictions import at_risk as module
-from app.predictions.at_risk import NOBODY, Listed, students_at_risk
-from app.predictions.at_risk_page import COMPUTED_ANEW, Page, Position, Selection, at_risk_page
-from app.predictions.origins import Origins
-from app.predictions.risk_estimator import BASE_RISK, BaseRisk, RiskEstimator
-from app.predictions.risk_store import CLAIM_SECONDS, RiskList, microseconds
-from app.purposes import Purpose
-from tests.conftest import NOW
-from tests.contracts.conftest import TODAY, keys, merge, observation
-
-ABOUT = RiskList(TODAY, "base", "1", microseconds(NOW))
-NAMES = [f"s-{number}" for number in range(5)]
-WHOLE = Selection(10)
-LIST, BESIDE = "{t}:at-risk:c-1", "{t}:at-risk-list:c-1"
+from app.predictions.risk_store import Estimate, RiskList
+from tests.contracts.conftest import TODAY, merge, observation
+from tests.contracts.risk_lists import ABOUT, BESIDE, LIST, NAMES, listed, put, with_list
 
 
 @pytest.fixture
 def engine(engine: Engine) -> Engine:
     """With five students of c-1 and their list: s-4 has the highest probability, 0.9."""
-    for number, student in enumerate(NAMES):
-        merge(engine, observation(number, TODAY - 3, QUIZ, 8, 10), student=student)
-    put(engine)
-    return engine
-
-
-def put(engine: Engine) -> int:
-    return engine.risk_lists.put("t", "c-1", ABOUT, {student: 0.5 + 0.1 * number for number, student in enumerate(NAMES)})
-
-
-def listed(engine: Engine, cohort: str = "c-1") -> list[str]:
-    return [student for student, _ in engine.risk_lists.part("t", cohort, 100, 0.0).students]
-
-
-def decide(engine: Engine, student: str, *, given: bool) -> None:
-    by = Author("student", "x")
-    change_consent("t", student, {Purpose.PREDICTIONS: given}, by, consents=engine.consents, now=NOW)
-
-
-def forget(engine: Engine) -> None:
-    engine.redis.delete(*(f"{engine.settings.key_prefix}:{key}" for key in (LIST, BESIDE)))
-
-
-class Changing(BaseRisk):
-    """The table, while something happens."""
-
-    change: Callable[[], object]
-
-    def probability(self, of: Origins, /) -> object:  # type: ignore[override]
-        self.change()
-        return super().probability(of)
-
-
-def during(change: Callable[[], object]) -> Callable[[str], RiskEstimator]:
-    made = type("Slow", (Changing,), {"change": staticmethod(change)})()
-    return lambda _tenant: made
-
-
-def compute(engine: Engine, change: Callable[[], object] | None = None, now: datetime = NOW) -> Listed:
-    using = engine.risk_listing if change is None else engine.risk_listing._replace(estimators=during(change))
-    return students_at_risk("t", "c-1", using=using, now=now, note=lambda _students: None)
-
-
-def page(engine: Engine, wanted: Selection = WHOLE, now: datetime = NOW) -> Page | None:
-    return at_risk_page("t", "c-1", wanted, using=engine.risk_listing, now=now)
-
-
-def names(of: Page | None) -> list[str]:
-    assert of is not None
-    return [each.student_id for each in of.students]
+    return with_list(engine)
 
 
 def test_a_list_is_read_in_parts(engine: Engine) -> None:
@@ -132,10 +67,49 @@ def test_it_expires(engine: Engine) -> None:
 
 def test_a_new_list_replaces_the_old_one(engine: Engine) -> None:
     """Also an empty one."""
-    assert engine.risk_lists.put("t", "c-1", ABOUT, {"s-1": 0.5}) == 1
+    assert engine.risk_lists.put("t", "c-1", ABOUT, {"s-1": Estimate(0.5)}) == 1
     assert listed(engine) == ["s-1"]
     assert engine.risk_lists.put("t", "c-1", ABOUT, {}) == 0
     assert (listed(engine), engine.risk_lists.about("t", "c-1")) == ([], (ABOUT, 0))
+
+
+class Meanwhile(Mapping[str, Estimate]):
+    """The estimate of s-0; when it is about to be stored, something happens."""
+
+    def __init__(self, change: Callable[[], object]) -> None:
+        self._change = change
+
+    def __iter__(self) -> Iterator[str]:
+        self._change()
+        return iter(["s-0"])
+
+    def __getitem__(self, _student: str) -> Estimate:
+        return Estimate(0.1)
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_two_who_store_a_list(engine: Engine) -> None:
+    """The later one does: a list is never made of both."""
+    with pytest.raises(DependencyUnavailable, match="is stored by another process"):
+        engine.risk_lists.put("t", "c-1", ABOUT, Meanwhile(lambda: put(engine)))
+    assert listed(engine) == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+
+
+def test_a_list_that_is_not_complete(engine: Engine) -> None:
+    """Is none."""
+    found: list[tuple[RiskList | None, int]] = []
+    engine.risk_lists.put("t", "c-1", ABOUT, Meanwhile(lambda: found.append(engine.risk_lists.about("t", "c-1"))))
+    assert (found, engine.risk_lists.about("t", "c-1")) == ([(None, 0)], (ABOUT, 1))
+
+
+def test_a_large_list(engine: Engine) -> None:
+    """Is stored in parts, and expires as a whole."""
+    names = [f"many-{number}" for number in range(450)]
+    engine.redis.zadd(f"{engine.settings.key_prefix}:{{t}}:ranking:c-1", dict.fromkeys(names, 0.5))
+    assert engine.risk_lists.put("t", "c-1", ABOUT, {student: Estimate(0.5) for student in names}) == 450
+    assert engine.redis.ttl(f"{engine.settings.key_prefix}:{LIST}") > 3590
 
 
 def test_an_erased_student(engine: Engine) -> None:
@@ -168,129 +142,3 @@ def test_a_student_whose_evidence_expires(engine: Engine) -> None:
     engine.redis.hset(engine.mastery.facts.record_key("t", "s-3"), "window", "damaged")
     assert engine.mastery.expired.remove("t", ["s-3"], TODAY + 100) == {"s-3"}
     assert listed(engine) == ["s-4", "s-1", "s-0"]
-
-
-def test_what_is_computed(engine: Engine) -> None:
-    """Of the students who allow it, by the table; the facts of nobody else are read."""
-    forget(engine)
-    decide(engine, "s-1", given=False)
-    read: list[str] = []
-
-    def note(students: Sequence[str]) -> None:
-        read.extend(students)
-
-    made = students_at_risk("t", "c-1", using=engine.risk_listing, now=NOW, note=note)
-    assert (made.about, made.students, sorted(read)) == (ABOUT, 4, ["s-0", "s-2", "s-3", "s-4"])
-    part = engine.risk_lists.part("t", "c-1", 100, 0.0)
-    assert {probability for _, probability in part.students} == {0.99}  # mastery 0.24, and no activity ever
-
-
-def test_it_is_computed_once(engine: Engine) -> None:
-    """A second call finds it; the next day, and another model, need another one."""
-    fail = lambda: pytest.fail("computed again")  # noqa: E731
-    assert compute(engine, fail) == Listed(ABOUT, 5)
-    assert compute(engine, now=NOW + timedelta(days=1)).about.day == TODAY + 1
-    forget(engine)
-    put(engine)
-    other = engine.risk_listing._replace(estimators=lambda _tenant: BaseRisk(version="2"))
-    assert students_at_risk("t", "c-1", using=other, now=NOW, note=lambda _students: None).about.model_version == "2"
-
-
-def test_only_the_lowest_of_a_large_cohort(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who needs help least is left out."""
-    forget(engine)
-    merge(engine, observation(20, TODAY, QUIZ, 0, 90), student="s-3")
-    monkeypatch.setattr(module, "MOST_STUDENTS", 1)
-    assert (compute(engine).students, listed(engine)) == (1, ["s-3"])
-
-
-@pytest.mark.parametrize("what", ["erasure", "move"])
-def test_who_leaves_while_it_is_computed(engine: Engine, what: str) -> None:
-    """Is not in it."""
-    forget(engine)
-
-    def change() -> None:
-        if what == "move":
-            merge(engine, observation(11, TODAY, QUIZ, 1, 10, "c-2"), student="s-2")
-        else:
-            engine.mastery.facts.erase("t", {"s-2": 1})
-
-    compute(engine, change)
-    assert listed(engine) == ["s-4", "s-3", "s-1", "s-0"]
-    assert "{t}:at-risk:c-2" not in keys(engine)
-
-
-def test_a_stampede_computes_once(engine: Engine) -> None:
-    """The others wait, and find it."""
-    forget(engine)
-    computed: list[int] = []
-
-    def note() -> None:
-        computed.append(1)
-        time.sleep(0.2)  # so that the others come meanwhile
-
-    with ThreadPoolExecutor(10) as callers:
-        found = list(callers.map(lambda _: compute(engine, note), range(20)))
-    assert (len(computed), {each.students for each in found}) == (1, {5})
-    assert not any(key.startswith("{t}:at-risk-claim") for key in keys(engine))
-    engine.risk_lists.claim("t", "c-1").take()
-    assert 0 < engine.redis.ttl(f"{engine.settings.key_prefix}:{{t}}:at-risk-claim:c-1") <= CLAIM_SECONDS
-
-
-def test_nobody_with_evidence(engine: Engine) -> None:
-    """An unknown cohort, and one whose evidence has all expired, though nobody has removed it yet; but not one that refuses."""
-    for cohort, now in (("c-3", NOW), ("c-1", NOW + timedelta(days=100))):
-        with pytest.raises(NotFound, match=NOBODY):
-            students_at_risk("t", cohort, using=engine.risk_listing, now=now, note=lambda _students: None)
-    for student in NAMES:
-        decide(engine, student, given=False)
-    forget(engine)
-    assert compute(engine).students == 0
-    assert names(page(engine)) == []
-
-
-def test_a_page(engine: Engine) -> None:
-    """Only of a valid list; without those who withdrew consent since, or are of another cohort by now."""
-    assert names(page(engine)) == ["s-4", "s-3", "s-2", "s-1", "s-0"]
-    decide(engine, "s-3", given=False)
-    assert names(page(engine)) == ["s-4", "s-2", "s-1", "s-0"]
-    engine.mastery.facts.merge("t", {"s-4": [observation(12, TODAY, QUIZ, 1, 10, "c-2")]}, TODAY)  # not ranked there yet
-    assert names(page(engine)) == ["s-2", "s-1", "s-0"]
-    assert page(engine, now=NOW + timedelta(days=1)) is None
-    forget(engine)
-    assert page(engine) is None
-
-
-def test_a_page_of_an_unknown_cohort(engine: Engine) -> None:
-    """It has nobody, so nothing has to be computed."""
-    for tenant, cohort in (("t", "c-3"), ("u", "c-1")):
-        with pytest.raises(NotFound, match=NOBODY):
-            at_risk_page(tenant, cohort, Selection(1), using=engine.risk_listing, now=NOW)
-
-
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_position_in_another_list(engine: Engine, gone: bool) -> None:
-    """It is refused, with what to do: whether there is a new list by now or not."""
-    first = page(engine, Selection(2))
-    assert first is not None
-    assert (names(first), first.following) == (["s-4", "s-3"], Position(ABOUT.computed_at, 3))
-    assert names(page(engine, Selection(2, position=first.following))) == ["s-2", "s-1"]
-    forget(engine)
-    if not gone:
-        compute(engine, now=NOW + timedelta(seconds=1))
-    with pytest.raises(InvalidInput, match=COMPUTED_ANEW) as raised:
-        page(engine, Selection(2, position=first.following))
-    assert raised.value.field == "cursor"
-
-
-def test_the_end(engine: Engine) -> None:
-    """It has no position after it."""
-    last = page(engine, Selection(2, position=Position(ABOUT.computed_at, 1)))
-    assert (names(last), last and last.following) == (["s-0"], None)
-    assert BASE_RISK.version == ABOUT.model_version
-
-
-def test_a_position_is_text() -> None:
-    """Which names no student."""
-    position = Position(1_792_497_600_000_001, 40)
-    assert (str(position), Position.of(str(position))) == ("1792497600000001-40", position)
