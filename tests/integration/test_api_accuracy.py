@@ -80,7 +80,7 @@ def test_a_tenant(later: FixedTimeApi) -> None:
         (0.12 / 12, 0.12 / 12**0.5, 11 / 12), abs=2e-3
     )
     assert 11 / 12 - 1e-6 <= overall["interval_coverage"] <= 1
-    assert told["models"] == [{"model": "base", "model_version": "1", **overall}]
+    assert told["models"] == [{"model": "base", "model_version": "2", **overall}]
     found = {each["cohort_id"]: (each["forecasts"], round(each["mae"], 2)) for each in told["cohorts"]}
     assert found == {"c-1": (5, 0.02), "c-2": (6, 0.0)}
     assert (told["next"], told["note"]) == (None, None)
