@@ -34,7 +34,7 @@ class Signs(Struct, frozen=True, array_like=True):
 
     Attributes:
         slope: of the daily mastery, per day.
-        inactive_days: since the latest activity; without any, since the first evidence.
+        inactive_days: since the latest activity; since the latest evidence if the platform told of no activity at all.
         completed, total: exercises of the latest completion; 0 of 0 without one.
         quiz: the share of correct answers, 0..1; None without a quiz.
         without_evidence: the names of components without evidence.
@@ -63,8 +63,8 @@ def reasons_of(signs: Signs) -> Iterator[Reason]:
     if signs.inactive_days >= INACTIVE_DAYS:
         yield Reason(ReasonCode.INACTIVE, f"Inactive for {signs.inactive_days} days.")
     if missed := signs.total - signs.completed:
-        yield Reason(ReasonCode.MISSED_EXERCISES, f"Exercises missed: {missed} of {signs.total}.")
+        yield Reason(ReasonCode.MISSED_EXERCISES, f"Exercises not done: {missed} of {signs.total}.")
     if signs.quiz is not None and signs.quiz < LOW_QUIZ:
         yield Reason(ReasonCode.LOW_QUIZ, f"Only {signs.quiz:.0%} of the quiz answers are correct.")
     if signs.without_evidence:
-        yield Reason(ReasonCode.NO_EVIDENCE, f"No evidence yet: {', '.join(signs.without_evidence)}.")
+        yield Reason(ReasonCode.NO_EVIDENCE, f"No evidence at present: {', '.join(signs.without_evidence)}.")

@@ -103,7 +103,7 @@ def signs_of(days: Mapping[Day, DayFacts], window: Window, slope: float) -> Sign
     components = window_components(window)
     return Signs(
         slope=slope,
-        inactive_days=window.day - (window.newest_active_day or min(days)),
+        inactive_days=window.day - (window.newest_active_day or max(days)),
         completed=window.completed,
         total=window.total,
         quiz=components.quiz,

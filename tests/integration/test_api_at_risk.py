@@ -83,7 +83,7 @@ def test_a_list(api: FixedTimeApi, caller: dict[str, Any]) -> None:
                 "inactive_days": 20,
                 "reasons": [
                     {"code": "inactive", "text": "Inactive for 20 days."},
-                    {"code": "no_evidence", "text": "No evidence yet: completion, quiz, quality."},
+                    {"code": "no_evidence", "text": "No evidence at present: completion, quiz, quality."},
                 ],
             },
             {
@@ -93,7 +93,7 @@ def test_a_list(api: FixedTimeApi, caller: dict[str, Any]) -> None:
                 "inactive_days": 1,
                 "reasons": [
                     {"code": "low_quiz", "text": "Only 40% of the quiz answers are correct."},
-                    {"code": "no_evidence", "text": "No evidence yet: completion, quality."},
+                    {"code": "no_evidence", "text": "No evidence at present: completion, quality."},
                 ],
             },
             {
@@ -101,7 +101,7 @@ def test_a_list(api: FixedTimeApi, caller: dict[str, Any]) -> None:
                 "probability": 0.06,
                 "current_score": 0.707143,
                 "inactive_days": 1,
-                "reasons": [{"code": "no_evidence", "text": "No evidence yet: quality."}],
+                "reasons": [{"code": "no_evidence", "text": "No evidence at present: quality."}],
             },
         ],
         "next_cursor": None,

@@ -63,9 +63,9 @@ def test_next_week(api: FixedTimeApi) -> None:
         "intervention_needed": True,
         "reasons": [
             {"code": "inactive", "text": "Inactive for 13 days."},
-            {"code": "missed_exercises", "text": "Exercises missed: 6 of 10."},
+            {"code": "missed_exercises", "text": "Exercises not done: 6 of 10."},
             {"code": "low_quiz", "text": "Only 40% of the quiz answers are correct."},
-            {"code": "no_evidence", "text": "No evidence yet: quality."},
+            {"code": "no_evidence", "text": "No evidence at present: quality."},
         ],
         "current_score": 0.287143,
         "model": "base",

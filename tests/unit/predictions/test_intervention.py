@@ -20,9 +20,9 @@ class Case:
 CASES = [
     Case(replace(FINE, slope=-0.0123), ReasonCode.FALLING, "Mastery is falling by 0.012 a day."),
     Case(replace(FINE, inactive_days=9), ReasonCode.INACTIVE, "Inactive for 9 days."),
-    Case(replace(FINE, completed=7), ReasonCode.MISSED_EXERCISES, "Exercises missed: 3 of 10."),
+    Case(replace(FINE, completed=7), ReasonCode.MISSED_EXERCISES, "Exercises not done: 3 of 10."),
     Case(replace(FINE, quiz=0.354), ReasonCode.LOW_QUIZ, "Only 35% of the quiz answers are correct."),
-    Case(replace(FINE, without_evidence=["quiz", "quality"]), ReasonCode.NO_EVIDENCE, "No evidence yet: quiz, quality."),
+    Case(replace(FINE, without_evidence=["quiz", "quality"]), ReasonCode.NO_EVIDENCE, "No evidence at present: quiz, quality."),
     Case(FINE, ReasonCode.LOW_MASTERY, "Mastery in a week is expected to be 0.46, below 0.50."),
 ]
 

@@ -12,6 +12,7 @@ from app.mastery.facts import DayFacts
 from app.mastery.trend import Trend
 from app.predictions.forecast import Forecast, Predicted, WarningCode
 from app.predictions.forecast_model import BASE_MODEL, ForecastModel, base_intervals
+from app.predictions.intervention import ReasonCode
 from app.predictions.make_forecast import Means, corrected, make_forecast
 from app.predictions.predict_next_week import next_week
 from app.predictions.predict_trajectory import trajectory
@@ -72,6 +73,14 @@ def test_nothing_for_two_weeks() -> None:
     assert told.stale
     assert told.warnings[0].text == "There was no evidence for 14 days."
     assert told.reasons[0].text == "Inactive for 14 days."
+
+
+def test_a_platform_that_tells_of_no_activity() -> None:
+    """A student who takes quizzes is not inactive; one without any evidence for a week is."""
+    for ago, inactive in ((0, False), (6, False), (7, True)):
+        days = {TODAY - ago - n: DayFacts(correct=1, asked=10) for n in range(21)}
+        codes = [each.code for each in next_week("s-1", forecast(days), 0.5).reasons]
+        assert (ReasonCode.INACTIVE in codes) == inactive
 
 
 @pytest.mark.parametrize("model", [BASE_MODEL, Optimist()])
