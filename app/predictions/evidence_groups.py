@@ -20,8 +20,10 @@ TRENDS = (Trend.DECLINING, Trend.STABLE, Trend.IMPROVING)
 _PARTS = len(HISTORY_FROM) + 1
 GROUPS_PER_SET = len(TRENDS) * _PARTS  # groups with the same components
 
-# A group with fewer past errors than this takes those of all with the same components, and these those of all.
-FEWEST_ERRORS = 300
+# A group with fewer past errors than this is unknown, and takes the widest interval that students with as long a history have.
+# Other groups are no substitute: students with the same components and another trend may be far more certain. Few errors make
+# an interval wide (``conformal.py``), so 50 are enough.
+FEWEST_ERRORS = 50
 
 Group: TypeAlias = int
 
@@ -47,32 +49,40 @@ def is_settled(group: Group) -> bool:
 
 
 class PerGroup(Struct, frozen=True):
-    """A number for each group, for each set of components, and for all others."""
+    """By how much intervals are widened.
+
+    Attributes:
+        groups: in each group with enough errors.
+        histories: the most of these in each part of the history.
+        overall: by the errors of all.
+    """
 
     groups: dict[Group, float]
-    sets: dict[int, float]
+    histories: dict[int, float]
     overall: float
 
     def of(self, group: Ints) -> Floats:
-        """The number of each forecast's group; of the same components, or of all, where its group has none."""
+        """That of each forecast's group; where it has none, the most of the same part of the history, or that of all."""
         every = range(int(group.max(initial=0)) + 1)
-        return np.array([self.groups.get(at, self.sets.get(at // GROUPS_PER_SET, self.overall)) for at in every])[group]
+        return np.array([self.groups.get(at, self.histories.get(at % _PARTS, self.overall)) for at in every])[group]
 
 
-def per_group(errors: Floats, group: Ints, measure: Callable[[Floats, bool], float]) -> PerGroup:
-    """Measure past errors, (forecasts), of each group and each set of components that has enough, and of all; at least one.
+def per_group(group: Ints, measure: Callable[[Ints, bool], float]) -> PerGroup:
+    """Measure past errors, whose groups these are: of each group that has enough, and of all; at least one.
 
-    ``measure`` is also told whether these are of one group that is settled.
+    ``measure`` takes the errors' rows, and whether they are of one group that is settled.
 
     Returns:
         What was measured.
     """
-
-    def each(of: Ints, settled: Callable[[int], bool]) -> dict[int, float]:
-        names, counts = np.unique(of, return_counts=True)
-        return {name: measure(errors[of == name], settled(name)) for name in names[counts >= FEWEST_ERRORS].tolist()}
-
-    return PerGroup(each(group, is_settled), each(group // GROUPS_PER_SET, lambda _set: False), measure(errors, False))
+    names, counts = np.unique(group, return_counts=True)
+    groups = {
+        name: measure(np.flatnonzero(group == name), is_settled(name)) for name in names[counts >= FEWEST_ERRORS].tolist()
+    }
+    histories: dict[int, float] = {}
+    for name, value in groups.items():
+        histories[name % _PARTS] = max(value, histories.get(name % _PARTS, value))
+    return PerGroup(groups, histories, measure(np.arange(len(group)), False))
 
 
 def _history(part: int) -> str:

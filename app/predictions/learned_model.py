@@ -13,14 +13,17 @@ from msgspec import Struct
 
 from app.mastery.formula import DECIMALS
 from app.predictions.boosted_trees import BoostedTrees
-from app.predictions.daily_history import Floats
+from app.predictions.conformal import careful_share, conformal_quantile
+from app.predictions.daily_history import Floats, Ints
 from app.predictions.evidence_groups import PerGroup, per_group
 from app.predictions.origins import Origins
 
 INTERVAL_LEVEL = 0.8
-# PerGroup are those of models that saw fewer cohorts than the one that answers, and erred by more. Where the history is long,
+# Margins are those of models that saw fewer cohorts than the one that answers, and erred by more. Where the history is long,
 # this share of past outcomes is enough: with 0.8, intervals covered 84 % of cohorts that were never seen.
-SETTLED_LEVEL = 0.77
+SETTLED_LEVEL = 0.73
+# That is known only of groups that several cohorts have: no part of the cohorts has a larger share of the errors.
+LARGEST_SHARE = 0.8
 
 
 class Forecasts(NamedTuple):
@@ -53,22 +56,23 @@ def raw_forecasts(median: BoostedTrees, lower: BoostedTrees, upper: BoostedTrees
     return bounded(point, low, high)
 
 
-def margins(raw: Forecasts, of: Origins) -> PerGroup:
+def margins(raw: Forecasts, of: Origins, part: Ints) -> PerGroup:
     """The margins with which past forecasts would have had the outcome inside, in the wanted share of each group.
 
-    That is ``INTERVAL_LEVEL``, or ``SETTLED_LEVEL`` for students with a long history.
+    That is ``INTERVAL_LEVEL``, or ``SETTLED_LEVEL`` for students with a long history, and more where there are few errors.
+    ``part`` says which of the parts of the cohorts each origin is of; each part was forecast by a model of the others.
 
     Returns:
         By how much intervals are widened, or narrowed if negative.
     """
     missed = np.maximum(raw.lower - of.outcome, of.outcome - raw.upper)
-    return per_group(missed, of.group, lambda of_some, settled: _level(of_some, SETTLED_LEVEL if settled else INTERVAL_LEVEL))
 
+    def margin(rows: Ints, settled: bool) -> float:
+        several = np.bincount(part[rows]).max() <= LARGEST_SHARE * len(rows)
+        level = SETTLED_LEVEL if settled and several else INTERVAL_LEVEL
+        return conformal_quantile(missed[rows], careful_share(level, len(rows)))
 
-def _level(missed: Floats, level: float) -> float:
-    """The conformal quantile: the ⌈(n + 1)·level⌉-th smallest."""
-    rank = min(int(np.ceil((len(missed) + 1) * level)), len(missed))
-    return float(np.partition(missed, rank - 1)[rank - 1])
+    return per_group(of.group, margin)
 
 
 def bounded(point: Floats, lower: Floats, upper: Floats) -> Forecasts:

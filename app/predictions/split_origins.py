@@ -21,7 +21,7 @@ from app.predictions.train_model import Examples
 TEST_DAYS = 14
 # Of earlier days, most of the evidence that counted then has expired since (decision 6): they look like days of new students.
 EARLIEST_COLUMN = 35
-# Fewer origins in a cohort say nothing about it alone: a leaf of the trees takes 200, a group of past errors 300.
+# Fewer origins in a cohort say nothing about it alone: a leaf of the trees takes 200, and those of a cohort are alike.
 FEWEST_IN_COHORT = 300
 SMALL_COHORTS = "small cohorts"  # no cohort has this name, since it is no id
 

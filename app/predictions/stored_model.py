@@ -25,7 +25,7 @@ from app.predictions.risk import RiskModel
 from app.predictions.risk_gate import RiskTest
 
 # With each change that an older version cannot read.
-FORMAT = 1
+FORMAT = 2
 # Ten times the content of a model, 2 MB: more is not one.
 LARGEST_CONTENT = 20_000_000
 

@@ -66,7 +66,8 @@ def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = l
     unseen = joined(of)
     made = Forecasts._make(np.concatenate(values) for values in zip(*raw, strict=True))
     median, lower, upper = _fit(joined([cohorts[name].all for name in names]), on_step)
-    return Trained(LearnedModel(feature_names(), median, lower, upper, margins(made, unseen)), unseen, made)
+    part = np.repeat(np.arange(len(of)), [len(left.score) for left in of])
+    return Trained(LearnedModel(feature_names(), median, lower, upper, margins(made, unseen, part)), unseen, made)
 
 
 def training_steps(number: int) -> int:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from app.mastery.formula import Components
-from app.predictions.evidence_groups import GROUPS_PER_SET, PerGroup, describe, groups
+from app.predictions.daily_history import Ints
+from app.predictions.evidence_groups import FEWEST_ERRORS, GROUPS_PER_SET, HISTORY_FROM, PerGroup, describe, groups, per_group
 
+PARTS = len(HISTORY_FROM) + 1
 SETS = list(product([False, True], repeat=len(Components._fields)))
 SLOPES = [-0.1, 0.0, 0.1]
 HISTORIES = [3, 20, 90]
@@ -49,9 +51,24 @@ def test_many_forecasts_at_once_keep_their_shape() -> None:
     assert found[3, 2] == group_of(tuple(known[:, 3, 2]), slopes[3, 2], history[3, 2])
 
 
-def test_a_group_without_a_value_has_that_of_its_components() -> None:
-    """And the one of all if its components have none."""
-    found = PerGroup({20: 1.0}, {20 // GROUPS_PER_SET: 2.0}, 3.0)
-    values = found.of(np.array([20, 21, 5, 20, 140]))
-    assert values.tolist() == [1.0, 2.0, 3.0, 1.0, 3.0]
+def test_a_group_without_a_value_has_the_most_of_its_part_of_the_history() -> None:
+    """And the one of all if that has none."""
+    found = PerGroup({20: 1.0}, {20 % PARTS: 2.0}, 3.0)
+    values = found.of(np.array([20, 20 + PARTS, 21, 20, 140]))
+    assert values.tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
     assert PerGroup({}, {}, 3.0).of(np.array([], dtype=np.int64)).tolist() == []
+
+
+def test_what_is_measured() -> None:
+    """Each group with enough errors, the most in each part of the history, and all; each from the rows that are its own."""
+    group = np.repeat([0, PARTS, 1, 2], [FEWEST_ERRORS, FEWEST_ERRORS + 1, FEWEST_ERRORS - 1, FEWEST_ERRORS + 2])
+    rows: list[tuple[list[int], bool]] = []
+
+    def number(of_some: Ints, settled: bool) -> float:
+        rows.append((np.unique(group[of_some]).tolist(), settled))
+        return float(len(of_some))
+
+    found = per_group(group, number)
+    few = FEWEST_ERRORS
+    assert found == PerGroup({0: few, PARTS: few + 1, 2: few + 2}, {0: few + 1, 2: few + 2}, 4 * few + 2)
+    assert rows == [([0], False), ([2], True), ([PARTS], False), ([0, 1, 2, PARTS], False)]

@@ -10,6 +10,7 @@ import pytest
 from app.predictions.boosted_trees import BoostedTrees, Tree
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED
 from app.predictions.stored_model import (
+    FORMAT,
     LARGEST_CONTENT,
     BackTest,
     ModelUnusable,
@@ -76,7 +77,7 @@ def test_what_is_no_summary(text: bytes) -> None:
         decode_summary(text)
 
 
-@pytest.mark.parametrize("changes", [{"format": 2}, {"features": ("mastery",)}])
+@pytest.mark.parametrize("changes", [{"format": FORMAT - 1}, {"format": FORMAT + 1}, {"features": ("mastery",)}])
 def test_a_model_of_another_version(changes: dict[str, Any]) -> None:
     """It is not used, and says so."""
     require_usable(SUMMARY)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from app.predictions.daily_history import Floats
+from app.predictions.evidence_groups import GROUPS_PER_SET
 from app.predictions.features import HORIZON_DAYS, feature_names, outlook
-from app.predictions.learned_model import LearnedModel
+from app.predictions.learned_model import LearnedModel, margins
 from app.predictions.origins import Origins, joined
 from app.predictions.peers import peers
 from app.predictions.train_model import FOLDS, MISSING, MISSING_SHARE, Examples, examples, train_model, training_steps
@@ -98,6 +99,22 @@ def test_margins_are_those_of_cohorts_that_were_left_out() -> None:
     """One cohort never changes, the other by 0.2: each would have been missed by 0.2 by a model that knew the other only."""
     model = trained({"same": cohort(600, 0.0, 0), "better": cohort(600, 0.2, 1)})
     assert model.margins.overall == pytest.approx(0.2, abs=0.01)
+
+
+def test_margins_know_which_cohorts_errors_are_of() -> None:
+    """Students with a long history: half of them in each cohort, or nearly all in one."""
+    settled = GROUPS_PER_SET - 1
+    rng = np.random.default_rng(0)
+
+    def of(rows: int) -> Examples:
+        found = made_up(rng.uniform(0.4, 0.6, rows), rng.normal(size=(rows, 1)), group=settled)
+        return Examples(found, found)
+
+    for sizes, several in (([900, 900], True), ([1_700, 100], False)):
+        found = train_model({str(at): of(rows) for at, rows in enumerate(sizes)})
+        as_if_of_one = margins(found.forecasts, found.unseen, np.zeros(sum(sizes), np.int64))
+        assert found.model.margins.overall == as_if_of_one.overall
+        assert (found.model.margins.groups[settled] < as_if_of_one.groups[settled]) is several
 
 
 def test_a_single_cohort_is_split_by_students() -> None:
