@@ -33,7 +33,7 @@ RISK = RiskModel(feature_names(), TREES, Scaling(1.0, 0.0))
 
 
 def past_errors() -> Quantiles:
-    return error_quantiles(np.array([0.5, 0.5]), np.array([0.4, 0.6]), np.array([0, 0]))
+    return error_quantiles(np.array([0.5, 0.5]), np.array([0.4, 0.6]), np.array([0, 0]), np.array([0, 0]))
 
 
 CONTENT = ModelContent(LearnedModel(feature_names(), TREES, TREES, TREES, PerGroup({}, {}, 0.0)), past_errors(), past_errors())

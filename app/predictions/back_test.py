@@ -119,8 +119,8 @@ def _methods(others: Mapping[str, Examples], on_step: Callable[[], None]) -> _Me
         LEARNED: errors_of(trained.forecasts.point, outcome),
     }
     return _Methods(
-        error_quantiles(unseen.score, outcome, unseen.group),
-        error_quantiles(base, outcome, unseen.group),
+        error_quantiles(unseen.score, outcome, unseen.group, trained.part),
+        error_quantiles(base, outcome, unseen.group, trained.part),
         trained.model,
         errors,
     )
@@ -129,7 +129,8 @@ def _methods(others: Mapping[str, Examples], on_step: Callable[[], None]) -> _Me
 def _methods_alone(seen: Examples) -> _Methods:
     """What answers for the only cohort: nothing that learns. The intervals know its errors, for want of others."""
     last, base = (
-        error_quantiles(point, seen.real.outcome, seen.real.group) for point in (seen.real.score, _base_points(seen.real))
+        error_quantiles(point, seen.real.outcome, seen.real.group, np.zeros(len(point), np.int64))
+        for point in (seen.real.score, _base_points(seen.real))
     )
     return _Methods(last, base, None, {})
 

@@ -19,8 +19,8 @@ from app.predictions.evidence_groups import PerGroup, per_group
 from app.predictions.origins import Origins
 
 INTERVAL_LEVEL = 0.8
-# Margins are those of models that saw fewer cohorts than the one that answers, and erred by more. Where the history is long,
-# this share of past outcomes is enough: with 0.8, intervals covered 84 % of cohorts that were never seen.
+# Where the history is long, many scores do not move, and are covered whatever the margin; and margins are those of models that
+# saw fewer cohorts than the one that answers. So this share is enough: with 0.8, 84 % of cohorts never seen were covered.
 SETTLED_LEVEL = 0.73
 # That is known only of groups that several cohorts have: no part of the cohorts has a larger share of the errors.
 LARGEST_SHARE = 0.8
@@ -68,11 +68,15 @@ def margins(raw: Forecasts, of: Origins, part: Ints) -> PerGroup:
     missed = np.maximum(raw.lower - of.outcome, of.outcome - raw.upper)
 
     def margin(rows: Ints, settled: bool) -> float:
-        several = np.bincount(part[rows]).max() <= LARGEST_SHARE * len(rows)
-        level = SETTLED_LEVEL if settled and several else INTERVAL_LEVEL
-        return conformal_quantile(missed[rows], careful_share(level, len(rows)))
+        return conformal_quantile(missed[rows], wanted_share(part[rows], settled))
 
     return per_group(of.group, margin)
+
+
+def wanted_share(part: Ints, settled: bool) -> float:
+    """The share of a group's past outcomes that has to be inside: of students with a long history, if it is ``settled``."""
+    several = np.bincount(part).max() <= LARGEST_SHARE * len(part)
+    return careful_share(SETTLED_LEVEL if settled and several else INTERVAL_LEVEL, len(part))
 
 
 def bounded(point: Floats, lower: Floats, upper: Floats) -> Forecasts:

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from app.predictions.conformal import careful_share, conformal_quantile
+from app.predictions.conformal import conformal_quantile
 from app.predictions.daily_history import Floats, Ints
 from app.predictions.evidence_groups import PerGroup, per_group
-from app.predictions.learned_model import INTERVAL_LEVEL, Forecasts, bounded
+from app.predictions.learned_model import Forecasts, bounded, wanted_share
 
 
 class Quantiles(NamedTuple):
@@ -19,12 +19,12 @@ class Quantiles(NamedTuple):
         return bounded(point, point - self.lower.of(group), point + self.upper.of(group))
 
 
-def error_quantiles(point: Floats, outcome: Floats, group: Ints) -> Quantiles:
-    """The quantiles of the errors of past forecasts, (forecasts) each; at least one."""
+def error_quantiles(point: Floats, outcome: Floats, group: Ints, part: Ints) -> Quantiles:
+    """The quantiles of the errors of past forecasts, (forecasts) each; at least one. ``part``: see ``margins``."""
 
     def end(errors: Floats) -> PerGroup:
-        def quantile(rows: Ints, _settled: bool) -> float:
-            return conformal_quantile(errors[rows], (1 + careful_share(INTERVAL_LEVEL, len(rows))) / 2)
+        def quantile(rows: Ints, settled: bool) -> float:
+            return conformal_quantile(errors[rows], (1 + wanted_share(part[rows], settled)) / 2)
 
         return per_group(group, quantile)
 

@@ -41,11 +41,15 @@ def examples(
 
 
 class Trained(NamedTuple):
-    """A model, and a test of how it was made: forecasts for cohorts that had been left out, one group after another."""
+    """A model, and a test of how it was made: forecasts for cohorts that had been left out, one part after another.
+
+    ``part`` is the part that each origin is of.
+    """
 
     model: LearnedModel
     unseen: Origins
     forecasts: Forecasts
+    part: Ints
 
 
 def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = lambda: None) -> Trained:
@@ -67,7 +71,7 @@ def train_model(cohorts: Mapping[str, Examples], on_step: Callable[[], None] = l
     made = Forecasts._make(np.concatenate(values) for values in zip(*raw, strict=True))
     median, lower, upper = _fit(joined([cohorts[name].all for name in names]), on_step)
     part = np.repeat(np.arange(len(of)), [len(left.score) for left in of])
-    return Trained(LearnedModel(feature_names(), median, lower, upper, margins(made, unseen, part)), unseen, made)
+    return Trained(LearnedModel(feature_names(), median, lower, upper, margins(made, unseen, part)), unseen, made, part)
 
 
 def training_steps(number: int) -> int:

@@ -171,8 +171,8 @@ def _content(trained: Trained, risk: TrainedTenantRisk | None) -> ModelContent:
     of = trained.unseen
     return ModelContent(
         trained.model,
-        error_quantiles(of.score, of.outcome, of.group),
-        error_quantiles(base_points(of), of.outcome, of.group),
+        error_quantiles(of.score, of.outcome, of.group, trained.part),
+        error_quantiles(base_points(of), of.outcome, of.group, trained.part),
         risk.model if risk else None,
     )
 
