@@ -128,7 +128,7 @@ class Engine:
     def risk_listing(self) -> RiskListing:
         """What lists of students at risk are made with."""
         sources = FactSources(self.mastery, self.consents)
-        return RiskListing(sources, self.learned_models.risk, self.learning.peers, self.risk_lists)
+        return RiskListing(sources, self.learned_models.risk, self.learned_models.observed, self.risk_lists)
 
     @property
     def accuracy(self) -> AccuracyStore:

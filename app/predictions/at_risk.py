@@ -14,7 +14,6 @@ from app.mastery.facts import first_retained_day
 from app.predictions.cohort_history import STUDENTS_PER_READ, FactSources
 from app.predictions.daily_history import daily_history
 from app.predictions.origins import Origins, origins
-from app.predictions.peer_store import PeerStore
 from app.predictions.peers import Peers
 from app.predictions.risk_estimator import RiskEstimator, RiskEstimators
 from app.predictions.risk_store import Estimate, RiskList, RiskStore, microseconds
@@ -26,6 +25,7 @@ MOST_STUDENTS = 10_000
 DECIMALS = 4  # of a probability: more would say nothing
 NOBODY = "no students with evidence in this cohort"
 
+ObservedPeers: TypeAlias = Callable[[str, str, Day], Peers | None]  # tenant, cohort, day → what it did before that day
 Note: TypeAlias = Callable[[Sequence[str]], None]
 
 
@@ -34,7 +34,7 @@ class RiskListing(NamedTuple):
 
     sources: FactSources
     estimators: RiskEstimators
-    peers: PeerStore
+    observed: ObservedPeers
     lists: RiskStore
 
 
@@ -69,15 +69,18 @@ def is_valid(about: RiskList | None, estimator: RiskEstimator, today: Day) -> bo
 
 def _stored(tenant: str, cohort: str, using: RiskListing, now: datetime) -> Listed | None:
     about, students = using.lists.about(tenant, cohort)
-    return Listed(about, students) if about and is_valid(about, using.estimators(tenant), day_number(now)) else None
+    return (
+        Listed(about, students)
+        if about and is_valid(about, using.estimators(tenant, day_number(now)), day_number(now))
+        else None
+    )
 
 
 def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note: Note) -> Listed:
-    estimator, today = using.estimators(tenant), day_number(now)
+    today = day_number(now)
+    estimator, peers = using.estimators(tenant, today), using.observed(tenant, cohort, today)
     facts, scores, *_ = using.sources.mastery
     members = [student for student, _ in scores.ranking(tenant, cohort)[:MOST_STUDENTS]]
-    (observed,) = using.peers.read(tenant, [cohort])
-    peers = observed.peers if observed else None
     found: dict[str, Estimate] = {}
     allowing = 0
     for students in _allowing(tenant, members, using.sources.consents):

@@ -91,7 +91,7 @@ def at_risk_page(tenant: str, cohort: str, wanted: Selection, *, using: RiskList
     part = using.lists.part(tenant, cohort, wanted.limit, wanted.at_least, left)
     if not part.is_known:
         raise NotFound(NOBODY)
-    about = part.about if is_valid(part.about, using.estimators(tenant), today) else None
+    about = part.about if is_valid(part.about, using.estimators(tenant, today), today) else None
     if position and (about is None or about.computed_at != position.computed_at):
         raise InvalidInput("cursor", COMPUTED_ANEW)
     if about is None:

@@ -66,10 +66,15 @@ class LearnedModels:
         made = content.forecast(answerer.method, of)
         return Predicted(*(float(values[0]) for values in made))
 
-    def risk(self, tenant: str) -> RiskEstimator:
-        """What estimates the risk of a tenant's students; the table if no learned risk was promoted, or it is not usable."""
+    def risk(self, tenant: str, day: Day) -> RiskEstimator:
+        """What estimates the risk of a tenant's students on a day.
+
+        Returns:
+            The learned risk of the promoted model. The table if there is none, if it is not usable or no better than the table,
+            or if it has learned from facts of that day or later.
+        """
         summary = self._promoted(tenant)
-        if summary is None or not summary.risk_answers:
+        if summary is None or not summary.risk_answers or summary.last_day >= day:
             return BASE_RISK
         return _LearnedRisk(LEARNED, summary.version, tenant, self)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
+from app.clock import Day
 from app.predictions.base_risk import base_risk_of
 from app.predictions.daily_history import Floats
 from app.predictions.forecast import BASE
@@ -30,7 +31,7 @@ class RiskEstimator(Protocol):
         ...
 
 
-RiskEstimators: TypeAlias = Callable[[str], RiskEstimator]  # tenant → what estimates the risk of its students
+RiskEstimators: TypeAlias = Callable[[str, Day], RiskEstimator]  # tenant, day → what estimates the risk of its students
 
 
 class BaseRisk(NamedTuple):

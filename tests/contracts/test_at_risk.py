@@ -14,7 +14,7 @@ from app.predictions import at_risk as module
 from app.predictions.at_risk import NOBODY, Listed, students_at_risk
 from app.predictions.at_risk_page import COMPUTED_ANEW, Page, Position, Selection, at_risk_page
 from app.predictions.origins import Origins
-from app.predictions.risk_estimator import BASE_RISK, BaseRisk, RiskEstimator
+from app.predictions.risk_estimator import BASE_RISK, BaseRisk, RiskEstimators
 from app.predictions.risk_store import CLAIM_SECONDS
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, keys, merge, observation
@@ -39,9 +39,9 @@ class Changing(BaseRisk):
         return super().probability(of)
 
 
-def during(change: Callable[[], object]) -> Callable[[str], RiskEstimator]:
+def during(change: Callable[[], object]) -> RiskEstimators:
     made = type("Slow", (Changing,), {"change": staticmethod(change)})()
-    return lambda _tenant: made
+    return lambda *_: made
 
 
 def compute(engine: Engine, change: Callable[[], object] | None = None, now: datetime = NOW) -> Listed:
@@ -80,7 +80,7 @@ def test_it_is_computed_once(engine: Engine) -> None:
     assert compute(engine, now=NOW + timedelta(days=1)).about.day == TODAY + 1
     forget(engine)
     put(engine)
-    other = engine.risk_listing._replace(estimators=lambda _tenant: BaseRisk(version="2"))
+    other = engine.risk_listing._replace(estimators=lambda *_: BaseRisk(version="2"))
     assert students_at_risk("t", "c-1", using=other, now=NOW, note=lambda _students: None).about.model_version == "2"
 
 

@@ -11,6 +11,7 @@ from app.errors import DependencyUnavailable
 from app.predictions.at_risk import students_at_risk
 from app.predictions.risk import RiskModel
 from app.roles import Role
+from tests.classrooms import TODAY
 from tests.conftest import NOW
 from tests.integration.audit_calls import trail
 from tests.integration.conftest import FixedTimeApi
@@ -254,12 +255,13 @@ def promote(api: FixedTimeApi, risk: RiskModel | None, *, answers: bool = True) 
 
 
 def test_a_learned_risk(api: FixedTimeApi) -> None:
-    """A promoted model answers at once, in a new list that names it; another tenant's does not."""
+    """A promoted model answers at once, in a new list that names it."""
     promote(api, RISK)
     compute(api)
     found = told(api)
     assert (found["model"], found["model_version"], found["total"]) == ("learned", "v-1", 3)
-    assert api.engine.learned_models.risk("t-2").name == "base"
+    days = [("t-2", TODAY), ("t-1", TODAY), ("t-1", TODAY - 1)]  # another tenant's, and a day that it has learned from
+    assert [api.engine.learned_models.risk(*each).name for each in days] == ["base", "learned", "base"]
     by_name = {each["student_id"]: each["probability"] for each in found["students"]}
     assert by_name == {"s-low": 0.525, "s-quiz": 0.525, "s-good": 0.475}  # 1 / (1 + exp(∓0.1)): mastery up to 0.5, or more
     api.engine.learning.models.roll_back("t-1")

@@ -130,7 +130,8 @@ def fill(api: LiveApi, pupils: list[Pupil]) -> None:
         assert api.post("/mastery/query", body, **own).status_code == 200
         task = api.post("/mastery/calculate", body, {"Prefer": "respond-async"}, **own)
         wait_for(lambda task=task: is_done(api, task.headers["Location"]), SECONDS)  # type: ignore[misc]
-        assert api.put(f"/student/{pupil.id}/consent", {"predictions": False}, **own).status_code == 200
+        assert api.put(f"/student/{pupil.id}/consent", {"recommendations": False}, **own).status_code == 200
+        assert api.post("/predictions/next-week", body, **own).status_code in {200, 202}
         assert api.post("/auth/revoke", {"subject": pupil.id}).status_code == 200
         engine.malformed_messages.set_aside("interactive", f'["{TENANT}", "{pupil.id}"]'.encode(), "is no call of its task")
 
