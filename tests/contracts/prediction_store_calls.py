@@ -1,6 +1,8 @@
 """The calls of the stores of forecasts and models: a part of ``store_calls.py``."""
 
 from app.bootstrap import Engine
+from app.clock import day_number
+from app.mastery.evidence import ACTIVITY
 from app.predictions.current_forecast import current_forecast
 from app.predictions.forecast import Forecast
 from app.predictions.forecast_errors import ForecastErrors
@@ -16,7 +18,10 @@ from tests.stored_models import CONTENT, summary
 
 def prediction_calls(engine: Engine) -> dict[str, Call]:
     """Of a student who has facts, and has decided nothing about predictions."""
-    forecasts, names = engine.forecasts, iter(range(1_000))
+    forecasts, names, today = engine.forecasts, iter(range(1_000)), day_number(NOW)
+    number = 10_000
+    earlier = number.to_bytes(8), today - 5, ACTIVITY, 0, 0, number, number.to_bytes(16), "c-1"
+    engine.mastery.facts.merge("t", {STUDENT: [earlier]}, today)  # a forecast from less history is not recorded
     made = current_forecast("t", STUDENT, using=engine.forecasting, now=NOW)
     return {
         "forecasts.read": Call(READS, lambda: forecasts.read("t", STUDENT)),
