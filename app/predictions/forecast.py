@@ -89,7 +89,7 @@ class Forecast(Struct, frozen=True, array_like=True):
         if self.is_stale:
             found.append(Warned(WarningCode.STALE, f"There was no evidence for {self.idle_days} days."))
         if self.model == BASE:
-            text = "The base model answers: no learned model has been promoted for these students."
+            text = "The base model answers: no learned model has proved better for these students."
             found.append(Warned(WarningCode.NO_LEARNED_MODEL, text))
         return found
 

@@ -14,7 +14,7 @@ TOLERANCE = 0.01
 # Fewer past forecasts say nothing about a cohort: 500 are some students over a month, which is what a verdict needs.
 FEWEST_FORECASTS = 500
 
-# Methods, the simplest first.
+# Methods, the simplest first. The first one is what the others are compared with.
 LAST_VALUE, BASE, LEARNED = "last value", "base", "learned"
 METHODS = (LAST_VALUE, BASE, LEARNED)
 

@@ -1,26 +1,45 @@
-"""Decides what answers: "stays as it is", the base model or the learned one, from their errors in a back-test. Pure.
+"""Decides what answers for a cohort, the base model or the learned one, from their errors in the weeks of a back-test. Pure.
 
-``best_method`` of ``forecast_errors.py`` has the rule. A model is tested on the facts that the engine still has, and among them
-no evidence ever leaves the retention window. The base model differs from "stays as it is" mainly in what it does then: on data
-with whole histories its MAE is 15 % lower (``base_model.py``). So it answers wherever it is no worse in the test.
+The base model answers, unless the learned one was clearly better in each week of the test: by more than ``MARGIN`` in MAE, and
+no worse in RMSE. The test has the latest two weeks whose outcome is known. They say little about the next ones: a model that
+has seen three weeks of one tenant expects assessments when there are none.
+
+"Stays as it is" never answers. Within one retention window nothing leaves it, so the test cannot show what the base model is
+best at; and without that, both say the same (``base_model.py``).
+
+Simulated on OULAD: at most 500 students of a cohort, a training on their own 89 days every two weeks; MAE and RMSE of the two
+weeks that followed, relative to "stays as it is":
+
+    the base model always                                                        .853   .935
+    the learned model always, once there is one                                  1.201  1.079
+    the learned model where it was 1 % better in MAE over both weeks             .870   .942
+    where it was better in each week, by any margin                              .847   .934
+    where it was 5 % better in each week: this rule                              .847   .934
+    10 % in each week                                                            .851   .935
+    5 % over both weeks, in two trainings in a row                               .846   .934
+
+With a margin of 5 % no cohort was worse than with the base model, and none was worse than "stays as it is" by more than 1 % in
+any two weeks; without a margin one was. Two trainings in a row would need those of different weeks, which daily ones are not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from app.predictions.forecast_errors import BASE, LAST_VALUE, TOLERANCE, ForecastErrors, best_method
+from app.predictions.forecast_errors import BASE, FEWEST_FORECASTS, LEARNED, ForecastErrors
+
+# The learned model's mean absolute error must be lower by more than this share.
+MARGIN = 0.05
 
 
-def answerer(errors: Mapping[str, ForecastErrors]) -> str | None:
-    """Decide which method answers for the students whose forecasts had these errors; there are those of all methods.
+def answerer(weeks: Sequence[Mapping[str, ForecastErrors]]) -> str | None:
+    """Decide which method answers for the students whose forecasts had these errors, by week and method.
 
     Returns:
-        The method; None if there are too few forecasts to tell.
+        The base model or the learned one; None if there are too few forecasts to tell.
     """
-    best = best_method(errors)
-    if best == LAST_VALUE and _is_no_worse(errors[BASE], errors[LAST_VALUE]):
-        return BASE
-    return best
+    if sum(errors[BASE].number for errors in weeks) < FEWEST_FORECASTS:
+        return None
+    return LEARNED if all(_is_clearly_better(errors[LEARNED], errors[BASE]) for errors in weeks) else BASE
 
 
-def _is_no_worse(one: ForecastErrors, other: ForecastErrors) -> bool:
-    return one.mae <= other.mae * (1 + TOLERANCE) and one.rmse <= other.rmse * (1 + TOLERANCE)
+def _is_clearly_better(learned: ForecastErrors, base: ForecastErrors) -> bool:
+    return learned.mae < base.mae * (1 - MARGIN) and learned.rmse <= base.rmse

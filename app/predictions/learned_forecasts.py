@@ -1,4 +1,4 @@
-"""Forecasts by the model that a tenant has learned, or by what was better than it in the cohort's back-test; and its risk."""
+"""Forecasts by the model that a tenant has learned, or by the base model with the tenant's intervals; and its risk."""
 
 import logging
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class LearnedModels:
         if summary is None or summary.last_day >= day:
             return BASE_MODEL
         method = summary.answerer(cohort)
-        return _Answerer(method.replace(" ", "_"), summary.version, method, tenant, cohort, day, self)
+        return _Answerer(method, summary.version, method, tenant, cohort, day, self)
 
     def forecast(self, answerer: "_Answerer", record: StudentRecord, today: Day) -> Predicted:
         """Forecast a student's mastery in seven days.
@@ -62,7 +62,7 @@ class LearnedModels:
             The forecast.
         """
         content = self._usable_content(answerer.tenant, answerer.version)
-        of = self._origins(record, today, answerer.peers)
+        of = self._origins(record, today, answerer.peers if answerer.method == LEARNED else None)
         made = content.forecast(answerer.method, of)
         return Predicted(*(float(values[0]) for values in made))
 

@@ -7,7 +7,7 @@ T is yesterday, the last full day. All outcomes of the training lie before the f
 whose outcomes come after 7 days; those of risk come after 14, and the periods move accordingly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from app.predictions.peers import peers
 from app.predictions.train_model import Examples
 
 TEST_DAYS = 14
+WEEK_DAYS = 7
 # Of earlier days, most of the evidence that counted then has expired since (decision 6): they look like days of new students.
 EARLIEST_COLUMN = 35
 # Fewer origins in a cohort say nothing about it alone: a leaf of the trees takes 200, and those of a cohort are alike.
@@ -47,6 +48,16 @@ def drawn_origins(
     yesterday = peers(history, retention_days, columns - 1)
     found = origins(history, retention_days, columns, yesterday, outcomes_of).with_outcome()
     return found.take(np.random.default_rng(seed).permutation(len(found.score))[:number])
+
+
+def weeks_of(tested: Sequence[Origins]) -> list[list[Origins]]:
+    """The origins of each test, by its weeks, the earlier one first; the tests are of the same days."""
+    last = max((int(of.column.max(initial=0)) for of in tested), default=0)
+    week = [(last - of.column) // WEEK_DAYS for of in tested]
+    return [
+        [of.take(np.flatnonzero(ago == weeks)) for weeks in reversed(range(TEST_DAYS // WEEK_DAYS))]
+        for of, ago in zip(tested, week, strict=True)
+    ]
 
 
 def pooled(cohorts: Mapping[str, Examples]) -> dict[str, Examples]:

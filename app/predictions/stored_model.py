@@ -26,6 +26,8 @@ from app.predictions.risk_gate import RiskTest
 
 # With each change that an older version cannot read.
 FORMAT = 2
+# The other of the methods is what these are compared with (``gate.py``).
+ANSWERERS = (BASE, LEARNED)
 # Ten times the content of a model, 2 MB: more is not one.
 LARGEST_CONTENT = 20_000_000
 
@@ -35,7 +37,7 @@ class ModelUnusable(EngineError):
 
 
 class BackTest(Struct, frozen=True):
-    """A back-test: the errors by method, and the method that answers."""
+    """A back-test: the errors by method, and which of the ``ANSWERERS`` answers."""
 
     errors: dict[str, ForecastErrors]
     answerer: str
@@ -76,9 +78,9 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
         return (tested or self.overall).answerer
 
     @property
-    def is_better(self) -> bool:
-        """Whether another method than the base model answers for anybody, or the learned risk does."""
-        return self.risk_answers or any(tested.answerer != BASE for tested in (self.overall, *self.cohorts.values()))
+    def learned_answers(self) -> bool:
+        """Whether the learned model answers for anybody; else the base model does for all."""
+        return any(tested.answerer == LEARNED for tested in (self.overall, *self.cohorts.values()))
 
     @property
     def risk_answers(self) -> bool:
@@ -95,7 +97,7 @@ class ModelContent(Struct, frozen=True):
     risk: RiskModel | None = None
 
     def forecast(self, method: str, of: Origins) -> Forecasts:
-        """Forecast the score of each origin by one of the ``METHODS``."""
+        """Forecast the score of each origin by one of the ``METHODS``, of which those in ``ANSWERERS`` answer."""
         if method == LEARNED:
             return self.learned.forecast(of)
         if method == BASE:
@@ -136,7 +138,7 @@ def decode_summary(encoded: bytes) -> ModelSummary:
     except (msgspec.DecodeError, RecursionError):
         raise ModelUnusable("the record of a model is damaged") from None
     if not all(
-        tested.answerer in METHODS and tested.errors.keys() == set(METHODS)
+        tested.answerer in ANSWERERS and tested.errors.keys() == set(METHODS)
         for tested in (summary.overall, *summary.cohorts.values())
     ):
         raise ModelUnusable("the record of a model names an unknown method")

@@ -1,7 +1,7 @@
-"""Trains a model on what is stored of a tenant, tests it on the latest weeks, and lets it answer where it is better."""
+"""Trains a model on what is stored of a tenant, tests it on the latest weeks, and lets it answer by what was better there."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from typing import NamedTuple, TypeAlias
@@ -16,7 +16,7 @@ from app.predictions.observe_peers import observe_peers
 from app.predictions.origins import STUDENTS_AT_ONCE, Origins
 from app.predictions.past_errors import error_quantiles
 from app.predictions.peer_store import PeerStore
-from app.predictions.split_origins import drawn_origins, pooled, split_columns
+from app.predictions.split_origins import drawn_origins, pooled, split_columns, weeks_of
 from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary, base_points, version_of
 from app.predictions.train_model import TRAINING_ORIGINS, Examples, Trained, examples, train_model, training_steps
 from app.predictions.train_risk_model import risk_training_steps
@@ -30,6 +30,8 @@ MOST_STUDENTS = 100_000
 MOST_COHORTS = 1_000
 # Origins that a model is tested on, 80 MB; more with more than 400 cohorts, so that each has enough for a verdict.
 TEST_ORIGINS = 200_000
+
+CALIBRATED = "promoted; the base model answers, with intervals from the tenant's past errors"
 
 OnStep: TypeAlias = Callable[[int, int], None]  # steps done, and of how many
 
@@ -69,7 +71,9 @@ class _Read(NamedTuple):
 def train_tenant_model(
     tenant: str, *, using: Training, now: datetime, on_step: OnStep = lambda _done, _of: None
 ) -> ModelSummary:
-    """Train, test and store a model; it answers if its forecasts or its risk are better than the base model, else none does.
+    """Train, test and store a model, which answers from now on: by what it has learned where that is better (``gate.py``).
+
+    Elsewhere the base model answers, with the intervals that the tenant's past errors give.
 
     Returns:
         How it was made and tested.
@@ -88,12 +92,9 @@ def train_tenant_model(
         if not lease.prolong(LEASE_SECONDS):
             raise TrainingRuns(f"the models of {tenant} were deleted, or another process trains one")
         models.put(summary, content)
-        if summary.is_better:
-            deque(observe_peers(tenant, sources=using.sources, store=using.peers, today=today), maxlen=0)  # forecasts need it
-            models.promote(tenant, summary.version)
-        else:
-            models.retire(tenant)
-        outcome = "promoted" if summary.is_better else "not better than the base model"
+        deque(observe_peers(tenant, sources=using.sources, store=using.peers, today=today), maxlen=0)  # forecasts need it
+        models.promote(tenant, summary.version)
+        outcome = "promoted" if summary.learned_answers or summary.risk_answers else CALIBRATED
     except TooLittleToLearn as error:
         outcome = str(error)
         raise
@@ -179,10 +180,14 @@ def _content(trained: Trained, risk: TrainedTenantRisk | None) -> ModelContent:
 
 def _tests(content: ModelContent, tested_on: Mapping[str, Origins]) -> tuple[BackTest, dict[str, BackTest]]:
     """The back-test on all students, and on those of each cohort with enough forecasts: fewer would tell much about each."""
-    errors = {cohort: _errors(content, of) for cohort, of in tested_on.items()}
-    overall = {method: _sum([each[method] for each in errors.values()]) for method in METHODS}
-    cohorts = {cohort: BackTest(each, verdict) for cohort, each in errors.items() if (verdict := answerer(each)) is not None}
-    return BackTest(overall, answerer(overall) or BASE), cohorts
+    by_week = [[_errors(content, of) for of in weeks] for weeks in weeks_of(list(tested_on.values()))]
+    overall = [_sum(errors) for errors in zip(*by_week, strict=True)]
+    cohorts = {
+        cohort: BackTest(_sum(weeks), verdict)
+        for cohort, weeks in zip(tested_on, by_week, strict=True)
+        if (verdict := answerer(weeks)) is not None
+    }
+    return BackTest(_sum(overall), answerer(overall) or BASE), cohorts
 
 
 def _errors(content: ModelContent, of: Origins) -> dict[str, ForecastErrors]:
@@ -190,5 +195,5 @@ def _errors(content: ModelContent, of: Origins) -> dict[str, ForecastErrors]:
     return {method: errors_of(each.point, of.outcome, each.lower, each.upper) for method, each in made.items()}
 
 
-def _sum(parts: list[ForecastErrors]) -> ForecastErrors:
-    return reduce(ForecastErrors.plus, parts, ForecastErrors())
+def _sum(parts: Sequence[Mapping[str, ForecastErrors]]) -> dict[str, ForecastErrors]:
+    return {method: reduce(ForecastErrors.plus, (each[method] for each in parts), ForecastErrors()) for method in METHODS}

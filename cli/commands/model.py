@@ -30,8 +30,8 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), 
 def model() -> None:
     """The learned models of a tenant, from which its forecasts come.
 
-    Workers train one a day; it answers where it is better than the simpler methods. Training uses the facts of students who
-    consent to predictions only.
+    Workers train one a day. What it has learned answers in cohorts where it is clearly better than the base model. Training
+    uses the facts of students who consent to predictions only.
     """
 
 
@@ -76,7 +76,7 @@ def show(tenant: str, version: str | None, *, as_json: bool) -> None:
 @model.command()
 @_tenant
 def train(tenant: str) -> None:
-    """Train a model on what is stored, and test it on the latest weeks. It answers at once where it is better."""
+    """Train a model on what is stored, and test it on the latest weeks. It answers at once, where it is better."""
     if find_spec("sklearn") is None:
         raise click.ClickException("scikit-learn is not installed; install mastery-engine[training]")
     with _engine(tenant) as engine:
@@ -100,7 +100,7 @@ def _trained(engine: Engine, tenant: str) -> ModelSummary:
 @_version
 @_tenant
 def promote(version: str, tenant: str) -> None:
-    """Let the model VERSION answer. The next training that finds a better one replaces it, unless MASTERY_TRAINING is off."""
+    """Let the model VERSION answer. The next training replaces it, unless MASTERY_TRAINING is off."""
     with _engine(tenant) as engine:
         require_usable(engine.learning.models.summary(tenant, version))
         engine.learning.models.content(tenant, version)  # which must not be damaged

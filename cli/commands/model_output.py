@@ -63,7 +63,7 @@ def report(of: ModelSummary, promoted: str | None) -> ModelReport:
 
 def versions_table(found: Mapping[str, ModelSummary | None], promoted: str | None) -> Table:
     """Models for a terminal."""
-    headings = ("trained (UTC)", "students", "origins", "best overall", "MAE", "ratio to last value")
+    headings = ("trained (UTC)", "students", "origins", "method overall", "MAE", "ratio to last value")
     view = _table(("version", "answers"), headings)
     for version, each in found.items():
         cells = ["damaged", *["-"] * (len(headings) - 1)] if each is None else _version_cells(each)
@@ -106,12 +106,12 @@ def risk_tables(of: ModelSummary) -> Iterator[Table]:
 def ending(of: ModelSummary, promoted: str | None) -> Iterator[str]:
     """How a model was made, and whether it answers, line by line."""
     yield f"{of.version}, trained on {of.origins:,} days of {of.students:,} students until {day_date(of.last_day)}"
-    if of.version == promoted:
-        yield "It answers; in each cohort by the method with the *."
-    elif of.is_better:
+    if of.version != promoted:
         yield "It does not answer."
+    elif of.learned_answers:
+        yield "It answers; in each cohort by the method with the *."
     else:
-        yield "It is not better than the base model, which answers."
+        yield "It answers by the base model everywhere, with intervals from these students' past errors."
 
 
 def latest_training(attempt: Attempt | None) -> str:
@@ -120,10 +120,10 @@ def latest_training(attempt: Attempt | None) -> str:
 
 
 def _version_cells(of: ModelSummary) -> list[str]:
-    best = of.overall.answerer
-    mae, last = of.overall.errors[best].mae, of.overall.errors[LAST_VALUE].mae
+    method = of.overall.answerer
+    mae, last = of.overall.errors[method].mae, of.overall.errors[LAST_VALUE].mae
     ratio = f"{mae / last:.3f}" if last else "-"
-    return [f"{of.trained_at:%Y-%m-%d %H:%M}", f"{of.students:,}", f"{of.origins:,}", best, f"{mae:.4f}", ratio]
+    return [f"{of.trained_at:%Y-%m-%d %H:%M}", f"{of.students:,}", f"{of.origins:,}", method, f"{mae:.4f}", ratio]
 
 
 def _cohort(name: str, tested: BackTest) -> CohortReport:

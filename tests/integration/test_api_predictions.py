@@ -76,7 +76,7 @@ def test_next_week(api: FixedTimeApi) -> None:
         "warnings": [
             {
                 "code": "no_learned_model",
-                "text": "The base model answers: no learned model has been promoted for these students.",
+                "text": "The base model answers: no learned model has proved better for these students.",
             }
         ],
     }

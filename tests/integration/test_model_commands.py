@@ -7,10 +7,12 @@ import pytest
 from app.bootstrap import Engine
 from app.clock import day_number, system_clock
 from app.config.settings import Settings
+from app.predictions.forecast_errors import BASE
 from app.predictions.model_store import Attempt
+from app.predictions.stored_model import BackTest
 from tests.classrooms import enrol, seesaw
 from tests.integration.audit_calls import deeds, mastery
-from tests.stored_models import CONTENT, RISK_TESTED, summary
+from tests.stored_models import CONTENT, RISK_TESTED, TESTED, summary
 
 TENANT = ("--tenant", "t")
 
@@ -76,6 +78,11 @@ def test_showing_one(stored: Engine, settings: Settings) -> None:
     assert "It does not answer." in mastery(settings, "model", "show", "v-2", *TENANT).output
     gone = mastery(settings, "model", "show", "v-3", *TENANT)
     assert (gone.exit_code, gone.output) == (1, "Error: t has no model v-3\n")
+    base = BackTest(TESTED.errors, BASE)
+    stored.learning.models.put(summary("v-3", overall=base, cohorts={}), CONTENT)
+    stored.learning.models.promote("t", "v-3")
+    everywhere = "It answers by the base model everywhere, with intervals from these students' past errors."
+    assert everywhere in mastery(settings, "model", "show", *TENANT).output
     stored.learning.models.retire("t")
     none = mastery(settings, "model", "show", *TENANT)
     assert (none.exit_code, "no learned model answers for t" in none.output) == (1, True)

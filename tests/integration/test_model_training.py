@@ -11,12 +11,13 @@ from app.consent.change_consent import change_consent
 from app.consent.consent import Author
 from app.errors import DependencyUnavailable, NotFound
 from app.predictions.current_forecast import current_forecast, week_forecaster
-from app.predictions.forecast import Forecast
+from app.predictions.forecast import Forecast, WarningCode
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED
-from app.predictions.forecast_model import BASE_VERSION
+from app.predictions.forecast_model import BASE_MODEL, BASE_VERSION, base_intervals
+from app.predictions.make_forecast import Means, make_forecast
 from app.predictions.model_store import Attempt
 from app.predictions.stored_model import ModelSummary
-from app.predictions.train_tenant_model import TooLittleToLearn, TrainingRuns, train_tenant_model
+from app.predictions.train_tenant_model import CALIBRATED, TooLittleToLearn, TrainingRuns, train_tenant_model
 from app.purposes import Purpose
 from tests.classrooms import TODAY, enrol, fortnights, last_fortnight, seesaw, standstill
 from tests.conftest import NOW
@@ -31,19 +32,20 @@ def forecast(engine: Engine, student: str, tenant: str = "t") -> Forecast:
 
 
 def test_it_answers_where_it_is_better(engine: Engine) -> None:
-    """What it has learned answers; where that no longer holds, what was better; in a tiny cohort, what is better overall."""
+    """What it has learned answers; where that no longer holds, the base model; in a tiny cohort, what is better overall."""
     enrol(engine, "seesaw", 45, seesaw)
     enrol(engine, "standstill", 40, standstill)
     enrol(engine, "tiny", 3, seesaw)
     trained = train(engine)
     answerers = [trained.answerer(cohort) for cohort in ("seesaw", "standstill", "tiny", None)]
-    assert answerers == [LEARNED, LAST_VALUE, LEARNED, LEARNED]
+    assert answerers == [LEARNED, BASE, LEARNED, LEARNED]
     errors = trained.cohorts["seesaw"].errors
     assert errors[LEARNED].mae < errors[LAST_VALUE].mae / 4
     told = {student: forecast(engine, f"{student}-1") for student in ("seesaw", "standstill", "tiny")}
-    assert [each.model for each in told.values()] == ["learned", "last_value", "learned"]
+    assert [each.model for each in told.values()] == ["learned", "base", "learned"]
     assert {each.model_version for each in told.values()} == {trained.version}
-    assert told["standstill"].week_ahead.score == told["standstill"].current
+    assert [each.code for each in told["standstill"].warnings] == [WarningCode.NO_LEARNED_MODEL]
+    assert told["seesaw"].warnings == []
     week = 0.4 * seesaw(1, TODAY - 1 + 7) / 14 + 0.1
     assert told["seesaw"].week_ahead.score == pytest.approx(week, abs=0.03)
     for each in told.values():
@@ -210,15 +212,21 @@ def test_a_tenant_that_is_erased_meanwhile(engine: Engine) -> None:
 
 
 def test_a_model_that_is_no_better_any_more(engine: Engine) -> None:
-    """It stops answering when the next one, on later days, is not better than the base model for anybody."""
+    """The base model answers when the next one, on later days, is better for nobody: with intervals of its past errors."""
     enrol(engine, "seesaw", 45, seesaw)
     first = train(engine)
     assert engine.learning.models.promoted("t") == first.version
     engine.redis.delete(*engine.redis.scan_iter(f"{engine.settings.key_prefix}:{{t}}:student:*"))
     enrol(engine, "flat", 60, lambda _student, _day: 7)
+    untrained = make_forecast(
+        engine.mastery.facts.read("t", "flat-1", TODAY), TODAY, means=Means(BASE_MODEL, base_intervals(), 90)
+    )
     second = train(engine, 1)
-    assert (second.is_better, engine.learning.models.promoted("t")) == (False, None)
-    assert engine.learning.models.latest_attempt("t") == Attempt(TODAY, "not better than the base model")
+    assert (second.learned_answers, engine.learning.models.promoted("t")) == (False, second.version)
+    assert engine.learning.models.latest_attempt("t") == Attempt(TODAY, CALIBRATED)
+    told = forecast(engine, "flat-1")
+    assert (told.model, told.model_version, told.week_ahead.score) == (BASE, second.version, untrained.week_ahead.score)
+    assert told.week_ahead != untrained.week_ahead
     assert engine.learning.models.roll_back("t") == first.version
 
 

@@ -10,6 +10,7 @@ from app.predictions.split_origins import (
     drawn_origins,
     pooled,
     split_columns,
+    weeks_of,
 )
 from app.predictions.train_model import Examples
 from tests.unit.predictions.cohorts import random_history
@@ -49,6 +50,17 @@ def test_origins_are_drawn() -> None:
     assert (
         found.column.tolist() == again.column.tolist() != drawn_origins(history, 90, np.arange(68, 82), 100, 2).column.tolist()
     )
+
+
+def test_the_weeks_of_a_test() -> None:
+    """Two, the earlier one first, with all origins; of a cohort that has none in the later week, too."""
+    whole = drawn_origins(random_history(20, 89), 90, np.arange(68, 82), 500, 1)
+    early = whole.take(np.flatnonzero(whole.column < 70))
+    (first, second), of_early = weeks_of([whole, early])
+    assert (set(first.column.tolist()), set(second.column.tolist())) == (set(range(68, 75)), set(range(75, 82)))
+    assert len(first.score) + len(second.score) == len(whole.score)
+    assert [len(of.score) for of in of_early] == [len(early.score), 0]
+    assert weeks_of([]) == []
 
 
 def test_small_cohorts_are_put_together() -> None:
