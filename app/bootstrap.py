@@ -101,7 +101,7 @@ class Engine:
     def learning(self) -> LearningStores:
         """The stores of learned models."""
         prefix = self.settings.key_prefix
-        return LearningStores(ModelStore(self.redis, prefix), PeerStore(self.redis, prefix))
+        return LearningStores(ModelStore(self.redis, prefix, self.settings.retention_days), PeerStore(self.redis, prefix))
 
     @cached_property
     def learned_models(self) -> LearnedModels:

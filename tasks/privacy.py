@@ -62,13 +62,19 @@ class TaskResults:
 
 def stores_of_students(served: Engine) -> Stores:
     """Everything that holds something of students."""
+
+    def drop_learned(tenant: str) -> int:
+        served.learning.peers.drop(tenant, served.mastery.scores.cohorts(tenant))
+        return served.learning.models.drop(tenant)
+
     return Stores(
         served.mastery.facts,
         served.ledger,
         {"results of tasks": TaskResults(served.task_requests), **served.student_data},
         served.outbox.announce_erased,
         (served.mastery.scores, served.student_keys),
-        {"batches": served.batch_erasure.drop, "dead letters": served.letter_keys.drop, "models": served.learning.models.drop},
+        {"batches": served.batch_erasure.drop, "dead letters": served.letter_keys.drop, "models": drop_learned},
+        {"models": drop_learned},
     )
 
 

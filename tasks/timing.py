@@ -15,8 +15,10 @@ ANNOUNCE_EVERY_SECONDS = 2.0
 # Soft time limit of interactive and maintenance tasks; below the visibility timeout, so that a task never runs twice at once.
 # A chunk's task has none, since all its calls have timeouts.
 TASK_SECONDS = 30
-# A training takes a minute or two; one that takes longer than this is ended, and begins again an hour later.
+# A training takes a minute or two; one that takes longer than this is ended, and begins again the next day.
 TRAINING_SECONDS = 600
+# What is left then to end, before its process is killed. Together less than its lease, app/predictions/training_lease.py.
+ENDING_SECONDS = 60
 # Must be below the visibility timeout: a task with a longer delay would be redelivered repeatedly (celery#5935).
 MAX_RETRY_SECONDS = 20
 # The header with the delay of a task in seconds.

@@ -22,6 +22,8 @@ TEST_DAYS = 14
 WEEK_DAYS = 7
 # Of earlier days, most of the evidence that counted then has expired since (decision 6): they look like days of new students.
 EARLIEST_COLUMN = 35
+# With fewer, no day is left to learn from: today is not over, and comes on top.
+FEWEST_RETENTION_DAYS = EARLIEST_COLUMN + 1 + HORIZON_DAYS + TEST_DAYS + HORIZON_DAYS + 1
 # Fewer origins in a cohort say nothing about it alone: a leaf of the trees takes 200, and those of a cohort are alike.
 FEWEST_IN_COHORT = 300
 SMALL_COHORTS = "small cohorts"  # no cohort has this name, since it is no id
@@ -67,5 +69,16 @@ def pooled(cohorts: Mapping[str, Examples]) -> dict[str, Examples]:
     if small and large and sum(len(each.real.score) for each in small) < FEWEST_IN_COHORT:
         small.append(large.pop(min(large)))
     if small:
-        large[SMALL_COHORTS] = Examples(joined([each.real for each in small]), joined([each.all for each in small]))
+        large[SMALL_COHORTS] = _together(small)
     return large
+
+
+def _together(cohorts: Sequence[Examples]) -> Examples:
+    """Several cohorts as one: students are numbered across them, since each cohort begins with 0."""
+    sizes = [int(each.all.student.max(initial=-1)) + 1 for each in cohorts]
+    starts = np.cumsum([0, *sizes[:-1]])
+    numbered = [
+        Examples(*(part._replace(student=part.student + start) for part in each))
+        for each, start in zip(cohorts, starts, strict=True)
+    ]
+    return Examples(joined([each.real for each in numbered]), joined([each.all for each in numbered]))

@@ -98,11 +98,18 @@ def folds(names: Sequence[str]) -> list[Sequence[str]]:
 
 
 def split(cohort: Examples) -> dict[str, Examples]:
-    """A single cohort's students in ``FOLDS`` parts, which then take the part of cohorts."""
+    """A single cohort's students in ``FOLDS`` parts, which take the part of cohorts. Of ``FOLDS`` or more, none is empty."""
+    students = np.unique(cohort.real.student)  # some of the history's rows have no origins
+    rows = [np.searchsorted(students, each.student) for each in cohort]
     return {
-        str(part): Examples(*(each.take(np.flatnonzero(each.student % FOLDS == part)) for each in cohort))
+        str(part): Examples(*(each.take(np.flatnonzero(row % FOLDS == part)) for each, row in zip(cohort, rows, strict=True)))
         for part in range(FOLDS)
     }
+
+
+def students_of(cohort: Examples) -> int:
+    """How many students a cohort's origins are of."""
+    return len(np.unique(cohort.real.student))
 
 
 def _without(history: DailyHistory, fields: tuple[str, ...]) -> DailyHistory:

@@ -26,6 +26,7 @@ class Stores(NamedTuple):
         announce: tells other services to erase students of a tenant, up to a moment. May be repeated.
         directories: they find all students of a tenant, to erase the whole tenant.
         dropped_whole: kinds of data that the erasure of a whole tenant drops first; each returns the number of dropped things.
+        dropped_last: kinds that such an erasure drops again when nothing else is left: what was made of the students meanwhile.
     """
 
     facts: Facts
@@ -34,6 +35,7 @@ class Stores(NamedTuple):
     announce: Announce
     directories: Sequence[Directory] = ()
     dropped_whole: Mapping[str, Callable[[str], int]] = MappingProxyType({})
+    dropped_last: Mapping[str, Callable[[str], int]] = MappingProxyType({})
 
 
 class Step(NamedTuple):
@@ -139,6 +141,9 @@ def _erase_everybody(
                 is_done = _erase_others(tenant, pending, students, stores, erasures) and is_done
                 stores.announce(tenant, students, moment(pending.requested))
                 yield Step(pending, students)
+    if is_done:
+        for kind, drop in stores.dropped_last.items():
+            erasures.count(tenant, pending, kind, drop(tenant))
     return is_done
 
 

@@ -58,11 +58,19 @@ class PredictionKeys:
 
     # Learned models; none is personal: each number in them comes from at least 200 days of students.
 
-    @kind("hash", "version of a learned model → when and from what it was trained, and its back-test; the latest ten")
+    @kind(
+        "hash",
+        "version of a learned model → when and from what it was trained, and its back-test; the latest ten; kept for "
+        "`MASTERY_RETENTION_DAYS`",
+    )
     def models(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:models"
 
-    @kind("string", "a learned model: trees and past errors, each from at least 200 days of students; JSON, compressed by zlib")
+    @kind(
+        "string",
+        "a learned model: trees and past errors, each from at least 200 days of students; JSON, compressed by zlib; kept for "
+        "`MASTERY_RETENTION_DAYS`",
+    )
     def model(self, tenant: str, version: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:model:{version}"
 
@@ -73,6 +81,10 @@ class PredictionKeys:
     @kind("string", "lease: a model is being trained; expires after fifteen minutes")
     def training(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:training"
+
+    @kind("string", "lease: a worker trains models; expires after fifteen minutes")
+    def trainer(self) -> str:
+        return f"{self._prefix}:{{.models}}:trainer"
 
     @kind("string", "what the students of a cohort did until yesterday: shares of ten or more; kept for three days")
     def peers(self, tenant: str, cohort_id: str) -> str:

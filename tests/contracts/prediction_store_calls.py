@@ -98,6 +98,8 @@ def model_calls(engine: Engine) -> dict[str, Call]:
         "models.latest_attempt": Call(READS, lambda: models.latest_attempt("t")),
         "models.drop": Call(WRITES, lambda: models.drop("none")),
         "models.lease": Call(GROWS, lambda: models.lease(f"new-{next(versions)}").hold(1)),
+        "models.deployment_lease": Call(GROWS, lambda: models.deployment_lease().hold(1)),
+        "peers.drop": Call(WRITES, lambda: peers.drop("t", ["none"])),
         "peers.put": Call(GROWS, lambda: peers.put("t", "c-1", Observed(at, None))),
         "peers.read": Call(READS, lambda: peers.read("t", ["c-1"])),
     }

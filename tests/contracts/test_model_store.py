@@ -1,5 +1,7 @@
 """The store of learned models, on every server: which are kept, which one answers, and going back."""
 
+from collections.abc import Callable
+
 import pytest
 
 from app.bootstrap import Engine
@@ -9,6 +11,7 @@ from app.predictions.model_store import KEPT, Attempt, ModelStore
 from app.predictions.peer_store import KEPT as PEERS_KEPT
 from app.predictions.peer_store import Observed
 from app.predictions.stored_model import ModelUnusable
+from app.predictions.training_lease import TrainingRuns
 from tests.conftest import NOW
 from tests.contracts.conftest import keys
 from tests.stored_models import CONTENT, summary
@@ -87,6 +90,72 @@ def test_going_back_from_one_only(models: ModelStore) -> None:
     assert models.promoted("t") == "v-1"
 
 
+def test_going_back_further_than_is_remembered(models: ModelStore) -> None:
+    """Then none answers: a model that is damaged would be found damaged for ever."""
+    put(models, "v-1", "v-2")
+    for number in range(KEPT + 2):
+        models.promote("t", f"v-{number % 2 + 1}")
+    for _ in range(KEPT):
+        models.roll_back("t")
+    assert models.promoted("t") is not None
+    assert models.roll_back("t") is None
+    assert models.promoted("t") is None
+
+
+def test_models_expire(engine: Engine, models: ModelStore) -> None:
+    """With the facts that they were made of: then none of them answers, and none can be promoted or gone back to."""
+    kept = engine.settings.retention_days * 86_400
+    put(models, "v-1", "v-2")
+    prefix = f"{engine.settings.key_prefix}:{{t}}"
+    for key in (f"{prefix}:model:v-1", f"{prefix}:models"):
+        assert kept - 60 < int(engine.redis.ttl(key)) <= kept
+    for version in ("v-1", "v-2"):
+        models.promote("t", version)
+        engine.redis.delete(f"{prefix}:model:{version}")  # as when it expires
+        assert models.promoted("t") is None
+    with pytest.raises(NotFound, match="t has no model v-1"):
+        models.promote("t", "v-1")
+    put(models, "v-3")
+    models.promote("t", "v-3")
+    assert list(models.summaries("t")) == ["v-3"]
+    assert models.roll_back("t") is None
+
+
+def test_what_an_erasure_has_ended(engine: Engine, models: ModelStore) -> None:
+    """A training whose lease was lost stores nothing: neither a model nor who answers, how it ended, and what it observed."""
+    put(models, "v-1", tenant="other")
+    lease = models.lease("t")
+    assert lease.hold(0)
+    models.put(summary("v-1"), CONTENT, by=lease)
+    models.promote("t", "v-1", by=lease)
+    models.note_attempt("t", Attempt(TODAY, "promoted"), by=lease)
+    engine.learning.peers.put("t", "c-1", Observed(TODAY, None), by=lease)
+    engine.learning.peers.drop("t", ["c-1"])
+    models.drop("t")
+    stores: list[Callable[[], None]] = [
+        lambda: models.put(summary("v-1"), CONTENT, by=lease),
+        lambda: models.promote("t", "v-1", by=lease),
+        lambda: models.retire("t", by=lease),
+        lambda: models.note_attempt("t", Attempt(TODAY, "promoted"), by=lease),
+        lambda: engine.learning.peers.put("t", "c-1", Observed(TODAY, None), by=lease),
+    ]
+    for store in stores:
+        for is_next_held in (False, True):
+            if is_next_held:
+                assert models.lease("t").hold(0)
+            with pytest.raises(TrainingRuns, match="the models of t were deleted"):
+                store()
+            engine.redis.delete(f"{engine.settings.key_prefix}:{{t}}:training")
+    assert {key for key in keys(engine) if key.startswith("{t}:")} == set()
+
+
+def test_when_the_next_training_is_due() -> None:
+    """After a failure already the next day, and not the same day; a clock that was set back does not stop it."""
+    ended, failed = Attempt(TODAY, "promoted"), Attempt(TODAY, "failed: ValueError", failed=True)
+    assert [ended.is_due(TODAY + days, 7) for days in (-1, 0, 1, 6, 7)] == [True, False, False, False, True]
+    assert [failed.is_due(TODAY + days, 7) for days in (-1, 0, 1)] == [True, False, True]
+
+
 def test_how_far_one_can_go_back(engine: Engine, models: ModelStore) -> None:
     """As far as models are kept: what is remembered is bounded."""
     put(models, "v-1", "v-2")
@@ -125,8 +194,10 @@ def test_the_latest_training(models: ModelStore) -> None:
     """Of each tenant."""
     assert models.latest_attempt("t") is None
     models.note_attempt("t", Attempt(TODAY, "too little"))
-    models.note_attempt("t", Attempt(TODAY + 1, "promoted"))
-    assert (models.latest_attempt("t"), models.latest_attempt("other")) == (Attempt(TODAY + 1, "promoted"), None)
+    models.note_attempt("t", Attempt(TODAY + 1, "failed: ValueError", failed=True))
+    assert models.latest_attempt("t") == Attempt(TODAY + 1, "failed: ValueError", failed=True)
+    models.note_attempt("t", Attempt(TODAY + 2, "promoted"))
+    assert (models.latest_attempt("t"), models.latest_attempt("other")) == (Attempt(TODAY + 2, "promoted"), None)
 
 
 def test_one_trains_at_a_time(engine: Engine, models: ModelStore) -> None:
@@ -138,6 +209,17 @@ def test_one_trains_at_a_time(engine: Engine, models: ModelStore) -> None:
     assert 0 < int(engine.redis.ttl(f"{engine.settings.key_prefix}:{{t}}:training")) <= 900
     lease.release()
     assert models.lease("t").hold(0)
+
+
+def test_one_worker_trains_at_a_time(engine: Engine, models: ModelStore) -> None:
+    """Of the whole deployment; an operator's command trains beside it, so it does not take this lease."""
+    lease = models.deployment_lease()
+    assert lease.hold(0)
+    assert not models.deployment_lease().hold(0)
+    assert models.lease("t").hold(0)
+    assert 0 < int(engine.redis.ttl(f"{engine.settings.key_prefix}:{{.models}}:trainer")) <= 900
+    lease.release()
+    assert models.deployment_lease().hold(0)
 
 
 def test_what_was_observed(engine: Engine) -> None:

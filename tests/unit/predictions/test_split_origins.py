@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from app.predictions.features import HORIZON_DAYS
+from app.predictions.origins import joined
 from app.predictions.split_origins import (
     FEWEST_IN_COHORT,
+    FEWEST_RETENTION_DAYS,
     SMALL_COHORTS,
     drawn_origins,
     pooled,
     split_columns,
     weeks_of,
 )
-from app.predictions.train_model import Examples
+from app.predictions.train_model import FOLDS, Examples, split, students_of
 from tests.unit.predictions.cohorts import random_history
 
 
@@ -36,6 +38,8 @@ def test_a_short_retention(days: int, horizon: int) -> None:
     """There is nothing to learn from, and no column is before the first."""
     columns = split_columns(days, horizon)
     assert len(columns.training) == 0
+    assert days < FEWEST_RETENTION_DAYS - 1
+    assert len(split_columns(FEWEST_RETENTION_DAYS - 1).training) == 1
     assert all(0 <= column < days for column in columns.test)
 
 
@@ -83,3 +87,25 @@ def test_small_cohorts_are_put_together() -> None:
     assert sizes_of("one", "small") == {SMALL_COHORTS: 300}
     assert sizes_of("one", "none") == {SMALL_COHORTS: 1}
     assert sizes_of("none") == {}
+
+
+def test_students_are_numbered_across_small_cohorts() -> None:
+    """Each cohort counts its own from 0: of cohorts with one student each, all would be the same one."""
+    origins = drawn_origins(random_history(8, 89), 90, np.arange(40, 60), 1_000, 0)
+    lone = origins.take(np.flatnonzero(origins.student == 0))
+    few = Examples(lone, origins)  # a copy may have students that the real ones do not
+    (together,) = pooled({"a": Examples(lone, lone), "b": few, "c": few}).values()
+    assert sorted({*together.real.student.tolist()}) == [0, 1, 9]
+    assert sorted({*together.all.student.tolist()}) == list(range(17))
+    assert students_of(together) == 3
+
+
+def test_parts_of_a_cohort() -> None:
+    """Each has students, whichever rows of the history they are; each student is in one part, with all copies."""
+    origins = drawn_origins(random_history(40, 89), 90, np.arange(40, 60), 1_000, 0)
+    some = origins.take(np.flatnonzero(origins.student % FOLDS == 0))
+    parts = split(Examples(some, joined([some, some])))
+    found = [{*each.real.student.tolist()} for each in parts.values()]
+    assert sorted(map(len, found)) == [2, 2, 3, 3]
+    assert set().union(*found) == {*range(0, 40, FOLDS)}
+    assert found == [{*each.all.student.tolist()} for each in parts.values()]
