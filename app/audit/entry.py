@@ -62,6 +62,7 @@ class SystemAction(StrEnum):
     TRAIN_MODEL = "model.train"
     PROMOTE_MODEL = "model.promote"
     ROLL_BACK_MODEL = "model.rollback"
+    FORGET_MODELS = "model.forget"
     OBSERVE_PEERS = "peers.observe"
 
 

@@ -124,6 +124,20 @@ def rollback(tenant: str) -> None:
     click.echo(f"{now or 'the base model'} answers now")
 
 
+@model.command()
+@_tenant
+def forget(tenant: str) -> None:
+    """Delete all models of a tenant, so that nothing is left of students who were erased or have withdrawn their consent.
+
+    The base model answers until the next training, by a worker or by `mastery model train`.
+    """
+    with _engine(tenant) as engine:
+        write_entry(engine, SystemAction.FORGET_MODELS, trail=tenant)
+        engine.learning.peers.drop(tenant, engine.mastery.scores.cohorts(tenant))
+        deleted = engine.learning.models.drop(tenant)
+    click.echo(f"{deleted} deleted; the base model answers now")
+
+
 def _observe_peers(engine: Engine, tenant: str) -> None:
     """Observe what a model looks at before it answers: while none did, no worker has."""
     steps = observe_peers(

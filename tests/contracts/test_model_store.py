@@ -115,9 +115,11 @@ def test_models_expire(engine: Engine, models: ModelStore) -> None:
         assert models.promoted("t") is None
     with pytest.raises(NotFound, match="t has no model v-1"):
         models.promote("t", "v-1")
-    put(models, "v-3")
-    models.promote("t", "v-3")
-    assert list(models.summaries("t")) == ["v-3"]
+    put(models, "v-3", "v-4")
+    assert list(models.summaries("t")) == ["v-4", "v-3"]
+    for version in ("v-3", "v-4"):
+        models.promote("t", version)
+    engine.redis.delete(f"{prefix}:model:v-3")
     assert models.roll_back("t") is None
 
 

@@ -1,12 +1,21 @@
 """The erasure of all students of a tenant, also while students come and return."""
 
 from app.bootstrap import Engine
+from app.clock import day_number
+from app.predictions.model_store import Attempt
+from app.predictions.peer_store import Observed
+from app.privacy.erase_students import run_erasures
 from app.privacy.erasure import ErasureStatus
 from app.pseudonyms import WHOLE_TENANT
 from app.security.task_requests import TaskRequest
 from app.storage.erased import Erased, ErasedFacts
-from tests.contracts.erasures import TENANT, announced, event, record, request_all, run, start
+from tasks.privacy import stores_of_students
+from tests.conftest import NOW
+from tests.contracts.erasures import TENANT, Other, announced, event, record, request_all, run, start
 from tests.stack import wait_for
+from tests.stored_models import CONTENT, summary
+
+TODAY = day_number(NOW)
 
 
 def test_students_who_returned_do_not_stop_the_erasure_of_a_tenant(engine: Engine) -> None:
@@ -51,6 +60,37 @@ def test_a_whole_tenant_is_erased(engine: Engine) -> None:
     assert engine.mastery.scores.members("u") == {"s-1"}
     assert ErasureStatus.DONE is engine.erasures.read(TENANT, [WHOLE_TENANT]).status
     assert engine.mastery.facts.erase(TENANT, {"s-new": pending.requested}) == ErasedFacts(0, frozenset({"s-new"}))
+
+
+def test_what_was_learned_meanwhile_is_erased(engine: Engine) -> None:
+    """Models go first, and what was trained on the others meanwhile goes last. Other tenants keep theirs."""
+    record(engine, *(event(f"s-{number}") for number in range(3)))
+    models, peers = engine.learning.models, engine.learning.peers
+    left: list[str | None] = []
+
+    def learn(tenant: str) -> None:
+        models.put(summary("v-1", tenant), CONTENT)
+        models.promote(tenant, "v-1")
+        models.note_attempt(tenant, Attempt(TODAY, "promoted"))
+
+    def erase_others(_tenant: str, _students: list[str]) -> Erased:
+        left.append(models.promoted(TENANT))
+        learn(TENANT)
+        return Erased(0)
+
+    (cohort,) = engine.mastery.scores.cohorts(TENANT)
+    for tenant in (TENANT, "u"):
+        learn(tenant)
+        peers.put(tenant, cohort, Observed(TODAY, None))
+    request_all(engine)
+    stores = stores_of_students(engine)._replace(others={"store": Other(erase_others)})
+    *_, last = run_erasures(TENANT, stores=stores, erasures=engine.erasures, audit=lambda _: None)
+    assert last.receipt is not None
+    assert last.receipt.erased == {"facts": 3, "models": 2}
+    assert left == [None]
+    assert (models.promoted(TENANT), models.summaries(TENANT), models.latest_attempt(TENANT)) == (None, {}, None)
+    assert (peers.read(TENANT, [cohort]), peers.read("u", [cohort])) == ([None], [Observed(TODAY, None)])
+    assert models.promoted("u") == "v-1"
 
 
 def test_the_erasure_of_a_tenant_goes_on_where_it_was_stopped(engine: Engine) -> None:

@@ -133,6 +133,16 @@ def test_what_a_model_looks_at_is_observed(stored: Engine, settings: Settings) -
         stored.redis.delete(f"{settings.key_prefix}:{{t}}:peers:seesaw")
 
 
+def test_forgetting(stored: Engine, settings: Settings) -> None:
+    """Nothing is left to go back to, nor of what models look at; a training that runs stores nothing."""
+    lease = stored.learning.models.lease("t")
+    assert lease.hold(0)
+    assert mastery(settings, "model", "forget", *TENANT).output == "2 deleted; the base model answers now\n"
+    assert (stored.learning.models.summaries("t"), lease.prolong(900)) == ({}, False)
+    assert mastery(settings, "model", "rollback", *TENANT).exit_code == 1
+    assert deeds(stored, "t")[0] == ("model.forget", {})
+
+
 def test_what_cannot_answer_is_not_promoted(stored: Engine, settings: Settings) -> None:
     """A model that does not exist, of another version of the engine, or damaged; nothing is audited, since nothing was done."""
     models = stored.learning.models
@@ -145,7 +155,7 @@ def test_what_cannot_answer_is_not_promoted(stored: Engine, settings: Settings) 
     assert (models.promoted("t"), deeds(stored, "t")) == ("v-1", [])
 
 
-@pytest.mark.parametrize("command", [("list",), ("show",), ("train",), ("promote", "v-1"), ("rollback",)])
+@pytest.mark.parametrize("command", [("list",), ("show",), ("train",), ("promote", "v-1"), ("rollback",), ("forget",)])
 def test_an_unknown_tenant(settings: Settings, command: tuple[str, ...]) -> None:
     """It is named; an id that is none is refused."""
     done = mastery(settings, "model", *command, "--tenant", "nobody")
