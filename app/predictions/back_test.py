@@ -1,7 +1,8 @@
 """Rolling-origin back-test: each cohort is forecast, from every day, by models that have not seen it. Pure.
 
-A forecast looks at nothing that came after its day. What the engine would have answered is chosen as the engine does it, week
-by week, from the forecasts whose day had come by then.
+A forecast looks at nothing that came after its day. The weekly choice is the best method so far: chosen each week from the
+forecasts whose day had come by then. It shows what such models can do; an engine has only its own retained days to learn from,
+and decides by ``gate.py``.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +24,10 @@ from app.predictions.peers import CohortDays, peers
 from app.predictions.simple_forecasts import holt, line
 from app.predictions.train_model import TRAINING_ORIGINS, Examples, examples, train_model, training_steps
 
-OLS_14, OLS_30, HOLT, ENGINE = "OLS 14 days", "OLS 30 days", "Holt", "engine"
-ALL_METHODS = (LAST_VALUE, OLS_14, OLS_30, HOLT, BASE, LEARNED, ENGINE)
+OLS_14, OLS_30, HOLT, WEEKLY_CHOICE = "OLS 14 days", "OLS 30 days", "Holt", "weekly choice"
+ALL_METHODS = (LAST_VALUE, OLS_14, OLS_30, HOLT, BASE, LEARNED, WEEKLY_CHOICE)
 
-# The engine looks at the errors of the last weeks, and decides anew every week.
+# The weekly choice looks at the errors of these last days, and is made anew every week.
 DECISION_DAYS = 7
 DECIDING_DAYS = 56
 _ALL_COMPONENTS = (1 << len(Components._fields)) - 1
@@ -41,8 +42,8 @@ class CohortResult(NamedTuple):
         students: how many the cohort has.
         errors: by method; without LEARNED if there is no other cohort to learn from.
         complete: the same of forecasts for students with evidence in all components.
-        groups: of what the engine answers, by group of evidence.
-        answered: how many forecasts of the engine are of each method.
+        groups: of the weekly choice, by group of evidence.
+        answered: how many forecasts of the weekly choice are of each method.
     """
 
     students: int
@@ -174,11 +175,11 @@ def _base_points(of: Origins) -> Floats:
 def _result(history: DailyHistory, made: _Forecast) -> CohortResult:
     of = made.of
     chosen = _chosen(made, history.days)
-    engine = Forecasts._make(
+    weekly = Forecasts._make(
         np.select([chosen == at for at in range(len(made.methods))], values)
         for values in zip(*made.methods.values(), strict=True)
     )
-    methods = made.methods | {ENGINE: engine}
+    methods = made.methods | {WEEKLY_CHOICE: weekly}
 
     def errors(rows: Mask | slice) -> Errors:
         found = {name: errors_of(point[rows], of.outcome[rows]) for name, point in made.simple.items()}
@@ -188,7 +189,7 @@ def _result(history: DailyHistory, made: _Forecast) -> CohortResult:
         }
         return {name: found[name] for name in ALL_METHODS if name in found}
 
-    groups = {group: errors(of.group == group)[ENGINE] for group in np.unique(of.group).tolist()}
+    groups = {group: errors(of.group == group)[WEEKLY_CHOICE] for group in np.unique(of.group).tolist()}
     answered = {name: int((chosen == at).sum()) for at, name in enumerate(made.methods)}
     return CohortResult(
         history.students, errors(slice(None)), errors(of.group // GROUPS_PER_SET == _ALL_COMPONENTS), groups, answered

@@ -1,4 +1,4 @@
-"""How far forecasts were off, as sums that add up, and which method may answer. Pure."""
+"""How far forecasts were off, as sums that add up, and which method was best. Pure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -70,7 +70,7 @@ def errors_of(point: Floats, outcome: Floats, lower: Floats | None = None, upper
 
 
 def best_method(errors: Mapping[str, ForecastErrors]) -> str | None:
-    """Choose what answers from the past errors of the ``METHODS`` that there are, all of the same forecasts.
+    """Choose the best method from the past errors of the ``METHODS`` that there are, all of the same forecasts.
 
     Returns:
         The method with the lowest mean absolute error, but a simpler one if that is not better by more than ``TOLERANCE``, and

@@ -6,12 +6,12 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from app.predictions.back_test import ENGINE, OLS_14
+from app.predictions.back_test import OLS_14, WEEKLY_CHOICE
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED
 from cli.commands.evaluate_report import CohortReport, Report
 
 # Told apart by shape as well as by colour; the colours are distinct for colour-blind people, too (Okabe, Ito 2008).
-_MARKS = {OLS_14: ("v", "#999999"), BASE: ("s", "#56B4E9"), LEARNED: ("^", "#D55E00"), ENGINE: ("o", "#000000")}
+_MARKS = {OLS_14: ("v", "#999999"), BASE: ("s", "#56B4E9"), LEARNED: ("^", "#D55E00"), WEEKLY_CHOICE: ("o", "#000000")}
 _MOST_RATIO = 2.0  # of the axis: methods that are worse stand at its end
 
 
@@ -51,8 +51,8 @@ def _errors(axes: Axes, every: list[CohortReport]) -> None:
 
 
 def _coverage(axes: Axes, every: list[CohortReport], level: float) -> None:
-    marker, colour = _MARKS[ENGINE]
-    shares = [(row, each.methods[ENGINE].interval_coverage or 0.0) for row, each in enumerate(every)]
+    marker, colour = _MARKS[WEEKLY_CHOICE]
+    shares = [(row, each.methods[WEEKLY_CHOICE].interval_coverage or 0.0) for row, each in enumerate(every)]
     axes.axvspan(level - 0.02, level + 0.02, color="#009E73", alpha=0.25, label=f"{level:.0%} ± 2 %, what intervals aim at")
     axes.scatter([share for _, share in shares], [row for row, _ in shares], marker=marker, c=colour, zorder=3)
     axes.set_xlim(0.5, 1.0)

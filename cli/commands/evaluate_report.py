@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from app.mastery.formula import DECIMALS
-from app.predictions.back_test import ENGINE, CohortResult, Errors
+from app.predictions.back_test import WEEKLY_CHOICE, CohortResult, Errors
 from app.predictions.event_history import Cohort
 from app.predictions.evidence_groups import describe
 from app.predictions.features import HORIZON_DAYS
@@ -52,7 +52,7 @@ class CohortReport(Struct, frozen=True):
 
 
 class GroupReport(Struct, frozen=True):
-    """How often the outcome was inside the engine's interval, in a group of evidence."""
+    """How often the outcome was inside the interval of the weekly choice, in a group of evidence."""
 
     group: str
     forecasts: int
@@ -119,7 +119,7 @@ def tables(found: Report) -> Iterator[Table]:
         ("forecasts", "MAE", "RMSE", "within ±0.10", "coverage", "MAE ratio", "RMSE ratio"),
     )
     for cohort in found.cohorts:
-        for name in (LAST_VALUE, BASE, LEARNED, ENGINE):
+        for name in (LAST_VALUE, BASE, LEARNED, WEEKLY_CHOICE):
             if name in cohort.methods:
                 measures = cohort.methods[name]
                 label = f"{cohort.tenant_id}/{cohort.cohort_id}" if name == LAST_VALUE else ""
@@ -152,7 +152,7 @@ def _measures(errors: Errors, result: CohortResult) -> dict[str, Measures]:
             round(each.mae, DECIMALS),
             round(each.rmse, DECIMALS),
             round(each.within_010, DECIMALS),
-            round(each.interval_coverage, DECIMALS) if name in result.answered or name == ENGINE else None,
+            round(each.interval_coverage, DECIMALS) if name in result.answered or name == WEEKLY_CHOICE else None,
             round(each.mae / last.mae, DECIMALS) if last.mae else None,
             round(each.rmse / last.rmse, DECIMALS) if last.rmse else None,
         )

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from app.predictions.back_test import ALL_METHODS, ENGINE, HOLT, OLS_14, OLS_30
+from app.predictions.back_test import ALL_METHODS, HOLT, OLS_14, OLS_30, WEEKLY_CHOICE
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED
 from cli.commands.evaluate_report import Report, tables
 from cli.commands.evaluate_risk import risk_tables
@@ -72,9 +72,9 @@ def test_the_results_are_json_on_standard_output(results: tuple[Result, Path]) -
             assert 0 <= measures["within_010"] <= 1
             assert (measures["interval_coverage"] is None) == (name in {OLS_14, OLS_30, HOLT})
         assert report["methods"][LAST_VALUE]["mae_ratio"] == 1
-        assert sum(report["answered_by"].values()) == report["methods"][ENGINE]["forecasts"]
+        assert sum(report["answered_by"].values()) == report["methods"][WEEKLY_CHOICE]["forecasts"]
         assert set(report["answered_by"]) == {LAST_VALUE, BASE, LEARNED}
-    assert sum(each["methods"][ENGINE]["forecasts"] for each in found["cohorts"]) == sum(
+    assert sum(each["methods"][WEEKLY_CHOICE]["forecasts"] for each in found["cohorts"]) == sum(
         found["overall"]["answered_by"].values()
     )
 
@@ -120,7 +120,7 @@ def test_without_json_there_are_tables(results: tuple[Result, Path]) -> None:
     for table in tables(found):
         console.print(table)
     text = console.export_text()
-    assert f"{found.overall.methods[ENGINE].mae:.4f}" in text
+    assert f"{found.overall.methods[WEEKLY_CHOICE].mae:.4f}" in text
     assert "t-a/a" in text
     assert min(found.groups, key=lambda each: each.interval_coverage).group in text
 

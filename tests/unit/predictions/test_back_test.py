@@ -1,4 +1,4 @@
-"""The back-test forecasts each cohort by models that have not seen it, and chooses as the engine does."""
+"""The back-test forecasts each cohort by models that have not seen it, and chooses the best method so far every week."""
 
 from functools import partial
 from itertools import count
@@ -9,7 +9,7 @@ import pytest
 from app.predictions.back_test import (
     ALL_METHODS,
     DECISION_DAYS,
-    ENGINE,
+    WEEKLY_CHOICE,
     CohortResult,
     _chosen,
     _Forecast,
@@ -106,4 +106,4 @@ def test_what_became_better_answers_again() -> None:
     """Old errors leave what is looked at."""
     made = forecasts_of(140, FEWEST_FORECASTS, good_from=20)
     assert set(_chosen(made, 140)[made.of.column >= 133].tolist()) == {2}
-    assert ENGINE not in made.methods
+    assert WEEKLY_CHOICE not in made.methods
