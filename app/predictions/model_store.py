@@ -95,13 +95,20 @@ class ModelStore:
     def roll_back(self, tenant: str, only_from: str = "") -> str | None:
         """Let the model answer that did before, or none if none did. ``only_from``: only if this one answers now.
 
+        Propagates NotFound if there is nothing to go back from, or another model answers now.
+
         Returns:
             The version that answers now; None for none.
-
-        Raises:
-            NotFound: There is nothing to go back from, or another model answers now.
         """
-        earlier = self._call(self._roll_back, self._use_keys(tenant), [only_from, self._keys.model(tenant, "")])
+        return self._earlier(tenant, only_from, change=True)
+
+    def earlier(self, tenant: str) -> str | None:
+        """The version to which ``roll_back`` would go back; None for none. Propagates its NotFound; changes nothing."""
+        return self._earlier(tenant, "", change=False)
+
+    def _earlier(self, tenant: str, only_from: str, *, change: bool) -> str | None:
+        arguments = [only_from, self._keys.model(tenant, ""), "" if change else "1"]
+        earlier = self._call(self._roll_back, self._use_keys(tenant), arguments)
         if earlier is None:
             raise NotFound(f"{tenant} has no model to go back from")
         return None if earlier == _NONE else cast("bytes", earlier).decode()

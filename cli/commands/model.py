@@ -9,13 +9,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.audit.entry import SystemAction
+from app.audit.entry import AuditOutcome, Details, SystemAction
 from app.bootstrap import Engine, bootstrap
 from app.clock import day_number
 from app.config.settings import load_settings
 from app.errors import NotFound
+from app.predictions.forecast_errors import BASE
 from app.predictions.observe_peers import observe_peers
-from app.predictions.stored_model import ModelSummary, require_usable
+from app.predictions.stored_model import ModelSummary, ModelUnusable, require_usable
 from app.predictions.train_tenant_model import train_tenant_model
 from cli.commands.batch_options import IdentifierType
 from cli.commands.console import output_console
@@ -102,11 +103,14 @@ def _trained(engine: Engine, tenant: str) -> ModelSummary:
 def promote(version: str, tenant: str) -> None:
     """Let the model VERSION answer. The next training replaces it, unless MASTERY_TRAINING is off."""
     with _engine(tenant) as engine:
-        require_usable(engine.learning.models.summary(tenant, version))
-        engine.learning.models.content(tenant, version)  # which must not be damaged
-        write_entry(engine, SystemAction.PROMOTE_MODEL, trail=tenant, details={"version": version})
-        _observe_peers(engine, tenant)
-        engine.learning.models.promote(tenant, version)
+        models = engine.learning.models
+        details: Details = {"from": models.promoted(tenant) or BASE, "to": version}
+        with _noting_failure(engine, tenant, SystemAction.PROMOTE_MODEL, details):
+            require_usable(models.summary(tenant, version))
+            models.content(tenant, version)  # which must not be damaged
+            write_entry(engine, SystemAction.PROMOTE_MODEL, trail=tenant, details=details)
+            _observe_peers(engine, tenant)
+            models.promote(tenant, version)
     click.echo(f"{version} answers now")
 
 
@@ -118,9 +122,14 @@ def rollback(tenant: str) -> None:
     The next training may let a new model answer; MASTERY_TRAINING=off prevents it.
     """
     with _engine(tenant) as engine:
-        write_entry(engine, SystemAction.ROLL_BACK_MODEL, trail=tenant)
-        _observe_peers(engine, tenant)
-        now = engine.learning.models.roll_back(tenant)
+        models = engine.learning.models
+        present = models.promoted(tenant)
+        details: Details = {"from": present or BASE}
+        with _noting_failure(engine, tenant, SystemAction.ROLL_BACK_MODEL, details):
+            details["to"] = models.earlier(tenant) or BASE
+            write_entry(engine, SystemAction.ROLL_BACK_MODEL, trail=tenant, details=details)
+            _observe_peers(engine, tenant)
+            now = models.roll_back(tenant, only_from=present or "")
     click.echo(f"{now or 'the base model'} answers now")
 
 
@@ -136,6 +145,19 @@ def forget(tenant: str) -> None:
         engine.learning.peers.drop(tenant, engine.mastery.scores.cohorts(tenant))
         deleted = engine.learning.models.drop(tenant)
     click.echo(f"{deleted} deleted; the base model answers now")
+
+
+@contextmanager
+def _noting_failure(engine: Engine, tenant: str, action: SystemAction, details: Details) -> Iterator[None]:
+    """If a model cannot answer, an entry says so: also after one that it would, if somebody was faster."""
+    try:
+        yield
+    except NotFound:
+        write_entry(engine, action, trail=tenant, details=details, outcome=AuditOutcome.NOT_FOUND)
+        raise
+    except ModelUnusable:
+        write_entry(engine, action, trail=tenant, details=details, outcome=AuditOutcome.FAILED)
+        raise
 
 
 def _observe_peers(engine: Engine, tenant: str) -> None:

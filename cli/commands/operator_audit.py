@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from app.audit.entry import OPERATOR, OPERATORS, Actor, Channel, Details, SystemAction, entry
+from app.audit.entry import OPERATOR, OPERATORS, Actor, AuditOutcome, Channel, Details, SystemAction, entry
 from app.audit.signed_actor import SignedActor
 from app.bootstrap import Engine
 from app.identifiers import Identifier
@@ -32,8 +32,11 @@ def write_entry(
     students: Iterable[str] = (),
     pseudonyms: Iterable[str] = (),
     details: Details | None = None,
+    outcome: AuditOutcome = AuditOutcome.DONE,
 ) -> None:
     """Write an entry about an action before it is done, to a tenant's trail or by default the operators'.
+
+    Where it is known that the action cannot be done, ``outcome`` says so.
 
     The students are given by their ids or pseudonyms. What callers of the API can do too is an ``Action``, so that a search of
     the trail finds both.
@@ -41,7 +44,16 @@ def write_entry(
     Propagates DependencyUnavailable when the entry cannot be written. The caller must not do the action then.
     """
     whose = [*pseudonyms, *(engine.audit.pseudonym(trail, student_id) for student_id in students)]
-    new_entry = entry(engine.clock(), Channel.COMMAND, _actor(), action, whose=whose, correlation_id=_run_id(), details=details)
+    new_entry = entry(
+        engine.clock(),
+        Channel.COMMAND,
+        _actor(),
+        action,
+        outcome=outcome,
+        whose=whose,
+        correlation_id=_run_id(),
+        details=details,
+    )
     engine.audit.append(trail, new_entry)
 
 

@@ -90,6 +90,7 @@ def model_calls(engine: Engine) -> dict[str, Call]:
         "models.promote": Call(GROWS, lambda: models.promote("t", "a")),
         "models.retire": Call(GROWS, lambda: models.retire(next(others))),
         "models.roll_back": Call(WRITES, lambda: models.roll_back(next(used))),
+        "models.earlier": Call(READS, lambda: models.earlier("t")),
         "models.promoted": Call(READS, lambda: models.promoted("t")),
         "models.summaries": Call(READS, lambda: models.summaries("t")),
         "models.summary": Call(READS, lambda: models.summary("t", "b")),

@@ -57,14 +57,19 @@ def test_an_old_version_that_is_stored_late(models: ModelStore) -> None:
 
 
 def test_going_back(models: ModelStore) -> None:
-    """To what answered before, step by step, down to none; then there is nothing to go back from."""
+    """To what answered before, as announced, step by step, down to none; then there is nothing to go back from."""
     put(models, "v-1", "v-2", "v-3")
     for version in ("v-1", "v-2", "v-2", "v-1"):
         models.promote("t", version)
-    assert [models.roll_back("t") for _ in range(3)] == ["v-2", "v-1", None]
+    assert [(models.earlier("t"), models.promoted("t"), models.roll_back("t")) for _ in range(3)] == [
+        ("v-2", "v-1", "v-2"),
+        ("v-1", "v-2", "v-1"),
+        (None, "v-1", None),
+    ]
     assert models.promoted("t") is None
-    with pytest.raises(NotFound, match="t has no model to go back from"):
-        models.roll_back("t")
+    for call in (models.earlier, models.roll_back):
+        with pytest.raises(NotFound, match="t has no model to go back from"):
+            call("t")
 
 
 def test_going_back_over_what_is_gone(engine: Engine, models: ModelStore) -> None:

@@ -11,7 +11,7 @@ from app.predictions.forecast_errors import BASE
 from app.predictions.model_store import Attempt
 from app.predictions.stored_model import BackTest
 from tests.classrooms import enrol, seesaw
-from tests.integration.audit_calls import deeds, mastery
+from tests.integration.audit_calls import deeds, engine_trail, mastery
 from tests.stored_models import CONTENT, RISK_TESTED, TESTED, summary
 
 TENANT = ("--tenant", "t")
@@ -105,7 +105,7 @@ def test_showing_the_risk(stored: Engine, settings: Settings) -> None:
 
 
 def test_promoting_and_going_back(stored: Engine, settings: Settings) -> None:
-    """Each says what answers then, and leaves an entry."""
+    """Each says what answers then, and leaves an entry; the last one has nothing to go back to, and says that."""
     told = [
         mastery(settings, "model", *arguments, *TENANT).output
         for arguments in (("promote", "v-2"), ("rollback",), ("rollback",), ("rollback",))
@@ -116,14 +116,19 @@ def test_promoting_and_going_back(stored: Engine, settings: Settings) -> None:
         "the base model answers now\n",
         "Error: t has no model to go back from\n",
     ]
-    assert deeds(stored, "t") == [("model.promote", {"version": "v-2"}), *[("model.rollback", {})] * 3]
+    assert [(each["action"], each["outcome"], each["details"]) for each in engine_trail(stored, "t")] == [
+        ("model.promote", "done", {"from": "v-1", "to": "v-2"}),
+        ("model.rollback", "done", {"from": "v-2", "to": "v-1"}),
+        ("model.rollback", "done", {"from": "v-1", "to": "base"}),
+        ("model.rollback", "not_found", {"from": "base"}),
+    ]
 
 
 def test_what_a_model_looks_at_is_observed(stored: Engine, settings: Settings) -> None:
     """Before another model answers: no worker does it while none did. That is audited, too."""
     today = day_number(system_clock())
     enrol(stored, "seesaw", 12, seesaw, today=today)
-    done = [("model.promote", {"version": "v-2"}), ("model.rollback", {})]
+    done = [("model.promote", {"from": "v-1", "to": "v-2"}), ("model.rollback", {"from": "v-2", "to": "v-1"})]
     for number, command in enumerate((("promote", "v-2"), ("rollback",))):
         assert mastery(settings, "model", *command, *TENANT).exit_code == 0
         (observed,) = stored.learning.peers.read("t", ["seesaw"])
@@ -144,7 +149,7 @@ def test_forgetting(stored: Engine, settings: Settings) -> None:
 
 
 def test_what_cannot_answer_is_not_promoted(stored: Engine, settings: Settings) -> None:
-    """A model that does not exist, of another version of the engine, or damaged; nothing is audited, since nothing was done."""
+    """A model of another version of the engine, damaged, or that does not exist; the entries say that it was not done."""
     models = stored.learning.models
     models.put(summary("v-3", features=("other",)), CONTENT)
     models.put(summary("v-4"), CONTENT)
@@ -152,7 +157,12 @@ def test_what_cannot_answer_is_not_promoted(stored: Engine, settings: Settings) 
     for version, reason in (("v-3", "another version of the engine"), ("v-4", "damaged"), ("v-5", "t has no model v-5")):
         done = mastery(settings, "model", "promote", version, *TENANT)
         assert (done.exit_code, reason in done.output) == (1, True), done.output
-    assert (models.promoted("t"), deeds(stored, "t")) == ("v-1", [])
+    assert models.promoted("t") == "v-1"
+    assert [(each["outcome"], each["details"]) for each in engine_trail(stored, "t")] == [
+        ("failed", {"from": "v-1", "to": "v-3"}),
+        ("failed", {"from": "v-1", "to": "v-4"}),
+        ("not_found", {"from": "v-1", "to": "v-5"}),
+    ]
 
 
 @pytest.mark.parametrize("command", [("list",), ("show",), ("train",), ("promote", "v-1"), ("rollback",), ("forget",)])
