@@ -15,10 +15,11 @@ from api.predictions import ReasonAnswer
 from api.request_audit import details, set_data_subjects, signed_actor
 from api.responses import envelope, success
 from api.task_answers import PREFER, TASK_HEADERS, TaskAnswer, answer_of
+from app.audit.entry import timestamp
+from app.clock import moment_of
 from app.errors import DependencyUnavailable
 from app.predictions.at_risk_page import Page, Position, Selection, at_risk_page
 from app.predictions.risk import AT_RISK_BELOW, RISK_DAYS
-from app.predictions.risk_store import moment_text
 from app.security.access import Action, require_cohort_access
 from tasks.predictions import list_at_risk
 
@@ -31,8 +32,10 @@ blueprint = JsonBlueprint("at-risk", __name__, url_prefix="/predictions", descri
 class AtRiskQuery(Schema):
     cohort_id = PatternField(OPENAPI_IDENTIFIER, IDENTIFIER_ERROR, description="Whose students", example=COHORT, required=True)
     limit = Limit(default=20, most=MAX_LIMIT)
-    at_least = QueryFraction(load_default=0.0, metadata={"description": "Only students with at least this probability"})
-    cursor = PatternField(_POSITION, "Must be what was given as next_cursor.", description="`next_cursor` of the answer before")
+    at_least = QueryFraction(
+        load_default=0.0, metadata={"description": "Only students with at least this probability when the list was computed"}
+    )
+    cursor = PatternField(_POSITION, "Must be what was given as next.", description="`next` of the answer before")
 
 
 class StudentAtRiskAnswer(Schema):
@@ -40,31 +43,33 @@ class StudentAtRiskAnswer(Schema):
     probability = Fraction(
         required=True,
         metadata={
-            "description": f"That mastery is below {AT_RISK_BELOW} in {RISK_DAYS} days, or there was no activity until then; "
-            "when the list was computed"
+            "description": f"That mastery is below {AT_RISK_BELOW} in {RISK_DAYS} days, or there was no activity until then"
         },
     )
-    current_score = Fraction(required=True, metadata={"description": "Mastery now"})
+    current_score = Fraction(required=True, metadata={"description": "Mastery"})
     inactive_days = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "Since the latest activity; null: none is retained"}
+        required=True, metadata={"description": "Since the latest activity; without any, since the latest evidence"}
     )
     reasons = fields.List(
-        fields.Nested(ReasonAnswer), required=True, metadata={"description": "What stands out now; empty if nothing does"}
+        fields.Nested(ReasonAnswer), required=True, metadata={"description": "What stands out; empty if nothing does"}
     )
 
 
 class AtRiskAnswer(Schema):
     cohort_id = fields.String(required=True)
-    computed_at = fields.DateTime(required=True, metadata={"description": "When the probabilities were computed, UTC"})
+    computed_at = fields.DateTime(required=True, metadata={"description": "When the order was computed, UTC"})
     model = fields.String(required=True, metadata={"description": "`learned`, or `base`: a table", "example": "base"})
     model_version = fields.String(required=True)
     total = fields.Integer(required=True, metadata={"description": "How many students are in the list, of any probability"})
     students = fields.List(
         fields.Nested(StudentAtRiskAnswer),
         required=True,
-        metadata={"description": "The highest probability first. Who left the cohort or withdrew consent since is left out"},
+        metadata={
+            "description": "As they are now; in the order of the probabilities when the list was computed, the highest first. "
+            "Who left the cohort or withdrew consent since is left out"
+        },
     )
-    next_cursor = fields.String(
+    next = fields.String(
         required=True, allow_none=True, metadata={"description": "The cursor of the next page; null at the end"}
     )
 
@@ -108,10 +113,10 @@ def _page(cohort: str, wanted: Selection) -> Page | None:
 def _shown(cohort: str, page: Page) -> dict[str, Any]:
     return {
         "cohort_id": cohort,
-        "computed_at": moment_text(page.about.computed_at),
+        "computed_at": timestamp(moment_of(page.about.computed_at)),
         "model": page.about.model,
         "model_version": page.about.model_version,
         "total": page.total,
         "students": msgspec.to_builtins(page.students),
-        "next_cursor": str(page.following) if page.following else None,
+        "next": str(page.following) if page.following else None,
     }

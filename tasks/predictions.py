@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import msgspec
 
+from app.audit.entry import timestamp
+from app.clock import moment_of
 from app.errors import ConsentWithdrawn, NotFound
 from app.predictions.at_risk import students_at_risk
 from app.predictions.current_forecast import current_forecast
 from app.predictions.forecast import Forecast
 from app.predictions.predict_next_week import next_week
 from app.predictions.predict_trajectory import trajectory
-from app.predictions.risk_store import moment_text
 from app.predictions.score_forecasts import score_forecasts
 from app.security.access import Action
 from tasks.audit import audited, note_listed, note_scored
@@ -68,7 +69,7 @@ def list_at_risk(tenant: str, cohort_id: str, signed_actor: Sequence[str] = ()) 
     about = listed.about
     return {
         "cohort_id": cohort_id,
-        "computed_at": moment_text(about.computed_at),
+        "computed_at": timestamp(moment_of(about.computed_at)),
         "model": about.model,
         "model_version": about.model_version,
         "total": listed.students,

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.clock import Day, day_number
+from app.clock import Day, day_number, microseconds
 from app.consent.consent_store import ConsentStore
 from app.errors import NotFound
 from app.mastery.fact_store import StudentRecord
@@ -16,13 +16,13 @@ from app.predictions.daily_history import daily_history
 from app.predictions.origins import Origins, origins
 from app.predictions.peers import Peers
 from app.predictions.risk_estimator import RiskEstimator, RiskEstimators
-from app.predictions.risk_store import Estimate, RiskList, RiskStore, microseconds
+from app.predictions.risk_store import Estimate, RiskList, RiskStore
 from app.purposes import Purpose
 from app.storage.scripts import slices
 
 # Of a larger cohort, those with the lowest mastery: bounds a task to a few seconds, and a list to 1 MB.
 MOST_STUDENTS = 10_000
-DECIMALS = 4  # of a probability: more would say nothing
+PROBABILITY_DECIMALS = 4  # more would say nothing
 NOBODY = "no students with evidence in this cohort"
 
 ObservedPeers: TypeAlias = Callable[[str, str, Day], Peers | None]  # tenant, cohort, day → what it did before that day
@@ -90,7 +90,9 @@ def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note:
         read = zip(students, erasures, facts.read_many(tenant, students, today, today), strict=True)
         present = [(student, erasure, record) for student, erasure, record in read if isinstance(record, StudentRecord)]
         of = origins_today([record for _, _, record in present], today, facts.retention_days, peers)
-        for row, probability in zip(of.student.tolist(), estimator.probability(of).round(DECIMALS).tolist(), strict=True):
+        for row, probability in zip(
+            of.student.tolist(), estimator.probability(of).round(PROBABILITY_DECIMALS).tolist(), strict=True
+        ):
             student, erasure, _ = present[row]
             found[student] = Estimate(probability, erasure)
     if not found and allowing == len(members):

@@ -1,8 +1,7 @@
-"""A page of the list of students at risk, with the reasons of each from the facts of now."""
+"""A page of the list of students at risk: the order is that of the list, all that is said of a student is of now."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import isnan
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -12,10 +11,10 @@ from app.errors import InvalidInput, NotFound
 from app.mastery.components import window_on
 from app.mastery.fact_store import StudentRecord
 from app.mastery.formula import DECIMALS
-from app.predictions.at_risk import NOBODY, RiskListing, is_valid, origins_today
-from app.predictions.base_risk import inactive_days
-from app.predictions.intervention import Reason, reasons_of
+from app.predictions.at_risk import NOBODY, PROBABILITY_DECIMALS, RiskListing, is_valid, origins_today
+from app.predictions.intervention import Reason, Signs, reasons_of
 from app.predictions.make_forecast import signs_of
+from app.predictions.risk_estimator import RiskEstimator
 from app.predictions.risk_store import RiskList
 from app.purposes import Purpose
 
@@ -54,16 +53,16 @@ class StudentAtRisk(Struct, frozen=True):
 
     Attributes:
         student_id: who.
-        probability: of being at risk, when the list was computed, 0..1.
-        current_score: mastery now, 0..1.
-        inactive_days: days since the latest retained activity; None without any.
-        reasons: what stands out now; empty if nothing does.
+        probability: of being at risk, 0..1.
+        current_score: mastery, 0..1.
+        inactive_days: days since the latest activity; since the latest evidence for those without any.
+        reasons: what stands out; empty if nothing does.
     """
 
     student_id: str
     probability: float
     current_score: float
-    inactive_days: int | None
+    inactive_days: int
     reasons: list[Reason]
 
 
@@ -91,43 +90,38 @@ def at_risk_page(tenant: str, cohort: str, wanted: Selection, *, using: RiskList
     part = using.lists.part(tenant, cohort, wanted.limit, wanted.at_least, left)
     if not part.is_known:
         raise NotFound(NOBODY)
-    about = part.about if is_valid(part.about, using.estimators(tenant, today), today) else None
+    estimator = using.estimators(tenant, today)
+    about = part.about if is_valid(part.about, estimator, today) else None
     if position and (about is None or about.computed_at != position.computed_at):
         raise InvalidInput("cursor", COMPUTED_ANEW)
     if about is None:
         return None
-    shown = _shown(tenant, cohort, part.students, using, today)
+    shown = _shown(tenant, cohort, [student for student, _ in part.students], estimator, using, today)
     return Page(about, part.total, shown, Position(about.computed_at, part.left) if part.left else None)
 
 
 def _shown(
-    tenant: str, cohort: str, listed: Sequence[tuple[str, float]], using: RiskListing, today: Day
+    tenant: str, cohort: str, names: Sequence[str], estimator: RiskEstimator, using: RiskListing, today: Day
 ) -> list[StudentAtRisk]:
-    """Those who may be shown, in their order, as they are today."""
+    """Those who may be shown, in their order, as they are now."""
     (facts, *_), consents = using.sources.mastery, using.sources.consents
-    names = [student for student, _ in listed]
     allowed = consents.allowing(tenant, names, Purpose.PREDICTIONS)
-    found = zip(listed, facts.read_many(tenant, names, today, today), strict=True)
     present = [
-        (student, probability, record)
-        for (student, probability), record in found
+        (student, record)
+        for student, record in zip(names, facts.read_many(tenant, names, today, today), strict=True)
         if isinstance(record, StudentRecord) and record.cohort_id == cohort and student in allowed
     ]
     if not present:
         return []
-    of = origins_today([record for _, _, record in present], today, facts.retention_days, None)
-    state = zip(present, of.score.tolist(), inactive_days(of).tolist(), of.slope.tolist(), strict=True)
+    of = origins_today([record for _, record in present], today, facts.retention_days, using.observed(tenant, cohort, today))
+    probabilities = estimator.probability(of).round(PROBABILITY_DECIMALS).tolist()
     return [
-        StudentAtRisk(
-            student,
-            probability,
-            round(score, DECIMALS),
-            None if isnan(inactive) else int(inactive),
-            _reasons(record, today, facts.retention_days, slope),
+        _student(student, probability, signs_of(record.days, window_on(record.days, today, facts.retention_days), slope), score)
+        for (student, record), probability, score, slope in zip(
+            present, probabilities, of.score.tolist(), of.slope.tolist(), strict=True
         )
-        for (student, probability, record), score, inactive, slope in state
     ]
 
 
-def _reasons(record: StudentRecord, today: Day, retention_days: int, slope: float) -> list[Reason]:
-    return list(reasons_of(signs_of(record.days, window_on(record.days, today, retention_days), slope)))
+def _student(student: str, probability: float, signs: Signs, score: float) -> StudentAtRisk:
+    return StudentAtRisk(student, probability, round(score, DECIMALS), signs.inactive_days, list(reasons_of(signs)))

@@ -6,16 +6,17 @@ which ten students were live, retention 90 days; the mean of the cohorts with at
 
 import numpy as np
 
-from app.predictions.daily_history import Floats
+from app.mastery.formula import Components
+from app.predictions.daily_history import CONSISTENCY, Floats
 from app.predictions.features import feature_names
 from app.predictions.origins import Origins
 
-MASTERY_FROM = (0.3, 0.5, 0.6, 0.75)  # the first mastery of each further row
+# The first mastery of each further row. Below 0.3, students recovered more often than above; but only since they were at the
+# beginning of their courses, so there is no such row.
+MASTERY_FROM = (0.5, 0.6, 0.75)
 INACTIVE_FROM = (3, 7, 14)  # the first day without activity of each further column
 _AT_RISK = np.array(
     [
-        # Those who have hardly any evidence are often at the beginning, and recover more often than the next row.
-        [0.56, 0.68, 0.77, 0.99],
         [0.73, 0.85, 0.92, 0.95],
         [0.16, 0.27, 0.39, 0.66],
         [0.06, 0.20, 0.48, 0.75],
@@ -29,13 +30,12 @@ def base_risk(score: Floats, inactive_days: Floats) -> Floats:
 
     Args:
         score: mastery now, 0..1: (students).
-        inactive_days: days since the latest activity; NaN for none: (students).
+        inactive_days: days since the latest activity: (students).
 
     Returns:
         0..1: (students).
     """
-    inactive = np.where(np.isnan(inactive_days), INACTIVE_FROM[-1], inactive_days)
-    return np.asarray(_AT_RISK[np.digitize(score, MASTERY_FROM), np.digitize(inactive, INACTIVE_FROM)])
+    return np.asarray(_AT_RISK[np.digitize(score, MASTERY_FROM), np.digitize(inactive_days, INACTIVE_FROM)])
 
 
 def base_risk_of(of: Origins) -> Floats:
@@ -44,5 +44,7 @@ def base_risk_of(of: Origins) -> Floats:
 
 
 def inactive_days(of: Origins) -> Floats:
-    """Days since the latest retained activity of each origin; NaN for none: (origins)."""
-    return np.asarray(of.features[:, feature_names().index("days_since_consistency")])
+    """Days since the latest retained activity of each origin; since the latest evidence for those without any: (origins)."""
+    since = of.features[:, [feature_names().index(f"days_since_{name}") for name in Components._fields]]
+    of_activity = since[:, CONSISTENCY]
+    return np.where(np.isnan(of_activity), np.fmin.reduce(since, axis=1), of_activity)

@@ -8,6 +8,7 @@ Columns are days. A day's mastery, as seen on a later day, is computed from what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
@@ -62,6 +63,18 @@ class DailyHistory:
         """Days from a component's newest evidence in each window to its last column; NaN for none: (students, windows)."""
         newest = self._newest(component, last)
         return np.where(newest >= np.maximum(first, 0), last - newest, np.nan)
+
+    def inactivity(self, first: Ints, last: Ints) -> Floats:
+        """Days from a student's newest activity in each window to its last column: (students, windows).
+
+        Platforms may tell of no activity: of a student without any, the newest evidence of another kind counts.
+
+        Returns:
+            The days; NaN without any evidence.
+        """
+        of_activity = self.age(CONSISTENCY, first, last)
+        of_others = [self.age(each, first, last) for each in range(len(Components._fields)) if each != CONSISTENCY]
+        return np.where(np.isnan(of_activity), reduce(np.fmin, of_others), of_activity)
 
     def progress(self, first: Ints, last: Ints) -> tuple[Ints, Ints]:
         """Completed and total exercises of the latest completion in each window; 0 of 0 for none: (students, windows) each."""

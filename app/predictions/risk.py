@@ -25,8 +25,9 @@ def risk_outcomes(history: DailyHistory, retention_days: int, columns: Ints) -> 
         (students, columns).
     """
     later = columns + RISK_DAYS
-    is_low = mastery(components(history, later - retention_days + 1, later)) < AT_RISK_BELOW
-    is_inactive = history.count("active", columns + 1, later) == 0
+    first = later - retention_days + 1
+    is_low = mastery(components(history, first, later)) < AT_RISK_BELOW
+    is_inactive = ~(history.inactivity(first, later) < RISK_DAYS)
     return np.asarray(np.where(later < history.days, is_low | is_inactive, np.nan))
 
 
@@ -36,9 +37,9 @@ def simple_rule(history: DailyHistory, retention_days: int, columns: Ints) -> Ma
     Returns:
         (students, columns).
     """
-    now = components(history, columns - retention_days + 1, columns)
-    is_inactive = history.count("active", columns - INACTIVE_DAYS + 1, columns) == 0
-    return np.asarray((mastery(now) < AT_RISK_BELOW) & is_inactive)
+    first = columns - retention_days + 1
+    is_inactive = ~(history.inactivity(first, columns) < INACTIVE_DAYS)
+    return np.asarray((mastery(components(history, first, columns)) < AT_RISK_BELOW) & is_inactive)
 
 
 class Scaling(Struct, frozen=True):

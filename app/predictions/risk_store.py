@@ -5,7 +5,6 @@ who is removed there, because of an erasure or a change of cohorts, is removed f
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
@@ -23,7 +22,6 @@ from app.storage.scripts import load_script, run_script, slices
 # How long others wait for the one who computes a list: it takes a second or two. They keep a process of a worker waiting.
 CLAIM_SECONDS = 10
 STUDENTS_PER_CALL = 200  # of the script that stores a list: less than a millisecond of the server's time
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RiskList(Struct, frozen=True):
@@ -157,18 +155,8 @@ class RiskStore:
             rest = selected - len(students)
         else:
             students.reverse()
-            rest = max(left - limit, 0)
+            rest = min(max(left - limit, 0), selected)
         return ListPart(_decoded(encoded), total, students, rest, bool(is_known))
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970-01-01, UTC."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def moment_text(computed_at: int) -> str:
-    """Microseconds since 1970-01-01 as RFC 3339, UTC."""
-    return (EPOCH + timedelta(microseconds=computed_at)).isoformat().replace("+00:00", "Z")
 
 
 def _decoded(encoded: bytes | None) -> RiskList | None:

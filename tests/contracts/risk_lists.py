@@ -1,10 +1,11 @@
 """A cohort of five students, and a list of those at risk."""
 
 from app.bootstrap import Engine
+from app.clock import microseconds
 from app.consent.change_consent import change_consent
 from app.consent.consent import Author
 from app.mastery.evidence import QUIZ
-from app.predictions.risk_store import Estimate, RiskList, microseconds
+from app.predictions.risk_store import Estimate, RiskList
 from app.purposes import Purpose
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, merge, observation

@@ -70,7 +70,7 @@ def test_what_is_computed(engine: Engine) -> None:
     made = students_at_risk("t", "c-1", using=engine.risk_listing, now=NOW, note=note)
     assert (made.about, made.students, sorted(read)) == (ABOUT, 4, ["s-0", "s-2", "s-3", "s-4"])
     part = engine.risk_lists.part("t", "c-1", 100, 0.0)
-    assert {probability for _, probability in part.students} == {0.99}  # mastery 0.24, and no activity ever
+    assert {probability for _, probability in part.students} == {0.85}  # mastery 0.24, and no evidence for three days
 
 
 def test_it_is_computed_once(engine: Engine) -> None:

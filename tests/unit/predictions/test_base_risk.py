@@ -8,13 +8,14 @@ from app.predictions.base_risk import INACTIVE_FROM, MASTERY_FROM, base_risk
 def test_each_band_begins_with_its_first_value() -> None:
     """By hand: a mastery of 0.5 is no longer low, and the seventh day without activity is a week."""
     found = base_risk(np.array([0.49, 0.5, 0.5, 1.0, 0.0]), np.array([6.0, 6.0, 7.0, 0.0, 90.0]))
-    np.testing.assert_array_equal(found, [0.85, 0.27, 0.39, 0.05, 0.99])
+    np.testing.assert_array_equal(found, [0.85, 0.27, 0.39, 0.05, 0.95])
 
 
-def test_without_any_activity_the_risk_is_that_of_the_longest_break() -> None:
-    """It is never NaN."""
-    score = np.linspace(0, 1, 50)
-    np.testing.assert_array_equal(base_risk(score, np.full(50, np.nan)), base_risk(score, np.full(50, 90.0)))
+def test_a_low_mastery_comes_first() -> None:
+    """Whoever is below 0.5 is more at risk than all others after the same break."""
+    for inactive in (0.0, *INACTIVE_FROM):
+        low, *others = base_risk(np.array([0.0, *MASTERY_FROM]), np.full(4, inactive))
+        assert low > max(others)
 
 
 def test_longer_breaks_never_lower_the_risk() -> None:

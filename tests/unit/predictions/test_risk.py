@@ -5,7 +5,7 @@ import pytest
 
 from app.mastery.facts import DayFacts
 from app.predictions.boosted_trees import BoostedTrees, Tree
-from app.predictions.daily_history import DailyHistory, Floats, components, history_of, mastery
+from app.predictions.daily_history import COMPLETION, QUALITY, QUIZ, DailyHistory, Floats, components, history_of, mastery
 from app.predictions.risk import (
     AT_RISK_BELOW,
     RISK_DAYS,
@@ -40,7 +40,9 @@ def test_mastery_two_weeks_later_counts_as_seen_then() -> None:
     columns = np.arange(DAYS - RISK_DAYS)
     later = columns + RISK_DAYS
     score = mastery(components(history, later - 29, later))
-    quiet = history.count("active", columns + 1, later) == 0
+    others = np.any([history.age(each, columns + 1, later) >= 0 for each in (COMPLETION, QUIZ, QUALITY)], axis=0)
+    tells_of_activity = history.count("active", later - 29, later) > 0
+    quiet = (history.count("active", columns + 1, later) == 0) & (tells_of_activity | ~others)
     found = risk_outcomes(history, 30, columns)
     np.testing.assert_array_equal(found, (score < AT_RISK_BELOW) | quiet)
     assert 0 < found.mean() < 1
@@ -53,6 +55,13 @@ def test_who_stops_being_active_is_at_risk() -> None:
     assert outcome(student({20 + RISK_DAYS + 1}), 20) == 1
     assert outcome(student({21}), 20) == 0
     assert outcome(student({21}, completed=0), 20) == 1  # and a low mastery, whatever the activity
+
+
+def test_where_the_platform_tells_of_no_activity() -> None:
+    """Whoever has new evidence has not stopped; of whom there is none for two weeks has."""
+    quiet = student(set())
+    assert [outcome(quiet, column) for column in (-1, 0)] == [0, 1]
+    assert simple_rule(student(set(), completed=0), RETENTION, np.array([6, 7])).tolist() == [[False, True]]
 
 
 def test_the_outcome_of_the_last_two_weeks_is_not_known() -> None:

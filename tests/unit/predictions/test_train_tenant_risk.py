@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from app.predictions.base_risk import base_risk_of, inactive_days
-from app.predictions.daily_history import CONSISTENCY
-from app.predictions.features import feature_names
 from app.predictions.risk import AT_RISK_BELOW, RISK_DAYS
 from app.predictions.risk_measures import log_loss
 from app.predictions.train_tenant_risk import (
@@ -39,18 +37,18 @@ def test_which_days_train_and_test() -> None:
 def test_the_rule_is_that_of_the_same_student_and_day() -> None:
     """Mastery below 0.5, and nothing for a week."""
     of = (found := drawn(100, to_test=500)).tested_on
-    quiet = of.features[:, feature_names().index("active_7")] == 0
+    quiet = inactive_days(of) >= 7
     assert len(found.rule) == 500
     np.testing.assert_array_equal(found.rule, (of.score < AT_RISK_BELOW) & quiet)
     assert 0 < found.rule.mean() < 1
 
 
 def test_the_days_without_activity() -> None:
-    """They are what the table is asked for."""
+    """They are what the table is asked for; of students without any, the days without evidence."""
     history = random_history(30, DAYS)
     of = drawn(30).tested_on
     column = of.column
-    expected = history.age(CONSISTENCY, column - RETENTION + 1, column)[of.student, np.arange(len(column))]
+    expected = history.inactivity(column - RETENTION + 1, column)[of.student, np.arange(len(column))]
     np.testing.assert_array_equal(inactive_days(of), expected)
     assert ((base_risk_of(of) > 0) & (base_risk_of(of) < 1)).all()
 
