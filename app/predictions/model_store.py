@@ -95,23 +95,36 @@ class ModelStore:
     def roll_back(self, tenant: str, only_from: str = "") -> str | None:
         """Let the model answer that did before, or none if none did. ``only_from``: only if this one answers now.
 
-        Propagates NotFound if there is nothing to go back from, or another model answers now.
-
         Returns:
             The version that answers now; None for none.
+
+        Raises:
+            NotFound: There is nothing to go back from, or another model answers now.
         """
-        return self._earlier(tenant, only_from, change=True)
-
-    def earlier(self, tenant: str) -> str | None:
-        """The version to which ``roll_back`` would go back; None for none. Propagates its NotFound; changes nothing."""
-        return self._earlier(tenant, "", change=False)
-
-    def _earlier(self, tenant: str, only_from: str, *, change: bool) -> str | None:
-        arguments = [only_from, self._keys.model(tenant, ""), "" if change else "1"]
-        earlier = self._call(self._roll_back, self._use_keys(tenant), arguments)
+        earlier = self._call(self._roll_back, self._use_keys(tenant), [only_from, self._keys.model(tenant, "")])
         if earlier is None:
             raise NotFound(f"{tenant} has no model to go back from")
         return None if earlier == _NONE else cast("bytes", earlier).decode()
+
+    def earlier(self, tenant: str) -> str | None:
+        """Read to which version ``roll_back`` would go back now.
+
+        Returns:
+            The version; None for none.
+
+        Raises:
+            NotFound: There is nothing to go back from.
+        """
+        held = cast("list[bytes | None]", self._redis.hmget(self._keys.model_use(tenant), ["promoted", "before"]))
+        promoted, before = (each or b"" for each in held)
+        if not promoted and not before:
+            raise NotFound(f"{tenant} has no model to go back from")
+        found = next((each for each in before.split() if each == _NONE or self._is_kept(tenant, each.decode())), _NONE)
+        return None if found == _NONE else found.decode()
+
+    def _is_kept(self, tenant: str, version: str) -> bool:
+        is_listed = self._redis.hexists(self._keys.models(tenant), version)
+        return bool(is_listed and self._redis.exists(self._keys.model(tenant, version)))
 
     def promoted(self, tenant: str) -> str | None:
         """The version that answers; None for none, or if it has expired."""

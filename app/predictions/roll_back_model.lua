@@ -4,7 +4,6 @@
 -- KEYS[2]  which model answers: hash (promote_model.lua describes it)
 -- ARGV[1]  the version that must answer now, or "" for any
 -- ARGV[2]  prefix of the keys of contents, as in put_model.lua
--- ARGV[3]  "1" to change nothing
 --
 -- Returns the version that answers then, "-" for none; or nothing if there is nothing to go back from, or another one answers
 -- now. If no earlier version is remembered any more, none answers then.
@@ -25,7 +24,6 @@ while rest ~= '' do
     break
   end
 end
-if ARGV[3] == '1' then return earlier end
 if earlier == '-' then
   redis.call('HDEL', KEYS[2], 'promoted')
 else

@@ -81,7 +81,7 @@ def test_going_back_over_what_is_gone(engine: Engine, models: ModelStore) -> Non
     models.promote("t", "v-3")
     assert models.roll_back("t") is None
     engine.redis.hdel(f"{engine.settings.key_prefix}:{{t}}:models", "v-2")
-    assert models.roll_back("t") == "v-1"
+    assert (models.earlier("t"), models.roll_back("t")) == ("v-1", "v-1")
 
 
 def test_going_back_from_one_only(models: ModelStore) -> None:
