@@ -11,13 +11,15 @@ from rich.text import Text
 
 from app.clock import day_date
 from app.mastery.formula import DECIMALS
-from app.predictions.forecast_errors import LAST_VALUE, ForecastErrors
+from app.predictions.forecast_errors import LAST_VALUE, LEARNED, ForecastErrors
 from app.predictions.model_store import Attempt
 from app.predictions.risk import RISK_DAYS
 from app.predictions.risk_gate import RiskMeasures, RiskTest
 from app.predictions.stored_model import BackTest, ModelSummary
 
 ALL = "all"
+OWN_INTERVALS = "with intervals from these students' past errors"
+TABLE = "table"  # of ``base_risk.py``
 
 
 class Measures(Struct, frozen=True):
@@ -62,8 +64,8 @@ def report(of: ModelSummary, promoted: str | None) -> ModelReport:
 
 
 def versions_table(found: Mapping[str, ModelSummary | None], promoted: str | None) -> Table:
-    """Models for a terminal."""
-    headings = ("trained (UTC)", "students", "origins", "method overall", "MAE", "ratio to last value")
+    """Models for a terminal: the method and errors overall, and whether the risk is learned or that of the table."""
+    headings = ("trained (UTC)", "students", "origins", "method overall", "MAE", "ratio to last value", "risk")
     view = _table(("version", "answers"), headings)
     for version, each in found.items():
         cells = ["damaged", *["-"] * (len(headings) - 1)] if each is None else _version_cells(each)
@@ -95,11 +97,10 @@ def risk_tables(of: ModelSummary) -> Iterator[Table]:
     title = f"At risk {RISK_DAYS} days later: {test.at_risk:,} of {test.tested:,} students and days"
     view = _table(("estimate",), ("average precision", "calibration error", "log loss"))
     view.title, view.title_justify = title, "left"
-    answering = "learned" if test.answers else "base"
-    for name, measures in (("rule", test.rule), ("base", test.base), ("learned", test.learned)):
+    for name, measures in (("rule", test.rule), (TABLE, test.base), (LEARNED, test.learned)):
         figures = measures.average_precision, measures.calibration_error, measures.log_loss
         cells = ["-" if each is None else f"{each:.3f}" for each in figures]
-        view.add_row(f"{name} *" if name == answering else name, *cells)
+        view.add_row(f"{name} *" if name == _risk_by(of) else name, *cells)
     yield view
 
 
@@ -110,8 +111,10 @@ def ending(of: ModelSummary, promoted: str | None) -> Iterator[str]:
         yield "It does not answer."
     elif of.learned_answers:
         yield "It answers; in each cohort by the method with the *."
+    elif of.risk_answers:
+        yield f"It answers for the risk only; scores are forecast by the base model, {OWN_INTERVALS}."
     else:
-        yield "It answers by the base model everywhere, with intervals from these students' past errors."
+        yield f"It answers by the base model everywhere, {OWN_INTERVALS}."
 
 
 def latest_training(attempt: Attempt | None) -> str:
@@ -123,7 +126,11 @@ def _version_cells(of: ModelSummary) -> list[str]:
     method = of.overall.answerer
     mae, last = of.overall.errors[method].mae, of.overall.errors[LAST_VALUE].mae
     ratio = f"{mae / last:.3f}" if last else "-"
-    return [f"{of.trained_at:%Y-%m-%d %H:%M}", f"{of.students:,}", f"{of.origins:,}", method, f"{mae:.4f}", ratio]
+    return [f"{of.trained_at:%Y-%m-%d %H:%M}", f"{of.students:,}", f"{of.origins:,}", method, f"{mae:.4f}", ratio, _risk_by(of)]
+
+
+def _risk_by(of: ModelSummary) -> str:
+    return LEARNED if of.risk_answers else TABLE
 
 
 def _cohort(name: str, tested: BackTest) -> CohortReport:

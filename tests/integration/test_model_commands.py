@@ -57,13 +57,14 @@ def test_too_little_to_train(engine: Engine, settings: Settings) -> None:
 
 
 def test_the_list(stored: Engine, settings: Settings) -> None:
-    """The newest first, with the one that answers, and what is damaged; as JSON too."""
+    """The newest first, with the one that answers, whose risk is learned, and what is damaged; as JSON too."""
+    stored.learning.models.put(summary("v-2", risk=RISK_TESTED), CONTENT)
     stored.redis.hset(f"{settings.key_prefix}:{{t}}:models", "v-0", "damaged")
     stored.learning.models.note_attempt("t", Attempt(20_000, "promoted"))
     lines = mastery(settings, "model", "list", *TENANT).output.split("\n")
     rows = [line.split() for line in lines if line.strip().startswith("v-")]
     assert [row[:2] for row in rows] == [["v-2", "2026-10-28"], ["v-1", "yes"], ["v-0", "damaged"]]
-    assert rows[0][-3:] == ["learned", "0.0500", "0.500"]
+    assert [row[-4:] for row in rows[:2]] == [["learned", "0.0500", "0.500", risk] for risk in ("learned", "table")]
     assert "latest training: 2024-10-04, promoted" in lines
     told = json.loads(mastery(settings, "model", "list", *TENANT, "--json").output)
     assert [(each["version"], each["answers"]) for each in told] == [("v-2", False), ("v-1", True)]
@@ -83,6 +84,9 @@ def test_showing_one(stored: Engine, settings: Settings) -> None:
     stored.learning.models.promote("t", "v-3")
     everywhere = "It answers by the base model everywhere, with intervals from these students' past errors."
     assert everywhere in mastery(settings, "model", "show", *TENANT).output
+    stored.learning.models.put(summary("v-3", overall=base, cohorts={}, risk=RISK_TESTED), CONTENT)
+    of_risk = "It answers for the risk only; scores are forecast by the base model"
+    assert of_risk in mastery(settings, "model", "show", *TENANT).output
     stored.learning.models.retire("t")
     none = mastery(settings, "model", "show", *TENANT)
     assert (none.exit_code, "no learned model answers for t" in none.output) == (1, True)
@@ -94,7 +98,7 @@ def test_showing_the_risk(stored: Engine, settings: Settings) -> None:
     output = mastery(settings, "model", "show", "v-3", *TENANT).output
     assert "At risk 14 days later: 200 of 700 students and days" in output
     lines = [line.split() for line in output.split("\n")]
-    for row in (["rule", "0.400", "-", "-"], ["base", "0.600", "0.090", "0.500"], ["learned", "*", "0.700", "0.040", "0.400"]):
+    for row in (["rule", "0.400", "-", "-"], ["table", "0.600", "0.090", "0.500"], ["learned", "*", "0.700", "0.040", "0.400"]):
         assert row in lines
     told = json.loads(mastery(settings, "model", "show", "v-3", *TENANT, "--json").output)["risk"]
     assert (told["tested"], told["at_risk"], told["answers"]) == (700, 200, True)
