@@ -48,6 +48,8 @@ class Classroom(NamedTuple):
 
 
 DEMO_CLASSROOM = Classroom({"riverside": ("algebra-1", "algebra-2"), "hilltop": ("python-101",)})
+# The tenant and the student of the documentation's examples.
+EXAMPLE = "riverside", "student-001"
 
 
 def simulate(classroom: Classroom, last_day: date) -> list[dict[str, Any]]:

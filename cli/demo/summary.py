@@ -18,6 +18,7 @@ from app.roles import Role
 from app.security.tokens import development_token
 from cli.commands.operator_audit import write_entry
 from cli.commands.replay import EventReplay
+from cli.demo.classroom import EXAMPLE
 from cli.stack.running_stack import RunningStack
 
 IN_NEED = 10
@@ -42,7 +43,7 @@ def print_summary(engine: Engine, outcome: EventReplay, console: Console) -> Non
 
 def print_how_to_call(engine: Engine, stack: RunningStack, console: Console) -> None:
     """Print a query with a token, to paste into a shell."""
-    someone = _any_student(engine)
+    someone = _student_to_ask_about(engine)
     if engine.settings.env == "production" or someone is None:
         return
     tenant, student_id = someone
@@ -66,7 +67,10 @@ def _curl(stack: RunningStack) -> str:
     return f"curl -s --cacert {shlex.quote(stack.http_cert_file)}" if stack.http_cert_file else "curl -s"
 
 
-def _any_student(engine: Engine) -> tuple[str, str] | None:
+def _student_to_ask_about(engine: Engine) -> tuple[str, str] | None:
+    """The student of the documentation's examples, so that the token fits them; without this one, any. With their tenant."""
+    if engine.mastery.facts.cohort_of(*EXAMPLE):
+        return EXAMPLE
     tomorrow = day_number(engine.clock()) + 1
     for tenant in engine.mastery.tenants.all():
         if students := engine.mastery.scores.stale_students(tenant, tomorrow, limit=1):

@@ -4,8 +4,9 @@ import json
 from collections import Counter
 from datetime import UTC, date, datetime
 
+from api.examples import COHORT, STUDENT
 from app.events.event import decode_event
-from cli.demo.classroom import DEMO_CLASSROOM, Classroom, simulate, to_records
+from cli.demo.classroom import DEMO_CLASSROOM, EXAMPLE, Classroom, simulate, to_records
 
 LAST_DAY = date(2026, 10, 27)
 NOW = datetime(2026, 10, 28, 12, tzinfo=UTC)
@@ -30,6 +31,14 @@ def test_keys_name_tenant_and_student() -> None:
     key, value = next(to_records(EVENTS))
     event = json.loads(value)
     assert key == f"{event['tenant_id']}/{event['student_id']}".encode()
+
+
+def test_the_examples_are_about_one_of_its_students() -> None:
+    """So those of the documentation work in the demo."""
+    tenant, student = EXAMPLE
+    assert student == STUDENT
+    assert {event["cohort_id"] for event in EVENTS if (event["tenant_id"], event["student_id"]) == EXAMPLE} == {COHORT}
+    assert tenant in DEMO_CLASSROOM.cohorts
 
 
 def test_its_size() -> None:
