@@ -2,7 +2,7 @@
 
 The base model answers, unless the learned one was clearly better in each week of the test: by more than ``MARGIN`` in MAE, and
 no worse in RMSE. The test has the latest two weeks whose outcome is known. They say little about the next ones: a model that
-has seen three weeks of one tenant expects assessments when there are none.
+has seen four weeks of one tenant expects assessments when there are none.
 
 "Stays as it is" never answers. Within one retention window nothing leaves it, so the test cannot show what the base model is
 best at; and without that, both say the same (``base_model.py``).
@@ -20,6 +20,7 @@ weeks that followed, relative to "stays as it is":
 
 With a margin of 5 % no cohort was worse than with the base model, and none was worse than "stays as it is" by more than 1 % in
 any two weeks; without a margin one was. Two trainings in a row would need those of different weeks, which daily ones are not.
+``benchmarks/own_days.py`` repeats the simulation of this rule.
 """
 
 from collections.abc import Mapping, Sequence
