@@ -49,15 +49,16 @@ def tasks(api: LiveApi) -> int:
 
 
 def test_computed_by_the_worker(live_api: LiveApi, classroom: Callable[[int], list[str]]) -> None:
-    """The first answer waits for the task; the next one is from the stored list, and needs none."""
+    """The first answer waits for the task (busy cores: repeated); the next one is from the stored list, and needs none."""
     ids = classroom(30)
+    wait_for(lambda: live(live_api).status_code == 200, TASK_SECONDS)
     first = live(live_api, "&limit=100")
-    assert first.status_code == 200, first.text
     assert sorted(each["student_id"] for each in first.json()["data"]["students"]) == sorted(ids)
     with hanging_worker(live_api.stack):
         assert live(live_api, "&limit=100").json()["data"] == first.json()["data"]
     entries = live_api.get("/audit?action=predictions.at-risk").json()["data"]["entries"]
-    assert sorted((each["channel"], each["students"]) for each in entries) == [("api", 30), ("api", 30), ("task", 30)]
+    assert [each["students"] for each in entries if each["channel"] == "task"] == [30]
+    assert [each["students"] for each in entries if each["channel"] == "api"][:2] == [30, 30]  # the latest come first
     assert {each["details"].get("asked_by") for each in entries} == {None}
 
 
@@ -93,5 +94,6 @@ def test_nobody_with_retained_evidence(live_api: LiveApi) -> None:
     """The task finds nobody in a cohort that is still ranked."""
     day = day_number(system_clock()) - 100
     enrol(live_api.stack.engine, "old", 1, fortnights, live_api.tenant, day)
+    wait_for(lambda: live(live_api, cohort="old").status_code != 202, TASK_SECONDS)
     answer = live(live_api, cohort="old")
     assert (answer.status_code, answer.json()["error"]["message"]) == (404, "No students with evidence in this cohort.")
