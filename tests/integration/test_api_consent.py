@@ -16,7 +16,7 @@ from app.roles import Role
 from tests.conftest import NOW
 from tests.integration.audit_calls import trail
 from tests.integration.conftest import FixedTimeApi, api_with
-from tests.learning_events import quiz
+from tests.learning_events import activity, quiz
 
 SELF: dict[str, Any] = {"role": Role.STUDENT, "subject": "s-1"}
 ADMIN: dict[str, Any] = {"role": Role.ADMIN, "subject": "ada"}
@@ -173,7 +173,7 @@ def test_a_later_change_has_its_own_time(api: FixedTimeApi) -> None:
 
 def test_forecasts_go_with_the_consent(api: FixedTimeApi) -> None:
     """The stored one, and those that wait to be scored, at once; another decision leaves them."""
-    api.record(quiz())
+    api.record(quiz(), activity(timestamp="2026-10-20T09:00:00Z"))
     current_forecast("t-1", "s-1", using=api.engine.forecasting, now=NOW)
     (day,) = api.engine.forecast_records.days("t-1")
     for purpose, left in (("recommendations", ["s-1"]), ("predictions", [])):
