@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 
 from msgspec import Struct
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from app.mastery.formula import DECIMALS
@@ -14,6 +13,7 @@ from app.predictions.evidence_groups import describe
 from app.predictions.features import HORIZON_DAYS
 from app.predictions.forecast_errors import BASE, LAST_VALUE, LEARNED, ForecastErrors
 from app.predictions.learned_model import INTERVAL_LEVEL
+from cli.commands.console import table_of_figures
 from cli.commands.evaluate_risk import RiskReport
 
 # Groups with fewer forecasts than this are not judged.
@@ -104,19 +104,19 @@ def report(results: Mapping[Cohort, CohortResult], risk: list[RiskReport]) -> Re
 
 def tables(found: Report) -> Iterator[Table]:
     """The results for a terminal: all methods, each cohort, and the groups whose coverage is furthest from the aim."""
-    methods = _table(
-        f"Forecasts {found.horizon_days} days ahead: {found.overall.students:,} students of {len(found.cohorts):,} cohorts",
+    methods = table_of_figures(
         ("method",),
         ("forecasts", "MAE", "RMSE", "within ±0.10", "coverage", "MAE ratio", "RMSE ratio"),
+        f"Forecasts {found.horizon_days} days ahead: {found.overall.students:,} students of {len(found.cohorts):,} cohorts",
     )
     for title, of in (("", found.overall.methods), (", all components", found.overall.all_components)):
         for name, measures in of.items():
             methods.add_row(f"{name}{title}", f"{measures.forecasts:,}", *_cells(measures))
     yield methods
-    cohorts = _table(
-        f"Each cohort, by models that have not seen it; ratios to “{LAST_VALUE}”",
+    cohorts = table_of_figures(
         ("cohort", "method"),
         ("forecasts", "MAE", "RMSE", "within ±0.10", "coverage", "MAE ratio", "RMSE ratio"),
+        f"Each cohort, by models that have not seen it; ratios to “{LAST_VALUE}”",
     )
     for cohort in found.cohorts:
         for name in (LAST_VALUE, BASE, LEARNED, WEEKLY_CHOICE):
@@ -125,10 +125,10 @@ def tables(found: Report) -> Iterator[Table]:
                 label = f"{cohort.tenant_id}/{cohort.cohort_id}" if name == LAST_VALUE else ""
                 cohorts.add_row(label, name, f"{measures.forecasts:,}", *_cells(measures))
     yield cohorts
-    groups = _table(
-        f"Groups of evidence whose intervals cover least; the aim is {found.interval_level:.0%}",
+    groups = table_of_figures(
         ("components; trend; history",),
         ("forecasts", "coverage"),
+        f"Groups of evidence whose intervals cover least; the aim is {found.interval_level:.0%}",
     )
     for group in sorted(found.groups, key=lambda each: each.interval_coverage)[:5]:
         groups.add_row(group.group, f"{group.forecasts:,}", f"{group.interval_coverage:.1%}")
@@ -165,12 +165,3 @@ def _cells(measures: Measures) -> list[str]:
     coverage = "-" if measures.interval_coverage is None else f"{measures.interval_coverage:.1%}"
     ratios = ["-" if ratio is None else f"{ratio:.3f}" for ratio in (measures.mae_ratio, measures.rmse_ratio)]
     return [f"{measures.mae:.4f}", f"{measures.rmse:.4f}", f"{measures.within_010:.1%}", coverage, *ratios]
-
-
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in left:
-        view.add_column(heading, no_wrap=True)
-    for heading in right:
-        view.add_column(heading, justify="right")
-    return view

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from msgspec import Struct
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from app.mastery.formula import DECIMALS
@@ -12,6 +11,7 @@ from app.predictions.back_test_risk import RISK_TEST_DAYS, Estimated
 from app.predictions.event_history import Cohort
 from app.predictions.risk import RISK_DAYS
 from app.predictions.risk_measures import average_precision, calibration_error
+from cli.commands.console import table_of_figures
 
 
 class RiskReport(Struct, frozen=True):
@@ -48,10 +48,7 @@ def risk_tables(reports: list[RiskReport]) -> Iterator[Table]:
     if not reports:
         return
     title = f"At risk {RISK_DAYS} days later, by models that have not seen the cohort: area under precision and recall"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("cohort", no_wrap=True)
-    for heading in ("day", "students", "at risk", "rule", "model", "calibration error"):
-        table.add_column(heading, justify="right")
+    table = table_of_figures(("cohort",), ("day", "students", "at risk", "rule", "model", "calibration error"), title)
     for each in reports:
         areas = (each.rule_precision_recall_area, each.precision_recall_area, each.calibration_error)
         cells = ["-" if value is None else f"{value:.3f}" for value in areas]

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from app.predictions.model_store import Attempt
 from app.predictions.risk import RISK_DAYS
 from app.predictions.risk_gate import RiskMeasures, RiskTest
 from app.predictions.stored_model import BackTest, ModelSummary
+from cli.commands.console import table_of_figures
 
 ALL = "all"
 OWN_INTERVALS = "with intervals from these students' past errors"
@@ -66,7 +66,7 @@ def report(of: ModelSummary, promoted: str | None) -> ModelReport:
 def versions_table(found: Mapping[str, ModelSummary | None], promoted: str | None) -> Table:
     """Models for a terminal: the method and errors overall, and whether the risk is learned or that of the table."""
     headings = ("trained (UTC)", "students", "origins", "method overall", "MAE", "ratio to last value", "risk")
-    view = _table(("version", "answers"), headings)
+    view = table_of_figures(("version", "answers"), headings)
     for version, each in found.items():
         cells = ["damaged", *["-"] * (len(headings) - 1)] if each is None else _version_cells(each)
         view.add_row(version, "yes" if version == promoted else "", *map(Text, cells))
@@ -75,7 +75,7 @@ def versions_table(found: Mapping[str, ModelSummary | None], promoted: str | Non
 
 def tests_table(of: ModelSummary) -> Table:
     """The back-test for a terminal: a row for each cohort and method; * marks the one that answers."""
-    view = _table(("cohort", "method"), ("forecasts", "MAE", "RMSE", "within ±0.10", "coverage"))
+    view = table_of_figures(("cohort", "method"), ("forecasts", "MAE", "RMSE", "within ±0.10", "coverage"))
     reports = report(of, None)
     for each in (reports.overall, *reports.cohorts):
         for number, (method, measures) in enumerate(each.methods.items()):
@@ -95,8 +95,7 @@ def risk_tables(of: ModelSummary) -> Iterator[Table]:
     if (test := _rounded(of.risk)) is None:
         return
     title = f"At risk {RISK_DAYS} days later: {test.at_risk:,} of {test.tested:,} students and days"
-    view = _table(("estimate",), ("average precision", "calibration error", "log loss"))
-    view.title, view.title_justify = title, "left"
+    view = table_of_figures(("estimate",), ("average precision", "calibration error", "log loss"), title)
     for name, measures in (("rule", test.rule), (TABLE, test.base), (LEARNED, test.learned)):
         figures = measures.average_precision, measures.calibration_error, measures.log_loss
         cells = ["-" if each is None else f"{each:.3f}" for each in figures]
@@ -152,12 +151,3 @@ def _rounded(test: RiskTest | None) -> RiskTest | None:
 def _measured(errors: ForecastErrors) -> Measures:
     shares = (errors.mae, errors.rmse, errors.within_010, errors.interval_coverage)
     return Measures(errors.number, *(round(each, DECIMALS) for each in shares))
-
-
-def _table(left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    view = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in left:
-        view.add_column(heading, no_wrap=True)
-    for heading in right:
-        view.add_column(heading, justify="right")
-    return view
