@@ -24,8 +24,7 @@ from app.predictions.origins import Origins, origins, some_students
 from app.predictions.peers import CohortDays, peers
 from app.predictions.split_origins import drawn_origins, pooled, split_columns, weeks_of
 from app.predictions.stored_model import base_points
-from app.predictions.train_model import examples, train_model
-from app.predictions.train_tenant_model import FEWEST_TRAINING_ORIGINS
+from app.predictions.train_model import FEWEST_TRAINING_ORIGINS, examples, train_model
 from cli.commands.evaluate import observed_events
 from cli.commands.event_files import event_file
 

@@ -10,13 +10,17 @@ from app.predictions.daily_history import DailyHistory, Ints, history_of
 from app.predictions.features import HORIZON_DAYS, feature_names
 from app.predictions.learned_model import Forecasts, LearnedModel, margins, raw_forecasts
 from app.predictions.origins import STUDENTS_AT_ONCE, Origins, OutcomesOf, joined, origins, outcomes, some_students
-from app.predictions.peers import peers
+from app.predictions.peers import FEWEST_PEERS, peers
 
 # Origins that a model learns from: more do not make it better, and take longer.
 TRAINING_ORIGINS = 200_000
 # Copies in which a kind of evidence is missing, so that a course without quizzes is nothing new. Each is this share of all.
 MISSING_SHARE = 0.13
 MISSING: Sequence[tuple[str, ...]] = (("asked", "correct"), ("submissions", "quality_millionths"), ("total", "completed"))
+# The leaves of a tree take 200 origins each: from fewer than this nothing can be learned.
+FEWEST_TRAINING_ORIGINS = 1_000
+# Of fewer, each would be much of what is learned; it is also more than the groups that are left out in turn.
+FEWEST_STUDENTS = FEWEST_PEERS
 # Groups of cohorts that are left out in turn to calibrate the intervals.
 FOLDS = 4
 

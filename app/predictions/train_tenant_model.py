@@ -16,23 +16,28 @@ from app.predictions.observe_peers import observe_peers
 from app.predictions.origins import STUDENTS_AT_ONCE, Origins
 from app.predictions.past_errors import error_quantiles
 from app.predictions.peer_store import PeerStore
-from app.predictions.peers import FEWEST_PEERS
 from app.predictions.split_origins import FEWEST_RETENTION_DAYS, drawn_origins, pooled, split_columns, weeks_of
 from app.predictions.stored_model import FORMAT, BackTest, ModelContent, ModelSummary, base_points, version_of
-from app.predictions.train_model import TRAINING_ORIGINS, Examples, Trained, examples, students_of, train_model, training_steps
+from app.predictions.train_model import (
+    FEWEST_STUDENTS,
+    FEWEST_TRAINING_ORIGINS,
+    TRAINING_ORIGINS,
+    Examples,
+    Trained,
+    examples,
+    students_of,
+    train_model,
+    training_steps,
+)
 from app.predictions.train_risk_model import risk_training_steps
 from app.predictions.train_tenant_risk import RiskDrawn, TrainedTenantRisk, drawn_risk, tenant_risk_steps, train_tenant_risk
 from app.predictions.training_lease import TrainingRuns, prolong
 from app.storage.lease import Lease
 
-# The leaves of a tree take 200 origins each: from fewer than this nothing can be learned.
-FEWEST_TRAINING_ORIGINS = 1_000
 # Students whose facts are read: a minute, and more do not make a model better. Of a large tenant, some of each cohort.
 MOST_STUDENTS = 100_000
 # Cohorts with a test of their own: bounds the record to 300 KB. Those beyond get the tenant's verdict.
 MOST_COHORTS = 1_000
-# Of fewer, each would be much of what is learned; it is also more than the groups that are left out in turn.
-FEWEST_STUDENTS = FEWEST_PEERS
 # Origins that a model is tested on, 80 MB; more with more than 400 cohorts, so that each has enough for a verdict.
 TEST_ORIGINS = 200_000
 

@@ -16,17 +16,11 @@ from app.predictions.base_risk import base_risk_of
 from app.predictions.daily_history import DailyHistory, Floats
 from app.predictions.forecast_errors import FEWEST_FORECASTS
 from app.predictions.origins import Origins
-from app.predictions.peers import FEWEST_PEERS
 from app.predictions.risk import RISK_DAYS, RiskModel, risk_outcomes, simple_rule
 from app.predictions.risk_gate import RiskTest, risk_test
 from app.predictions.split_origins import drawn_origins, pooled, split_columns
-from app.predictions.train_model import Examples, examples, students_of
+from app.predictions.train_model import FEWEST_STUDENTS, FEWEST_TRAINING_ORIGINS, Examples, examples, students_of
 from app.predictions.train_risk_model import RISK_ORIGINS, risk_training_steps, train_risk_model
-
-# The leaves of a tree take 200 origins each: from fewer than this nothing can be learned.
-FEWEST_RISK_ORIGINS = 1_000
-# Fewer students and days say nothing about an estimate, as with forecasts.
-FEWEST_TESTED = FEWEST_FORECASTS
 
 
 class RiskDrawn(NamedTuple):
@@ -56,11 +50,11 @@ def drawn_risk(history: DailyHistory, retention_days: int, cohorts: int, to_test
 
 
 def is_enough(drawn: Mapping[str, RiskDrawn]) -> bool:
-    """Whether there is enough to learn from, and to test."""
+    """Whether there is enough to learn from, and to test: as much as for forecasts."""
     learned_from = sum(len(each.learned_from.real.score) for each in drawn.values())
     students = sum(students_of(each.learned_from) for each in drawn.values())
-    is_trainable = learned_from >= FEWEST_RISK_ORIGINS and students >= FEWEST_PEERS
-    return is_trainable and sum(len(each.rule) for each in drawn.values()) >= FEWEST_TESTED
+    is_trainable = learned_from >= FEWEST_TRAINING_ORIGINS and students >= FEWEST_STUDENTS
+    return is_trainable and sum(len(each.rule) for each in drawn.values()) >= FEWEST_FORECASTS
 
 
 def tenant_risk_steps(drawn: Mapping[str, RiskDrawn]) -> int:

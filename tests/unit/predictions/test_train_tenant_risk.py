@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from app.predictions.base_risk import base_risk_of, inactive_days
+from app.predictions.forecast_errors import FEWEST_FORECASTS
 from app.predictions.risk import AT_RISK_BELOW, RISK_DAYS
 from app.predictions.risk_measures import log_loss
+from app.predictions.train_model import FEWEST_TRAINING_ORIGINS
 from app.predictions.train_tenant_risk import (
-    FEWEST_RISK_ORIGINS,
-    FEWEST_TESTED,
     RiskDrawn,
     drawn_risk,
     tenant_risk_steps,
@@ -60,7 +60,9 @@ def test_a_history_that_is_too_short() -> None:
     assert drawn_risk(random_history(5, shortest), RETENTION, 1, 100, 0) is not None
 
 
-@pytest.mark.parametrize(("learned_from", "tested_on"), [(FEWEST_RISK_ORIGINS, FEWEST_TESTED - 1), (999, FEWEST_TESTED)])
+@pytest.mark.parametrize(
+    ("learned_from", "tested_on"), [(FEWEST_TRAINING_ORIGINS, FEWEST_FORECASTS - 1), (999, FEWEST_FORECASTS)]
+)
 def test_too_little(learned_from: int, tested_on: int) -> None:
     """There is no model then, whichever of both is missing; and no step is announced."""
     enough = drawn(120)
