@@ -4,16 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
-
 from app.clock import Day, day_number, microseconds
 from app.consent.consent_store import ConsentStore
 from app.errors import NotFound
 from app.mastery.fact_store import StudentRecord
-from app.mastery.facts import first_retained_day
 from app.predictions.cohort_history import STUDENTS_PER_READ, FactSources
-from app.predictions.daily_history import daily_history
-from app.predictions.origins import Origins, origins
+from app.predictions.origins import origins_today
 from app.predictions.peers import Peers
 from app.predictions.risk_estimator import RiskEstimator, RiskEstimators
 from app.predictions.risk_store import Estimate, RiskList, RiskStore
@@ -68,12 +64,8 @@ def is_valid(about: RiskList | None, estimator: RiskEstimator, today: Day) -> bo
 
 
 def _stored(tenant: str, cohort: str, using: RiskListing, now: datetime) -> Listed | None:
-    about, students = using.lists.about(tenant, cohort)
-    return (
-        Listed(about, students)
-        if about and is_valid(about, using.estimators(tenant, day_number(now)), day_number(now))
-        else None
-    )
+    today, (about, students) = day_number(now), using.lists.about(tenant, cohort)
+    return Listed(about, students) if about and is_valid(about, using.estimators(tenant, today), today) else None
 
 
 def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note: Note) -> Listed:
@@ -89,7 +81,7 @@ def _computed(tenant: str, cohort: str, using: RiskListing, now: datetime, note:
         erasures = using.lists.erasures(tenant, students)
         read = zip(students, erasures, facts.read_many(tenant, students, today, today), strict=True)
         present = [(student, erasure, record) for student, erasure, record in read if isinstance(record, StudentRecord)]
-        of = origins_today([record for _, _, record in present], today, facts.retention_days, peers)
+        of = origins_today([record.days for _, _, record in present], today, facts.retention_days, peers)
         for row, probability in zip(
             of.student.tolist(), estimator.probability(of).round(PROBABILITY_DECIMALS).tolist(), strict=True
         ):
@@ -107,9 +99,3 @@ def _allowing(tenant: str, members: Sequence[str], consents: ConsentStore) -> It
         allowed = consents.allowing(tenant, some, Purpose.PREDICTIONS)
         if students := [each for each in some if each in allowed]:
             yield students
-
-
-def origins_today(records: Sequence[StudentRecord], today: Day, retention_days: int, peers: Peers | None) -> Origins:
-    """The students today: an origin for each, in their order, as each has facts of the retained days."""
-    history = daily_history([record.days for record in records], first_retained_day(today, retention_days), today)
-    return origins(history, retention_days, np.array([history.days - 1]), [peers])

@@ -11,9 +11,10 @@ from app.errors import InvalidInput, NotFound
 from app.mastery.components import window_on
 from app.mastery.fact_store import StudentRecord
 from app.mastery.formula import DECIMALS
-from app.predictions.at_risk import NOBODY, PROBABILITY_DECIMALS, RiskListing, is_valid, origins_today
+from app.predictions.at_risk import NOBODY, PROBABILITY_DECIMALS, RiskListing, is_valid
 from app.predictions.intervention import Reason, Signs, reasons_of
 from app.predictions.make_forecast import signs_of
+from app.predictions.origins import origins_today
 from app.predictions.risk_estimator import RiskEstimator
 from app.predictions.risk_store import RiskList
 from app.purposes import Purpose
@@ -113,7 +114,9 @@ def _shown(
     ]
     if not present:
         return []
-    of = origins_today([record for _, record in present], today, facts.retention_days, using.observed(tenant, cohort, today))
+    of = origins_today(
+        [record.days for _, record in present], today, facts.retention_days, using.observed(tenant, cohort, today)
+    )
     probabilities = estimator.probability(of).round(PROBABILITY_DECIMALS).tolist()
     return [
         _student(student, probability, signs_of(record.days, window_on(record.days, today, facts.retention_days), slope), score)

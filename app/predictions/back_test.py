@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from app.mastery.formula import Components
-from app.predictions.base_model import base_forecasts
 from app.predictions.daily_history import DailyHistory, Floats, Ints, Mask
 from app.predictions.event_history import Cohort
 from app.predictions.evidence_groups import GROUPS_PER_SET
@@ -22,6 +21,7 @@ from app.predictions.origins import Origins, joined, origins_of, outcomes, row_b
 from app.predictions.past_errors import Quantiles, error_quantiles
 from app.predictions.peers import CohortDays, peers
 from app.predictions.simple_forecasts import holt, line
+from app.predictions.stored_model import base_points
 from app.predictions.train_model import TRAINING_ORIGINS, Examples, examples, train_model, training_steps
 
 OLS_14, OLS_30, HOLT, WEEKLY_CHOICE = "OLS 14 days", "OLS 30 days", "Holt", "weekly choice"
@@ -113,7 +113,7 @@ def _methods(others: Mapping[str, Examples], on_step: Callable[[], None]) -> _Me
     """What answers for a cohort, from what is known of others."""
     trained = train_model(others, on_step)
     unseen, outcome = trained.unseen, trained.unseen.outcome
-    base = _base_points(unseen)
+    base = base_points(unseen)
     errors = {
         LAST_VALUE: errors_of(unseen.score, outcome),
         BASE: errors_of(base, outcome),
@@ -131,7 +131,7 @@ def _methods_alone(seen: Examples) -> _Methods:
     """What answers for the only cohort: nothing that learns. The intervals know its errors, for want of others."""
     last, base = (
         error_quantiles(point, seen.real.outcome, seen.real.group, np.zeros(len(point), np.int64))
-        for point in (seen.real.score, _base_points(seen.real))
+        for point in (seen.real.score, base_points(seen.real))
     )
     return _Methods(last, base, None, {})
 
@@ -161,15 +161,11 @@ def _forecast_some(history: DailyHistory, retention_days: int, methods: _Methods
     }
     answers = {
         LAST_VALUE: methods.last.around(of.score, of.group),
-        BASE: methods.base.around(_base_points(of), of.group),
+        BASE: methods.base.around(base_points(of), of.group),
     }
     if methods.learned is not None:
         answers[LEARNED] = methods.learned.forecast(of)
     return _Forecast(of, answers, simple, methods.elsewhere)
-
-
-def _base_points(of: Origins) -> Floats:
-    return base_forecasts(of.carried[:, None], of.slope, [HORIZON_DAYS])[:, 0]
 
 
 def _result(history: DailyHistory, made: _Forecast) -> CohortResult:

@@ -25,9 +25,10 @@ from app.predictions.daily_history import (
     has_evidence,
     mastery,
 )
+from app.predictions.forecast import WEEK
 from app.predictions.peers import CohortDays, peer_columns
 
-HORIZON_DAYS = 7
+HORIZON_DAYS = WEEK
 # Days of students in one step of numpy: of one student all lags at once, which takes a third of the time; of many one lag at a
 # time, since more would not fit in the cache.
 WINDOWS_AT_ONCE = 2_000

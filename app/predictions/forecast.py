@@ -8,11 +8,11 @@ from msgspec import Struct
 from app.clock import Day
 from app.mastery.trend import FEWEST_DAYS, Trend
 from app.predictions.confidence import STALE_DAYS
+from app.predictions.forecast_errors import BASE
 from app.predictions.intervention import Signs
 
 WEEK = 7  # days ahead that "next week" is
 MOST_DAYS = 30  # of a trajectory, into the past and into the future
-BASE = "base"  # the name of the base model
 
 
 class WarningCode(StrEnum):

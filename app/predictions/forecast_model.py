@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 from app.clock import Day
 from app.mastery.fact_store import StudentRecord
 from app.predictions.error_quantiles import IntervalTable, decode_table
-from app.predictions.forecast import BASE, Predicted
+from app.predictions.forecast import Predicted
+from app.predictions.forecast_errors import BASE
 
 # With each change of the equation, the damping or the table: cached forecasts of another version are not used.
 BASE_VERSION = "2"

@@ -4,17 +4,15 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import numpy as np
-
 from app.clock import Day
 from app.errors import DependencyUnavailable, NotFound
 from app.mastery.fact_store import StudentRecord
-from app.predictions.daily_history import Floats, daily_history
+from app.predictions.daily_history import Floats
 from app.predictions.forecast import Predicted
 from app.predictions.forecast_errors import LEARNED
 from app.predictions.forecast_model import BASE_MODEL, ForecastModel
 from app.predictions.model_store import ModelStore
-from app.predictions.origins import Origins, origins
+from app.predictions.origins import Origins, origins_today
 from app.predictions.peer_store import KEPT, PeerStore
 from app.predictions.peers import Peers
 from app.predictions.risk_estimator import BASE_RISK, RiskEstimator
@@ -50,8 +48,7 @@ class LearnedModels:
         summary = self._promoted(tenant)
         if summary is None or summary.last_day >= day:
             return BASE_MODEL
-        method = summary.answerer(cohort)
-        return _Answerer(method, summary.version, method, tenant, cohort, day, self)
+        return _Answerer(summary.answerer(cohort), summary.version, tenant, cohort, day, self)
 
     def forecast(self, answerer: "_Answerer", record: StudentRecord, today: Day) -> Predicted:
         """Forecast a student's mastery in seven days.
@@ -62,8 +59,8 @@ class LearnedModels:
             The forecast.
         """
         content = self._usable_content(answerer.tenant, answerer.version)
-        of = self._origins(record, today, answerer.peers if answerer.method == LEARNED else None)
-        made = content.forecast(answerer.method, of)
+        of = origins_today([record.days], today, self._retention_days, answerer.peers if answerer.name == LEARNED else None)
+        made = content.forecast(answerer.name, of)
         return Predicted(*(float(values[0]) for values in made))
 
     def risk(self, tenant: str, day: Day) -> RiskEstimator:
@@ -122,11 +119,6 @@ class LearnedModels:
         (found,) = self._peers.read(tenant, [cohort]) if cohort else [None]
         return found.peers if found and 0 < day - found.day <= KEPT.days else None
 
-    def _origins(self, record: StudentRecord, today: Day, peers: Peers | None) -> Origins:
-        """The student today; one origin, since a record has facts of the retained days."""
-        history = daily_history([record.days], today - self._retention_days + 1, today)
-        return origins(history, self._retention_days, np.array([history.days - 1]), [peers])
-
 
 @dataclass(frozen=True)
 class _Answerer:
@@ -134,7 +126,6 @@ class _Answerer:
 
     name: str
     version: str
-    method: str
     tenant: str
     cohort: str | None
     day: Day

@@ -1,14 +1,16 @@
 """Origins of forecasts: a student on a day, what is known then, and what came of it ``HORIZON_DAYS`` later. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from app.predictions.daily_history import DailyHistory, Floats, Ints, components, mastery
+from app.clock import Day
+from app.mastery.facts import DayFacts, first_retained_day
+from app.predictions.daily_history import DailyHistory, Floats, Ints, components, daily_history, mastery
 from app.predictions.evidence_groups import groups
 from app.predictions.features import HORIZON_DAYS, Outlook, outlook
-from app.predictions.peers import CohortDays
+from app.predictions.peers import CohortDays, Peers
 
 # Students of a cohort that are learned from or observed: bounds the memory, which is 500 MB for a year of days.
 STUDENTS_AT_ONCE = 2_000
@@ -70,6 +72,12 @@ def origins(
         found = origins_of(outlook(some, retention_days, columns, cohort), outcomes_of(some, retention_days, columns), columns)
         parts.append(found._replace(student=rows[found.student]))
     return joined(parts)
+
+
+def origins_today(students: Sequence[Mapping[Day, DayFacts]], today: Day, retention_days: int, peers: Peers | None) -> Origins:
+    """The students today: an origin for each, in their order, as each has facts of the retained days."""
+    history = daily_history(students, first_retained_day(today, retention_days), today)
+    return origins(history, retention_days, np.array([history.days - 1]), [peers])
 
 
 def row_blocks(history: DailyHistory) -> list[Ints]:

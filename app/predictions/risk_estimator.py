@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from app.clock import Day
 from app.predictions.base_risk import base_risk_of
 from app.predictions.daily_history import Floats
-from app.predictions.forecast import BASE
+from app.predictions.forecast_errors import BASE
 from app.predictions.origins import Origins
 
 # With each change of the table: lists that another version made are not used.
