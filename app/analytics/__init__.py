@@ -1,0 +1,1 @@
+"""How mastery has changed, and how students and cohorts compare."""
