@@ -34,6 +34,7 @@ from app.mastery.expired_records import ExpiredRecords
 from app.mastery.fact_export import FactExport
 from app.mastery.fact_store import FactStore
 from app.mastery.outbox import Outbox
+from app.mastery.ranking_store import RankingStore
 from app.mastery.score_store import ScoreStore
 from app.mastery.stores import MasteryStores, TenantStore
 from app.outage import Outages
@@ -52,10 +53,12 @@ from app.predictions.train_tenant_model import LearningStores, Training
 from app.privacy.erasure_store import ErasureStore
 from app.privacy.student_data import Exportable, StudentData
 from app.privacy.student_keys import StudentKeys
+from app.purposes import Purpose
 from app.recommendations.wording import Wording, load_wording
 from app.security.revocations import Revocations
 from app.security.signing_keys import SigningKeys
 from app.security.task_requests import TaskRequests
+from app.storage.ranking_keys import rule_of
 from app.storage.redis_client import connect
 
 
@@ -225,9 +228,11 @@ def _idempotency_keys(client: redis.Redis, settings: Settings) -> IdempotencyKey
 
 def _mastery_stores(client: redis.Redis, settings: Settings, audit: AuditTrail) -> MasteryStores:
     prefix, quotas = settings.key_prefix, Quotas(settings.quota_students)
+    rule = rule_of(is_consent_required=Purpose.COHORT_STATISTICS in required_purposes(settings.consent_required))
     return MasteryStores(
         FactStore(client, prefix, settings.retention_days, quotas, audit.pseudonyms),
-        ScoreStore(client, prefix),
+        ScoreStore(client, prefix, rule),
         TenantStore(client, prefix),
         ExpiredRecords(client, prefix, settings.retention_days),
+        RankingStore(client, prefix, rule),
     )

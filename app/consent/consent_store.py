@@ -16,7 +16,8 @@ from app.purposes import Purpose
 from app.storage.erased import Erased
 from app.storage.exported import Exported, ExportedRow, utc_text
 from app.storage.keys import Keys
-from app.storage.scripts import load_script, run_script, slices
+from app.storage.ranking_keys import rule_of
+from app.storage.scripts import RANKINGS, load_script, run_script, slices
 
 # Students per MGET, UNLINK or script call: less than a millisecond of the server's time.
 STUDENTS_PER_CALL = 1000
@@ -44,7 +45,8 @@ class ConsentStore:
         self._keys = Keys(key_prefix)
         self._retention_seconds = retention_days * DAY_SECONDS
         self._required = required
-        self._replace = load_script(client, Path(__file__).with_name("replace_consent.lua"))
+        self._rule = rule_of(is_consent_required=Purpose.COHORT_STATISTICS in required)
+        self._replace = load_script(client, Path(__file__).with_name("replace_consent.lua"), including=RANKINGS)
         self._keep = load_script(client, Path(__file__).with_name("keep_consents.lua"))
 
     def read(self, tenant: str, student_id: str) -> Consent:
@@ -52,11 +54,22 @@ class ConsentStore:
         return self._decoded(cast("bytes | None", self._redis.get(self._keys.consent(tenant, student_id))))
 
     def replace(self, tenant: str, student_id: str, before: Consent, new: Sequence[Decision]) -> bool:
-        """Add decisions to a record, unless it was changed since ``before`` was read. Returns whether it was not."""
-        keys = [self._keys.consent(tenant, student_id), self._keys.consent_revision(tenant)]
+        """Add decisions to a record, unless it was changed since ``before`` was read.
+
+        One about ``cohort_statistics`` takes the student out of the statistics, or into them, at once.
+
+        Returns:
+            Whether the decisions were added.
+        """
+        keys = [
+            self._keys.consent(tenant, student_id),
+            self._keys.consent_revision(tenant),
+            self._keys.student(tenant, student_id),
+        ]
         record = msgspec.json.encode(bounded([*before.history, *new]))
         is_about_statistics = any(each.purpose == Purpose.COHORT_STATISTICS for each in new)
-        return bool(self._replace(keys, [before.stored, record, self._retention_seconds, int(is_about_statistics)]))
+        about = [self._keys.ranking_names(tenant, self._rule), student_id]
+        return bool(self._replace(keys, [before.stored, record, self._retention_seconds, int(is_about_statistics), *about]))
 
     def allowing(self, tenant: str, students: Iterable[str], purpose: Purpose) -> set[str]:
         """Find the students whose data may be used for a purpose, in one round trip.

@@ -2,14 +2,20 @@
 --
 -- KEYS[1]  the record: JSON array of decisions (consent.py)
 -- KEYS[2]  how often a decision about cohort_statistics was stored in the tenant
+-- KEYS[3]  the student's facts and score, if any: merge_evidence.lua describes it
 -- ARGV[1]  the record as it was read, or ""
 -- ARGV[2]  the new record
 -- ARGV[3]  time to live in seconds
 -- ARGV[4]  1 if it has a new decision about cohort_statistics, else 0
+-- ARGV[5]  names of the rankings: see rankings.lua, which this script includes
+-- ARGV[6]  id of the student
 --
 -- Returns 1 if it was replaced, 0 if it was changed since.
 
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
-if ARGV[4] == '1' then redis.call('INCR', KEYS[2]) end
+if ARGV[4] == '1' then
+  redis.call('INCR', KEYS[2])
+  recount(ranking_names(ARGV[5]), KEYS[3], ARGV[6])
+end
 return 1

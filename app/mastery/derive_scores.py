@@ -23,9 +23,10 @@ def derive_scores(tenant: str, merged: Iterable[Merged], *, stores: MasteryStore
     score is outdated. A score that cannot be stored is retried with the next event or day.
     """
     scores = [
-        Score(each.student_id, each.window.revision, each.window.day, mastery_score(window_components(each.window)))
+        Score(each.student_id, each.window.revision, each.window.day, mastery_score(components), components)
         for each in merged
         if each.window is not None and each.window.revision > each.scored_revision
+        for components in [window_components(each.window)]
     ]
     if scores and (errors := stores.scores.put(tenant, scores, now)):
         _log.error("scores that cannot be stored: %d, first error: %s", len(errors), errors[0])

@@ -9,40 +9,36 @@
 --               moment, or one above that of the erased facts if those changed more than once a second
 -- KEYS[2i+2]    record of the i-th student (merge_evidence.lua describes it)
 -- KEYS[2i+3]    marks of the i-th student
--- ARGV[1]       prefix of the keys of the cohorts' rankings
+-- ARGV[1]       names of the rankings: see rankings.lua, which this script includes
 -- ARGV[2]       1: refuse events up to the request; 0: up to now, as those in between may be among the erased ones
--- ARGV[3]       prefix of the keys of the cohorts' lists of students at risk, which have no student that the ranking has not
--- ARGV[3i+1]    id of the i-th student
--- ARGV[3i+2]    its pseudonym
--- ARGV[3i+3]    moment at which the erasure was requested, by the server's clock. A student who was erased since is left alone:
+-- ARGV[3i]      id of the i-th student
+-- ARGV[3i+1]    its pseudonym
+-- ARGV[3i+2]    moment at which the erasure was requested, by the server's clock. A student who was erased since is left alone:
 --               the record has only what came after the erasure
 --
 -- Returns for each student 1 if there was a record; 0 if not; -1 if the record has only what came after the request.
 
 local time = redis.call('TIME')  -- the server's clock: those of the callers may differ
+local names = ranking_names(ARGV[1])
 local now = ARGV[2] == '1' and 0 or time[1] * 1000000 + time[2]
 
 local function erase(record, marks, student, pseudonym, requested)
   local erased, revision = (redis.call('HGET', KEYS[3], pseudonym) or ''):match('^(%d+) (%d+)$')
-  local window, ranked, after = unpack(redis.call('HMGET', record, 'window', 'ranked', 'after'))
+  local window, after = unpack(redis.call('HMGET', record, 'window', 'after'))
   if after and tonumber(after) >= requested then return -1 end
   if erased and tonumber(erased) >= requested then return 0 end
   local _, last = 0, tonumber(revision) or 0
   if window then _, last = cmsgpack.unpack_limit(window, 1, 1) end
   local moment = math.max(now, requested)
+  leave_rankings(names, KEYS[2], record, student)
   local count = redis.call('UNLINK', record, marks)
   redis.call('HSET', KEYS[3], pseudonym, string.format('%.0f %.0f', moment, math.max(math.floor(moment / 1000000), last + 1)))
-  if ranked then
-    redis.call('ZREM', ARGV[1] .. ranked, student)
-    redis.call('ZREM', ARGV[3] .. ranked, student)
-    if redis.call('EXISTS', ARGV[1] .. ranked) == 0 then redis.call('SREM', KEYS[2], ranked) end
-  end
   redis.call('ZREM', KEYS[1], student)
   return count > 0 and 1 or 0
 end
 
 local results = {}
 for i = 1, (#KEYS - 3) / 2 do
-  results[i] = erase(KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[3 * i + 1], ARGV[3 * i + 2], tonumber(ARGV[3 * i + 3]))
+  results[i] = erase(KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[3 * i], ARGV[3 * i + 1], tonumber(ARGV[3 * i + 2]))
 end
 return results

@@ -9,7 +9,7 @@ import redis
 from app.clock import Day
 from app.mastery.facts import first_retained_day
 from app.storage.keys import Keys
-from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
+from app.storage.scripts import RANKINGS, STUDENTS_PER_CALL, load_script, run_script, slices
 
 
 class ExpiredRecords:
@@ -19,7 +19,7 @@ class ExpiredRecords:
         self._redis = client
         self._keys = Keys(key_prefix)
         self._retention_days = retention_days
-        self._remove = load_script(client, Path(__file__).with_name("remove_expired.lua"))
+        self._remove = load_script(client, Path(__file__).with_name("remove_expired.lua"), including=RANKINGS)
 
     def remove(self, tenant: str, students: Sequence[str], today: Day) -> set[str]:
         """Remove those of these students who have no evidence of the retention window, whatever their record's values are.
@@ -33,5 +33,5 @@ class ExpiredRecords:
             names = [keys.students(tenant), keys.cohorts(tenant)]
             for student in some:
                 names += (keys.student(tenant, student), keys.marks(tenant, student))
-            calls.append((names, [oldest, keys.ranking(tenant, ""), keys.at_risk(tenant, ""), *some]))
+            calls.append((names, [oldest, keys.ranking_names(tenant), *some]))
         return {student.decode() for removed in run_script(self._redis, self._remove, calls) for student in removed}

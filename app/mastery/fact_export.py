@@ -36,6 +36,7 @@ STANDING_COLUMNS = {
     "mastery": "the stored score, 0..1",
     "mastery_day": "the day for which it was computed, UTC",
     "ranked_cohort_id": "the cohort whose ranking has this score",
+    "in_statistics": "whether it is in the statistics of this cohort",
     "counted_events": "number of events that are remembered, so that each counts once",
     "revision": "number of the latest change of the facts",
 }
@@ -87,6 +88,7 @@ def _standing_row(record: Mapping[bytes, bytes], counted_events: int) -> Exporte
         millionths / MILLIONTHS if millionths >= 0 else None,
         day_date(day).isoformat() if day >= 0 else None,
         _text(record.get(b"ranked")),
+        b"counted" in record,
         counted_events,
         _unpacked(record[b"window"])[0] if b"window" in record else None,
     )

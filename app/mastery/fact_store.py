@@ -22,7 +22,7 @@ from app.pseudonyms import WHOLE_TENANT, Pseudonymize
 from app.storage.erased import ErasedFacts
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
-from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
+from app.storage.scripts import RANKINGS, STUDENTS_PER_CALL, load_script, run_script, slices
 
 # Students per call of cohorts_of.lua, which does two fast commands for each: a millisecond of the server's time.
 LOOKUPS_PER_CALL = 1000
@@ -56,6 +56,7 @@ class FactStore:
         self._merge = load_script(
             client,
             Path(__file__).with_name("merge_evidence.lua"),
+            including=RANKINGS,
             COMPLETION=COMPLETION,
             QUIZ=QUIZ,
             QUALITY=QUALITY,
@@ -64,7 +65,7 @@ class FactStore:
             CONSISTENCY_DAYS=CONSISTENCY_DAYS,
         )
         self._forget = load_script(client, Path(__file__).with_name("forget_erasures.lua"))
-        self._erase = load_script(client, Path(__file__).with_name("erase_students.lua"))
+        self._erase = load_script(client, Path(__file__).with_name("erase_students.lua"), including=RANKINGS)
         self._remember = load_script(client, Path(__file__).with_name("remember_erasures.lua"))
         self._cohorts_of = load_script(client, Path(__file__).with_name("cohorts_of.lua"))
 
@@ -112,14 +113,14 @@ class FactStore:
         keys = self._keys
         chunk = keys.counted_chunk(tenant, str(chunk_id))
         shared_keys = [keys.totals(tenant), keys.students(tenant), chunk, keys.cohorts(tenant), keys.erased(tenant)]
-        ranking, more = keys.ranking(tenant, ""), (self._quotas.of(tenant), keys.at_risk(tenant, ""))
+        names, quota = keys.ranking_names(tenant), self._quotas.of(tenant)
         calls: list[tuple[list[str], list[Any]]] = []
         if expired:
-            calls.append((shared_keys, [today, self.retention_days, expired, ranking, -1 if chunk_id is None else 0, 0, *more]))
+            calls.append((shared_keys, [today, self.retention_days, expired, names, -1 if chunk_id is None else 0, 0, quota]))
         for students in slices(observations, STUDENTS_PER_CALL):
             number = -1 if chunk_id is None else len(calls)
             call_keys = [*shared_keys]
-            arguments = [today, self.retention_days, 0, ranking, number, int(repeat_only), *more]
+            arguments = [today, self.retention_days, 0, names, number, int(repeat_only), quota]
             for student in students:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 packed = msgpack.packb(list(chain.from_iterable(observations[student])), use_bin_type=False)
@@ -142,7 +143,7 @@ class FactStore:
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.erased(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(students, STUDENTS_PER_CALL):
-            call_keys, arguments = [*shared_keys], [keys.ranking(tenant, ""), int(up_to_request), keys.at_risk(tenant, "")]
+            call_keys, arguments = [*shared_keys], [keys.ranking_names(tenant), int(up_to_request)]
             for student in some:
                 call_keys += (keys.student(tenant, student), keys.marks(tenant, student))
                 arguments += (student, self._pseudonyms(tenant, student)[0], str(students[student]))

@@ -11,21 +11,20 @@
 -- ARGV[1]       today, as a day number (days since 1970-01-01)
 -- ARGV[2]       length of the retention window in days
 -- ARGV[3]       number of events that the caller found expired, for the totals
--- ARGV[4]       prefix of the keys of the cohorts' rankings
+-- ARGV[4]       names of the rankings: see rankings.lua, which this script includes
 -- ARGV[5]       number of this call within the chunk; the totals count its events once, even if the chunk is repeated; -1: no chunk
 -- ARGV[6]       "1": do nothing unless this call was counted before
 -- ARGV[7]       the tenant's quota of students
--- ARGV[8]       prefix of the keys of the cohorts' lists of students at risk, which have no student that the ranking has not
--- ARGV[3i+6]    id of the i-th student
--- ARGV[3i+7]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
--- ARGV[3i+8]    its pseudonyms, separated by spaces
+-- ARGV[3i+5]    id of the i-th student
+-- ARGV[3i+6]    its observations, msgpack, in one list: {mark, day, kind, first, second, stamp, event_id, cohort_id, mark, day, ...}
+-- ARGV[3i+7]    its pseudonyms, separated by spaces
 --
--- A record has the fields window, cohort, cohort_at, score, ranked, after and one per day with evidence, named by the day's number:
+-- A record has the fields window, cohort, cohort_at, score, ranked, counted, after and one per day with evidence, named by the day's number:
 --   <day>       {correct, asked, quality_millionths, submissions, active[, completed, total, stamp, event_id]}
 --   window      {revision, day, correct, asked, quality_millionths, submissions, newest_active_day, active_bits,
 --               completion_day, completed, total}
 --   cohort_at   {stamp, event_id} of the event that named the cohort
---   score       written by put_scores.lua, as are ranked, KEYS[2] and the rankings
+--   score       written by put_scores.lua, as are ranked, counted, KEYS[2] and the rankings
 --   after       only of a student who was erased before: up to which moment (microseconds since 1970-01-01)
 -- Values have at most 64 bytes, since the server gives up the compact encoding of a hash with longer ones.
 --
@@ -55,7 +54,7 @@ local MAX_EVENTS = 100000
 
 local today = tonumber(ARGV[1])
 local retention = tonumber(ARGV[2])
-local ranking_prefix = ARGV[4]
+local names = ranking_names(ARGV[4])
 local call = tonumber(ARGV[5])
 local quota = tonumber(ARGV[7])
 local is_any_erased = redis.call('EXISTS', KEYS[5]) == 1
@@ -142,12 +141,7 @@ local function roll(record, marks_key, revision)
 end
 
 local function remove(student, record, marks_key)
-  local ranked = redis.call('HGET', record, 'ranked')
-  if ranked then
-    redis.call('ZREM', ranking_prefix .. ranked, student)
-    redis.call('ZREM', ARGV[8] .. ranked, student)
-    if redis.call('EXISTS', ranking_prefix .. ranked) == 0 then redis.call('SREM', KEYS[4], ranked) end
-  end
+  leave_rankings(names, KEYS[4], record, student)
   redis.call('ZREM', KEYS[2], student)
   redis.call('DEL', record, marks_key)
 end
@@ -267,7 +261,7 @@ end
 local replies, applied, duplicates, expired, erased = {}, 0, 0, tonumber(ARGV[3]), 0
 for i = 1, (#KEYS - 5) / 2 do
   local merged, count, passed, refused, reply =
-    pcall(merge, ARGV[3 * i + 6], KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[3 * i + 7], ARGV[3 * i + 8])
+    pcall(merge, ARGV[3 * i + 5], KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[3 * i + 6], ARGV[3 * i + 7])
   if merged then
     replies[i] = reply
     applied, expired, erased = applied + count, expired + passed, erased + refused

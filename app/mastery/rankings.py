@@ -1,6 +1,7 @@
 """What cohorts' statistics are made of: a ranking of the students by each metric, of those who allow ``cohort_statistics``."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.mastery.formula import Components
 
@@ -16,3 +17,28 @@ class Metric(StrEnum):
 
 
 COMPONENT_METRICS = tuple(Metric(name) for name in Components._fields)
+
+
+class Ranking(NamedTuple):
+    """A cohort's ranking by one metric, and the place of a value in it. All values are in millionths.
+
+    Attributes:
+        students: how many are in it.
+        total: the sum of their values.
+        squares: the sum of the squares.
+        quartiles: of each quartile, the values between which it lies: at the ranks ⌊h⌋ and ⌊h⌋ + 1, h = q · (students − 1),
+            counted from 0, lowest first; empty without students.
+        value: what is compared: that of the student in the ranking, else the one given; None without either.
+        is_ranked: whether the student is in the ranking.
+        below: students with a lower value.
+        equal: students with the same value, also the student themselves.
+    """
+
+    students: int
+    total: int
+    squares: int
+    quartiles: tuple[tuple[int, int], ...] = ()
+    value: int | None = None
+    is_ranked: bool = False
+    below: int = 0
+    equal: int = 0

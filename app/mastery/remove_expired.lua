@@ -5,9 +5,8 @@
 -- KEYS[2i+1]  record of the i-th student (merge_evidence.lua describes it)
 -- KEYS[2i+2]  marks of the i-th student
 -- ARGV[1]     first retained day, as a day number
--- ARGV[2]     prefix of the keys of the cohorts' rankings
--- ARGV[3]     prefix of the keys of the cohorts' lists of students at risk, which have no student that the ranking has not
--- ARGV[i+3]   id of the i-th student
+-- ARGV[2]     names of the rankings: see rankings.lua, which this script includes
+-- ARGV[i+2]   id of the i-th student
 --
 -- Returns the ids of the removed students. The days are the names of fields, so no value is read. A key of another type than a
 -- hash is left alone: it is nothing that the engine wrote.
@@ -20,16 +19,11 @@ local function is_expired(record)
   return true
 end
 
-local removed = {}
-for i = 1, #ARGV - 3 do
-  local student, record, marks = ARGV[i + 3], KEYS[2 * i + 1], KEYS[2 * i + 2]
+local names, removed = ranking_names(ARGV[2]), {}
+for i = 1, #ARGV - 2 do
+  local student, record, marks = ARGV[i + 2], KEYS[2 * i + 1], KEYS[2 * i + 2]
   if redis.call('TYPE', record).ok == 'hash' and is_expired(record) then
-    local ranked = redis.call('HGET', record, 'ranked')
-    if ranked then
-      redis.call('ZREM', ARGV[2] .. ranked, student)
-      redis.call('ZREM', ARGV[3] .. ranked, student)
-      if redis.call('EXISTS', ARGV[2] .. ranked) == 0 then redis.call('SREM', KEYS[2], ranked) end
-    end
+    leave_rankings(names, KEYS[2], record, student)
     redis.call('ZREM', KEYS[1], student)
     redis.call('DEL', record, marks)
     removed[#removed + 1] = student

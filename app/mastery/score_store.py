@@ -10,9 +10,10 @@ import redis
 
 from app.clock import Day
 from app.mastery.evidence import MILLIONTHS
+from app.mastery.formula import Components
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
-from app.storage.scripts import STUDENTS_PER_CALL, load_script, run_script, slices
+from app.storage.scripts import RANKINGS, STUDENTS_PER_CALL, load_script, run_script, slices
 
 MEMBERS_PER_CALL = 1000  # of ZSCAN: less than a millisecond of the server's time
 
@@ -24,6 +25,12 @@ class Score(NamedTuple):
     revision: int
     day: Day
     mastery: float
+    components: Components = Components()
+
+    @property
+    def millionths(self) -> list[int]:
+        """Mastery and the components, in the order of ``Metric``; -1 without evidence."""
+        return [-1 if value is None else round(value * MILLIONTHS) for value in (self.mastery, *self.components)]
 
 
 class ScoreStore:
@@ -32,10 +39,13 @@ class ScoreStore:
     Raises DependencyUnavailable when Redis does not answer; all calls are idempotent.
     """
 
-    def __init__(self, client: redis.Redis, key_prefix: str) -> None:
+    def __init__(self, client: redis.Redis, key_prefix: str, rule: str) -> None:
+        """``rule`` says who is in statistics: see ``rule_of``."""
         self._redis = client
         self._keys = Keys(key_prefix)
-        self._put = load_script(client, Path(__file__).with_name("put_scores.lua"), MILLIONTHS=MILLIONTHS)
+        self._rule = rule
+        script = Path(__file__).with_name("put_scores.lua")
+        self._put = load_script(client, script, including=RANKINGS, MILLIONTHS=MILLIONTHS)
 
     def put(self, tenant: str, scores: Iterable[Score], at: datetime) -> list[str]:
         """Store scores, unless a newer revision has a score, and atomically add the changes to the outbox.
@@ -47,9 +57,9 @@ class ScoreStore:
         shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.changes(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(scores, STUDENTS_PER_CALL):
-            arguments: list[Any] = [keys.ranking(tenant, ""), round(at.timestamp() * 1000), keys.at_risk(tenant, "")]
-            for student, revision, day, mastery in some:
-                arguments += (student, msgpack.packb((revision, day, round(mastery * MILLIONTHS))))
+            arguments: list[Any] = [keys.ranking_names(tenant, self._rule), round(at.timestamp() * 1000)]
+            for each in some:
+                arguments += (each.student_id, msgpack.packb((each.revision, each.day, *each.millionths)))
             calls.append(([*shared_keys, *(keys.student(tenant, each.student_id) for each in some)], arguments))
         replies = run_script(self._redis, self._put, calls)
         errors = [error.decode() for some_errors in replies for error in some_errors]

@@ -1,4 +1,4 @@
-"""The stores of mastery: facts, scores, tenants and expired records."""
+"""The stores of mastery: facts, scores, rankings, tenants and expired records."""
 
 from typing import NamedTuple, cast
 
@@ -6,6 +6,7 @@ import redis
 
 from app.mastery.expired_records import ExpiredRecords
 from app.mastery.fact_store import FactStore
+from app.mastery.ranking_store import RankingStore
 from app.mastery.score_store import ScoreStore
 from app.storage.keys import Keys
 
@@ -29,3 +30,4 @@ class MasteryStores(NamedTuple):
     scores: ScoreStore
     tenants: TenantStore
     expired: ExpiredRecords
+    rankings: RankingStore

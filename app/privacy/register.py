@@ -49,7 +49,7 @@ REGISTER: Mapping[str, PersonalData] = {
         f"{_RETENTION} from the day of the evidence",
         "deleted in the request itself",
         "all of it; of the marks, their number; no place in the ranking, which is computed from others' scores",
-        ("student", "marks", "students", "ranking"),
+        ("student", "marks", "students", "ranking", "metric_ranking"),
         kinds=("standing", "days"),
     ),
     "events in flight": PersonalData(

@@ -12,9 +12,10 @@ from app.storage.dead_letter_keys import DeadLetterKeys
 from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
 from app.storage.operation_keys import OperationKeys
 from app.storage.prediction_keys import PredictionKeys
+from app.storage.ranking_keys import RankingKeys
 
 
-class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys):
+class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys, RankingKeys):
     """The keys of one engine; the prefix separates engines that share a Redis."""
 
     def tenant(self, tenant: str) -> str:
@@ -38,10 +39,6 @@ class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys):
     @kind("zset", "student → day of the score: used by the hourly refresh", personal=True)
     def students(self, tenant: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:students"
-
-    @kind("zset", "student → mastery", personal=True)
-    def ranking(self, tenant: str, cohort_id: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:ranking:{cohort_id}"
 
     @kind("set", "the tenant's cohorts")
     def cohorts(self, tenant: str) -> str:
@@ -261,6 +258,18 @@ class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys):
             for name, of_kind in CATALOGUE.items()
             for make in (getattr(keys, name),)
         }
+
+    def ranking_names(self, tenant: str, rule: str = "") -> str:
+        """What ``rankings.lua`` builds keys from. ``rule`` is needed to count students: see ``rule_of``."""
+        prefixes = (
+            self.ranking(tenant, ""),
+            self.at_risk(tenant, ""),
+            self.metric_ranking(tenant, "", "").removesuffix(":"),
+            self.metric_sums(tenant, ""),
+            self.consent(tenant, ""),
+            self.student(tenant, ""),
+        )
+        return " ".join((*prefixes, rule))
 
     def celery(self) -> str:
         """The prefix of Celery's keys: its queues, and the results of tasks, which may be personal data."""

@@ -17,8 +17,11 @@ STUDENTS_PER_CALL = 50
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 
 
-def load_script(client: redis.Redis, path: Path, **constants: int) -> Script:
-    """Load a Lua script from a file. The constants become local variables.
+RANKINGS = Path(__file__).with_name("rankings.lua")  # for the scripts that change who is in a ranking
+
+
+def load_script(client: redis.Redis, path: Path, *, including: Path | None = None, **constants: int) -> Script:
+    """Load a Lua script from a file, after the functions of an included file. The constants become local variables.
 
     The script first checks that its user may run all of its commands: the server rejects single commands without rolling back,
     so a partial run would leave some writes, and a retry would repeat them.
@@ -27,14 +30,17 @@ def load_script(client: redis.Redis, path: Path, **constants: int) -> Script:
         The script, to be run on the client's server.
     """
     script = path.read_text()
+    functions = f"{including.read_text()}\n" if including else ""
     values = "".join(f"local {name} = {value} " for name, value in constants.items())
-    names = ", ".join(f"'{name}'" for name in sorted(set(_COMMAND.findall(script))))
+    names = ", ".join(f"'{name}'" for name in sorted(set(_COMMAND.findall(functions + script))))
     check = (
         f"for _, name in ipairs({{{names}}}) do if not redis.acl_check_cmd(name, KEYS[1]) then "
         "return redis.error_reply('NOPERM this user may not run ' .. name) end end "
     )
     shebang, body = script.split("\n", 1) if script.startswith("#!") else ("", script)
-    return client.register_script(f"{shebang}\n{check}{values}{body}" if shebang else check + values + body)
+    return client.register_script(
+        f"{shebang}\n{check}{functions}{values}{body}" if shebang else check + functions + values + body
+    )
 
 
 def run_script(client: redis.Redis, script: Script, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:

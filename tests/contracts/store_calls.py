@@ -19,6 +19,7 @@ from app.health.removal_counts import Removed
 from app.idempotency.idempotency_keys import Answer, Claim
 from app.mastery.evidence import QUIZ
 from app.mastery.formula import DEFAULT_WEIGHTS
+from app.mastery.rankings import Metric
 from app.mastery.score_store import Score
 from app.security.rate_limits import RateLimit, SharedWindows
 from app.security.task_requests import TaskRequest
@@ -121,12 +122,14 @@ def _mastery(engine: Engine) -> dict[str, Call]:
     numbers, revisions = iter(range(1_000)), iter(range(1, 1_000))
     quota = EventQuota(engine.redis, engine.settings.key_prefix, Quotas("1000"))
 
-    def merge(chunk_id: str | None = None) -> object:
+    def merge(chunk_id: str | None = None, student: str = STUDENT) -> object:
         number = next(numbers)
         observation = number.to_bytes(8), TODAY, QUIZ, 8, 10, number, number.to_bytes(16), "c-1"
-        return facts.merge("t", {STUDENT: [observation]}, TODAY, chunk_id=chunk_id)
+        return facts.merge("t", {student: [observation]}, TODAY, chunk_id=chunk_id)
 
     merge()
+    merge(student="s-counted")
+    scores.put("t", [Score("s-counted", 1, TODAY, 0.5)], NOW)  # stays in the statistics
     totals.begin_chunk(["t"], "chunk")
 
     def put() -> object:
@@ -167,7 +170,7 @@ def _expired(engine: Engine) -> dict[str, Call]:
 
 
 def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
-    facts, scores, tenants, _ = engine.mastery
+    facts, scores, tenants, _expired, rankings = engine.mastery
     return {
         "facts.lost_erasures": Call(READS, lambda: facts.lost_erasures("t", {"a" * 24: 1})),
         "facts.admit_again": Call(READS, lambda: list(facts.admit_again("t", 0))),
@@ -183,6 +186,11 @@ def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
         "scores.students": Call(READS, lambda: list(scores.students("t"))),
         "scores.members": Call(READS, lambda: scores.members("t", "c-1")),
         "scores.ranking": Call(READS, lambda: scores.ranking("t", "c-1")),
+        "rankings.read": Call(READS, lambda: rankings.read("t", "c-1", list(Metric), STUDENT)),
+        "rankings.summaries": Call(READS, lambda: rankings.summaries("t", ["c-1", "c-2"])),
+        "rankings.values": Call(READS, lambda: rankings.values("t", "c-1", Metric.MASTERY)),
+        "rankings.counts": Call(READS, lambda: rankings.counts("t", ["c-1"], Metric.MASTERY, [400_000])),
+        "rankings.day": Call(READS, lambda: rankings.day("t")),
     }
 
 

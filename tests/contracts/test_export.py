@@ -68,6 +68,7 @@ class TestFacts:
                 "mastery": 0.21,
                 "mastery_day": "2026-10-28",
                 "ranked_cohort_id": "c-1",
+                "in_statistics": True,
                 "counted_events": 2,
                 "revision": 1,
             }
@@ -78,7 +79,7 @@ class TestFacts:
         """The fields are empty."""
         engine.mastery.facts.merge("t", {"s-1": [observation(1, TODAY, QUIZ, 6, 10, cohort="")]}, TODAY)
         (row,) = rows(engine, "standing")
-        assert {name for name, value in row.items() if value is not None} == {"counted_events", "revision"}
+        assert {name for name, value in row.items() if value is not None} == {"counted_events", "in_statistics", "revision"}
 
     def test_a_student_who_returned_after_an_erasure(self, engine: Engine) -> None:
         """Has no score until it is computed anew."""

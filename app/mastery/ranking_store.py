@@ -1,0 +1,94 @@
+"""Reads the rankings by metric in Redis. ``rankings.lua`` keeps them, and says who is in them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+
+from app.clock import Day
+from app.mastery.rankings import Metric, Ranking
+from app.storage.keys import Keys
+from app.storage.scripts import load_script, run_script
+
+_NO_VALUES: Mapping[Metric, int | None] = {}
+
+
+class RankingStore:
+    """The rankings of all tenants. Every method accesses only the data of the given tenant.
+
+    Raises DependencyUnavailable when Redis does not answer.
+    """
+
+    def __init__(self, client: redis.Redis, key_prefix: str, rule: str) -> None:
+        """``rule`` says who is in statistics: see ``rule_of``."""
+        self._redis = client
+        self._keys = Keys(key_prefix)
+        self._rule = rule
+        self._read = load_script(client, Path(__file__).with_name("read_rankings.lua"))
+
+    def read(
+        self,
+        tenant: str,
+        cohort: str,
+        metrics: Sequence[Metric],
+        student: str | None = None,
+        values: Mapping[Metric, int | None] = _NO_VALUES,
+    ) -> dict[Metric, Ranking]:
+        """Read a cohort's rankings, all of the same moment, and compare a student.
+
+        ``values`` are compared where the ranking does not have the student.
+
+        Returns:
+            The rankings; one without students if nobody of the cohort is in it.
+        """
+        arguments: list[Any] = [student or ""]
+        for metric in metrics:
+            value = values.get(metric)
+            arguments += (metric, "" if value is None else value)
+        (replies,) = run_script(self._redis, self._read, [(self._names(tenant, cohort, metrics), arguments)])
+        return {metric: _ranking(reply) for metric, reply in zip(metrics, replies, strict=True)}
+
+    def summaries(self, tenant: str, cohorts: Sequence[str]) -> list[Ranking]:
+        """The rankings of these cohorts by mastery, in one round trip."""
+        arguments = ["", Metric.MASTERY, ""]
+        calls = [(self._names(tenant, cohort, [Metric.MASTERY]), arguments) for cohort in cohorts]
+        return [_ranking(reply) for (reply,) in run_script(self._redis, self._read, calls)]
+
+    def values(self, tenant: str, cohort: str, metric: Metric) -> list[int]:
+        """All values of a ranking, lowest first, all of the same moment."""
+        pairs = self._redis.zrange(self._ranking(tenant, cohort, metric), 0, -1, withscores=True)
+        return [int(value) for _student, value in cast("list[tuple[bytes, float]]", pairs)]
+
+    def counts(self, tenant: str, cohorts: Sequence[str], metric: Metric, edges: Sequence[int]) -> list[list[int]]:
+        """How many students of each cohort have a value below each edge (in millionths), in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for cohort in cohorts:
+            for edge in edges:
+                pipeline.zcount(self._ranking(tenant, cohort, metric), "-inf", f"({edge}")
+        found = iter(cast("list[int]", pipeline.execute()))
+        return [[next(found) for _edge in edges] for _cohort in cohorts]
+
+    def day(self, tenant: str) -> Day | None:
+        """Find the oldest day for which a score of the tenant is stored.
+
+        Returns:
+            Today once the refresh after midnight has run; until then, some scores are of this day. None without scores.
+        """
+        # Day 0: a student whose score is about to be written.
+        found = self._redis.zrangebyscore(self._keys.students(tenant), 1, "+inf", start=0, num=1, withscores=True)
+        return next((int(day) for _student, day in cast("list[tuple[bytes, float]]", found)), None)
+
+    def _ranking(self, tenant: str, cohort: str, metric: Metric) -> str:
+        return self._keys.metric_ranking(tenant, metric, f"{cohort}{self._rule}")
+
+    def _names(self, tenant: str, cohort: str, metrics: Sequence[Metric]) -> list[str]:
+        sums = self._keys.metric_sums(tenant, f"{cohort}{self._rule}")
+        return [sums, *(self._ranking(tenant, cohort, metric) for metric in metrics)]
+
+
+def _ranking(reply: list[Any]) -> Ranking:
+    """The ranking of a reply of ``read_rankings.lua``."""
+    students, total, squares, around, value, is_ranked, below, equal = reply
+    quartiles = tuple(zip(around[::2], around[1::2], strict=True))
+    return Ranking(students, int(total), int(squares), quartiles, int(value) if value else None, bool(is_ranked), below, equal)

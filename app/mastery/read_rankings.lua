@@ -1,0 +1,35 @@
+-- Read the rankings of a cohort by some metrics: app/mastery/rankings.py says what the numbers mean.
+--
+-- KEYS[1]    sums of the values in the rankings: hash, described in rankings.lua
+-- KEYS[i+1]  ranking by the i-th metric: sorted set student_id -> value in millionths
+-- ARGV[1]    id of the student to compare, or ""
+-- ARGV[2i]   the i-th metric
+-- ARGV[2i+1] value to compare with this ranking if it does not have the student, or ""
+--
+-- Returns for each metric {students, sum, sum of squares, values about the quartiles, value, is_ranked, below, equal}; sums and
+-- value are text.
+
+local replies = {}
+for i = 1, #KEYS - 1 do
+  local ranking, metric = KEYS[i + 1], ARGV[2 * i]
+  local students = redis.call('ZCARD', ranking)
+  local sums = redis.call('HMGET', KEYS[1], metric, metric .. '^2')
+  local around = {}
+  if students > 0 then
+    for quarter = 1, 3 do
+      local lower = math.floor(quarter * (students - 1) / 4)
+      local pair = redis.call('ZRANGE', ranking, lower, lower + 1, 'WITHSCORES')
+      around[#around + 1] = tonumber(pair[2])
+      around[#around + 1] = tonumber(pair[4] or pair[2])
+    end
+  end
+  local ranked = redis.call('ZSCORE', ranking, ARGV[1])
+  local value = ranked or ARGV[2 * i + 1]
+  local below, equal = 0, 0
+  if value ~= '' then
+    below = redis.call('ZCOUNT', ranking, '-inf', '(' .. value)
+    equal = redis.call('ZCOUNT', ranking, value, value)
+  end
+  replies[i] = {students, sums[1] or '0', sums[2] or '0', around, value, ranked and 1 or 0, below, equal}
+end
+return replies

@@ -1,0 +1,82 @@
+-- Functions about the rankings of cohorts, for scripts that include this file. All keys have the tenant's hash tag. The record of
+-- a student names the rankings that the student is in, so their keys cannot be declared.
+--
+-- Members of a cohort are in two kinds of rankings:
+--   all of them in one sorted set student_id -> mastery, 0..1; the record's field ranked names the cohort
+--   those who allow cohort_statistics in a sorted set student_id -> value for each metric of which they have evidence; values are
+--   whole millionths. A hash beside them has the sum of each metric's values, and as <metric>^2 the sum of their squares.
+--   The record's field counted names them: the cohort, or <cohort>.required where students have to give consent first: another
+--   rule has other rankings, so that a change of the rule never shows students who do not allow it.
+-- Every function takes names: what ranking_keys.py gives to the script as one argument.
+
+local METRICS = {'mastery', 'completion', 'quiz', 'quality', 'consistency'}
+local PURPOSE = 'cohort_statistics'
+
+local function ranking_names(argument)
+  local names = {}
+  names.ranking, names.at_risk, names.by_metric, names.sums, names.consent, names.record, names.rule =
+    argument:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
+  return names
+end
+
+-- Give a student a value in the ranking of a metric; nil: take the student out.
+local function rank(names, metric, place, student, value)
+  local key, sums = names.by_metric .. metric .. ':' .. place, names.sums .. place
+  local before = tonumber(redis.call('ZSCORE', key, student) or nil)
+  if before == value then return end
+  if value then redis.call('ZADD', key, value, student) else redis.call('ZREM', key, student) end
+  local old, new = before or 0, value or 0
+  redis.call('HINCRBY', sums, metric, string.format('%.0f', new - old))
+  redis.call('HINCRBY', sums, metric .. '^2', string.format('%.0f', new * new - old * old))  -- below 2^53
+end
+
+-- Take a student out of the rankings by metric.
+local function uncount(names, record, student)
+  local place = redis.call('HGET', record, 'counted')
+  if not place then return end
+  for _, metric in ipairs(METRICS) do rank(names, metric, place, student, nil) end
+  if redis.call('EXISTS', names.by_metric .. METRICS[1] .. ':' .. place) == 0 then redis.call('DEL', names.sums .. place) end
+  redis.call('HDEL', record, 'counted')
+end
+
+-- Take a student out of all rankings of the cohort, and its list of students at risk.
+local function leave_rankings(names, cohorts, record, student)
+  uncount(names, record, student)
+  local ranked = redis.call('HGET', record, 'ranked')
+  if not ranked then return end
+  redis.call('ZREM', names.ranking .. ranked, student)
+  redis.call('ZREM', names.at_risk .. ranked, student)
+  if redis.call('EXISTS', names.ranking .. ranked) == 0 then redis.call('SREM', cohorts, ranked) end
+  redis.call('HDEL', record, 'ranked')
+end
+
+-- Whether a student's data may be in statistics. As for consent_store.py, a record that cannot be read allows nothing.
+local function allows_statistics(names, student)
+  local is_default = names.rule == ''
+  local record = redis.call('GET', names.consent .. student)
+  if not record then return is_default end
+  local is_read, history = pcall(cjson.decode, record)
+  if not is_read then return false end
+  for i = #history, 1, -1 do
+    if history[i][1] == PURPOSE then return history[i][2] == true end
+  end
+  return is_default
+end
+
+-- The elements of a packed score, without a table: revision, day, then the value of each metric; -1: no evidence. The header of a
+-- short list is one byte.
+local function score_elements(score)
+  return select(2, cmsgpack.unpack_limit(score, 2 + #METRICS, 1))
+end
+
+-- Put a student into the rankings by metric of the cohort, or take the student out, as consent and the score say.
+local function recount(names, record, student)
+  local cohort, counted, score = unpack(redis.call('HMGET', record, 'ranked', 'counted', 'score'))
+  local place = cohort and cohort .. names.rule
+  local values = score and {select(3, score_elements(score))} or {}
+  local is_counted = place and #values == #METRICS and allows_statistics(names, student)
+  if counted and not (is_counted and counted == place) then uncount(names, record, student) end
+  if not is_counted then return end
+  for i, metric in ipairs(METRICS) do rank(names, metric, place, student, values[i] >= 0 and values[i] or nil) end
+  if counted ~= place then redis.call('HSET', record, 'counted', place) end
+end
