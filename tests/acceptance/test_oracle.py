@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import random
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -18,6 +19,7 @@ import pytest
 import requests
 
 from app.events.event_totals import Totals
+from app.mastery.rankings import Metric
 from tests.stack import Stack, UnmeasuredStack, wait_for
 
 EVENTS = 433_060
@@ -90,6 +92,21 @@ def assert_equal_to_oracle(answers: list[dict[str, Any]], expected: dict[tuple[s
         assert data["cohort_id"] == row["cohort_id"]
 
 
+def assert_statistics_are_of(stack: Stack, answers: list[dict[str, Any]], students: list[tuple[str, str]]) -> None:
+    """The rankings by metric, and their sums, are those of the queries' answers to the last digit."""
+    values: defaultdict[tuple[str, str, Metric], list[int]] = defaultdict(list)
+    for (tenant, _student), told in zip(students, answers, strict=True):
+        for metric, score in {"mastery": told["score"], **told["components"]}.items():
+            if score is not None:
+                values[tenant, told["cohort_id"], Metric(metric)].append(round(score * 1_000_000))
+    rankings = stack.engine.mastery.rankings
+    for (tenant, cohort, metric), of_queries in values.items():
+        assert rankings.values(tenant, cohort, metric) == sorted(of_queries)
+        read = rankings.read(tenant, cohort, [metric])[metric]
+        assert (read.total, read.squares) == (sum(of_queries), sum(value * value for value in of_queries))
+    assert {metric for _tenant, _cohort, metric in values} == set(Metric)
+
+
 def assert_batches_equal_queries(stack: Stack, answers: dict[tuple[str, str], dict[str, Any]], on: date) -> None:
     """A batch over all students of each tenant gives what a query gives for each of them, to the last digit."""
     url = f"{stack.running.http_url}/batch/mastery"
@@ -126,6 +143,7 @@ def test_first_pass_second_pass_and_shuffled(
     }
     assert ranked == {who: pytest.approx(float(row["mastery_score"]), abs=1e-6) for who, row in expected.items()}
 
+    assert_statistics_are_of(stack, answers, list(expected))
     assert_batches_equal_queries(stack, dict(zip(expected, answers, strict=True)), day)
 
     before = facts(stack)

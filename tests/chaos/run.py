@@ -15,7 +15,7 @@ from tests.chaos.faults import Fault
 from tests.chaos.observed_run import LOOK_SECONDS, SHOWN, ObservedRun
 from tests.chaos.records import Expectation, Expected, SentRecord, Student, tally
 from tests.chaos.stream import Stream
-from tests.chaos.verdict import counted, letters, records_in, unfinished, wrong_scores, wrong_students
+from tests.chaos.verdict import counted, letters, records_in, unfinished, wrong_scores, wrong_statistics, wrong_students
 
 # If an earlier fault stalls the stream, the next one comes after a random time: before or after the recovery. The longest
 # recovery is that of a bridge's partitions, which the group reassigns ten seconds after the bridge was killed.
@@ -65,13 +65,14 @@ class Run(ObservedRun):
         assert sources == sorted(self._stream.places[index] for index in invalid)
 
     def check_students(self, expected: Mapping[date, Mapping[Student, Expected]]) -> None:
-        """Every student's mastery, and the score stored for rankings, equals the reference's.
+        """Every student's mastery, and the score stored for rankings, equals the reference's; statistics equal these scores.
 
         The latter is of the day of its calculation, which is one of the days of the run.
         """
         first_day = min(expected)
         assert list(islice(wrong_students(self._cluster.engine, expected[first_day], first_day), SHOWN)) == []
         assert list(islice(wrong_scores(self._cluster.engine, list(expected.values())), SHOWN)) == []
+        assert list(islice(wrong_statistics(self._cluster.engine), SHOWN)) == []
 
     def _story(self) -> Iterator[str]:
         yield f"now {self._situation()}"

@@ -10,6 +10,7 @@ from app.bootstrap import Engine
 from app.config.settings import Settings
 from app.events.event_totals import Totals
 from app.mastery.query_mastery import query_mastery
+from app.mastery.rankings import Metric
 from tests.chaos.records import Expected, Student, Tally
 from tests.chaos.stream import Place
 
@@ -58,6 +59,19 @@ def wrong_scores(engine: Engine, expected: Sequence[Mapping[Student, Expected]])
     for who in wanted.keys() | ranked.keys():
         if not any(_equal(ranked.get(who), score) for score in wanted[who]):
             yield f"{'/'.join(who)}: ranked by {ranked.get(who)}, not {wanted[who]}"
+
+
+def wrong_statistics(engine: Engine) -> Iterator[str]:
+    """Every difference between what statistics are made of and the scores; all students allow them."""
+    for tenant in engine.mastery.tenants.all():
+        for cohort in engine.mastery.scores.cohorts(tenant):
+            values = {metric: engine.mastery.rankings.values(tenant, cohort, metric) for metric in Metric}
+            scores = [round(score * 1_000_000) for _student, score in engine.mastery.scores.ranking(tenant, cohort)]
+            if values[Metric.MASTERY] != scores:
+                yield f"{tenant}/{cohort}: counted are {values[Metric.MASTERY]}, not {scores}"
+            for metric, read in engine.mastery.rankings.read(tenant, cohort, list(Metric)).items():
+                if (read.total, read.squares) != (sum(values[metric]), sum(value * value for value in values[metric])):
+                    yield f"{tenant}/{cohort}: the sums of {metric} are {read.total} and {read.squares}"
 
 
 def letters(settings: Settings) -> list[Place]:
