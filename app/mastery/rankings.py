@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.mastery.formula import Components
+from app.mastery.evidence import MILLIONTHS
+from app.mastery.formula import DECIMALS, Components
 
 
 class Metric(StrEnum):
@@ -17,6 +18,11 @@ class Metric(StrEnum):
 
 
 COMPONENT_METRICS = tuple(Metric(name) for name in Components._fields)
+
+
+def millionths(score: float) -> int:
+    """The whole millionths of a score, as answers have it: rounding ``score * MILLIONTHS`` would settle halves otherwise."""
+    return round(round(score, DECIMALS) * MILLIONTHS)
 
 
 class Ranking(NamedTuple):

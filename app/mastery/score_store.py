@@ -11,6 +11,7 @@ import redis
 from app.clock import Day
 from app.mastery.evidence import MILLIONTHS
 from app.mastery.formula import Components
+from app.mastery.rankings import millionths
 from app.storage.keys import Keys
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import RANKINGS, STUDENTS_PER_CALL, load_script, run_script, slices
@@ -30,7 +31,7 @@ class Score(NamedTuple):
     @property
     def millionths(self) -> list[int]:
         """Mastery and the components, in the order of ``Metric``; -1 without evidence."""
-        return [-1 if value is None else round(value * MILLIONTHS) for value in (self.mastery, *self.components)]
+        return [-1 if value is None else millionths(value) for value in (self.mastery, *self.components)]
 
 
 class ScoreStore:
