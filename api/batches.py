@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from flask import Response, request, url_for
+from flask import Response, url_for
 from marshmallow import RAISE
 from msgspec import structs, to_builtins
 
@@ -26,6 +26,7 @@ from api.body_limits import takes_a_list
 from api.examples import BATCH, BATCH_ID
 from api.fields import OPENAPI_IDENTIFIER
 from api.idempotency import IDEMPOTENCY_KEY, REPLAYED_HEADER, Packing, idempotent
+from api.media_types import CSV, JSON, NDJSON, accepted, also_text
 from api.parsing import JsonBlueprint
 from api.request_audit import actor, details, set_data_subjects
 from api.responses import ErrorCode, Failure, correlation_id, envelope, failure, success
@@ -46,14 +47,12 @@ from tasks.batches import start
 
 POLL_AFTER_SECONDS = "1"
 QUOTA_RETRY_AFTER_SECONDS = "60"  # room comes when an old batch is removed
-NDJSON, CSV = "application/x-ndjson", "text/csv"
 
 blueprint = JsonBlueprint("batches", __name__, url_prefix="/batch/mastery", description="Mastery of many students")
 _PATH = {"name": "batch_id", "in": "path", "schema": {"type": "string", "pattern": OPENAPI_IDENTIFIER}, "example": BATCH_ID}
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "While it runs: seconds to wait before asking again"}}
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where to ask for its state"}}
 BatchStateAnswer = envelope(BatchState)
-_STREAMS = {"content": {NDJSON: {"schema": {"type": "string"}}, CSV: {"schema": {"type": "string"}}}}
 
 
 @blueprint.errorhandler(BatchTaken)
@@ -201,14 +200,14 @@ def cancel(batch_id: str) -> Response:
 @blueprint.response(200, envelope(ResultsPage), headers=_RETRY, description="By `Accept`: a page; or all as NDJSON or CSV")
 @blueprint.alt_response(404, response="NOT_FOUND")
 @blueprint.alt_response(409, schema=Failure, description="NDJSON and CSV have all results, and the batch still runs")
-@blueprint.doc(operationId="getBatchResults", responses={200: _STREAMS})
+@blueprint.doc(operationId="getBatchResults", responses={200: also_text(NDJSON, CSV)})
 def results(query: dict[str, Any], batch_id: str) -> Response:
     """The results of a batch, of students whom the caller may see"""
     batch = _own(batch_id, Action.READ_BATCH_RESULTS)
     only_failed = query.get("which") == FAILED
-    accepted = request.accept_mimetypes.best_match(["application/json", NDJSON, CSV]) or "application/json"
-    if accepted != "application/json":
-        return _stream(batch, accepted, only_failed=only_failed)
+    kind = accepted(NDJSON, CSV)
+    if kind != JSON:
+        return _stream(batch, kind, only_failed=only_failed)
     served = engine()
     page = result_page(
         batch,

@@ -12,6 +12,9 @@ from app.mastery.formula import DEFAULT_WEIGHTS
 
 Examples: TypeAlias = dict[str, dict[str, Any]]
 
+# Days of example requests; the document has others in their place, so that they are retained whenever it is read.
+EXAMPLE_START, EXAMPLE_END = "2026-09-30", "2026-10-29"
+
 STUDENT, COHORT = "student-001", "algebra-1"
 _OWN = {"student_id": STUDENT, "cohort_id": COHORT}
 
@@ -53,6 +56,12 @@ LEARNING_PATH: Examples = {
         "summary": "The way to the highest level, with half an hour a day",
         "value": {"student_id": STUDENT, "target_level": "expert", "minutes_per_day": 30},
     },
+}
+_RANGE = {"student_id": STUDENT, "start_date": EXAMPLE_START, "end_date": EXAMPLE_END}
+HISTORY: Examples = {
+    "days": {"summary": "Each of the last 30 days", "value": _RANGE},
+    "weeks": {"summary": "The weeks in which they lie", "value": {**_RANGE, "aggregation": "weekly"}},
+    "months": {"summary": "The months in which they lie", "value": {**_RANGE, "aggregation": "monthly"}},
 }
 INGEST: Examples = {
     "event": {"summary": "One event", "value": {"event": EVENTS[1]}},

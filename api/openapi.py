@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, send_from_directory
 from flask_smorest import Api
 
 from api.authentication import engine
+from api.examples import EXAMPLE_END, EXAMPLE_START
 from api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from api.responses import CORRELATION_HEADER, SAFE_ID, VERSION, Failure
 from app.events.event import EVENT_TYPES
@@ -75,10 +76,22 @@ class EnvelopeApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     DEFAULT_ERROR_RESPONSE_NAME = None  # each route names its failures
 
     def _openapi_json(self) -> Response:
-        """The document, with yesterday as date of the example events, so that they can be sent unchanged."""
-        yesterday = (engine().clock() - timedelta(days=1)).strftime("%Y-%m-%dT12:00:00Z")
-        text = msgspec.json.encode(self.spec.to_dict()).replace(EXAMPLE_TIMESTAMP.encode(), yesterday.encode())
+        """The document, with days in its examples that are retained now, so that they can be sent unchanged."""
+        text = msgspec.json.encode(self.spec.to_dict()).decode()
+        for day, current in _current_days().items():
+            text = text.replace(day, current)
         return Response(msgspec.json.format(text), mimetype="application/json")
+
+
+def _current_days() -> dict[str, str]:
+    """What stands for the example times: yesterday for events, the last thirty days for ranges."""
+    served = engine()
+    today, ago = served.clock(), min(29, served.mastery.facts.retention_days - 1)
+    return {
+        EXAMPLE_TIMESTAMP: (today - timedelta(days=1)).strftime("%Y-%m-%dT12:00:00Z"),
+        EXAMPLE_START: (today - timedelta(days=ago)).strftime("%Y-%m-%d"),
+        EXAMPLE_END: today.strftime("%Y-%m-%d"),
+    }
 
 
 def openapi(app: Flask) -> EnvelopeApi:

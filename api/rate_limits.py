@@ -44,6 +44,8 @@ _AREAS = {
     Action.INGEST_EVENTS: "ingest",
     Action.EXPORT_STUDENT: "export",
 }
+# These need the record of one student, and nothing else.
+_OF_A_RECORD = frozenset({Action.QUERY_MASTERY, Action.READ_HISTORY})
 _OTHERS, _ANONYMOUS = "default", "anonymous"
 _SCHEME = "mastery"
 
@@ -174,14 +176,14 @@ def _count_caller(limiter: RateLimiter, who: Principal, area: str, limit: RateLi
 
 
 def own_record() -> Mapping[bytes, bytes] | None:
-    """The record of a student who queries their own mastery, if it was read with the count, else None."""
+    """The record of a student who asks about their own mastery, if it was read with the count, else None."""
     counted = context().caller_allowance
     return counted.fields if counted else None
 
 
 def _own_record_key(who: Principal) -> str:
-    """The key of the record to read in the same round trip: a student's query needs their own record. "" for other requests."""
-    is_own = who.role is Role.STUDENT and route_action() is Action.QUERY_MASTERY
+    """The key of the record to read in the same round trip: for a student's own mastery. "" for other requests."""
+    is_own = who.role is Role.STUDENT and route_action() in _OF_A_RECORD
     return engine().mastery.facts.record_key(who.tenant, who.subject) if is_own else ""
 
 

@@ -1,20 +1,19 @@
 """GET /student/{id}/export: what is stored of a student."""
 
-from flask import Response, request
+from flask import Response
 from marshmallow import Schema, fields
 
 from api.access import performs, require_student
 from api.authentication import engine, principal
 from api.examples import STUDENT
 from api.fields import OPENAPI_IDENTIFIER
+from api.media_types import ZIP, accepted
 from api.parsing import JsonBlueprint
 from api.responses import envelope, streamed_success
 from app.privacy.export_json import json_parts
 from app.privacy.export_student import export_student
 from app.privacy.export_zip import zip_parts
 from app.security.access import Action
-
-JSON, ZIP = "application/json", "application/zip"
 
 blueprint = JsonBlueprint("export", __name__, url_prefix="/student", description="What is stored of a student")
 _PATH = {"name": "student_id", "in": "path", "schema": {"type": "string", "pattern": OPENAPI_IDENTIFIER}, "example": STUDENT}
@@ -59,7 +58,7 @@ def export(student_id: str) -> Response:
     require_student(student_id)
     served = engine()
     made = export_student(principal().tenant, student_id, stores=served.exported_data, now=served.clock())
-    if request.accept_mimetypes.best_match([JSON, ZIP]) == ZIP:
+    if accepted(ZIP) == ZIP:
         headers = {"Content-Disposition": f'attachment; filename="{student_id}.zip"'}
         return Response(zip_parts(made), 200, headers, mimetype=ZIP)
     return streamed_success(json_parts(made))

@@ -1,7 +1,5 @@
 """Writes the results of a batch as JSON, NDJSON or CSV. Pure."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +7,7 @@ import msgspec
 
 from app.batches.batch import BatchOrder
 from app.batches.batch_kinds import KINDS, Row
+from app.csv_text import csv_text
 
 
 def result_object(order: BatchOrder, row: Row) -> dict[str, Any]:
@@ -35,12 +34,6 @@ def json_array(order: BatchOrder, parts: Iterable[list[Row]]) -> Iterator[bytes]
 def csv_lines(order: BatchOrder, parts: Iterable[list[Row]]) -> Iterator[bytes]:
     """CSV (RFC 4180) with a header; the lines of a part at a time."""
     kind = KINDS[order.kind]
-    yield _lines([kind.columns])
+    yield csv_text([kind.columns]).encode()
     for rows in parts:
-        yield _lines(kind.line(order, row) for row in rows)
-
-
-def _lines(values: Iterable[Iterable[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(values)
-    return text.getvalue().encode()
+        yield csv_text(kind.line(order, row) for row in rows).encode()

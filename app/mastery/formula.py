@@ -94,6 +94,11 @@ def coverage(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> floa
     return min(round(float(known), DECIMALS), 1.0)
 
 
+def rounded(components: Components) -> dict[str, float | None]:
+    """The components by name as they are told: rounded to six decimals, None without evidence."""
+    return {name: None if score is None else round(score, DECIMALS) for name, score in components._asdict().items()}
+
+
 def breakdown(components: Components, weights: Weights = DEFAULT_WEIGHTS) -> dict[str, Contribution]:
     """The contribution of each component by name, rounded to six decimals."""
     return {

@@ -4,12 +4,11 @@ The archive has a README.txt that explains the columns, a CSV file for each kind
 of each of these files.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from app.csv_text import csv_text
 from app.privacy.export_json import ROWS_PER_PART, canonical
 from app.privacy.export_student import StudentExport
 from app.storage.exported import Exported, utc_text
@@ -108,16 +107,10 @@ def _readme(export: StudentExport) -> Iterator[str]:
 def _csv(kind: Exported) -> Iterator[str]:
     # No field begins with =, + or @. Only an id can begin with -, and has nothing but letters, digits, _ and -: a spreadsheet
     # may take it for a number or the name of a cell, and runs nothing. So values are written as they are.
-    yield _lines([kind.columns])
+    yield csv_text([kind.columns])
     for rows in slices(kind.rows(), ROWS_PER_PART):
-        yield _lines([_field(row[column]) for column in kind.columns] for row in rows)
+        yield csv_text([_field(row[column]) for column in kind.columns] for row in rows)
 
 
 def _field(value: object) -> object:
     return canonical(value) if isinstance(value, bool) else value
-
-
-def _lines(values: Iterator[list[object]] | list[Mapping[str, str]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(values)
-    return text.getvalue()

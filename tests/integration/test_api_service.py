@@ -170,6 +170,7 @@ PROTECTED = {
     "GET /predictions/accuracy",
     "POST /recommendations/adaptive",
     "POST /recommendations/learning-path",
+    "POST /analytics/mastery-history",
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",

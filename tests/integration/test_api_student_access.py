@@ -1,4 +1,4 @@
-"""Who may ask for a student's forecasts and recommendations; every route about one student behaves alike."""
+"""Who may ask for a student's forecasts, recommendations and history; every route about one student behaves alike."""
 
 from typing import Any
 
@@ -12,13 +12,16 @@ from tests.learning_events import activity, completion, quiz
 
 STUDENT = {"student_id": "s-1"}
 SELF: dict[str, Any] = {"role": Role.STUDENT, "subject": "s-1"}
-# The action of each route, and the purpose that students can refuse.
-ROUTES = {
+# The action of each route, and the purpose that students can refuse; without one, what their mastery is made of.
+ROUTES: dict[str, tuple[str, str | None]] = {
     "/predictions/next-week": ("predictions.next-week", "predictions"),
     "/predictions/trajectory": ("predictions.trajectory", "predictions"),
     "/recommendations/adaptive": ("recommendations.adaptive", "recommendations"),
     "/recommendations/learning-path": ("recommendations.learning-path", "recommendations"),
+    "/analytics/mastery-history": ("analytics.mastery-history", None),
 }
+# What a body needs beside the student.
+FURTHER = {"/analytics/mastery-history": {"start_date": "2026-10-20", "end_date": "2026-10-28"}}
 on_each = pytest.mark.parametrize("path", ROUTES)
 
 
@@ -35,7 +38,7 @@ def api(api: FixedTimeApi) -> FixedTimeApi:
 def test_who_may_ask(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> None:
     """The student, a teacher of the cohort, and an admin; the audit trail has it, with the student's pseudonym."""
     action, _ = ROUTES[path]
-    assert api.post(path, STUDENT, **caller).status_code == 200
+    assert api.post(path, STUDENT | FURTHER.get(path, {}), **caller).status_code == 200
     (entry,) = trail(api)
     assert (entry["action"], entry["outcome"]) == (action, "done")
     assert entry["whose"] == [api.engine.audit.pseudonym("t-1", "s-1")]
@@ -54,10 +57,10 @@ def test_who_may_ask(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> No
 )
 def test_who_may_not(api: FixedTimeApi, path: str, caller: dict[str, Any]) -> None:
     """Others get the same 403 whether the student exists or not, also if consent is withdrawn."""
-    _, purpose = ROUTES[path]
-    known, unknown = api.post(path, STUDENT, **caller), api.post(path, {"student_id": "s-nobody"}, **caller)
+    purpose, body = ROUTES[path][1] or "predictions", STUDENT | FURTHER.get(path, {})
+    known, unknown = api.post(path, body, **caller), api.post(path, body | {"student_id": "s-nobody"}, **caller)
     assert api.call("/student/s-1/consent", {purpose: False}, method="PUT", **SELF).status_code == 200
-    withdrawn = api.post(path, STUDENT, **caller)
+    withdrawn = api.post(path, body, **caller)
     assert [each.status_code for each in (known, unknown, withdrawn)] == [403] * 3
     assert known.get_json()["error"] == unknown.get_json()["error"] == withdrawn.get_json()["error"]
     assert known.get_json()["error"]["code"] == "FORBIDDEN"

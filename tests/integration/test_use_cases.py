@@ -22,6 +22,7 @@ OWN_ROUTES = {
     Action.PREDICT_TRAJECTORY: "/predictions/trajectory",
     Action.RECOMMEND: "/recommendations/adaptive",
     Action.PLAN_PATH: "/recommendations/learning-path",
+    Action.READ_HISTORY: "/analytics/mastery-history",
     Action.CREATE_BATCH: "/batch/mastery",
 }
 CALLERS: dict[str, dict[str, Any]] = {
@@ -63,6 +64,11 @@ BODIES: dict[Action, dict[str, Any]] = {
         "valid": {"student_id": "s-1", "target_level": "expert", "minutes_per_day": 15},
         "unknown": {"student_id": "s-9"},
         "invalid": {"student_id": "s-1", "target_level": "best", "minutes_per_day": 14},
+    },
+    Action.READ_HISTORY: {
+        "valid": {"student_id": "s-1", "start_date": "2026-10-01", "end_date": "2026-10-28", "aggregation": "weekly"},
+        "unknown": {"student_id": "s-9", "start_date": "2026-10-01", "end_date": "2026-10-28"},
+        "invalid": {"student_id": "s-1", "start_date": "2026-10-28", "end_date": "2026-10-01"},
     },
     Action.CREATE_BATCH: {
         "accepted": {"compute": "mastery", "batch_id": "b-1", "students": ["s-1", "s-9"]},

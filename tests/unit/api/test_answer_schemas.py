@@ -10,6 +10,7 @@ from marshmallow import Schema, fields, validate
 from api.at_risk import StudentAtRiskAnswer
 from api.audit import AuditEntry
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
+from api.mastery_history import HistoryAnswer, PointAnswer, SummaryAnswer
 from api.predictions import (
     FutureDay,
     IntervalAnswer,
@@ -20,6 +21,8 @@ from api.predictions import (
     WarningAnswer,
 )
 from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, StepAnswer, StudyDayAnswer, TaskOfDay
+from app.analytics.mastery_history import Point, Summary
+from app.analytics.read_history import MasteryHistory
 from app.audit.entry import Entry
 from app.mastery.formula import Components, Contribution, Weights
 from app.mastery.query_mastery import Standing
@@ -41,6 +44,7 @@ FIELDS: dict[type, type[fields.Field[Any]]] = {
     dict: fields.Nested,
     list: fields.List,
     Interval: fields.Nested,
+    Summary: fields.Nested,
 }
 
 
@@ -64,6 +68,9 @@ def parts(hint: Any) -> tuple[Any, bool]:
         (ReasonAnswer, Reason),
         (WarningAnswer, Warned),
         (StudentAtRiskAnswer, StudentAtRisk),
+        (HistoryAnswer, MasteryHistory),
+        (PointAnswer, Point),
+        (SummaryAnswer, Summary),
         (AdviceAnswer, Advice),
         (RecommendationAnswer, WordedRecommendation),
         (PathAnswer, LearningPath),

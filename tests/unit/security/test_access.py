@@ -31,6 +31,7 @@ TABLE = {
     Action.READ_ACCURACY: "-CT-",
     Action.RECOMMEND: "OCT-",
     Action.PLAN_PATH: "OCT-",
+    Action.READ_HISTORY: "OCT-",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
     Action.CREATE_BATCH: "-CT-",
