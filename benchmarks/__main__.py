@@ -7,7 +7,20 @@ from typing import Protocol
 import click
 from rich.console import Console
 
-from benchmarks import audit, backlog, batches, erasure, latency, memory, pipeline_scale, predictions, query, scale, throughput
+from benchmarks import (
+    audit,
+    backlog,
+    batches,
+    erasure,
+    history,
+    latency,
+    memory,
+    pipeline_scale,
+    predictions,
+    query,
+    scale,
+    throughput,
+)
 from benchmarks.table import Row, print_table
 
 LOG_WIDTH = 130  # columns if the output is not a terminal: the table needs more than 80
@@ -24,6 +37,7 @@ MEASURES: dict[str, Measure] = {
     "latency": latency.measure,
     "query": query.measure,
     "predictions": predictions.measure,
+    "history": history.measure,
     "audit": audit.measure,
     "memory": memory.measure,
     "scale": scale.measure,

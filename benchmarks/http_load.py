@@ -42,12 +42,24 @@ class Load(msgspec.Struct):
         return len(self.latencies) / self.seconds
 
 
-def plan_posts(url: str, path: str, callers: Iterable[tuple[str, str]], clients: int, seconds: float) -> Plan:
-    """Plan a POST about each student in turn. ``callers`` are pairs of a student and a token; the body has the student only."""
+def plan_posts(url: str, path: str, callers: Iterable[tuple[str, str]], clients: int, seconds: float, **fields: str) -> Plan:
+    """Plan a POST about each student in turn. ``callers`` are pairs of a student and a token.
+
+    Args:
+        url: of the API.
+        path: of the route.
+        callers: who is asked about, and by whom.
+        clients: number of connections.
+        seconds: how long.
+        fields: what a body has beside the student.
+
+    Returns:
+        The plan.
+    """
     place = urlsplit(url)
     requests = []
     for student, token in callers:
-        body = f'{{"student_id":"{student}"}}'
+        body = msgspec.json.encode({"student_id": student, **fields}).decode()
         head = (
             f"POST {path} HTTP/1.1",
             f"Host: {place.netloc}",

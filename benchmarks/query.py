@@ -57,10 +57,10 @@ def measure(*, quick: bool) -> list[Row]:
     ]
 
 
-def fill(stack: Stack) -> None:
-    """Create students with daily activity, a weekly quiz, and a submission every other week."""
+def fill(stack: Stack, days: int = DAYS) -> None:
+    """Create students with daily activity until yesterday, a weekly quiz, and a submission every other week."""
     chance, now = Random(3), stack.engine.clock()
-    for age in range(DAYS, 0, -1):
+    for age in range(days, 0, -1):
         moment = noon(now.date() - timedelta(days=age))
         kinds = [Kind.ACTIVITY] + [Kind.QUIZ] * (age % 7 == 0) + [Kind.COMPLETION, Kind.QUALITY] * (age % 14 == 0)
         events = [event(chance, _student(number), moment, kind) for number in range(STUDENTS) for kind in kinds]

@@ -29,12 +29,20 @@ class Aggregation(StrEnum):
     MONTHLY = "monthly"
 
 
+class Mastery(NamedTuple):
+    """A score, 0..1, its level, and the components as they are told."""
+
+    score: float
+    level: Level
+    components: dict[str, float | None]
+
+
 class KnownDay(NamedTuple):
-    """A student's mastery at the end of a day, 0..1, and whether there is evidence of this day itself."""
+    """A student's mastery at the end of a day, and whether there is evidence of this day itself."""
 
     day: Day
-    score: float
-    components: Components
+    date: date
+    mastery: Mastery
     has_evidence: bool
 
 
@@ -85,21 +93,22 @@ _PERIODS: Mapping[Aggregation, Callable[[date], str]] = {
     Aggregation.WEEKLY: lambda day: "{0.year}-W{0.week:02}".format(day.isocalendar()),
     Aggregation.MONTHLY: lambda day: f"{day:%Y-%m}",
 }
+_NOTHING = Mastery(0.0, classify(0.0), rounded(Components()))
 
 
 def known_days(days: Mapping[Day, DayFacts], last: Day) -> Iterator[KnownDay]:
     """Each day from the first with evidence to ``last``. ``days`` span at most a retention window."""
-    score, before = 0.0, None
+    mastery, before = _NOTHING, None
     for day, components in daily_components(days, last):
         if components is not before:
-            score, before = mastery_score(components), components
-        yield KnownDay(day, score, components, day in days)
+            mastery, before = _mastery(components), components
+        yield KnownDay(day, day_date(day), mastery, day in days)
 
 
 def points(days: Sequence[KnownDay], aggregation: Aggregation) -> list[Point]:
     """One point for each day, ISO week or calendar month in which some of these consecutive days lie."""
     period = _PERIODS[aggregation]
-    return [_point(name, list(of)) for name, of in groupby(days, key=lambda each: period(day_date(each.day)))]
+    return [_point(name, list(of)) for name, of in groupby(days, key=lambda each: period(each.date))]
 
 
 def point_line(point: Point) -> list[object]:
@@ -118,7 +127,7 @@ def summarize(days: Sequence[KnownDay], start: Day) -> Summary:
         The statistics, rounded to 6 decimals.
     """
     since = [each for each in days if each.day >= start]
-    scores = [each.score for each in since]
+    scores = [each.mastery.score for each in since]
     changes = [later - earlier for earlier, later in pairwise(scores)]
     lower, median, upper = quantiles(scores, n=4, method="inclusive") if len(scores) > 1 else scores * 3
     return Summary(
@@ -130,25 +139,30 @@ def summarize(days: Sequence[KnownDay], start: Day) -> Summary:
         first=scores[0],
         last=scores[-1],
         change=round(scores[-1] - scores[0], DECIMALS),
-        trend=trend({each.day: each.score for each in days}, days[-1].day),
+        trend=trend({each.day: each.mastery.score for each in days}, days[-1].day),
         volatility=_deviation(changes) if changes else None,
         longest_streak=max(len(list(of)) * has for has, of in groupby(each.has_evidence for each in since)),
         days_with_evidence=sum(each.has_evidence for each in since),
     )
 
 
+def _mastery(components: Components) -> Mastery:
+    score = mastery_score(components)
+    return Mastery(score, classify(score), rounded(components))
+
+
 def _point(period: str, days: Sequence[KnownDay]) -> Point:
-    scores, last = [each.score for each in days], days[-1]
+    scores, last = [each.mastery.score for each in days], days[-1]
     return Point(
         period=period,
-        start=day_date(days[0].day),
-        end=day_date(last.day),
-        mean=round(fmean(scores), DECIMALS),
+        start=days[0].date,
+        end=last.date,
+        mean=round(sum(scores) / len(scores), DECIMALS),
         min=min(scores),
         max=max(scores),
-        last=last.score,
-        level=classify(last.score),
-        components=rounded(last.components),
+        last=last.mastery.score,
+        level=last.mastery.level,
+        components=last.mastery.components,
         days_with_evidence=sum(each.has_evidence for each in days),
     )
 

@@ -149,3 +149,10 @@ def test_without_evidence_up_to_the_end(api: FixedTimeApi, changes: dict[str, An
 def test_students_get_the_answer_of_an_admin(api: FixedTimeApi) -> None:
     """Although their record is read together with the count of their requests."""
     assert api.post(PATH, RANGE, role=Role.STUDENT, subject="s-1").get_json()["data"] == data(api)
+
+
+def test_a_range_of_one_day(api: FixedTimeApi) -> None:
+    """It has one point and no volatility, and the trend of the days before."""
+    told = data(api, start_date="2026-10-28")
+    assert [point["period"] for point in told["points"]] == ["2026-10-28"]
+    assert (told["summary"]["volatility"], told["summary"]["trend"]) == (None, "improving")

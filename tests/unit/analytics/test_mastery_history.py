@@ -10,30 +10,35 @@ from app.analytics.mastery_history import (
     POINT_COLUMNS,
     Aggregation,
     KnownDay,
+    Mastery,
     known_days,
     point_line,
     points,
     summarize,
 )
-from app.clock import day_number
+from app.clock import day_date, day_number
 from app.mastery.components import mastery_history
 from app.mastery.facts import DayFacts
-from app.mastery.formula import Components, Level
+from app.mastery.formula import Level, classify, rounded
 from app.mastery.trend import Trend
 
 NEW_YEAR = day_number(date(2027, 1, 1))  # a Friday; of the week 2026-W53
 
 
 def days_of(scores: list[float], first: int = NEW_YEAR, without: tuple[int, ...] = ()) -> list[KnownDay]:
-    """Days in a row with these scores, from completions; all have evidence but those at the positions ``without``."""
-    return [KnownDay(first + at, score, Components(score / 0.4), at not in without) for at, score in enumerate(scores)]
+    """Days in a row with these scores; all have evidence but those at the positions ``without``."""
+    return [KnownDay(first + at, day_date(first + at), mastery_of(score), at not in without) for at, score in enumerate(scores)]
+
+
+def mastery_of(score: float) -> Mastery:
+    return Mastery(score, classify(score), {"completion": score, "quiz": None, "quality": None, "consistency": None})
 
 
 def test_days_begin_with_the_first_evidence() -> None:
     """Each has the mastery and the components that a query for it computes, and whether something happened."""
     facts = {NEW_YEAR: DayFacts(correct=5, asked=10, active=1), NEW_YEAR + 2: DayFacts(completed=1, total=4)}
     known = list(known_days(facts, NEW_YEAR + 3))
-    assert [(each.day - NEW_YEAR, each.score, each.has_evidence) for each in known] == [
+    assert [(each.day - NEW_YEAR, each.mastery.score, each.has_evidence) for each in known] == [
         (0, 0.157143, True),
         (1, 0.157143, False),
         (2, 0.257143, True),
@@ -41,7 +46,8 @@ def test_days_begin_with_the_first_evidence() -> None:
     ]
     for each in known:
         daily, components = mastery_history({day: of for day, of in facts.items() if day <= each.day}, each.day)
-        assert (each.score, each.components) == (daily[each.day], components)
+        assert each.date == day_date(each.day)
+        assert each.mastery == (daily[each.day], classify(daily[each.day]), rounded(components))
     assert list(known_days({}, NEW_YEAR)) == []
 
 
@@ -78,7 +84,7 @@ def test_what_is_told_of_a_period() -> None:
     """Mean 0.35 of four days; level and components are those of the last one; two days have evidence."""
     (point,) = points(days_of([0.2, 0.1, 0.7, 0.4], without=(1, 2)), Aggregation.MONTHLY)
     assert (point.mean, point.min, point.max, point.last, point.level) == (0.35, 0.1, 0.7, 0.4, Level.DEVELOPING)
-    assert point.components == {"completion": 1.0, "quiz": None, "quality": None, "consistency": None}
+    assert point.components == {"completion": 0.4, "quiz": None, "quality": None, "consistency": None}
     assert point.days_with_evidence == 2
     assert dict(zip(POINT_COLUMNS, point_line(point), strict=True)) == {
         "period": "2027-01",
