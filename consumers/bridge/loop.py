@@ -37,7 +37,7 @@ from consumers.bridge.heartbeat import HeartbeatReporter
 from consumers.bridge.kafka_outage import KafkaOutage
 from consumers.bridge.partitions import Partitions
 from consumers.bridge.validation import Validated, validate_records
-from consumers.kafka.clients import place, size
+from consumers.kafka.clients import leave_and_close, place, size
 from consumers.metrics import CHUNK_RECORDS, HALTED, PAUSES, RECORDS, REJECTED, timed
 
 RETRY_SECONDS = 1.0  # between attempts while a dependency is unavailable; each attempt has its own timeouts
@@ -80,7 +80,7 @@ class Bridge:
                 self.step()
             self._commits.commit_now()
         finally:
-            self._consumer.close()
+            leave_and_close(self._consumer)
             self._heartbeat.stop()
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ class Bridge:
 
         The old consumer would read nothing: librdkafka caches the old topic's leader epochs, which are above the new topic's.
         """
-        self._consumer.close()
+        leave_and_close(self._consumer)
         self._heartbeat.state = BridgeState.JOINING
         self._open()
         self._subscribe()

@@ -1,6 +1,7 @@
 """The configuration of the engine's Kafka clients, with the reason for each number."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, cast
@@ -19,6 +20,8 @@ FETCH_WAIT_MS = 20
 QUEUED_KILOBYTES = 16_384
 DELIVERY_SECONDS = 10.0  # then the delivery report is an error, and the sender retries
 LINGER_MS = 5
+LEAVE_SECONDS = 5.0  # a broker answers within milliseconds; without one, the group's timeout removes the consumer
+LEAVE_POLL_SECONDS = 0.1
 # librdkafka has no setting for the minimum TLS version, and its OpenSSL uses the machine's. These cipher suites (RFC 9325,
 # section 4.2) do not exist before TLS 1.2, so no older version can be negotiated. The setting does not affect TLS 1.3.
 CIPHER_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
@@ -165,6 +168,21 @@ def reader(settings: Settings, on_error: OnError | None = None) -> Consumer:
         },
         logger=_log,
     )
+
+
+def leave_and_close(consumer: Consumer) -> None:
+    """Leave the consumer group, then close the consumer. Its callbacks of revoked or lost partitions are called before.
+
+    ``close`` alone leaves too, but if the group assigns partitions in that moment, it may wait forever, with the GIL
+    (confluentinc/librdkafka#4884). Without a subscription, nothing is assigned any more.
+    """
+    consumer.unsubscribe()
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while True:
+        consumer.poll(LEAVE_POLL_SECONDS)  # runs the callbacks; a record is not taken, and is read again
+        if not consumer.assignment() or time.monotonic() > deadline:
+            break
+    consumer.close()
 
 
 def source_name(cluster_id: str | None, group: str, topic: str) -> str:
