@@ -38,7 +38,7 @@ test: setup  ## all tests, with coverage, in TEST_PROCESSES=3
 	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=$(TEST_PROCESSES) --dist=worksteal
 
 chaos: setup  ## long run of the chaos tests: CHAOS_FAULTS=30 in each test, CHAOS_SEED=n repeats one
-	CHAOS_FAULTS=$(CHAOS_FAULTS) $(BIN)/python -m pytest tests/chaos --timeout=3600
+	CHAOS_FAULTS=$(CHAOS_FAULTS) $(BIN)/python -m pytest tests/chaos --timeout=3600 -o faulthandler_timeout=3660
 
 unit: setup  ## the tests that need no server: a quarter of a minute
 	$(BIN)/python -m pytest --quiet tests/unit
