@@ -13,7 +13,7 @@ from app.mastery.formula import DEFAULT_WEIGHTS
 Examples: TypeAlias = dict[str, dict[str, Any]]
 
 # Days of example requests; the document has others in their place, so that they are retained whenever it is read.
-EXAMPLE_START, EXAMPLE_END = "2026-09-30", "2026-10-29"
+EXAMPLE_START, EXAMPLE_SINCE, EXAMPLE_END = "2026-09-30", "2026-10-22", "2026-10-29"
 
 STUDENT, COHORT = "student-001", "algebra-1"
 _OWN = {"student_id": STUDENT, "cohort_id": COHORT}
@@ -62,6 +62,9 @@ HISTORY: Examples = {
     "days": {"summary": "Each of the last 30 days", "value": _RANGE},
     "weeks": {"summary": "The weeks in which they lie", "value": {**_RANGE, "aggregation": "weekly"}},
     "months": {"summary": "The months in which they lie", "value": {**_RANGE, "aggregation": "monthly"}},
+}
+CHANGES: Examples = {
+    "week": {"summary": "Why mastery is not what it was a week ago", "value": {"student_id": STUDENT, "since": EXAMPLE_SINCE}},
 }
 INGEST: Examples = {
     "event": {"summary": "One event", "value": {"event": EVENTS[1]}},

@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, send_from_directory
 from flask_smorest import Api
 
 from api.authentication import engine
-from api.examples import EXAMPLE_END, EXAMPLE_START
+from api.examples import EXAMPLE_END, EXAMPLE_SINCE, EXAMPLE_START
 from api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from api.responses import CORRELATION_HEADER, SAFE_ID, VERSION, Failure
 from app.events.event import EVENT_TYPES
@@ -84,12 +84,13 @@ class EnvelopeApi(Api):  # type: ignore[misc]  # flask-smorest has no types
 
 
 def _current_days() -> dict[str, str]:
-    """What stands for the example times: yesterday for events, the last thirty days for ranges."""
+    """What stands for the example times: yesterday for events, the last thirty days for ranges, a week ago."""
     served = engine()
     today, ago = served.clock(), min(29, served.mastery.facts.retention_days - 1)
     return {
         EXAMPLE_TIMESTAMP: (today - timedelta(days=1)).strftime("%Y-%m-%dT12:00:00Z"),
         EXAMPLE_START: (today - timedelta(days=ago)).strftime("%Y-%m-%d"),
+        EXAMPLE_SINCE: (today - timedelta(days=7)).strftime("%Y-%m-%d"),
         EXAMPLE_END: today.strftime("%Y-%m-%d"),
     }
 

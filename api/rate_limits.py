@@ -45,7 +45,7 @@ _AREAS = {
     Action.EXPORT_STUDENT: "export",
 }
 # These need the record of one student, and nothing else.
-_OF_A_RECORD = frozenset({Action.QUERY_MASTERY, Action.READ_HISTORY})
+_OF_A_RECORD = frozenset({Action.QUERY_MASTERY, Action.READ_HISTORY, Action.EXPLAIN_CHANGES})
 _OTHERS, _ANONYMOUS = "default", "anonymous"
 _SCHEME = "mastery"
 

@@ -21,6 +21,7 @@ class Action(StrEnum):
     RECOMMEND = "recommendations.adaptive"
     PLAN_PATH = "recommendations.learning-path"
     READ_HISTORY = "analytics.mastery-history"
+    EXPLAIN_CHANGES = "analytics.changes"
     PROCESS = "process"
     READ_TASK = "task.read"
     CREATE_BATCH = "batch.create"
@@ -67,6 +68,7 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.RECOMMEND: _THEIR_STUDENTS,
     Action.PLAN_PATH: _THEIR_STUDENTS,
     Action.READ_HISTORY: _THEIR_STUDENTS,
+    Action.EXPLAIN_CHANGES: _THEIR_STUDENTS,
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
     Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
     Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins

@@ -11,19 +11,24 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from app.analytics.changes import Cause
+from app.analytics.explain_changes import explain_changes
+from app.errors import NotFound
 from app.events.event_totals import Totals
+from app.mastery.query_mastery import query_mastery
 from app.mastery.rankings import Metric
 from tests.stack import Stack, UnmeasuredStack, wait_for
 
 EVENTS = 433_060
 WITHIN_90_DAYS = 78_268
+DAYS_BEFORE = (7, 30, 60)
 COMPONENTS = ("completion", "quiz", "quality", "consistency")
 
 
@@ -125,6 +130,25 @@ def assert_batches_equal_queries(stack: Stack, answers: dict[tuple[str, str], di
         assert len(results) == len(expected)
 
 
+def assert_changes_add_up(stack: Stack, students: list[tuple[str, str]]) -> None:
+    """For each student, the parts of a change are the difference of two queries' scores, and no part is missing."""
+    stores, now, kinds = stack.engine.mastery, stack.engine.clock(), set()
+    for tenant, student in students:
+        current = query_mastery(tenant, student, stores=stores, now=now)
+        for ago in DAYS_BEFORE:
+            since = now.date() - timedelta(days=ago)
+            try:
+                earlier = query_mastery(tenant, student, stores=stores, now=now, on=since).score
+            except NotFound:
+                earlier = 0.0
+            told = explain_changes(tenant, student, stores=stores, now=now, since=since)
+            parts = [part for change in told.components.values() for part in change.parts]
+            assert sum(part.amount for part in parts) == pytest.approx(current.score - earlier, abs=1e-9)
+            assert (told.score_then, told.score_now) == (earlier, current.score)
+            kinds |= {(part.cause, part.amount == 0) for part in parts}
+    assert kinds >= {(cause, False) for cause in Cause}
+
+
 def test_first_pass_second_pass_and_shuffled(
     stack: Stack, events: Path, expected: dict[tuple[str, str], dict[str, str]], tmp_path: Path
 ) -> None:
@@ -144,6 +168,7 @@ def test_first_pass_second_pass_and_shuffled(
     assert ranked == {who: pytest.approx(float(row["mastery_score"]), abs=1e-6) for who, row in expected.items()}
 
     assert_statistics_are_of(stack, answers, list(expected))
+    assert_changes_add_up(stack, list(expected))
     assert_batches_equal_queries(stack, dict(zip(expected, answers, strict=True)), day)
 
     before = facts(stack)

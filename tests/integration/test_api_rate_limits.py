@@ -20,6 +20,7 @@ from tests.stack import wait_for
 QUERY = {"student_id": "s-1"}
 OF_A_RECORD = {
     "/mastery/query": QUERY,
+    "/analytics/changes": QUERY | {"since": "2026-10-20"},
     "/analytics/mastery-history": QUERY | {"start_date": "2026-10-01", "end_date": "2026-10-28"},
 }
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")

@@ -171,6 +171,7 @@ PROTECTED = {
     "POST /recommendations/adaptive",
     "POST /recommendations/learning-path",
     "POST /analytics/mastery-history",
+    "POST /analytics/changes",
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",

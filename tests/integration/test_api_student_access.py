@@ -19,9 +19,13 @@ ROUTES: dict[str, tuple[str, str | None]] = {
     "/recommendations/adaptive": ("recommendations.adaptive", "recommendations"),
     "/recommendations/learning-path": ("recommendations.learning-path", "recommendations"),
     "/analytics/mastery-history": ("analytics.mastery-history", None),
+    "/analytics/changes": ("analytics.changes", None),
 }
 # What a body needs beside the student.
-FURTHER = {"/analytics/mastery-history": {"start_date": "2026-10-20", "end_date": "2026-10-28"}}
+FURTHER = {
+    "/analytics/mastery-history": {"start_date": "2026-10-20", "end_date": "2026-10-28"},
+    "/analytics/changes": {"since": "2026-10-20"},
+}
 on_each = pytest.mark.parametrize("path", ROUTES)
 
 

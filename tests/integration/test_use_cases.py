@@ -23,6 +23,7 @@ OWN_ROUTES = {
     Action.RECOMMEND: "/recommendations/adaptive",
     Action.PLAN_PATH: "/recommendations/learning-path",
     Action.READ_HISTORY: "/analytics/mastery-history",
+    Action.EXPLAIN_CHANGES: "/analytics/changes",
     Action.CREATE_BATCH: "/batch/mastery",
 }
 CALLERS: dict[str, dict[str, Any]] = {
@@ -69,6 +70,11 @@ BODIES: dict[Action, dict[str, Any]] = {
         "valid": {"student_id": "s-1", "start_date": "2026-10-01", "end_date": "2026-10-28", "aggregation": "weekly"},
         "unknown": {"student_id": "s-9", "start_date": "2026-10-01", "end_date": "2026-10-28"},
         "invalid": {"student_id": "s-1", "start_date": "2026-10-28", "end_date": "2026-10-01"},
+    },
+    Action.EXPLAIN_CHANGES: {
+        "valid": {"student_id": "s-1", "since": "2026-10-20"},
+        "unknown": {"student_id": "s-9", "since": "2026-10-20"},
+        "invalid": {"student_id": "s-1", "since": "2026-10-29"},
     },
     Action.CREATE_BATCH: {
         "accepted": {"compute": "mastery", "batch_id": "b-1", "students": ["s-1", "s-9"]},

@@ -9,6 +9,7 @@ from marshmallow import Schema, fields, validate
 
 from api.at_risk import StudentAtRiskAnswer
 from api.audit import AuditEntry
+from api.changes import ChangesAnswer, ComponentChangeAnswer, ExercisesAnswer, NewEvidenceAnswer, PartAnswer
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
 from api.mastery_history import HistoryAnswer, PointAnswer, SummaryAnswer
 from api.predictions import (
@@ -21,6 +22,7 @@ from api.predictions import (
     WarningAnswer,
 )
 from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, StepAnswer, StudyDayAnswer, TaskOfDay
+from app.analytics.changes import Changes, ComponentChange, Exercises, NewEvidence, Part
 from app.analytics.mastery_history import Point, Summary
 from app.analytics.read_history import MasteryHistory
 from app.audit.entry import Entry
@@ -45,6 +47,8 @@ FIELDS: dict[type, type[fields.Field[Any]]] = {
     list: fields.List,
     Interval: fields.Nested,
     Summary: fields.Nested,
+    NewEvidence: fields.Nested,
+    Exercises: fields.Nested,
 }
 
 
@@ -69,6 +73,11 @@ def parts(hint: Any) -> tuple[Any, bool]:
         (WarningAnswer, Warned),
         (StudentAtRiskAnswer, StudentAtRisk),
         (HistoryAnswer, MasteryHistory),
+        (ChangesAnswer, Changes),
+        (ComponentChangeAnswer, ComponentChange),
+        (PartAnswer, Part),
+        (NewEvidenceAnswer, NewEvidence),
+        (ExercisesAnswer, Exercises),
         (PointAnswer, Point),
         (SummaryAnswer, Summary),
         (AdviceAnswer, Advice),

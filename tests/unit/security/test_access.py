@@ -32,6 +32,7 @@ TABLE = {
     Action.RECOMMEND: "OCT-",
     Action.PLAN_PATH: "OCT-",
     Action.READ_HISTORY: "OCT-",
+    Action.EXPLAIN_CHANGES: "OCT-",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
     Action.CREATE_BATCH: "-CT-",
