@@ -43,6 +43,13 @@ TRAJECTORY: Examples = {
     "week": {"summary": "The last 30 and the next 7 days", "value": {"student_id": STUDENT}},
     "month": {"summary": "The next 30 days", "value": {"student_id": STUDENT, "days": 30}},
 }
+COMPARE: Examples = {
+    "overall": {"summary": "A student's place in the own cohort", "value": {"student_id": STUDENT}},
+    "components": {
+        "summary": "The same by component",
+        "value": {"student_id": STUDENT, "cohort_id": COHORT, "metric": "by_component"},
+    },
+}
 RECOMMEND: Examples = {
     "all": {"summary": "What the student should do next", "value": {"student_id": STUDENT}},
     "filtered": {

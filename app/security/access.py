@@ -22,6 +22,7 @@ class Action(StrEnum):
     PLAN_PATH = "recommendations.learning-path"
     READ_HISTORY = "analytics.mastery-history"
     EXPLAIN_CHANGES = "analytics.changes"
+    COMPARE_STUDENT = "analytics.compare"
     PROCESS = "process"
     READ_TASK = "task.read"
     CREATE_BATCH = "batch.create"
@@ -40,6 +41,7 @@ class Action(StrEnum):
 
 
 UNSEEN_STUDENT = "you may not see this student"  # whether the student exists or not
+UNSEEN_COHORT = "you may not see this cohort"
 
 
 class Scope(Enum):
@@ -69,6 +71,7 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.PLAN_PATH: _THEIR_STUDENTS,
     Action.READ_HISTORY: _THEIR_STUDENTS,
     Action.EXPLAIN_CHANGES: _THEIR_STUDENTS,
+    Action.COMPARE_STUDENT: _THEIR_STUDENTS,  # students: with their own cohort
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
     Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
     Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins
@@ -145,7 +148,15 @@ def require_cohort_access(principal: Principal, action: Action, cohort: str) -> 
     """Raise AccessDenied unless the caller may do this with the data of all students of the cohort."""
     scope = require_role(principal, action)
     if scope is not Scope.TENANT and not (scope is Scope.COHORTS and cohort in principal.cohorts):
-        raise AccessDenied("you may not see this cohort")
+        raise AccessDenied(UNSEEN_COHORT)
+
+
+def require_statistics_access(principal: Principal, action: Action, cohort: str, own_cohort: str | None) -> None:
+    """Raise AccessDenied unless the caller may do this with statistics of the cohort; students with those of ``own_cohort``."""
+    if require_role(principal, action) is not Scope.OWN:
+        require_cohort_access(principal, action, cohort)
+    elif cohort != own_cohort:
+        raise AccessDenied(UNSEEN_COHORT)
 
 
 def require_tenant_access(principal: Principal, action: Action) -> None:

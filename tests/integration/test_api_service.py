@@ -172,6 +172,7 @@ PROTECTED = {
     "POST /recommendations/learning-path",
     "POST /analytics/mastery-history",
     "POST /analytics/changes",
+    "POST /analytics/compare",
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",

@@ -24,6 +24,7 @@ OWN_ROUTES = {
     Action.PLAN_PATH: "/recommendations/learning-path",
     Action.READ_HISTORY: "/analytics/mastery-history",
     Action.EXPLAIN_CHANGES: "/analytics/changes",
+    Action.COMPARE_STUDENT: "/analytics/compare",
     Action.CREATE_BATCH: "/batch/mastery",
 }
 CALLERS: dict[str, dict[str, Any]] = {
@@ -76,6 +77,11 @@ BODIES: dict[Action, dict[str, Any]] = {
         "unknown": {"student_id": "s-9", "since": "2026-10-20"},
         "invalid": {"student_id": "s-1", "since": "2026-10-29"},
     },
+    Action.COMPARE_STUDENT: {
+        "valid": {"student_id": "s-1", "metric": "by_component"},
+        "unknown": {"student_id": "s-1", "cohort_id": "c-9"},
+        "invalid": {"student_id": "s-1", "metric": "quiz"},
+    },
     Action.CREATE_BATCH: {
         "accepted": {"compute": "mastery", "batch_id": "b-1", "students": ["s-1", "s-9"]},
         "all": {"compute": "mastery", "batch_id": "b-2", "all": True},
@@ -96,7 +102,7 @@ def api(api: FixedTimeApi) -> FixedTimeApi:
         return perform(Action(action), request.get_json())
 
     api.client.application.register_blueprint(door)
-    api.record(quiz(cohort_id="c-1"))
+    api.record(quiz(cohort_id="c-1"), *(quiz(student_id=f"s-c{number}", cohort_id="c-1") for number in range(4)))
     current_forecast("t-1", "s-1", using=api.engine.forecasting, now=api.engine.clock())  # stored, as no worker runs here
     return api
 

@@ -10,6 +10,7 @@ from marshmallow import Schema, fields, validate
 from api.at_risk import StudentAtRiskAnswer
 from api.audit import AuditEntry
 from api.changes import ChangesAnswer, ComponentChangeAnswer, ExercisesAnswer, NewEvidenceAnswer, PartAnswer
+from api.compare import ComparedMetrics, ComparisonData, DistributionAnswer, MetricComparisonAnswer
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
 from api.mastery_history import HistoryAnswer, PointAnswer, SummaryAnswer
 from api.predictions import (
@@ -23,11 +24,14 @@ from api.predictions import (
 )
 from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, StepAnswer, StudyDayAnswer, TaskOfDay
 from app.analytics.changes import Changes, ComponentChange, Exercises, NewEvidence, Part
+from app.analytics.comparison import Comparison, MetricComparison
+from app.analytics.distribution import Distribution
 from app.analytics.mastery_history import Point, Summary
 from app.analytics.read_history import MasteryHistory
 from app.audit.entry import Entry
 from app.mastery.formula import Components, Contribution, Weights
 from app.mastery.query_mastery import Standing
+from app.mastery.rankings import Metric
 from app.predictions.at_risk_page import StudentAtRisk
 from app.predictions.error_quantiles import Interval
 from app.predictions.forecast import Warned
@@ -49,6 +53,7 @@ FIELDS: dict[type, type[fields.Field[Any]]] = {
     Summary: fields.Nested,
     NewEvidence: fields.Nested,
     Exercises: fields.Nested,
+    Distribution: fields.Nested,
 }
 
 
@@ -86,6 +91,9 @@ def parts(hint: Any) -> tuple[Any, bool]:
         (StepAnswer, Step),
         (StudyDayAnswer, StudyDay),
         (TaskOfDay, Task),
+        (ComparisonData, Comparison),
+        (MetricComparisonAnswer, MetricComparison),
+        (DistributionAnswer, Distribution),
     ],
 )
 def test_each_field_has_the_type_it_has_in_the_engine(schema: type[Schema], type_: type) -> None:
@@ -106,6 +114,11 @@ def test_each_field_has_the_type_it_has_in_the_engine(schema: type[Schema], type
 )
 def test_what_is_told_of_each_component(schema: type[Schema], names: Any) -> None:
     assert tuple(schema().fields) == names._fields
+
+
+def test_what_is_compared() -> None:
+    """Each metric."""
+    assert list(ComparedMetrics().fields) == list(Metric)
 
 
 def test_an_entry_of_the_trail_is_shown_whole() -> None:

@@ -14,6 +14,7 @@ from app.security.access import (
     require_cohort_access,
     require_owner,
     require_role,
+    require_statistics_access,
     require_student_access,
     require_tenant_access,
 )
@@ -33,6 +34,7 @@ TABLE = {
     Action.PLAN_PATH: "OCT-",
     Action.READ_HISTORY: "OCT-",
     Action.EXPLAIN_CHANGES: "OCT-",
+    Action.COMPARE_STUDENT: "OCT-",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
     Action.CREATE_BATCH: "-CT-",
@@ -157,3 +159,25 @@ def test_access_to_a_cohort_and_to_all(role: Role, cohort: str, *, sees_cohort: 
 
     assert may(lambda: require_cohort_access(principal, Action.CREATE_BATCH, cohort)) == sees_cohort
     assert may(lambda: require_tenant_access(principal, Action.CREATE_BATCH)) == sees_all
+
+
+@pytest.mark.parametrize(
+    ("role", "cohort", "own", "allowed"),
+    [
+        (Role.STUDENT, "c-1", "c-1", True),
+        (Role.STUDENT, "c-1", "c-3", False),  # the token's cohorts are those of a teacher
+        (Role.STUDENT, "c-1", None, False),
+        (Role.TEACHER, "c-1", "c-3", True),
+        (Role.TEACHER, "c-3", "c-3", False),
+        (Role.ADMIN, "c-3", None, True),
+        (Role.SERVICE, "c-1", "c-1", False),
+    ],
+)
+def test_access_to_statistics(role: Role, cohort: str, own: str | None, *, allowed: bool) -> None:
+    """Students see those of their own cohort, teachers those of the token's, admins all; services none."""
+    principal = Principal("p-1", role, "tenant", COHORTS)
+    if allowed:
+        require_statistics_access(principal, Action.COMPARE_STUDENT, cohort, own)
+    else:
+        with pytest.raises(AccessDenied):
+            require_statistics_access(principal, Action.COMPARE_STUDENT, cohort, own)

@@ -1,0 +1,58 @@
+"""Compares a student with a cohort, in a few round trips that are bounded whatever the cohort's size.
+
+Teachers of the cohort and admins, who may read every student, get what is true now. Students get statistics that were published
+for all of their cohort, with the place of their present scores among them. See docs/decisions/0033.
+"""
+
+from datetime import datetime
+
+from app.analytics.comparison import ComparedStudent, Comparison, Extent, comparison
+from app.clock import day_number
+from app.consent.consent import FEWEST_IN_STATISTICS
+from app.consent.consent_store import ConsentStore
+from app.consent.require_consent import require_consent
+from app.errors import InvalidInput, NotFound
+from app.mastery.components import window_components, window_on
+from app.mastery.formula import mastery_score
+from app.mastery.rankings import Metric, millionths
+from app.mastery.stores import MasteryStores
+from app.purposes import Purpose
+
+NOBODY = "no students with evidence in this cohort"
+TOO_FEW = f"fewer than {FEWEST_IN_STATISTICS} students of this cohort can be compared"
+NOT_PUBLISHED = "statistics of this cohort are published once a day; there are none yet"
+
+
+def student_to_compare(
+    tenant: str, student_id: str, *, stores: MasteryStores, consents: ConsentStore, now: datetime
+) -> ComparedStudent:
+    """Read a student as the facts are now. Raises NotFound without any, else ConsentWithdrawn, about ``cohort_statistics``."""
+    today = day_number(now)
+    record = stores.facts.read(tenant, student_id, today)
+    require_consent(tenant, student_id, Purpose.COHORT_STATISTICS, consents=consents)
+    components = window_components(window_on(record.days, today, stores.facts.retention_days))
+    scores = (mastery_score(components), *components)
+    values = {metric: None if score is None else millionths(score) for metric, score in zip(Metric, scores, strict=True)}
+    return ComparedStudent(student_id, record.cohort_id, values)
+
+
+def compare_live(
+    tenant: str, student: ComparedStudent, cohort: str, extent: Extent, *, stores: MasteryStores, now: datetime
+) -> Comparison:
+    """Compare a student with a cohort as it is now.
+
+    Returns:
+        The comparison; of a member, the scores are those that the rankings have.
+
+    Raises:
+        NotFound: No student of the cohort has evidence.
+        InvalidInput: Fewer than five of them allow statistics.
+    """
+    today = day_number(now)
+    day = stores.rankings.day(tenant)  # before the rankings, which are then of this day or later
+    rankings = stores.rankings.read(tenant, cohort, extent.metrics, student.student_id, student.values)
+    if rankings[Metric.MASTERY].students < FEWEST_IN_STATISTICS:
+        if cohort not in stores.scores.cohorts(tenant):
+            raise NotFound(NOBODY)
+        raise InvalidInput("cohort_id", TOO_FEW)
+    return comparison(student, cohort, rankings, today if day is None else day, today=today, published=False)
