@@ -27,6 +27,7 @@ task_queues = [Queue(name) for name in QUEUES]
 task_default_queue = INTERACTIVE
 task_create_missing_queues = False  # a misspelt queue is an error, not a queue without consumers
 task_routes = {
+    "analytics.publish": {"queue": MAINTENANCE},
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},
@@ -141,6 +142,11 @@ beat_schedule = {
     "refresh-mastery": {
         "task": "mastery.refresh",
         "schedule": crontab(minute=1),
+    },
+    # After the refresh, so that all scores are of the day; the hourly runs make up for a missed one, and find new cohorts.
+    "publish-statistics": {
+        "task": "analytics.publish",
+        "schedule": crontab(minute=4),
     },
     # After midnight, the first run observes all cohorts; the hourly runs find new ones, and make up for a missed one.
     "observe-peers": {

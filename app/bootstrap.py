@@ -7,6 +7,7 @@ from functools import cached_property
 
 import redis
 
+from app.analytics.published_store import PublishedStore
 from app.audit.trail import AuditTrail
 from app.batches.batch_erasure import BatchErasure
 from app.batches.batch_export import BatchExport
@@ -133,6 +134,12 @@ class Engine:
         sources = FactSources(self.mastery, self.consents)
         return RiskListing(sources, self.learned_models.risk, self.learned_models.observed, self.risk_lists)
 
+    @cached_property
+    def published(self) -> PublishedStore:
+        """The statistics of cohorts that students see."""
+        settings = self.settings
+        return PublishedStore(self.redis, settings.key_prefix, _rule(settings), settings.retention_days)
+
     @property
     def accuracy(self) -> AccuracyStore:
         """How far forecasts were off; a store that only reads."""
@@ -227,8 +234,7 @@ def _idempotency_keys(client: redis.Redis, settings: Settings) -> IdempotencyKey
 
 
 def _mastery_stores(client: redis.Redis, settings: Settings, audit: AuditTrail) -> MasteryStores:
-    prefix, quotas = settings.key_prefix, Quotas(settings.quota_students)
-    rule = rule_of(is_consent_required=Purpose.COHORT_STATISTICS in required_purposes(settings.consent_required))
+    prefix, quotas, rule = settings.key_prefix, Quotas(settings.quota_students), _rule(settings)
     return MasteryStores(
         FactStore(client, prefix, settings.retention_days, quotas, audit.pseudonyms),
         ScoreStore(client, prefix, rule),
@@ -236,3 +242,8 @@ def _mastery_stores(client: redis.Redis, settings: Settings, audit: AuditTrail) 
         ExpiredRecords(client, prefix, settings.retention_days),
         RankingStore(client, prefix, rule),
     )
+
+
+def _rule(settings: Settings) -> str:
+    """Who is in statistics."""
+    return rule_of(is_consent_required=Purpose.COHORT_STATISTICS in required_purposes(settings.consent_required))

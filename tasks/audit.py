@@ -117,6 +117,12 @@ def note_scored(tenant: str, forecasts: int) -> None:
     engine().audit.append(tenant, made)
 
 
+def note_published(tenant: str, students: int) -> None:
+    """Append an entry about students whose scores were read to publish statistics of their cohorts."""
+    made = entry(engine().clock(), Channel.TASK, WORKER, SystemAction.PUBLISH_STATISTICS, details={"students": students})
+    engine().audit.append(tenant, made)
+
+
 def note_refresh(tenant: str, students: int) -> None:
     """Append an entry about refreshed scores and expired evidence."""
     made = entry(engine().clock(), Channel.TASK, WORKER, SystemAction.REFRESH_MASTERY, details={"students": students})

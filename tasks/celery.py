@@ -84,6 +84,7 @@ app = Celery(
     task_cls=EngineTask,
     amqp="tasks.connection:AMQP",
     include=[
+        "tasks.analytics",
         "tasks.audit",
         "tasks.batches",
         "tasks.callbacks",

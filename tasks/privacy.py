@@ -64,7 +64,9 @@ def stores_of_students(served: Engine) -> Stores:
     """Everything that holds something of students."""
 
     def drop_learned(tenant: str) -> int:
-        served.learning.peers.drop(tenant, served.mastery.scores.cohorts(tenant))
+        cohorts = served.mastery.scores.cohorts(tenant)
+        served.learning.peers.drop(tenant, cohorts)
+        served.published.drop(tenant, cohorts)
         return served.learning.models.drop(tenant)
 
     return Stores(

@@ -64,6 +64,7 @@ class SystemAction(StrEnum):
     ROLL_BACK_MODEL = "model.rollback"
     FORGET_MODELS = "model.forget"
     OBSERVE_PEERS = "peers.observe"
+    PUBLISH_STATISTICS = "statistics.publish"
 
 
 class Actor(NamedTuple):

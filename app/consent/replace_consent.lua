@@ -16,6 +16,9 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 if ARGV[4] == '1' then
   redis.call('INCR', KEYS[2])
-  recount(ranking_names(ARGV[5]), KEYS[3], ARGV[6])
+  local names = ranking_names(ARGV[5])
+  local counted = redis.call('HGET', KEYS[3], 'counted')
+  recount(names, KEYS[3], ARGV[6])
+  if counted and not redis.call('HGET', KEYS[3], 'counted') then withhold(names, counted) end
 end
 return 1

@@ -30,6 +30,8 @@ local function erase(record, marks, student, pseudonym, requested)
   local _, last = 0, tonumber(revision) or 0
   if window then _, last = cmsgpack.unpack_limit(window, 1, 1) end
   local moment = math.max(now, requested)
+  local counted = redis.call('HGET', record, 'counted')
+  if counted then withhold(names, counted) end
   leave_rankings(names, KEYS[2], record, student)
   local count = redis.call('UNLINK', record, marks)
   redis.call('HSET', KEYS[3], pseudonym, string.format('%.0f %.0f', moment, math.max(math.floor(moment / 1000000), last + 1)))

@@ -1,5 +1,5 @@
-"""Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys, but
-``audit_keys.py``, ``dead_letter_keys.py``, ``operation_keys.py`` and ``prediction_keys.py``.
+"""Every key in Redis: its name, its content, and whether that is personal data. No other module builds keys, but the parts that
+this one imports.
 
 The hash tag of a tenant's keys is its name: all are on one shard, so a script may use several. Hash tags of keys without a
 tenant begin with a dot, which no tenant's name contains. A test compares docs/architecture.md with this module.
@@ -7,6 +7,7 @@ tenant begin with a dot, which no tenant's name contains. A test compares docs/a
 
 from inspect import signature
 
+from app.storage.analytics_keys import AnalyticsKeys
 from app.storage.audit_keys import AuditKeys
 from app.storage.dead_letter_keys import DeadLetterKeys
 from app.storage.key_kinds import CATALOGUE, PLACEHOLDERS, KeyKind, kind
@@ -15,7 +16,7 @@ from app.storage.prediction_keys import PredictionKeys
 from app.storage.ranking_keys import RankingKeys
 
 
-class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys, RankingKeys):
+class Keys(AnalyticsKeys, AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys, RankingKeys):
     """The keys of one engine; the prefix separates engines that share a Redis."""
 
     def tenant(self, tenant: str) -> str:
@@ -266,6 +267,7 @@ class Keys(AuditKeys, DeadLetterKeys, OperationKeys, PredictionKeys, RankingKeys
             self.at_risk(tenant, ""),
             self.metric_ranking(tenant, "", "").removesuffix(":"),
             self.metric_sums(tenant, ""),
+            self.published(tenant, ""),
             self.consent(tenant, ""),
             self.student(tenant, ""),
         )

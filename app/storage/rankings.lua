@@ -14,8 +14,8 @@ local PURPOSE = 'cohort_statistics'
 
 local function ranking_names(argument)
   local names = {}
-  names.ranking, names.at_risk, names.by_metric, names.sums, names.consent, names.record, names.rule =
-    argument:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
+  names.ranking, names.at_risk, names.by_metric, names.sums, names.published, names.consent, names.record, names.rule =
+    argument:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
   return names
 end
 
@@ -37,6 +37,15 @@ local function uncount(names, record, student)
   for _, metric in ipairs(METRICS) do rank(names, metric, place, student, nil) end
   if redis.call('EXISTS', names.by_metric .. METRICS[1] .. ':' .. place) == 0 then redis.call('DEL', names.sums .. place) end
   redis.call('HDEL', record, 'counted')
+end
+
+-- Withhold the published statistics of a place, from which a student has been taken who must not be in them, until the next version.
+-- A process that reads values for it begins anew. published_store.py describes the hash.
+local function withhold(names, place)
+  local published = names.published .. place
+  if redis.call('EXISTS', published) == 0 then return end
+  redis.call('HSET', published, 'withheld', 1)
+  redis.call('HDEL', published, 'reading')
 end
 
 -- Take a student out of all rankings of the cohort, and its list of students at risk.

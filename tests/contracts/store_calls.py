@@ -25,6 +25,7 @@ from app.security.rate_limits import RateLimit, SharedWindows
 from app.security.task_requests import TaskRequest
 from app.storage.lease import Lease
 from tests.conftest import NOW
+from tests.contracts.analytics_store_calls import analytics_calls
 from tests.contracts.callback_store_calls import callback_calls
 from tests.contracts.consent_store_calls import consent_calls
 from tests.contracts.prediction_store_calls import model_calls, prediction_calls
@@ -55,6 +56,7 @@ def store_calls(engine: Engine) -> dict[str, Call]:
         **consent_calls(engine),
         **prediction_calls(engine),
         **model_calls(engine),
+        **analytics_calls(engine),
         **_leases(engine),
         "ping_redis": Call(GROWS, lambda: ping_redis(engine.redis, engine.settings.key_prefix)),
     }

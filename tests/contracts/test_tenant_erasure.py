@@ -1,7 +1,10 @@
 """The erasure of all students of a tenant, also while students come and return."""
 
+import numpy as np
+
 from app.bootstrap import Engine
 from app.clock import day_number
+from app.mastery.rankings import Metric
 from app.predictions.model_store import Attempt
 from app.predictions.peer_store import Observed
 from app.privacy.erase_students import run_erasures
@@ -16,6 +19,7 @@ from tests.stack import wait_for
 from tests.stored_models import CONTENT, summary
 
 TODAY = day_number(NOW)
+FIVE = np.arange(5, dtype=np.uint32)
 
 
 def test_students_who_returned_do_not_stop_the_erasure_of_a_tenant(engine: Engine) -> None:
@@ -63,9 +67,9 @@ def test_a_whole_tenant_is_erased(engine: Engine) -> None:
 
 
 def test_what_was_learned_meanwhile_is_erased(engine: Engine) -> None:
-    """Models go first, and what was trained on the others meanwhile goes last. Other tenants keep theirs."""
+    """Models and published statistics go first, and what was trained meanwhile goes last. Other tenants keep theirs."""
     record(engine, *(event(f"s-{number}") for number in range(3)))
-    models, peers = engine.learning.models, engine.learning.peers
+    models, peers, published = engine.learning.models, engine.learning.peers, engine.published
     left: list[str | None] = []
 
     def learn(tenant: str) -> None:
@@ -82,6 +86,7 @@ def test_what_was_learned_meanwhile_is_erased(engine: Engine) -> None:
     for tenant in (TENANT, "u"):
         learn(tenant)
         peers.put(tenant, cohort, Observed(TODAY, None))
+        published.publish(tenant, cohort, published.begin(tenant, cohort, TODAY), {Metric.MASTERY: FIVE})
     request_all(engine)
     stores = stores_of_students(engine)._replace(others={"store": Other(erase_others)})
     *_, last = run_erasures(TENANT, stores=stores, erasures=engine.erasures, audit=lambda _: None)
@@ -90,6 +95,8 @@ def test_what_was_learned_meanwhile_is_erased(engine: Engine) -> None:
     assert left == [None]
     assert (models.promoted(TENANT), models.summaries(TENANT), models.latest_attempt(TENANT)) == (None, {}, None)
     assert (peers.read(TENANT, [cohort]), peers.read("u", [cohort])) == ([None], [Observed(TODAY, None)])
+    assert [published.read(tenant, cohort, list(Metric)) is None for tenant in (TENANT, "u")] == [True, False]
+    assert not published.begin(TENANT, cohort, TODAY).published
     assert models.promoted("u") == "v-1"
 
 

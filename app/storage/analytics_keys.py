@@ -1,0 +1,17 @@
+"""The keys of comparisons: a part of ``keys.py``, which says more."""
+
+from app.storage.key_kinds import kind
+
+
+class AnalyticsKeys:
+    """The keys of comparisons. A ``place`` is that of the rankings: see ``RankingKeys``."""
+
+    _prefix: str
+
+    @kind(
+        "hash",
+        "the statistics of a cohort that students see: sorted values of at least five students, without names; described in "
+        "`published_store.py`; kept while there is such a cohort, and a week longer",
+    )
+    def published(self, tenant: str, place: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:published:{place}"
