@@ -13,16 +13,15 @@ from api.parsing import JsonBlueprint, StudentBody
 from api.request_audit import details
 from api.responses import envelope, success
 from api.use_cases import use_case
-from app.analytics.compare_student import NOT_PUBLISHED, compare_live, student_to_compare
+from app.analytics.compare_student import compare_live, compare_with_published, student_to_compare
 from app.analytics.comparison import Extent
 from app.consent.consent import FEWEST_IN_STATISTICS
-from app.errors import NotFound
 from app.roles import Role
 from app.security.access import Action, require_statistics_access
 
 blueprint = JsonBlueprint("compare", __name__, url_prefix="/analytics", description="How a student compares with a cohort")
 
-_TOO_FEW = f"null if fewer than {FEWEST_IN_STATISTICS} students have evidence in it"
+_NONE = f"null if fewer than {FEWEST_IN_STATISTICS} students have evidence in it, or if none are published"
 
 
 class ComparisonBody(StudentBody):
@@ -51,7 +50,7 @@ class DistributionAnswer(Schema):
 class MetricComparisonAnswer(Schema):
     score = Fraction(required=True, allow_none=True, metadata={"description": "The student's; null: no evidence"})
     statistics = fields.Nested(
-        DistributionAnswer, required=True, allow_none=True, metadata={"description": f"The cohort's; {_TOO_FEW}"}
+        DistributionAnswer, required=True, allow_none=True, metadata={"description": f"The cohort's; {_NONE}"}
     )
     percentile = fields.Float(
         required=True,
@@ -111,5 +110,5 @@ def compare(body: dict[str, Any]) -> Response:
     details(cohort_id=cohort)
     require_statistics_access(who, Action.COMPARE_STUDENT, cohort, student.cohort_id)
     if who.role is Role.STUDENT:
-        raise NotFound(NOT_PUBLISHED)
+        return success(compare_with_published(who.tenant, student, cohort, extent, published=served.published, now=now))
     return success(compare_live(who.tenant, student, cohort, extent, stores=stores, now=now))

@@ -20,6 +20,7 @@ IN_NO_COHORT = "The events of this student name no cohort: the scores are compar
 IN_ANOTHER_COHORT = "The student is not in this cohort: the scores are compared from outside."
 EARLIER_SCORES = "The refresh after midnight has not ended: scores may still be of {}."
 EARLIER_STATISTICS = "No statistics of this cohort have been published since {}."
+NOT_PUBLISHED_OF = "No statistics are published of: {}."
 TOO_FEW_WITH_EVIDENCE = f"Fewer than {FEWEST_IN_STATISTICS} students of this cohort can be compared in: {{}}."
 
 # Of numbers that students see: an exact mean is a sum, from which somebody who knows the others subtracts them.
@@ -64,7 +65,7 @@ class MetricComparison(Struct, frozen=True):
 
     Attributes:
         score: the student's, 0..1; None without evidence.
-        statistics: of the cohort; None if fewer than five can be compared.
+        statistics: of the cohort; None if fewer than five can be compared, or if none are published.
         percentile: the place of the score, 0..100, 100 is best; None without a score or statistics.
         rank: 1 is best; students with equal scores share the better rank.
         total: students with whom the score is compared.
@@ -111,11 +112,11 @@ def comparison(
     """
     decimals = PUBLISHED_DECIMALS if published else DECIMALS
     metrics = {metric: _of_metric(ranking, decimals) for metric, ranking in rankings.items()}
-    too_few = [metric for metric, compared in metrics.items() if compared.statistics is None]
-    outdated = EARLIER_STATISTICS if published else EARLIER_SCORES
+    missing = [metric for metric, compared in metrics.items() if compared.statistics is None]
+    without, outdated = (NOT_PUBLISHED_OF, EARLIER_STATISTICS) if published else (TOO_FEW_WITH_EVIDENCE, EARLIER_SCORES)
     notes = [
         IN_NO_COHORT if student.cohort_id is None else IN_ANOTHER_COHORT if student.cohort_id != cohort else None,
-        TOO_FEW_WITH_EVIDENCE.format(", ".join(too_few)) if too_few else None,
+        without.format(", ".join(missing)) if missing else None,
         outdated.format(day_date(day).isoformat()) if day < today else None,
     ]
     return Comparison(

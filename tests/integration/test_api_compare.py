@@ -1,4 +1,4 @@
-"""POST /analytics/compare: who is compared with which cohort, and what the answer has."""
+"""POST /analytics/compare by teachers and admins: who is compared with which cohort, and what the answer has."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -11,48 +11,18 @@ from app.mastery.derive_scores import refresh_scores
 from app.roles import Role
 from tests.conftest import NOW
 from tests.integration.audit_calls import trail
+from tests.integration.comparisons import PATH, SELF, allow, compare, record_classroom, refusal, told
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import completion, quiz
 
-PATH = "/analytics/compare"
-# Correct answers of ten, of the students s-0, s-1 … in c-1.
-ANSWERS = (1, 2, 2, 4, 7, 8)
 TEACHER: dict[str, Any] = {"role": Role.TEACHER, "cohorts": ("c-1", "c-9")}
-SELF: dict[str, Any] = {"role": Role.STUDENT, "subject": "s-1"}
 
 
 @pytest.fixture
 def api(api: FixedTimeApi) -> FixedTimeApi:
-    """With six students in c-1, four in c-2, and s-alone in no cohort. It is 2026-10-28.
-
-    Mastery is 0.3 · quiz.
-    """
-    api.record(*(quiz(student_id=f"s-{number}", correct_answers=correct) for number, correct in enumerate(ANSWERS)))
-    api.record(*(quiz(student_id=f"s-2{number}", cohort_id="c-2", correct_answers=number) for number in range(4)))
-    api.record(quiz(student_id="s-alone", cohort_id=None, correct_answers=5))
+    """With a classroom. It is 2026-10-28."""
+    record_classroom(api)
     return api
-
-
-def compare(api: FixedTimeApi, student: str = "s-1", caller: dict[str, Any] | None = None, **body: Any) -> Any:
-    return api.post(PATH, {"student_id": student, **body}, **(caller or {}))
-
-
-def told(api: FixedTimeApi, student: str = "s-1", caller: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
-    answer = compare(api, student, caller, **body)
-    assert answer.status_code == 200, answer.text
-    data: dict[str, Any] = answer.get_json()["data"]
-    return data
-
-
-def refusal(answer: Any) -> tuple[int, str, str]:
-    error = answer.get_json()["error"]
-    reasons = [reason for reasons in error["details"].values() for reason in reasons]
-    return answer.status_code, error["code"], " ".join([error["message"], *reasons])
-
-
-def allow(api: FixedTimeApi, student: str, *, given: bool) -> None:
-    answer = api.call(f"/student/{student}/consent", {"cohort_statistics": given}, method="PUT")
-    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("caller", [{}, TEACHER])
@@ -191,12 +161,6 @@ def test_another_tenant_has_others(api: FixedTimeApi) -> None:
     assert told(api)["metrics"]["mastery"]["score"] == 0.06
 
 
-def test_nothing_is_published_yet(api: FixedTimeApi) -> None:
-    """Students get no live statistics."""
-    expected = (404, "NOT_FOUND", "Statistics of this cohort are published once a day; there are none yet.")
-    assert refusal(compare(api, caller=SELF)) == refusal(compare(api, caller=SELF, cohort_id="c-1")) == expected
-
-
 def test_unknown_students(api: FixedTimeApi) -> None:
     assert refusal(compare(api, "s-nobody", cohort_id="c-1")) == (404, "NOT_FOUND", "No evidence of such a student.")
 
@@ -223,6 +187,7 @@ def test_fields(api: FixedTimeApi, body: dict[str, Any], field: str) -> None:
         ({}, {}, "done", "c-1"),
         (TEACHER, {"cohort_id": "c-1"}, "done", "c-1"),
         (TEACHER, {"cohort_id": "c-2"}, "denied", "c-2"),
+        (TEACHER | {"cohorts": ("c-2",)}, {"cohort_id": "c-2"}, "denied", "c-2"),
         ({}, {"cohort_id": "c-nobody"}, "not_found", "c-nobody"),
     ],
 )
@@ -242,7 +207,6 @@ def test_scores_of_an_earlier_day(api: FixedTimeApi) -> None:
     found = told(later)
     assert found["date"] == "2026-10-28"
     assert found["note"] == "The refresh after midnight has not ended: scores may still be of 2026-10-28."
-    for _ in refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=3):
-        pass
+    list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=tomorrow, batch=3))
     found = told(later)
     assert (found["date"], found["note"]) == ("2026-10-29", None)

@@ -1,9 +1,11 @@
-"""Who may ask for a student's forecasts, recommendations and history; every route about one student behaves alike."""
+"""Who may ask for what the engine says of a student; every route about one student behaves alike."""
 
 from typing import Any
 
 import pytest
 
+from app.analytics.publish_statistics import publish_statistics
+from app.clock import day_number
 from app.predictions.current_forecast import current_forecast
 from app.roles import Role
 from tests.integration.audit_calls import trail
@@ -20,6 +22,7 @@ ROUTES: dict[str, tuple[str, str | None]] = {
     "/recommendations/learning-path": ("recommendations.learning-path", "recommendations"),
     "/analytics/mastery-history": ("analytics.mastery-history", None),
     "/analytics/changes": ("analytics.changes", None),
+    "/analytics/compare": ("analytics.compare", "cohort_statistics"),
 }
 # What a body needs beside the student.
 FURTHER = {
@@ -31,9 +34,15 @@ on_each = pytest.mark.parametrize("path", ROUTES)
 
 @pytest.fixture
 def api(api: FixedTimeApi) -> FixedTimeApi:
-    """With facts of s-1 in c-1, and the forecast that a worker would have stored. It is 2026-10-28."""
+    """With facts of s-1 and four others in c-1, and what workers would have stored: a forecast, and statistics of c-1.
+
+    It is 2026-10-28.
+    """
     api.record(activity(timestamp="2026-10-15T08:00:00Z"), completion(), quiz())
-    current_forecast("t-1", "s-1", using=api.engine.forecasting, now=api.engine.clock())
+    api.record(*(quiz(student_id=f"s-c{number}") for number in range(4)))
+    engine, now = api.engine, api.engine.clock()
+    current_forecast("t-1", "s-1", using=engine.forecasting, now=now)
+    list(publish_statistics("t-1", stores=engine.mastery, published=engine.published, today=day_number(now)))
     return api
 
 

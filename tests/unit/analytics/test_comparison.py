@@ -71,12 +71,18 @@ def test_who_is_not_in_the_cohort(own: str | None, note: str) -> None:
     assert found.metrics[Metric.MASTERY].rank == 3
 
 
-@pytest.mark.parametrize("published", [False, True])
-def test_fewer_than_five(*, published: bool) -> None:
+@pytest.mark.parametrize(
+    ("published", "note"),
+    [
+        (False, "Fewer than 5 students of this cohort can be compared in: mastery."),
+        (True, "No statistics are published of: mastery."),
+    ],
+)
+def test_fewer_than_five(note: str, *, published: bool) -> None:
     """There are no statistics, and no place; the score is the student's own."""
     found = compared(OF_A_THIRD[:4], published=published)
     assert found.metrics == {Metric.MASTERY: MetricComparison(0.333333, None, None, None, None)}
-    assert found.note == "Fewer than 5 students of this cohort can be compared in: mastery."
+    assert found.note == note
 
 
 def test_without_evidence() -> None:
