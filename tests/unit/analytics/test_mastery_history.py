@@ -5,6 +5,7 @@ import statistics
 from datetime import date, timedelta
 
 import pytest
+from msgspec import structs
 
 from app.analytics.mastery_history import (
     POINT_COLUMNS,
@@ -57,6 +58,14 @@ def test_a_day_is_a_period_of_one_day() -> None:
     assert (point.period, point.start, point.end) == ("2027-01-01", date(2027, 1, 1), date(2027, 1, 1))
     assert [point.mean, point.min, point.max, point.last] == [0.3] * 4
     assert (point.level, point.days_with_evidence) == (Level.BEGINNER, 0)
+    assert point.components == mastery_of(0.3).components
+
+
+def test_a_day_has_what_a_week_of_one_day_has() -> None:
+    """Days are computed apart, as they are asked for most."""
+    for known in days_of([0.3, 0.7], NEW_YEAR, without=(1,)):
+        (day,), (week,) = (points([known], aggregation) for aggregation in (Aggregation.DAILY, Aggregation.WEEKLY))
+        assert structs.replace(week, period=day.period) == day
 
 
 def test_weeks_are_those_of_iso_8601() -> None:
