@@ -27,6 +27,7 @@ task_queues = [Queue(name) for name in QUEUES]
 task_default_queue = INTERACTIVE
 task_create_missing_queues = False  # a misspelt queue is an error, not a queue without consumers
 task_routes = {
+    "analytics.cohort_trend": {"queue": INTERACTIVE},
     "analytics.publish": {"queue": MAINTENANCE},
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},

@@ -55,8 +55,7 @@ class StudentAtRiskAnswer(Schema):
     )
 
 
-class AtRiskAnswer(Schema):
-    cohort_id = fields.String(required=True)
+class AtRiskList(Schema):
     computed_at = fields.DateTime(required=True, metadata={"description": "When the order was computed, UTC"})
     model = fields.String(required=True, metadata={"description": "`learned`, or `base`: a table", "example": "base"})
     model_version = fields.String(required=True)
@@ -69,6 +68,10 @@ class AtRiskAnswer(Schema):
             "Who left the cohort or withdrew consent since is left out"
         },
     )
+
+
+class AtRiskAnswer(AtRiskList):
+    cohort_id = fields.String(required=True)
     next = fields.String(
         required=True, allow_none=True, metadata={"description": "The cursor of the next page; null at the end"}
     )
@@ -102,7 +105,7 @@ def read(query: dict[str, Any]) -> Response:
     if page is None:  # midnight, or a promotion of another model, came between
         raise DependencyUnavailable("the list of students at risk", "was replaced")
     set_data_subjects(*(each.student_id for each in page.students))
-    return success(_shown(cohort, page))
+    return success({"cohort_id": cohort, **shown_list(page), "next": str(page.following) if page.following else None})
 
 
 def _page(cohort: str, wanted: Selection) -> Page | None:
@@ -110,13 +113,12 @@ def _page(cohort: str, wanted: Selection) -> Page | None:
     return at_risk_page(principal().tenant, cohort, wanted, using=served.risk_listing, now=served.clock())
 
 
-def _shown(cohort: str, page: Page) -> dict[str, Any]:
+def shown_list(page: Page) -> dict[str, Any]:
+    """A page of the list as answers have it, without a cursor."""
     return {
-        "cohort_id": cohort,
         "computed_at": timestamp(moment_of(page.about.computed_at)),
         "model": page.about.model,
         "model_version": page.about.model_version,
         "total": page.total,
         "students": msgspec.to_builtins(page.students),
-        "next": str(page.following) if page.following else None,
     }

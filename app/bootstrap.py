@@ -7,7 +7,10 @@ from functools import cached_property
 
 import redis
 
+from app.analytics.cohort_report import Reporting
+from app.analytics.cohort_trend import Trending
 from app.analytics.published_store import PublishedStore
+from app.analytics.trend_store import TrendStore
 from app.audit.trail import AuditTrail
 from app.batches.batch_erasure import BatchErasure
 from app.batches.batch_export import BatchExport
@@ -139,6 +142,16 @@ class Engine:
         """The statistics of cohorts that students see."""
         settings = self.settings
         return PublishedStore(self.redis, settings.key_prefix, _rule(settings), settings.retention_days)
+
+    @cached_property
+    def trends(self) -> TrendStore:
+        """The weekly trends of cohorts."""
+        return TrendStore(self.redis, self.settings.key_prefix, self.settings.forecast_cache_seconds)
+
+    @property
+    def reporting(self) -> Reporting:
+        """What reports of cohorts are made with."""
+        return Reporting(self.risk_listing, Trending(FactSources(self.mastery, self.consents), self.trends))
 
     @property
     def accuracy(self) -> AccuracyStore:

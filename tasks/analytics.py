@@ -1,14 +1,47 @@
-"""Tasks that compare students and cohorts."""
+"""Tasks that compare students and cohorts, and report on cohorts."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
+from app.analytics.cohort_report import prepare_report
 from app.analytics.publish_statistics import publish_statistics
-from app.clock import day_number
-from tasks.audit import note_published
+from app.audit.entry import timestamp
+from app.clock import day_number, moment_of
+from app.errors import NotFound
+from app.security.access import Action
+from tasks.audit import note_listed, note_published, note_trend
 from tasks.celery import app, engine, enqueue
 from tasks.slices import finish_in_slice
 from tasks.timing import TASK_SECONDS
+
+
+@app.task(
+    name="analytics.cohort_trend",
+    throws=(NotFound,),
+    max_retries=3,  # a caller waits, so report the failure after some seconds
+    soft_time_limit=TASK_SECONDS,
+)
+def prepare_cohort_report(tenant: str, cohort_id: str, signed_actor: Sequence[str] = ()) -> dict[str, Any]:
+    """Compute and store the cohort's trend and list of students at risk, as far as there are none.
+
+    The audit trail names the ``signed_actor``.
+
+    Returns:
+        About the trend. No students: an erasure would not find them in the result.
+    """
+    served = engine()
+    actor = served.audit.actor_signer.verify([tenant, Action.READ_COHORT, cohort_id], signed_actor)
+    trend = prepare_report(
+        tenant,
+        cohort_id,
+        using=served.reporting,
+        now=served.clock(),
+        note_listed=partial(note_listed, tenant, cohort_id, actor, Action.READ_COHORT),
+        note_trend=partial(note_trend, tenant, cohort_id, actor),
+    )
+    return {"cohort_id": cohort_id, "computed_at": timestamp(moment_of(trend.computed_at))}
 
 
 @app.task(name="analytics.publish", ignore_result=True, soft_time_limit=TASK_SECONDS)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from app.audit.entry import WORKER, AuditOutcome, Channel, Details, SystemAction, entry
+from app.audit.entry import WORKER, AuditOutcome, Channel, Details, Entry, SystemAction, entry
 from app.audit.heads import heads_as_lines
 from app.audit.signed_actor import SignedActor
 from app.audit.trim_trail import TRIM_AT_ONCE, TrailDamaged, trim_trail
@@ -95,20 +95,29 @@ def audited(tenant: str, action: str, student_id: str, signed_actor: SignedActor
         trails.append(tenant, made)
 
 
-def note_listed(tenant: str, cohort_id: str, signed_actor: SignedActor | None, students: Sequence[str]) -> None:
-    """Append an entry about students whose data a list of those at risk has read, on behalf of who asked for it."""
+def note_listed(tenant: str, cohort_id: str, signed_actor: SignedActor | None, action: Action, students: Sequence[str]) -> None:
+    """Append an entry about students whose data a list of those at risk has read, for the action of who asked for it."""
     trails = engine().audit
-    details: Details = {"cohort_id": cohort_id}
-    made = entry(
+    whose = [trails.pseudonym(tenant, student_id) for student_id in students]
+    trails.append(tenant, _of_cohort(action, {"cohort_id": cohort_id}, signed_actor, whose))
+
+
+def note_trend(tenant: str, cohort_id: str, signed_actor: SignedActor | None, students: int) -> None:
+    """Append an entry about a cohort's trend, and of how many students it is: a statistic, so it names none."""
+    details: Details = {"cohort_id": cohort_id, "students": students}
+    engine().audit.append(tenant, _of_cohort(Action.READ_COHORT, details, signed_actor))
+
+
+def _of_cohort(action: Action, details: Details, signed_actor: SignedActor | None, whose: list[str] | None = None) -> Entry:
+    return entry(
         engine().clock(),
         Channel.TASK,
         signed_actor.actor if signed_actor else WORKER,
-        Action.LIST_AT_RISK,
-        whose=[trails.pseudonym(tenant, student_id) for student_id in students],
+        action,
+        whose=whose,
         correlation_id=signed_actor.correlation_id if signed_actor else "",
         details=details if signed_actor else details | {"asked_by": "unproven"},
     )
-    trails.append(tenant, made)
 
 
 def note_scored(tenant: str, forecasts: int) -> None:

@@ -64,7 +64,7 @@ def list_at_risk(tenant: str, cohort_id: str, signed_actor: Sequence[str] = ()) 
     """
     served = engine()
     actor = served.audit.actor_signer.verify([tenant, Action.LIST_AT_RISK, cohort_id], signed_actor)
-    note = partial(note_listed, tenant, cohort_id, actor)
+    note = partial(note_listed, tenant, cohort_id, actor, Action.LIST_AT_RISK)
     listed = students_at_risk(tenant, cohort_id, using=served.risk_listing, now=served.clock(), note=note)
     about = listed.about
     return {

@@ -62,12 +62,17 @@ def distribution(ranking: Ranking, decimals: int = DECIMALS) -> Distribution | N
     )
     return Distribution(
         count,
-        mean=_fraction(total / count, decimals),
+        mean=mean(total, count, decimals),
         median=_fraction(median, decimals),
         lower_quartile=_fraction(lower, decimals),
         upper_quartile=_fraction(upper, decimals),
         standard_deviation=_fraction(math.sqrt(count * squares - total * total) / count, decimals),
     )
+
+
+def mean(total: int, count: int, decimals: int = DECIMALS) -> float:
+    """The mean of ``count`` values, at least one, from their sum in millionths: 0..1, rounded."""
+    return _fraction(total / count, decimals)
 
 
 def place(ranking: Ranking) -> Place | None:

@@ -23,6 +23,8 @@ class Action(StrEnum):
     READ_HISTORY = "analytics.mastery-history"
     EXPLAIN_CHANGES = "analytics.changes"
     COMPARE_STUDENT = "analytics.compare"
+    LIST_COHORTS = "analytics.cohorts"
+    READ_COHORT = "analytics.cohort"
     PROCESS = "process"
     READ_TASK = "task.read"
     CREATE_BATCH = "batch.create"
@@ -72,6 +74,8 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.READ_HISTORY: _THEIR_STUDENTS,
     Action.EXPLAIN_CHANGES: _THEIR_STUDENTS,
     Action.COMPARE_STUDENT: _THEIR_STUDENTS,  # students: with their own cohort
+    Action.LIST_COHORTS: _TEACHING,
+    Action.READ_COHORT: _TEACHING,
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
     Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
     Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins

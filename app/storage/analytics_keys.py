@@ -15,3 +15,11 @@ class AnalyticsKeys:
     )
     def published(self, tenant: str, place: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:published:{place}"
+
+    @kind("string", "the mean mastery of a cohort at the end of each week; kept for `MASTERY_FORECAST_CACHE_SECONDS`")
+    def cohort_trend(self, tenant: str, cohort_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:cohort-trend:{cohort_id}"
+
+    @kind("string", "claim: this trend is being computed; expires after ten seconds")
+    def cohort_trend_claim(self, tenant: str, cohort_id: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:cohort-trend-claim:{cohort_id}"

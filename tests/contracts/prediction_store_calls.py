@@ -1,5 +1,6 @@
 """The calls of the stores of forecasts and models: a part of ``store_calls.py``."""
 
+from app.analytics.trend_store import Trend
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.mastery.evidence import ACTIVITY
@@ -35,6 +36,7 @@ def prediction_calls(engine: Engine) -> dict[str, Call]:
         "forecasts.erase": Call(WRITES, lambda: forecasts.erase("t", ["s-2", "s-3"])),
         **_records(engine, made),
         **_risk_lists(engine),
+        **_trends(engine),
     }
 
 
@@ -47,6 +49,15 @@ def _risk_lists(engine: Engine) -> dict[str, Call]:
         "risk_lists.about": Call(READS, lambda: lists.about("t", "c-1")),
         "risk_lists.part": Call(READS, lambda: lists.part("t", "c-1", 10, 0.0)),
         "risk_lists.claim": Call(GROWS, lambda: lists.claim("t", f"new-{next(names)}").take()),
+    }
+
+
+def _trends(engine: Engine) -> dict[str, Call]:
+    trends, trend, names = engine.trends, Trend(1, "0", 1, False, []), iter(range(1_000))
+    return {
+        "trends.put": Call(GROWS, lambda: trends.put("t", "c-1", trend)),
+        "trends.read": Call(READS, lambda: trends.read("t", "c-1")),
+        "trends.claim": Call(GROWS, lambda: trends.claim("t", f"new-{next(names)}").take()),
     }
 
 

@@ -29,6 +29,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, str]]:
         ("POST", "/mastery/query", {"student_id": "jane-doe"}, {"role": Role.STUDENT, "subject": "s-1"}, 403, "/mastery/query"),
         ("GET", "/audit?student_id=jane-doe", None, {"subject": "jane-doe"}, 200, "/audit"),
         ("GET", "/predictions/at-risk?cohort_id=jane-doe", None, {}, 404, "/predictions/at-risk"),
+        ("GET", "/analytics/cohorts?cursor=jane-doe", None, {}, 200, "/analytics/cohorts"),
+        ("GET", "/analytics/cohorts/jane-doe", None, {}, 404, "/analytics/cohorts/<identifier:cohort_id>"),
         ("GET", "/tasks/5d1c6c9e-5b43-4a35-9d5b-3f1a9c7f4a10", None, {}, 404, "/tasks/<uuid:task_id>"),
         ("GET", "/pupil/jane-doe", None, {}, 404, "no-route"),
         ("GET", "/student/jane-doe/erasure", None, {}, 404, "/student/<identifier:student_id>/erasure"),

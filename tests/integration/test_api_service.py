@@ -173,6 +173,8 @@ PROTECTED = {
     "POST /analytics/mastery-history",
     "POST /analytics/changes",
     "POST /analytics/compare",
+    "GET /analytics/cohorts",
+    "GET /analytics/cohorts/{cohort_id}",
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",

@@ -10,6 +10,7 @@ from marshmallow import Schema, fields, validate
 from api.at_risk import StudentAtRiskAnswer
 from api.audit import AuditEntry
 from api.changes import ChangesAnswer, ComponentChangeAnswer, ExercisesAnswer, NewEvidenceAnswer, PartAnswer
+from api.cohorts import BinAnswer, WeekAnswer
 from api.compare import ComparedMetrics, ComparisonData, DistributionAnswer, MetricComparisonAnswer
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
 from api.mastery_history import HistoryAnswer, PointAnswer, SummaryAnswer
@@ -26,8 +27,10 @@ from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, 
 from app.analytics.changes import Changes, ComponentChange, Exercises, NewEvidence, Part
 from app.analytics.comparison import Comparison, MetricComparison
 from app.analytics.distribution import Distribution
+from app.analytics.frequencies import Bin
 from app.analytics.mastery_history import Point, Summary
 from app.analytics.read_history import MasteryHistory
+from app.analytics.weekly_means import Week
 from app.audit.entry import Entry
 from app.mastery.formula import Components, Contribution, Weights
 from app.mastery.query_mastery import Standing
@@ -85,6 +88,8 @@ def parts(hint: Any) -> tuple[Any, bool]:
         (ExercisesAnswer, Exercises),
         (PointAnswer, Point),
         (SummaryAnswer, Summary),
+        (BinAnswer, Bin),
+        (WeekAnswer, Week),
         (AdviceAnswer, Advice),
         (RecommendationAnswer, WordedRecommendation),
         (PathAnswer, LearningPath),

@@ -35,6 +35,8 @@ TABLE = {
     Action.READ_HISTORY: "OCT-",
     Action.EXPLAIN_CHANGES: "OCT-",
     Action.COMPARE_STUDENT: "OCT-",
+    Action.LIST_COHORTS: "-CT-",
+    Action.READ_COHORT: "-CT-",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
     Action.CREATE_BATCH: "-CT-",
