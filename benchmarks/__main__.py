@@ -18,6 +18,7 @@ from benchmarks import (
     pipeline_scale,
     predictions,
     query,
+    refresh,
     scale,
     throughput,
 )
@@ -44,6 +45,7 @@ MEASURES: dict[str, Measure] = {
     "pipeline-scale": pipeline_scale.measure,
     "batches": batches.measure,
     "erasure": erasure.measure,
+    "refresh": refresh.measure,
     "backlog": backlog.measure,
 }
 
