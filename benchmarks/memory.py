@@ -44,11 +44,11 @@ def _bytes_a_student(kinds: Sequence[Kind], students: int) -> float:
     with fresh_engine() as engine:
         chance, today = Random(4), engine.clock().date()
         _record_day(engine, chance, ["first"], today - timedelta(days=DAYS - 1), kinds)  # loads the scripts, creates the index
-        before = _used_memory(engine)
+        before = used_memory(engine)
         names = [f"student-{number:05}" for number in range(students)]
         for age in range(DAYS - 1, -1, -1):
             _record_day(engine, chance, names, today - timedelta(days=age), kinds)
-        return (_used_memory(engine) - before) / students
+        return (used_memory(engine) - before) / students
 
 
 def _record_day(engine: Engine, chance: Random, students: Sequence[str], day: date, kinds: Sequence[Kind]) -> None:
@@ -61,7 +61,7 @@ def _record_day(engine: Engine, chance: Random, students: Sequence[str], day: da
         engine.redis.delete(f"{engine.settings.key_prefix}:{{{tenant}}}:changes")
 
 
-def _used_memory(engine: Engine) -> int:
+def used_memory(engine: Engine) -> int:
     """Used memory in bytes, without the buffers for clients and the append-only file."""
     memory = engine.redis.info("memory")
     buffers = sum(int(memory[name]) for name in ("mem_clients_normal", "mem_aof_buffer"))

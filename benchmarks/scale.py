@@ -9,7 +9,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from app.bootstrap import Engine
+from app.events.event import Event
 from app.events.record_events import record_events
+from app.mastery.stores import MasteryStores
+from app.storage.scripts import slices
 from benchmarks.stacks import fresh_engine
 from benchmarks.table import Row
 from benchmarks.workload import event
@@ -41,7 +44,7 @@ def measure(*, quick: bool) -> list[Row]:
             _fill(small_engine, chance, SMALL)
             small_costs.append(_cost(small_engine, chance, chance.sample(range(SMALL), SMALL)))
             large_costs.append(_cost(large_engine, chance, fresh[number * SMALL : (number + 1) * SMALL]))
-    small, big = _median(small_costs), _median(large_costs)
+    small, big = median_cost(small_costs), median_cost(large_costs)
     growth = big.cpu / small.cpu - 1
     return [
         Row(
@@ -61,24 +64,28 @@ def _fill(engine: Engine, chance: Random, students: int) -> None:
     for start in range(0, students, CHUNK):
         events = [_event(chance, number, now) for number in range(start, start + CHUNK)]
         record_events(events, stores=engine.mastery, now=now)
-    _wait_for_quiet(engine)
+    wait_for_quiet(engine)
 
 
 def _cost(engine: Engine, chance: Random, students: Sequence[int]) -> Cost:
     """The cost of recording one more event of each student."""
     now = engine.clock()
-    chunks = [
-        [_event(chance, number, now) for number in students[start : start + CHUNK]] for start in range(0, len(students), CHUNK)
-    ]
+    chunks = [[_event(chance, number, now) for number in some] for some in slices(students, CHUNK)]
+    return cost_of_recording(engine, engine.mastery, chunks)
+
+
+def cost_of_recording(engine: Engine, stores: MasteryStores, chunks: Sequence[Sequence[tuple[Event, datetime]]]) -> Cost:
+    """The cost of recording chunks of events in stores of the engine's server."""
+    now, events = engine.clock(), sum(map(len, chunks))
     # Every pass allocates the same, so the garbage collector would always run in the same tenant's half and distort its cost.
     gc.collect()
     gc.disable()
     cpu, wall = _cpu_seconds(engine), time.perf_counter()
     for chunk in chunks:
-        record_events(chunk, stores=engine.mastery, now=now)
+        record_events(chunk, stores=stores, now=now)
     wall, cpu = time.perf_counter() - wall, _cpu_seconds(engine) - cpu
     gc.enable()
-    return Cost(wall / len(students) * 1e6, cpu / len(students) * 1e6)
+    return Cost(wall / events * 1e6, cpu / events * 1e6)
 
 
 def _event(chance: Random, number: int, now: datetime) -> Any:
@@ -90,11 +97,12 @@ def _cpu_seconds(engine: Engine) -> float:
     return time.process_time() + float(server["used_cpu_user"]) + float(server["used_cpu_sys"])
 
 
-def _wait_for_quiet(engine: Engine) -> None:
+def wait_for_quiet(engine: Engine) -> None:
     """Wait for the rewrite of the append-only file that filling may have triggered."""
     while engine.redis.info("persistence")["aof_rewrite_in_progress"]:
         time.sleep(0.1)
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
+def median_cost(costs: Sequence[Cost]) -> Cost:
+    """The medians of both."""
     return Cost(median(cost.wall for cost in costs), median(cost.cpu for cost in costs))
