@@ -9,6 +9,7 @@ from app.audit.read_trail import EntryFilter, read_trail
 from app.bootstrap import Engine, bootstrap
 from app.clock import day_number
 from app.mastery.evidence import ACTIVITY, QUIZ
+from app.mastery.rankings import Metric
 from app.predictions.current_forecast import current_forecast
 from tests.contracts.conftest import merge, observation
 from tests.stack import without_settings
@@ -45,6 +46,19 @@ while engine().redis.lpop(f"{engine().settings.key_prefix}:celery:maintenance"):
 print(runs)
 """
 
+PUBLISHES = """
+from tasks import analytics, slices
+from tasks.celery import app, engine
+
+slices.SLICE_SECONDS = 0.0
+runs = 1
+analytics.publish()
+while engine().redis.lpop(f"{engine().settings.key_prefix}:celery:maintenance"):
+    runs += 1
+    analytics.publish()
+print(runs)
+"""
+
 
 def run(script: str, engine: Engine) -> tuple[list[str], str]:
     """What a script prints on the engine's server, and its errors."""
@@ -71,6 +85,18 @@ def test_forecasts_are_scored_in_slices(engine: Engine) -> None:
     assert [value.split()[0] for value in numbers.values()] == [b"1", b"1"]
     found = read_trail("t", EntryFilter(action="predictions.score"), trails=engine.audit, limit=10, cursor="").entries
     assert [each.details for each in found] == [{"forecasts": 1}] * 2
+
+
+def test_statistics_are_published_in_slices(engine: Engine) -> None:
+    """Two cohorts, one step each; the last run finds none. The audit trail has the numbers."""
+    today = day_number(bootstrap(engine.settings).clock())
+    for number in range(11):
+        cohort = f"c-{number % 2}"
+        merge(engine, observation(1, today, QUIZ, number, 11, cohort), student=f"s-{number}", today=today)
+    assert run(PUBLISHES, engine) == (["3"], "")
+    assert all(engine.published.read("t", cohort, [Metric.MASTERY]) for cohort in ("c-0", "c-1"))
+    found = read_trail("t", EntryFilter(action="statistics.publish"), trails=engine.audit, limit=10, cursor="").entries
+    assert [each.details for each in found] == [{"students": 5}, {"students": 6}]
 
 
 def test_they_are_sent_again_until_all_is_done(engine: Engine) -> None:

@@ -20,8 +20,13 @@ import requests
 from confluent_kafka.admin import AdminClient
 from msgspec import json
 
+from app.analytics.publish_statistics import publish_statistics
+from app.analytics.published_store import Published
+from app.bootstrap import Engine
+from app.clock import day_number, system_clock
 from app.config.settings import Settings
 from app.mastery.evidence import MARK_BYTES, MILLIONTHS
+from app.mastery.rankings import Metric
 from app.privacy.register import REGISTER
 from app.roles import Role
 from consumers.kafka.record_reader import RecordReader
@@ -35,6 +40,7 @@ SECONDS = 60.0
 # Of the data folder: those of Redis, which docs/privacy.md describes, and others without personal data.
 FILES = {"valkey", "logs", "lock", "stack.json", "bridge.heartbeat"}
 TENANT = "school"
+CLASSES = ("class-0", "class-1")
 # What must be found before the erasure, besides ids: in the facts, batches, rankings, task results and marks.
 KINDS = {
     "the quality in a message pack",
@@ -122,7 +128,8 @@ def fill(api: LiveApi, pupils: list[Pupil]) -> None:
         answer = api.post(BATCHES, {"compute": "mastery", "batch_id": batch_id, **who}, {"Idempotency-Key": batch_id})
         assert answer.status_code == 202, answer.text
         ended(api, batch_id)
-    for cohort in ("class-0", "class-1"):
+    publish(engine)
+    for cohort in CLASSES:
         wait_for(lambda cohort=cohort: at_risk(api, cohort).status_code == 200, SECONDS)  # type: ignore[misc]
     for pupil in pupils:
         own: dict[str, Any] = {"role": Role.STUDENT, "subject": pupil.id}
@@ -134,6 +141,19 @@ def fill(api: LiveApi, pupils: list[Pupil]) -> None:
         assert api.post("/predictions/next-week", body, **own).status_code in {200, 202}
         assert api.post("/auth/revoke", {"subject": pupil.id}).status_code == 200
         engine.malformed_messages.set_aside("interactive", f'["{TENANT}", "{pupil.id}"]'.encode(), "is no call of its task")
+
+
+def publish(engine: Engine) -> None:
+    """Publish the statistics that students see, anew if beat sent the task meanwhile, of some students."""
+    engine.published.drop(TENANT, CLASSES)
+    today = day_number(system_clock())
+    assert list(publish_statistics(TENANT, stores=engine.mastery, published=engine.published, today=today)) == [10, 10]
+    assert all(statistics(engine))
+
+
+def statistics(engine: Engine) -> list[Published | None]:
+    """What is published of each class."""
+    return [engine.published.read(TENANT, cohort, list(Metric)) for cohort in CLASSES]
 
 
 def at_risk(api: LiveApi, cohort: str) -> requests.Response:
@@ -230,6 +250,7 @@ def test_nothing_is_found(api: LiveApi) -> None:
         wait_for(lambda pupil=pupil: state(api, pupil) == "done", SECONDS)  # type: ignore[misc]
     wait_for(lambda: not api.stack.engine.outbox.entries([TENANT]), SECONDS)
     assert found(api, erased) == []
+    assert statistics(api.stack.engine) == [None, None]  # values without names stay, and are not shown
     assert {pupil.id: seen(api, pupil) for pupil in others} == before
     assert topics(api.stack) == {getattr(Settings(), name) for data in REGISTER.values() for name in data.topics}
     assert {path.name for path in api.stack.folder.iterdir()} <= FILES

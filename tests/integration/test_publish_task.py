@@ -41,8 +41,9 @@ def test_a_worker_publishes(stack: Stack, tenant: str) -> None:
     enrol(engine, tenant, "four", 4)
     enrol(engine, stale, "five", 5, days_ago=1)
     send(stack, publish)
-    wait_for(lambda: any(each.action == SystemAction.PUBLISH_STATISTICS for each in entries(engine, tenant)), SECONDS)
+    wait_for(lambda: {each.action for each in entries(engine, tenant)} == {SystemAction.PUBLISH_STATISTICS}, SECONDS)
     assert [published(engine, tenant, cohort) for cohort in ("five", "four")] == [5, None]
     assert published(engine, stale, "five") is None
-    (found,) = entries(engine, tenant)
-    assert (found.role, found.who, found.details) == ("system", "worker", {"students": 9})
+    found = entries(engine, tenant)  # one, or two if the stack's beat sent the task, too
+    assert {(each.role, each.who) for each in found} == {("system", "worker")}
+    assert sum(int(each.details["students"]) for each in found) == 9
