@@ -19,7 +19,7 @@ from app.mastery.evidence import COMPLETION, QUIZ
 from app.mastery.rankings import Metric
 from app.purposes import Purpose
 from tests.conftest import NOW
-from tests.contracts.conftest import TODAY, merge, observation
+from tests.contracts.conftest import TODAY, keys, merge, observation
 
 SIX = [f"s-{number}" for number in range(6)]
 TOMORROW = NOW + timedelta(days=1)
@@ -138,6 +138,14 @@ def test_other_decisions_and_students_withhold_nothing(engine: Engine) -> None:
     erase(engine, SIX[0])
     assert completions(engine) == (0, [1, 2, 3, 4, 5])
     assert completions(engine, "c-2") is None
+
+
+def test_nothing_is_stored_where_nothing_was_published(engine: Engine) -> None:
+    """It would have no time to live."""
+    enrol(engine)
+    decide(engine, SIX[0], given=False)
+    erase(engine, SIX[1])
+    assert [key for key in keys(engine) if ":published:" in key] == []
 
 
 def test_a_withdrawal_that_is_revoked_shows_the_same_again_the_next_day(engine: Engine) -> None:
