@@ -19,22 +19,23 @@ local function ranking_names(argument)
   return names
 end
 
--- Give a student a value in the ranking of a metric; nil: take the student out.
+-- Give a student a value in the ranking of a metric; -1, no evidence: take the student out.
 local function rank(names, metric, place, student, value)
   local key, sums = names.by_metric .. metric .. ':' .. place, names.sums .. place
-  local before = tonumber(redis.call('ZSCORE', key, student) or nil)
-  if before == value then return end
-  if value then redis.call('ZADD', key, value, student) else redis.call('ZREM', key, student) end
-  local old, new = before or 0, value or 0
+  local old, new = tonumber(redis.call('ZSCORE', key, student) or -1), value
+  if old == new then return end
+  if new >= 0 then redis.call('ZADD', key, new, student) else redis.call('ZREM', key, student) end
+  old, new = math.max(old, 0), math.max(new, 0)
+  -- As text, since Redis 7.2.4 and earlier 7.2 write some whole numbers as 1e+10 (redis#13113). All are below 2^53.
   redis.call('HINCRBY', sums, metric, string.format('%.0f', new - old))
-  redis.call('HINCRBY', sums, metric .. '^2', string.format('%.0f', new * new - old * old))  -- below 2^53
+  redis.call('HINCRBY', sums, metric .. '^2', string.format('%.0f', new * new - old * old))
 end
 
 -- Take a student out of the rankings by metric.
 local function uncount(names, record, student)
   local place = redis.call('HGET', record, 'counted')
   if not place then return end
-  for _, metric in ipairs(METRICS) do rank(names, metric, place, student, nil) end
+  for _, metric in ipairs(METRICS) do rank(names, metric, place, student, -1) end
   if redis.call('EXISTS', names.by_metric .. METRICS[1] .. ':' .. place) == 0 then redis.call('DEL', names.sums .. place) end
   redis.call('HDEL', record, 'counted')
 end
@@ -86,6 +87,6 @@ local function recount(names, record, student)
   local is_counted = place and #values == #METRICS and allows_statistics(names, student)
   if counted and not (is_counted and counted == place) then uncount(names, record, student) end
   if not is_counted then return end
-  for i, metric in ipairs(METRICS) do rank(names, metric, place, student, values[i] >= 0 and values[i] or nil) end
+  for i, metric in ipairs(METRICS) do rank(names, metric, place, student, values[i]) end
   if counted ~= place then redis.call('HSET', record, 'counted', place) end
 end
