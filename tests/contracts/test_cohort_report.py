@@ -141,6 +141,13 @@ def test_a_decision_while_it_is_computed(engine: Engine) -> None:
     assert_as_queries(engine, trend(engine), {0, 1, 2, 3, 5, 6})
 
 
+def test_who_has_just_left(engine: Engine) -> None:
+    """Is not in it, also while the ranking still has the student."""
+    engine.mastery.facts.merge("t", {"s-0": [observation(91_000, TODAY, QUIZ, 1, 10, "c-2", 2**52)]}, TODAY)
+    assert "s-0" in engine.mastery.scores.members("t", "c-1")
+    assert_as_queries(engine, trend(engine), {0, 1, 2, 3, 5, 6})
+
+
 def test_a_sample_of_a_large_cohort(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many students, and it says so; of a cohort of exactly so many, it is of all."""
     for most, is_sample in ((34, True), (35, False)):
