@@ -1,4 +1,4 @@
-"""Compares a student with a cohort, in a few round trips that are bounded whatever the cohort's size.
+"""Compares a student with a cohort in a few round trips. Live, it reads no more of a large cohort than of a small one.
 
 Teachers of the cohort and admins, who may read every student, get what is true now. Students get statistics that were published
 for all of their cohort, with the place of their present scores among them. See docs/decisions/0033.
