@@ -29,6 +29,7 @@ task_create_missing_queues = False  # a misspelt queue is an error, not a queue 
 task_routes = {
     "analytics.cohort_trend": {"queue": INTERACTIVE},
     "analytics.publish": {"queue": MAINTENANCE},
+    "analytics.compare_cohorts": {"queue": INTERACTIVE},
     "audit.export_heads": {"queue": MAINTENANCE},
     "audit.summarize": {"queue": MAINTENANCE},
     "audit.trim": {"queue": MAINTENANCE},

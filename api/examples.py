@@ -15,7 +15,7 @@ Examples: TypeAlias = dict[str, dict[str, Any]]
 # Days of example requests; the document has others in their place, so that they are retained whenever it is read.
 EXAMPLE_START, EXAMPLE_SINCE, EXAMPLE_END = "2026-09-30", "2026-10-22", "2026-10-29"
 
-STUDENT, COHORT = "student-001", "algebra-1"
+STUDENT, COHORT, OTHER_COHORT = "student-001", "algebra-1", "algebra-2"
 _OWN = {"student_id": STUDENT, "cohort_id": COHORT}
 
 # The schema's examples, for this student and without the tenant, which the token has.
@@ -72,6 +72,9 @@ HISTORY: Examples = {
 }
 CHANGES: Examples = {
     "week": {"summary": "Why mastery is not what it was a week ago", "value": {"student_id": STUDENT, "since": EXAMPLE_SINCE}},
+}
+COMPARE_COHORTS: Examples = {
+    "cohorts": {"summary": "Two cohorts", "value": {"cohort_a": COHORT, "cohort_b": OTHER_COHORT}},
 }
 INGEST: Examples = {
     "event": {"summary": "One event", "value": {"event": EVENTS[1]}},

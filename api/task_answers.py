@@ -15,7 +15,7 @@ from api.examples import TASK_ID
 from api.request_context import context
 from api.responses import envelope, success
 from app.consent.require_consent import require_consent
-from app.errors import ConsentWithdrawn, NotFound
+from app.errors import ConsentWithdrawn, InvalidInput, NotFound
 from app.purposes import Purpose
 from app.security.access import Action, require_owner
 from app.security.task_requests import TaskRequest
@@ -124,6 +124,6 @@ def _state_in_time(task_id: str) -> TaskState:
 
 
 def _reason(state: TaskState) -> str:
-    if isinstance(state.result, NotFound | ConsentWithdrawn):
+    if isinstance(state.result, NotFound | ConsentWithdrawn | InvalidInput):
         return str(state.result)
     return "the service failed; its operators can find the cause by the task's id"

@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from app.analytics.cohort_report import prepare_report
+from app.analytics.compare_cohorts import compare_cohorts as compare
 from app.analytics.publish_statistics import publish_statistics
 from app.audit.entry import timestamp
 from app.clock import day_number, moment_of
-from app.errors import NotFound
+from app.errors import InvalidInput, NotFound
 from app.security.access import Action
-from tasks.audit import note_listed, note_published, note_trend
+from tasks.audit import note_compared, note_listed, note_published, note_trend
 from tasks.celery import app, engine, enqueue
 from tasks.slices import finish_in_slice
 from tasks.timing import TASK_SECONDS
@@ -42,6 +45,31 @@ def prepare_cohort_report(tenant: str, cohort_id: str, signed_actor: Sequence[st
         note_trend=partial(note_trend, tenant, cohort_id, actor),
     )
     return {"cohort_id": cohort_id, "computed_at": timestamp(moment_of(trend.computed_at))}
+
+
+@app.task(
+    name="analytics.compare_cohorts",
+    throws=(NotFound, InvalidInput),
+    max_retries=3,  # as above
+    soft_time_limit=TASK_SECONDS,
+)
+def compare_cohorts(tenant: str, cohort_a: str, cohort_b: str, signed_actor: Sequence[str] = ()) -> dict[str, Any]:
+    """Compare two cohorts; the audit trail names the ``signed_actor``.
+
+    Returns:
+        The comparison. It has no students: an erasure would not find them in the result.
+
+    Raises:
+        InvalidInput: Fewer than five students of a cohort can be compared.
+    """
+    served = engine()
+    actor = served.audit.actor_signer.verify([tenant, Action.COMPARE_COHORTS, cohort_a, cohort_b], signed_actor)
+    try:
+        compared = compare(tenant, cohort_a, cohort_b, stores=served.mastery, now=served.clock())
+    except InvalidInput as error:
+        raise InvalidInput(error.field, error.reason) from error  # the first one: Celery cannot store an error of errors
+    note_compared(tenant, cohort_a, cohort_b, actor)
+    return cast("dict[str, Any]", msgspec.to_builtins(compared))
 
 
 @app.task(name="analytics.publish", ignore_result=True, soft_time_limit=TASK_SECONDS)

@@ -108,6 +108,12 @@ def note_trend(tenant: str, cohort_id: str, signed_actor: SignedActor | None, st
     engine().audit.append(tenant, _of_cohort(Action.READ_COHORT, details, signed_actor))
 
 
+def note_compared(tenant: str, cohort_a: str, cohort_b: str, signed_actor: SignedActor | None) -> None:
+    """Append an entry about two cohorts that were compared: statistics, so it names no student."""
+    details: Details = {"cohort_a": cohort_a, "cohort_b": cohort_b}
+    engine().audit.append(tenant, _of_cohort(Action.COMPARE_COHORTS, details, signed_actor))
+
+
 def _of_cohort(action: Action, details: Details, signed_actor: SignedActor | None, whose: list[str] | None = None) -> Entry:
     return entry(
         engine().clock(),

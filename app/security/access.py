@@ -25,6 +25,7 @@ class Action(StrEnum):
     COMPARE_STUDENT = "analytics.compare"
     LIST_COHORTS = "analytics.cohorts"
     READ_COHORT = "analytics.cohort"
+    COMPARE_COHORTS = "analytics.compare-cohorts"
     PROCESS = "process"
     READ_TASK = "task.read"
     CREATE_BATCH = "batch.create"
@@ -76,6 +77,7 @@ POLICY: Mapping[Action, Mapping[Role, Scope]] = {
     Action.COMPARE_STUDENT: _THEIR_STUDENTS,  # students: with their own cohort
     Action.LIST_COHORTS: _TEACHING,
     Action.READ_COHORT: _TEACHING,
+    Action.COMPARE_COHORTS: _TEACHING,  # both cohorts
     Action.INGEST_EVENTS: {Role.SERVICE: Scope.TENANT, Role.ADMIN: Scope.TENANT},
     Action.PROCESS: {Role.SERVICE: Scope.TENANT},  # Dapr's route; the token inside the message decides about its actions
     Action.READ_TASK: _THEIR_STUDENTS,  # and only tasks that they requested themselves, except for admins

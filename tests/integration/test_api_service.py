@@ -175,6 +175,7 @@ PROTECTED = {
     "POST /analytics/compare",
     "GET /analytics/cohorts",
     "GET /analytics/cohorts/{cohort_id}",
+    "POST /analytics/compare/cohorts",
     "GET /tasks/{task_id}",
     "POST /auth/revoke",
     "GET /audit",

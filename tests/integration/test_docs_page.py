@@ -195,5 +195,5 @@ def test_execute_untouched(page: Page, live_api: LiveApi) -> None:
     unknown = ("getTask", "getBatch", "getBatchResults", "cancelBatch")
     accepted = ("ingestEvents", "createBatch", "eraseStudent")
     expected = dict.fromkeys(routes, "200") | dict.fromkeys(unknown, "404") | dict.fromkeys(accepted, "202")
-    expected |= {"compareStudent": "422"}  # of a cohort of one student
+    expected |= {"compareStudent": "422", "compareCohorts": "404"}  # of a cohort of one student, and one of none
     assert expected == found

@@ -25,6 +25,7 @@ OWN_ROUTES = {
     Action.READ_HISTORY: "/analytics/mastery-history",
     Action.EXPLAIN_CHANGES: "/analytics/changes",
     Action.COMPARE_STUDENT: "/analytics/compare",
+    Action.COMPARE_COHORTS: "/analytics/compare/cohorts",
     Action.CREATE_BATCH: "/batch/mastery",
 }
 CALLERS: dict[str, dict[str, Any]] = {
@@ -81,6 +82,10 @@ BODIES: dict[Action, dict[str, Any]] = {
         "valid": {"student_id": "s-1", "metric": "by_component"},
         "unknown": {"student_id": "s-1", "cohort_id": "c-9"},
         "invalid": {"student_id": "s-1", "metric": "quiz"},
+    },
+    Action.COMPARE_COHORTS: {
+        "unknown": {"cohort_a": "c-1", "cohort_b": "c-2"},
+        "invalid": {"cohort_a": "c-1", "cohort_b": "c-1"},
     },
     Action.CREATE_BATCH: {
         "accepted": {"compute": "mastery", "batch_id": "b-1", "students": ["s-1", "s-9"]},

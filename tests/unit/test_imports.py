@@ -8,6 +8,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 TRAINING = {"matplotlib", "sklearn", "threadpoolctl"}
+STATISTICS = {"scipy"}
 PROCESSES = {
     "api": "import api.wsgi, api.application",
     "worker": "from tasks.celery import app; app.loader.import_default_modules(); assert 'tasks.mastery' in sys.modules",
@@ -32,6 +33,14 @@ def test_no_process_loads_what_only_training_needs(process: str) -> None:
     assert not loaded & TRAINING
 
 
+@pytest.mark.parametrize("process", PROCESSES)
+def test_no_process_loads_scipy_when_it_starts(process: str) -> None:
+    """It takes more than a second and 60 MB: workers load it with the first task that needs it, other processes never."""
+    assert not loaded_by(PROCESSES[process]) & STATISTICS
+
+
 def test_the_libraries_would_be_noticed() -> None:
-    """Whoever fits trees does load them."""
+    """Whoever fits trees does load them; whoever compares cohorts loads SciPy."""
     assert {"sklearn", "threadpoolctl"} <= loaded_by("import app.predictions.fit_trees")
+    comparison = "from app.analytics.two_samples import compare_samples; compare_samples([1, 2], [3, 4])"
+    assert loaded_by(comparison) >= STATISTICS

@@ -12,6 +12,20 @@ from api.audit import AuditEntry
 from api.changes import ChangesAnswer, ComponentChangeAnswer, ExercisesAnswer, NewEvidenceAnswer, PartAnswer
 from api.cohorts import BinAnswer, WeekAnswer
 from api.compare import ComparedMetrics, ComparisonData, DistributionAnswer, MetricComparisonAnswer
+from api.compare_cohorts import (
+    CohortComparisonAnswer,
+    CohortMetrics,
+    ComparedCohortAnswer,
+    ConfidenceIntervalAnswer,
+    DifferenceAnswer,
+    EffectAnswer,
+    LevelsAnswer,
+    LevelShareAnswer,
+    MannWhitneyTestAnswer,
+    SampleAnswer,
+    TwoSamplesAnswer,
+    WelchTestAnswer,
+)
 from api.mastery import BreakdownAnswer, Calculation, ComponentScores, ComponentWeights, ContributionAnswer
 from api.mastery_history import HistoryAnswer, PointAnswer, SummaryAnswer
 from api.predictions import (
@@ -25,14 +39,16 @@ from api.predictions import (
 )
 from api.recommendations import AdviceAnswer, PathAnswer, RecommendationAnswer, StepAnswer, StudyDayAnswer, TaskOfDay
 from app.analytics.changes import Changes, ComponentChange, Exercises, NewEvidence, Part
+from app.analytics.cohort_comparison import CohortComparison, ComparedCohort, LevelShare
 from app.analytics.comparison import Comparison, MetricComparison
 from app.analytics.distribution import Distribution
 from app.analytics.frequencies import Bin
 from app.analytics.mastery_history import Point, Summary
 from app.analytics.read_history import MasteryHistory
+from app.analytics.two_samples import ConfidenceInterval, Difference, Effect, MannWhitneyTest, Sample, TwoSamples, WelchTest
 from app.analytics.weekly_means import Week
 from app.audit.entry import Entry
-from app.mastery.formula import Components, Contribution, Weights
+from app.mastery.formula import Components, Contribution, Level, Weights
 from app.mastery.query_mastery import Standing
 from app.mastery.rankings import Metric
 from app.predictions.at_risk_page import StudentAtRisk
@@ -57,6 +73,8 @@ FIELDS: dict[type, type[fields.Field[Any]]] = {
     NewEvidence: fields.Nested,
     Exercises: fields.Nested,
     Distribution: fields.Nested,
+    ComparedCohort: fields.Nested,
+    **dict.fromkeys((Sample, ConfidenceInterval, Difference, Effect, WelchTest, MannWhitneyTest), fields.Nested),
 }
 
 
@@ -80,6 +98,16 @@ def parts(hint: Any) -> tuple[Any, bool]:
         (ReasonAnswer, Reason),
         (WarningAnswer, Warned),
         (StudentAtRiskAnswer, StudentAtRisk),
+        (CohortComparisonAnswer, CohortComparison),
+        (ComparedCohortAnswer, ComparedCohort),
+        (LevelShareAnswer, LevelShare),
+        (TwoSamplesAnswer, TwoSamples),
+        (SampleAnswer, Sample),
+        (ConfidenceIntervalAnswer, ConfidenceInterval),
+        (DifferenceAnswer, Difference),
+        (EffectAnswer, Effect),
+        (WelchTestAnswer, WelchTest),
+        (MannWhitneyTestAnswer, MannWhitneyTest),
         (HistoryAnswer, MasteryHistory),
         (ChangesAnswer, Changes),
         (ComponentChangeAnswer, ComponentChange),
@@ -122,8 +150,9 @@ def test_what_is_told_of_each_component(schema: type[Schema], names: Any) -> Non
 
 
 def test_what_is_compared() -> None:
-    """Each metric."""
-    assert list(ComparedMetrics().fields) == list(Metric)
+    """Each metric; and each level of mastery."""
+    assert list(ComparedMetrics().fields) == list(CohortMetrics().fields) == list(Metric)
+    assert list(LevelsAnswer().fields) == list(Level)
 
 
 def test_an_entry_of_the_trail_is_shown_whole() -> None:

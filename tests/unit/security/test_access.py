@@ -37,6 +37,7 @@ TABLE = {
     Action.COMPARE_STUDENT: "OCT-",
     Action.LIST_COHORTS: "-CT-",
     Action.READ_COHORT: "-CT-",
+    Action.COMPARE_COHORTS: "-CT-",
     Action.PROCESS: "---T",
     Action.READ_TASK: "OCT-",
     Action.CREATE_BATCH: "-CT-",
