@@ -4,6 +4,9 @@ from random import Random
 from statistics import median
 
 from app.analytics.comparison import Extent
+from app.analytics.publish_statistics import publish_statistics
+from app.bootstrap import Engine
+from app.clock import day_number
 from app.roles import Role
 from benchmarks.batch_client import student
 from benchmarks.http_load import Load, Plan, plan_posts, run_load
@@ -23,7 +26,7 @@ def measure(*, quick: bool) -> list[Row]:
     """Measure all in turn; the results are medians over the rounds."""
     students, rounds, seconds = (10_000, 2, 1.5) if quick else (STUDENTS, 5, 4.0)
     with fresh_stack() as stack, served(stack, APPLICATION) as url:
-        fill_large_tenant(stack.engine, students, students, stack.engine.clock())
+        _fill(stack.engine, students)
         plans = _plans(stack, url, students, seconds)
         loads: dict[str, list[Load]] = {name: [] for name in plans}
         for plan in plans.values():
@@ -32,16 +35,30 @@ def measure(*, quick: bool) -> list[Row]:
             for name, plan in plans.items():
                 loads[name].append(run_load(plan))
     queries = loads.pop("query")
-    return [_row(f"{name}, {students:,} students", found, queries) for name, found in loads.items()]
+    return [_row(f"{name}\ncohort of {students:,}", found, queries) for name, found in loads.items()]
+
+
+def _fill(engine: Engine, students: int) -> None:
+    """Fill the cohort, and publish its statistics, which its students are compared with."""
+    now = engine.clock()
+    fill_large_tenant(engine, students, students, now)
+    list(publish_statistics(TENANT, stores=engine.mastery, published=engine.published, today=day_number(now)))
 
 
 def _plans(stack: Stack, url: str, students: int, seconds: float) -> dict[str, Plan]:
-    """What teachers ask about students of the cohort in turn. Queries are theirs, too, so that the rights are the same."""
+    """Ask about students of the cohort in turn: their teachers, and for what is published, they themselves."""
     drawn = [student(number) for number in Random(18).sample(range(students), CALLERS)]
-    callers = [(each, stack.token(Role.TEACHER, TENANT, f"teacher-of-{each}", (LARGE_COHORT,))) for each in drawn]
+    teachers = [(each, stack.token(Role.TEACHER, TENANT, f"teacher-of-{each}", (LARGE_COHORT,))) for each in drawn]
+    themselves = [(each, stack.token(Role.STUDENT, TENANT, each)) for each in drawn]
+    asked = [(extent, who) for who in ("teachers", "students") for extent in Extent]
     return {
-        "query": plan_posts(url, "/mastery/query", callers, CLIENTS, seconds),
-        **{extent: plan_posts(url, "/analytics/compare", callers, CLIENTS, seconds, metric=extent.value) for extent in Extent},
+        "query": plan_posts(url, "/mastery/query", teachers, CLIENTS, seconds),
+        **{
+            f"{extent}, {who}": plan_posts(
+                url, "/analytics/compare", teachers if who == "teachers" else themselves, CLIENTS, seconds, metric=extent.value
+            )
+            for extent, who in asked
+        },
     }
 
 
@@ -51,7 +68,7 @@ def _row(what: str, loads: list[Load], queries: list[Load]) -> Row:
         for each in (loads, queries)
     )
     return Row(
-        what=f"POST /analytics/compare, {what}, {CLIENTS} clients",
+        what=f"POST /analytics/compare, {CLIENTS} clients, {what}",
         measured=f"{rate:,.0f}/s, p95 {p95 * 1000:.0f} ms",
         baseline=f"{query_rate:,.0f}/s, p95 {query_p95 * 1000:.0f} ms\nPOST /mastery/query",
         ratio=f"{rate / query_rate:.0%}",
