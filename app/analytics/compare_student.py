@@ -7,7 +7,6 @@ for all of their cohort, with the place of their present scores among them. See 
 from datetime import datetime
 
 from app.analytics.comparison import ComparedStudent, Comparison, Extent, comparison
-from app.analytics.distribution import ranking_of
 from app.analytics.published_store import PublishedStore
 from app.clock import day_number
 from app.consent.consent import FEWEST_IN_STATISTICS
@@ -16,7 +15,7 @@ from app.consent.require_consent import require_consent
 from app.errors import InvalidInput, NotFound
 from app.mastery.components import window_components, window_on
 from app.mastery.formula import mastery_score
-from app.mastery.rankings import Metric, Ranking, millionths
+from app.mastery.rankings import Metric, millionths
 from app.mastery.stores import MasteryStores
 from app.purposes import Purpose
 
@@ -71,13 +70,7 @@ def compare_with_published(
     Raises:
         NotFound: Statistics of this cohort are not published.
     """
-    found = published.read(tenant, cohort, extent.metrics)
+    found = published.read(tenant, cohort, {metric: student.values[metric] for metric in extent.metrics})
     if found is None:
         raise NotFound(NOT_PUBLISHED)
-    rankings = {
-        metric: ranking_of(found.values[metric], student.values[metric])
-        if metric in found.values
-        else Ranking(0, 0, 0, value=student.values[metric])
-        for metric in extent.metrics
-    }
-    return comparison(student, cohort, rankings, found.day, today=day_number(now), published=True)
+    return comparison(student, cohort, found.rankings, found.day, today=day_number(now), published=True)

@@ -14,9 +14,7 @@ Quartiles are those of ``numpy.quantile`` and ``statistics.quantiles(method="inc
 import math
 from typing import NamedTuple
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from app.consent.consent import FEWEST_IN_STATISTICS
 from app.mastery.evidence import MILLIONTHS
@@ -82,27 +80,6 @@ def place(ranking: Ranking) -> Place | None:
         return None
     percentile = round((below + equal / 2) / count * 100, PERCENTILE_DECIMALS)
     return Place(percentile, 1 + count - below - equal, count)
-
-
-def ranking_of(values: NDArray[np.uint32], value: int | None = None) -> Ranking:
-    """The ranking of values whose students are not known. All are in millionths; ``values`` are sorted, the lowest first.
-
-    Returns:
-        The ranking, and in it the place of ``value``, as of a value from outside.
-    """
-    count = len(values)
-    wide = values.astype(np.uint64)  # holds the squares of 18 million students
-    ranks = [quarter * (count - 1) // 4 for quarter in (1, 2, 3)] if count else []
-    below, up_to = (0, 0) if value is None else (int(values.searchsorted(value, side)) for side in ("left", "right"))
-    return Ranking(
-        count,
-        total=int(wide.sum()),
-        squares=int((wide * wide).sum()),
-        quartiles=tuple((int(values[rank]), int(values[min(rank + 1, count - 1)])) for rank in ranks),
-        value=value,
-        below=below,
-        equal=up_to - below,
-    )
 
 
 def _fraction(millionths: float, decimals: int) -> float:

@@ -2,6 +2,7 @@
 
 Fields of a cohort's hash:
     the name of a metric  the values that were published last: little-endian, 4 bytes each, in millionths
+    <metric> sums         the sum of these values, and that of their squares
     components            the day of the version that the components are of: if it is an earlier one, this one has mastery only
     day                   the day of the version
     withheld              1: a student has withdrawn or was erased since, so it is not shown
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import redis
@@ -24,7 +25,7 @@ import redis
 from app.analytics.publication import Values, Version
 from app.clock import Day
 from app.consent.consent import FEWEST_IN_STATISTICS
-from app.mastery.rankings import Metric
+from app.mastery.rankings import Metric, Ranking
 from app.storage.keys import Keys
 from app.storage.scripts import load_script, run_script, slices
 
@@ -42,11 +43,11 @@ class Published(NamedTuple):
 
     Attributes:
         day: the day of the scores.
-        values: by metric, the values in millionths, the lowest first; at least five. Only those that were published.
+        rankings: by metric, of at least five values; without students if the metric was not published.
     """
 
     day: Day
-    values: Version
+    rankings: Mapping[Metric, Ranking]
 
 
 class Begun(NamedTuple):
@@ -66,23 +67,25 @@ class PublishedStore:
         self._keys = Keys(key_prefix)
         self._rule = rule
         self._retention_days = retention_days
-        self._end = load_script(client, Path(__file__).with_name("end_publication.lua"))
+        folder = Path(__file__).parent
+        self._read = load_script(client, folder / "read_published.lua")
+        self._end = load_script(client, folder / "end_publication.lua")
 
-    def read(self, tenant: str, cohort: str, metrics: Sequence[Metric]) -> Published | None:
-        """Read what was published of a cohort.
+    def read(self, tenant: str, cohort: str, values: Mapping[Metric, int | None]) -> Published | None:
+        """Read the statistics of a cohort by some metrics, and the place of a student's ``values``: in millionths, or None.
 
         Returns:
-            It; None if there is nothing, if it is withheld, or if it is damaged.
+            Them; None if there is nothing, if it is withheld, or if it is damaged.
         """
-        fields = ["day", "withheld", "components", *metrics]
-        found = cast("list[bytes | None]", self._redis.hmget(self._key(tenant, cohort), fields))
-        day, withheld, components, *encoded = found
-        if day is None or withheld is not None:
+        arguments: list[Any] = []
+        for metric, value in values.items():
+            arguments += (metric, "" if value is None else value)
+        (reply,) = run_script(self._redis, self._read, [([self._key(tenant, cohort)], arguments)])
+        if reply is None:
             return None
-        shown = zip(metrics, encoded, strict=True)
+        day, *replies = reply
         try:
-            version = {metric: _decoded(each or b"") for metric, each in shown if metric is Metric.MASTERY or components == day}
-            return Published(int(day), {metric: values for metric, values in version.items() if len(values)})
+            return Published(int(day), {metric: _ranking(each) for metric, each in zip(values, replies, strict=True)})
         except ValueError:
             _log.error("published statistics of a cohort of %s cannot be read", tenant)
             return None
@@ -126,6 +129,7 @@ class PublishedStore:
             stored.
         """
         fields: dict[str, Any] = {metric: values.astype(_STORED_AS).tobytes() for metric, values in version.items()}
+        fields |= {_sums_of(metric): _sums(values) for metric, values in version.items()}
         if Metric.MASTERY in version:
             fields["day"] = begun.day
         if len(version) > 1:
@@ -142,7 +146,12 @@ class PublishedStore:
             self._redis.unlink(*(self._key(tenant, cohort) for cohort in some))
 
     def _ended(self, tenant: str, cohort: str, begun: Begun, fields: Mapping[str, Any]) -> bool:
-        old = [metric for metric in Metric if metric not in fields and metric not in begun.published]
+        old = [
+            name
+            for metric in Metric
+            if metric not in fields and metric not in begun.published
+            for name in (metric, _sums_of(metric))
+        ]
         arguments: list[Any] = [begun.token, begun.day, len(old), *old]
         for name, value in fields.items():
             arguments += (name, value)
@@ -159,3 +168,23 @@ def _decoded(encoded: bytes) -> Values:
     if 0 < len(values) < FEWEST_IN_STATISTICS:
         raise ValueError
     return values
+
+
+def _ranking(reply: list[Any]) -> Ranking:
+    """The ranking of a reply of ``read_published.lua``. Raises ValueError if it is damaged."""
+    size, sums, around, value, below, equal = reply
+    count, rest = divmod(size, _STORED_AS.itemsize)
+    if rest or 0 < count < FEWEST_IN_STATISTICS:
+        raise ValueError
+    total, squares = map(int, sums.split()) if count else (0, 0)
+    quartiles = tuple(zip(around[::2], around[1::2], strict=True))
+    return Ranking(count, total, squares, quartiles, int(value) if value else None, below=below, equal=equal)
+
+
+def _sums_of(metric: Metric) -> str:
+    return f"{metric} sums"
+
+
+def _sums(values: Values) -> str:
+    wide = values.astype(np.uint64)  # holds the squares of 18 million students
+    return f"{wide.sum()} {(wide * wide).sum()}"

@@ -94,7 +94,7 @@ def test_statistics_are_published_in_slices(engine: Engine) -> None:
         cohort = f"c-{number % 2}"
         merge(engine, observation(1, today, QUIZ, number, 11, cohort), student=f"s-{number}", today=today)
     assert run(PUBLISHES, engine) == (["3"], "")
-    assert all(engine.published.read("t", cohort, [Metric.MASTERY]) for cohort in ("c-0", "c-1"))
+    assert all(engine.published.read("t", cohort, {Metric.MASTERY: None}) for cohort in ("c-0", "c-1"))
     found = read_trail("t", EntryFilter(action="statistics.publish"), trails=engine.audit, limit=10, cursor="").entries
     assert [each.details for each in found] == [{"students": 5}, {"students": 6}]
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import count
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,11 +21,13 @@ from app.mastery.rankings import Metric
 from app.purposes import Purpose
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, keys, merge, observation
+from tests.rankings import ranking_of
 
 SIX = [f"s-{number}" for number in range(6)]
 TOMORROW = NOW + timedelta(days=1)
 SIX_VALUES = np.arange(6, dtype=np.uint32)
 MADE = {Metric.MASTERY: SIX_VALUES}
+NO_VALUES: dict[Metric, int | None] = dict.fromkeys(Metric)
 numbers = count(1)
 
 
@@ -51,13 +54,18 @@ def publish(engine: Engine, now: datetime = NOW, tenant: str = "t") -> list[int]
 
 def completions(engine: Engine, cohort: str = "c-1", tenant: str = "t") -> tuple[int, list[int]] | None:
     """The day that is shown, counted from today, and the exercises of each student."""
-    found = engine.published.read(tenant, cohort, list(Metric))
+    found = engine.published.read(tenant, cohort, NO_VALUES)
     if found is None:
         return None
-    assert [int(value) for value in found.values[Metric.MASTERY]] == [
-        round(each * 0.4) for each in found.values[Metric.COMPLETION]
-    ]
-    return found.day - day_number(NOW), [round(value / 10_000) for value in found.values[Metric.COMPLETION]]
+    stored = cast("dict[bytes, bytes]", engine.redis.hgetall(engine.published._key(tenant, cohort)))
+    mastery, completion = (
+        np.frombuffer(stored[metric.encode()], "<u4").tolist() for metric in (Metric.MASTERY, Metric.COMPLETION)
+    )
+    assert mastery == [round(each * 0.4) for each in completion]
+    for metric, values in ((Metric.MASTERY, mastery), (Metric.COMPLETION, completion)):
+        of = ranking_of(np.array(values, np.uint32))
+        assert found.rankings[metric] == of
+    return found.day - day_number(NOW), [round(value / 10_000) for value in completion]
 
 
 def decide(engine: Engine, student: str, *, given: bool) -> None:
@@ -207,11 +215,22 @@ def test_components_of_a_few_hide_all_of_them(engine: Engine) -> None:
         learn(engine, student, 10 + number)
     merge(engine, observation(next(numbers), TODAY, QUIZ, 1, 1), student=SIX[0])
     publish(engine, TOMORROW)
-    found = engine.published.read("t", "c-1", list(Metric))
+    found = engine.published.read("t", "c-1", NO_VALUES)
     assert found is not None
-    assert (found.day, list(found.values)) == (TODAY + 1, [Metric.MASTERY])
+    assert (found.day, [metric for metric, of in found.rankings.items() if of.students]) == (TODAY + 1, [Metric.MASTERY])
     stored = engine.published.begin("t", "c-1", TODAY).published[Metric.COMPLETION]
     assert list(stored) == [10_000 * number for number in range(6)]
+
+
+@pytest.mark.parametrize("value", [None, 0, 3, 4, 1_000_000, 4_294_967_295])
+def test_the_place_of_a_value(engine: Engine, value: int | None) -> None:
+    """Among ties, below and above all others; without a value there is none."""
+    values = np.array([1, 3, 3, 3, 4, 1_000_000], np.uint32)
+    begun = engine.published.begin("t", "c-1", TODAY)
+    assert engine.published.publish("t", "c-1", begun, dict.fromkeys(Metric, values))
+    found = engine.published.read("t", "c-1", dict.fromkeys(Metric, value))
+    assert found is not None
+    assert found.rankings == dict.fromkeys(Metric, ranking_of(values, value))
 
 
 def test_an_abandoned_run_is_continued(engine: Engine) -> None:
@@ -266,7 +285,8 @@ def test_values_that_are_not_shown_any_more_are_deleted_after_the_retention(engi
 
 
 @pytest.mark.parametrize(
-    ("field", "damaged"), [("mastery", b"five"), ("mastery", b"15 bytes of text"), ("mastery", b"..."), ("day", b"?")]
+    ("field", "damaged"),
+    [("mastery", b"five"), ("mastery", b"15 bytes of text"), ("mastery", b"..."), ("mastery sums", b"1"), ("day", b"?")],
 )
 def test_a_damaged_version_is_not_shown(engine: Engine, field: str, damaged: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """The log says so, and the next version replaces it."""

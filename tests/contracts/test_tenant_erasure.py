@@ -95,7 +95,7 @@ def test_what_was_learned_meanwhile_is_erased(engine: Engine) -> None:
     assert left == [None]
     assert (models.promoted(TENANT), models.summaries(TENANT), models.latest_attempt(TENANT)) == (None, {}, None)
     assert (peers.read(TENANT, [cohort]), peers.read("u", [cohort])) == ([None], [Observed(TODAY, None)])
-    assert [published.read(tenant, cohort, list(Metric)) is None for tenant in (TENANT, "u")] == [True, False]
+    assert [published.read(tenant, cohort, dict.fromkeys(Metric)) is None for tenant in (TENANT, "u")] == [True, False]
     assert not published.begin(TENANT, cohort, TODAY).published
     assert models.promoted("u") == "v-1"
 

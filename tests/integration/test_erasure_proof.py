@@ -153,7 +153,7 @@ def publish(engine: Engine) -> None:
 
 def statistics(engine: Engine) -> list[Published | None]:
     """What is published of each class."""
-    return [engine.published.read(TENANT, cohort, list(Metric)) for cohort in CLASSES]
+    return [engine.published.read(TENANT, cohort, dict.fromkeys(Metric)) for cohort in CLASSES]
 
 
 def at_risk(api: LiveApi, cohort: str) -> requests.Response:

@@ -14,10 +14,11 @@ from app.analytics.comparison import (
     MetricComparison,
     comparison,
 )
-from app.analytics.distribution import Distribution, ranking_of
+from app.analytics.distribution import Distribution
 from app.clock import day_number
 from app.errors import NotFound
 from app.mastery.rankings import Metric, Ranking
+from tests.rankings import ranking_of
 
 TODAY = day_number(date(2026, 10, 28))
 OF_A_THIRD = [100_001, 200_000, 333_333, 400_000, 900_000]

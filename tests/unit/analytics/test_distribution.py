@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import percentileofscore
 
-from app.analytics.distribution import Distribution, Place, distribution, place, ranking_of
+from app.analytics.distribution import Distribution, Place, distribution, place
 from app.mastery.rankings import Ranking
+from tests.rankings import ranking_of
 
 # Many of equal values, and values of any size.
 VALUES = st.lists(st.sampled_from([0, 1, 500_000, 1_000_000]) | st.integers(0, 1_000_000), min_size=5, max_size=60)
