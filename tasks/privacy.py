@@ -66,7 +66,7 @@ def stores_of_students(served: Engine) -> Stores:
     def drop_learned(tenant: str) -> int:
         cohorts = served.mastery.scores.cohorts(tenant)
         served.learning.peers.drop(tenant, cohorts)
-        served.published.drop(tenant, cohorts)
+        served.published.drop(tenant)
         return served.learning.models.drop(tenant)
 
     return Stores(

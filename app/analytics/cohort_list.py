@@ -52,7 +52,7 @@ def cohort_list(
     below = stores.rankings.counts(tenant, shown, Metric.MASTERY, LEVEL_EDGES)
     found: list[CohortSummary] = []
     for cohort, ranking, counts in zip(shown, rankings, below, strict=True):
-        if ranking.students < FEWEST_IN_STATISTICS:
+        if min(ranking.students, counts[-1]) < FEWEST_IN_STATISTICS:
             found.append(CohortSummary(cohort, ranking.students, None, None))
         else:
             found.append(CohortSummary(cohort, ranking.students, mean(ranking.total, ranking.students), levels(counts)))

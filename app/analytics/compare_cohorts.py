@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from app.analytics.cohort_comparison import CohortComparison, CohortValues, cohort_comparison
-from app.analytics.compare_student import NOBODY, TOO_FEW
+from app.analytics.compare_student import TOO_FEW
 from app.clock import day_number
 from app.consent.consent import FEWEST_IN_STATISTICS
 from app.errors import InvalidFields, InvalidInput, NotFound
 from app.mastery.rankings import Metric
 from app.mastery.stores import MasteryStores
+from app.predictions.at_risk import NOBODY
 
 
 def require_comparable(tenant: str, cohort_a: str, cohort_b: str, *, stores: MasteryStores) -> None:

@@ -17,9 +17,9 @@ from app.mastery.components import window_components, window_on
 from app.mastery.formula import mastery_score
 from app.mastery.rankings import Metric, millionths
 from app.mastery.stores import MasteryStores
+from app.predictions.at_risk import NOBODY
 from app.purposes import Purpose
 
-NOBODY = "no students with evidence in this cohort"
 TOO_FEW = f"fewer than {FEWEST_IN_STATISTICS} students of this cohort can be compared"
 NOT_PUBLISHED = "statistics of this cohort are published once a day; there are none yet"
 

@@ -6,18 +6,19 @@ Fields of a cohort's hash:
     components            the day of the version that the components are of: if it is an earlier one, this one has mastery only
     day                   the day of the version
     withheld              1: a student has withdrawn or was erased since, so it is not shown
-    checked               the latest day on which it was decided whether there is a new version
+    checked               the latest day on which it was decided whether there is a new version; a decision about
+                          ``cohort_statistics`` and an erasure remove it, so that the next run decides again
     reading               token of the process that decides now; a withdrawal or an erasure removes it
 Values that are not shown any more stay, to compare the next ones with: students who kept them could subtract. They are deleted
 after the retention: the evidence that they were computed from has expired.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import redis
@@ -104,6 +105,10 @@ class PublishedStore:
         pipeline = self._redis.pipeline()
         pipeline.hset(key, "reading", token)
         pipeline.expire(key, KEPT)
+        # What has expired is forgotten here, too.
+        places = self._keys.published_places(tenant)
+        pipeline.zadd(places, {f"{cohort}{self._rule}": today})
+        pipeline.zremrangebyscore(places, "-inf", today - KEPT.days - 1)
         pipeline.hmget(key, ["day", "components", *Metric])
         day, components, *encoded = pipeline.execute()[-1]
         try:
@@ -140,10 +145,12 @@ class PublishedStore:
         """End to look at a cohort, and show nothing of it until the next version. Returns False as ``publish`` does."""
         return self._ended(tenant, cohort, begun, {"withheld": 1})
 
-    def drop(self, tenant: str, cohorts: Iterable[str]) -> None:
-        """Delete what was published of these cohorts."""
-        for some in slices(cohorts, COHORTS_PER_DROP):
-            self._redis.unlink(*(self._key(tenant, cohort) for cohort in some))
+    def drop(self, tenant: str) -> None:
+        """Delete what was published of all cohorts of the tenant, also of those that have ended."""
+        places = self._keys.published_places(tenant)
+        for some in slices(cast("list[bytes]", self._redis.zrange(places, 0, -1)), COHORTS_PER_DROP):
+            self._redis.unlink(*(self._keys.published(tenant, place.decode()) for place in some))
+        self._redis.unlink(places)
 
     def _ended(self, tenant: str, cohort: str, begun: Begun, fields: Mapping[str, Any]) -> bool:
         old = [

@@ -19,6 +19,9 @@ if ARGV[4] == '1' then
   local names = ranking_names(ARGV[5])
   local counted = redis.call('HGET', KEYS[3], 'counted')
   recount(names, KEYS[3], ARGV[6])
-  if counted and not redis.call('HGET', KEYS[3], 'counted') then withhold(names, counted) end
+  local place = redis.call('HGET', KEYS[3], 'counted')
+  if counted and not place then withhold(names, counted) end
+  -- Who allows it again may bring back the values that were withheld without them.
+  if place and not counted then redis.call('HDEL', names.published .. place, 'checked') end
 end
 return 1

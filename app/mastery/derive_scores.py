@@ -67,3 +67,4 @@ def refresh_scores(*, stores: MasteryStores, consents: ConsentStore, now: dateti
                 _log.error("students whose scores cannot be updated: %d", len(left))
                 stores.scores.postpone(tenant, left, today)
             yield Refreshed(tenant, set(students) - removed, removed)
+        stores.rankings.note_refresh(tenant, today)

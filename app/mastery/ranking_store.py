@@ -9,7 +9,14 @@ import redis
 from app.clock import Day
 from app.mastery.rankings import Metric, Ranking
 from app.storage.keys import Keys
+from app.storage.ranking_keys import counted_under
 from app.storage.scripts import load_script, run_script
+
+# Who is in a tenant's rankings is stored in a hash. Its fields:
+#   counted  the rule under which all students are counted; if it is not the present one, rankings are read as empty: some of the
+#            students would pass for all
+#   begun    the rule under which they are being counted since some day, and that day
+COUNTED = "counted"
 
 _NO_VALUES: Mapping[Metric, int | None] = {}
 
@@ -26,6 +33,7 @@ class RankingStore:
         self._keys = Keys(key_prefix)
         self._rule = rule
         self._read = load_script(client, Path(__file__).with_name("read_rankings.lua"))
+        self._note_refresh = load_script(client, Path(__file__).with_name("note_refresh.lua"))
 
     def read(
         self,
@@ -42,7 +50,7 @@ class RankingStore:
         Returns:
             The rankings; one without students if nobody of the cohort is in it.
         """
-        arguments: list[Any] = [student or ""]
+        arguments: list[Any] = [counted_under(self._rule), student or ""]
         for metric in metrics:
             value = values.get(metric)
             arguments += (metric, "" if value is None else value)
@@ -51,23 +59,40 @@ class RankingStore:
 
     def summaries(self, tenant: str, cohorts: Sequence[str]) -> list[Ranking]:
         """The rankings of these cohorts by mastery, in one round trip."""
-        arguments = ["", Metric.MASTERY, ""]
+        arguments = [counted_under(self._rule), "", Metric.MASTERY, ""]
         calls = [(self._names(tenant, cohort, [Metric.MASTERY]), arguments) for cohort in cohorts]
         return [_ranking(reply) for (reply,) in run_script(self._redis, self._read, calls)]
 
     def values(self, tenant: str, cohort: str, metric: Metric) -> list[int]:
         """All values of a ranking, lowest first, all of the same moment."""
-        pairs = self._redis.zrange(self._ranking(tenant, cohort, metric), 0, -1, withscores=True)
-        return [int(value) for _student, value in cast("list[tuple[bytes, float]]", pairs)]
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hget(self._keys.counted(tenant), COUNTED)
+        pipeline.zrange(self._ranking(tenant, cohort, metric), 0, -1, withscores=True)
+        counted, pairs = pipeline.execute()
+        return [int(value) for _student, value in pairs] if self._are_all(counted) else []
 
     def counts(self, tenant: str, cohorts: Sequence[str], metric: Metric, edges: Sequence[int]) -> list[list[int]]:
         """How many students of each cohort have a value below each edge (in millionths), in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hget(self._keys.counted(tenant), COUNTED)
         for cohort in cohorts:
             for edge in edges:
                 pipeline.zcount(self._ranking(tenant, cohort, metric), "-inf", f"({edge}")
-        found = iter(cast("list[int]", pipeline.execute()))
+        counted, *numbers = pipeline.execute()
+        found = iter(numbers if self._are_all(counted) else [0] * len(numbers))
         return [[next(found) for _edge in edges] for _cohort in cohorts]
+
+    def note_refresh(self, tenant: str, today: Day) -> None:
+        """Note that all scores of the tenant are of today.
+
+        Call this when a refresh has passed all students. That of the day on which the rule, or the version of the engine, is
+        a new one only begins: some scores of this day were stored before.
+        """
+        keys = [self._keys.counted(tenant), self._keys.students(tenant)]
+        run_script(self._redis, self._note_refresh, [(keys, [counted_under(self._rule), today])])
+
+    def _are_all(self, counted: bytes | None) -> bool:
+        return counted is not None and counted.decode() == counted_under(self._rule)
 
     def day(self, tenant: str) -> Day | None:
         """Find the oldest day for which a score of the tenant is stored.
@@ -84,7 +109,7 @@ class RankingStore:
 
     def _names(self, tenant: str, cohort: str, metrics: Sequence[Metric]) -> list[str]:
         sums = self._keys.metric_sums(tenant, f"{cohort}{self._rule}")
-        return [sums, *(self._ranking(tenant, cohort, metric) for metric in metrics)]
+        return [self._keys.counted(tenant), sums, *(self._ranking(tenant, cohort, metric) for metric in metrics)]
 
 
 def _ranking(reply: list[Any]) -> Ranking:

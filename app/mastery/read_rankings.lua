@@ -1,19 +1,22 @@
 -- Read the rankings of a cohort by some metrics: app/mastery/rankings.py says what the numbers mean.
 --
--- KEYS[1]    sums of the values in the rankings: hash, described in rankings.lua
--- KEYS[i+1]  ranking by the i-th metric: sorted set student_id -> value in millionths
--- ARGV[1]    id of the student to compare, or ""
--- ARGV[2i]   the i-th metric
--- ARGV[2i+1] value to compare with this ranking if it does not have the student, or ""
+-- KEYS[1]    who is counted in the rankings: hash, described in ranking_store.py
+-- KEYS[2]    sums of the values in the rankings: hash, described in rankings.lua
+-- KEYS[i+2]  ranking by the i-th metric: sorted set student_id -> value in millionths
+-- ARGV[1]    the rule under which students are counted: until all are, the rankings are read as empty
+-- ARGV[2]    id of the student to compare, or ""
+-- ARGV[2i+1] the i-th metric
+-- ARGV[2i+2] value to compare with this ranking if it does not have the student, or ""
 --
 -- Returns for each metric {students, sum, sum of squares, values about the quartiles, value, is_ranked, below, equal}; sums and
 -- value are text.
 
 local replies = {}
-for i = 1, #KEYS - 1 do
-  local ranking, metric = KEYS[i + 1], ARGV[2 * i]
+local are_counted = redis.call('HGET', KEYS[1], 'counted') == ARGV[1]
+for i = 1, #KEYS - 2 do
+  local ranking, metric = are_counted and KEYS[i + 2] or '', ARGV[2 * i + 1]
   local students = redis.call('ZCARD', ranking)
-  local sums = redis.call('HMGET', KEYS[1], metric, metric .. '^2')
+  local sums = redis.call('HMGET', are_counted and KEYS[2] or '', metric, metric .. '^2')
   local around = {}
   if students > 0 then
     for quarter = 1, 3 do
@@ -23,8 +26,8 @@ for i = 1, #KEYS - 1 do
       around[#around + 1] = tonumber(pair[4] or pair[2])
     end
   end
-  local ranked = redis.call('ZSCORE', ranking, ARGV[1])
-  local value = ranked or ARGV[2 * i + 1]
+  local ranked = redis.call('ZSCORE', ranking, ARGV[2])
+  local value = ranked or ARGV[2 * i + 2]
   local below, equal = 0, 0
   if value ~= '' then
     below = redis.call('ZCOUNT', ranking, '-inf', '(' .. value)

@@ -13,6 +13,7 @@ from app.mastery.evidence import MILLIONTHS
 from app.mastery.formula import Components
 from app.mastery.rankings import millionths
 from app.storage.keys import Keys
+from app.storage.ranking_keys import counted_under
 from app.storage.redis_client import raise_if_transient
 from app.storage.scripts import RANKINGS, STUDENTS_PER_CALL, load_script, run_script, slices
 
@@ -55,10 +56,14 @@ class ScoreStore:
             The errors of students whose score cannot be stored.
         """
         keys = self._keys
-        shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.changes(tenant)]
+        shared_keys = [keys.students(tenant), keys.cohorts(tenant), keys.changes(tenant), keys.counted(tenant)]
         calls: list[tuple[list[str], list[Any]]] = []
         for some in slices(scores, STUDENTS_PER_CALL):
-            arguments: list[Any] = [keys.ranking_names(tenant, self._rule), round(at.timestamp() * 1000)]
+            arguments: list[Any] = [
+                keys.ranking_names(tenant, self._rule),
+                round(at.timestamp() * 1000),
+                counted_under(self._rule),
+            ]
             for each in some:
                 arguments += (each.student_id, msgpack.packb((each.revision, each.day, *each.millionths)))
             calls.append(([*shared_keys, *(keys.student(tenant, each.student_id) for each in some)], arguments))

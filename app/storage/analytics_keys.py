@@ -16,6 +16,10 @@ class AnalyticsKeys:
     def published(self, tenant: str, place: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:published:{place}"
 
+    @kind("zset", "the cohorts of these hashes → the day on which they were looked at last")
+    def published_places(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:published-places"
+
     @kind("string", "the mean mastery of a cohort at the end of each week; kept for `MASTERY_FORECAST_CACHE_SECONDS`")
     def cohort_trend(self, tenant: str, cohort_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:cohort-trend:{cohort_id}"

@@ -269,7 +269,6 @@ class Keys(AnalyticsKeys, AuditKeys, DeadLetterKeys, OperationKeys, PredictionKe
             self.metric_sums(tenant, ""),
             self.published(tenant, ""),
             self.consent(tenant, ""),
-            self.student(tenant, ""),
         )
         return " ".join((*prefixes, rule))
 

@@ -20,9 +20,18 @@ class RankingKeys:
     def metric_ranking(self, tenant: str, metric: str, place: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:metric-ranking:{metric}:{place}"
 
+    @kind("hash", "whether all students are in the rankings by metric: described in `ranking_store.py`")
+    def counted(self, tenant: str) -> str:
+        return f"{self._prefix}:{{{tenant}}}:counted"
+
     @kind("hash", "the sum of the values in each of these, and that of their squares")
     def metric_sums(self, tenant: str, place: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:metric-sums:{place}"
+
+
+def counted_under(rule: str) -> str:
+    """How it is stored that students are counted under a rule. Rankings of another form would need another version."""
+    return f"1{rule}"
 
 
 def rule_of(*, is_consent_required: bool) -> str:

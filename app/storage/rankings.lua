@@ -14,8 +14,8 @@ local PURPOSE = 'cohort_statistics'
 
 local function ranking_names(argument)
   local names = {}
-  names.ranking, names.at_risk, names.by_metric, names.sums, names.published, names.consent, names.record, names.rule =
-    argument:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
+  names.ranking, names.at_risk, names.by_metric, names.sums, names.published, names.consent, names.rule =
+    argument:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
   return names
 end
 
@@ -41,12 +41,12 @@ local function uncount(names, record, student)
 end
 
 -- Withhold the published statistics of a place, from which a student has been taken who must not be in them, until the next version.
--- A process that reads values for it begins anew. published_store.py describes the hash.
+-- A process that reads values for it begins anew, and the next run decides again. published_store.py describes the hash.
 local function withhold(names, place)
   local published = names.published .. place
   if redis.call('EXISTS', published) == 0 then return end
   redis.call('HSET', published, 'withheld', 1)
-  redis.call('HDEL', published, 'reading')
+  redis.call('HDEL', published, 'reading', 'checked')
 end
 
 -- Take a student out of all rankings of the cohort, and its list of students at risk.

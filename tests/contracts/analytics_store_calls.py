@@ -21,5 +21,5 @@ def analytics_calls(engine: Engine) -> dict[str, Call]:
         "published.begin": Call(GROWS, lambda: published.begin("t", f"new-{next(names)}", today)),
         "published.publish": Call(GROWS, lambda: published.publish("t", *begun.pop(), version)),
         "published.withhold": Call(GROWS, lambda: published.withhold("t", *begun.pop())),
-        "published.drop": Call(WRITES, lambda: published.drop("t", ["none"])),
+        "published.drop": Call(WRITES, lambda: published.drop("t-none")),
     }

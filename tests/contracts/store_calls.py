@@ -192,6 +192,7 @@ def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
         "rankings.summaries": Call(READS, lambda: rankings.summaries("t", ["c-1", "c-2"])),
         "rankings.values": Call(READS, lambda: rankings.values("t", "c-1", Metric.MASTERY)),
         "rankings.counts": Call(READS, lambda: rankings.counts("t", ["c-1"], Metric.MASTERY, [400_000])),
+        "rankings.note_refresh": Call(WRITES, lambda: rankings.note_refresh("t-none", TODAY)),
         "rankings.day": Call(READS, lambda: rankings.day("t")),
     }
 

@@ -222,6 +222,32 @@ def test_components_of_a_few_hide_all_of_them(engine: Engine) -> None:
     assert list(stored) == [10_000 * number for number in range(6)]
 
 
+def test_who_allows_it_again_brings_back_what_was_withheld(engine: Engine) -> None:
+    """With the next run of the same day: nothing differs. Until then, a run decides that too little differs."""
+    enrol(engine)
+    publish(engine)
+    decide(engine, SIX[0], given=False)
+    assert publish(engine) == [5]
+    assert publish(engine) == []
+    assert completions(engine) is None
+    decide(engine, SIX[0], given=True)
+    assert completions(engine) is None
+    assert publish(engine) == [6]
+    assert completions(engine) == (0, [0, 1, 2, 3, 4, 5])
+
+
+def test_all_versions_of_a_tenant_are_dropped(engine: Engine) -> None:
+    """Also of a cohort that has ended; nothing of another tenant."""
+    for tenant in ("t", "u"):
+        enrol(engine, tenant=tenant)
+        publish(engine, tenant=tenant)
+    engine.mastery.facts.erase("t", dict.fromkeys(SIX, microseconds(NOW)), up_to_request=True)
+    assert engine.mastery.scores.cohorts("t") == []
+    engine.published.drop("t")
+    assert not {key for key in keys(engine) if key.startswith("{t}:published")}
+    assert completions(engine, tenant="u") is not None
+
+
 @pytest.mark.parametrize("value", [None, 0, 3, 4, 1_000_000, 4_294_967_295])
 def test_the_place_of_a_value(engine: Engine, value: int | None) -> None:
     """Among ties, below and above all others; without a value there is none."""

@@ -119,4 +119,4 @@ def test_evidence_expires_day_by_day(engine: Engine) -> None:
         assert days == list(range(TODAY + passed, TODAY + 5))
         assert engine.redis.strlen(marks) == 10 * len(days)
     merge(engine, today=TODAY + RETENTION + 4)
-    assert keys(engine) - before == {"tenants", "{t}:totals", "{t}:changes"}
+    assert keys(engine) - before == {"tenants", "{t}:totals", "{t}:changes", "{t}:counted"}
