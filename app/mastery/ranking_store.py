@@ -13,8 +13,8 @@ from app.storage.ranking_keys import counted_under
 from app.storage.scripts import load_script, run_script
 
 # Who is in a tenant's rankings is stored in a hash. Its fields:
-#   counted  the rule under which all students are counted; if it is not the present one, rankings are read as empty: some of the
-#            students would pass for all
+#   counted  the rule under which all students are counted. If it is not the present one, rankings are read as empty: some of
+#            the students would pass for all
 #   begun    the rule under which they are being counted since some day, and that day
 COUNTED = "counted"
 

@@ -1,80 +1,31 @@
 """The statistics that students see, on every server: what is published when, and what withholds it."""
 
-import logging
-from collections.abc import Iterable
-from datetime import datetime, timedelta
-from itertools import count
-from typing import cast
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from app.analytics.publish_statistics import publish_statistics
-from app.analytics.published_store import KEPT
 from app.bootstrap import Engine
 from app.clock import day_number, microseconds
-from app.consent.change_consent import change_consent
-from app.consent.consent import Author
-from app.mastery.derive_scores import derive_scores, refresh_scores
-from app.mastery.evidence import COMPLETION, QUIZ
+from app.mastery.evidence import QUIZ
 from app.mastery.rankings import Metric
-from app.purposes import Purpose
 from tests.conftest import NOW
 from tests.contracts.conftest import TODAY, keys, merge, observation
+from tests.contracts.publications import (
+    MADE,
+    NO_VALUES,
+    SIX,
+    TOMORROW,
+    completions,
+    decide,
+    enrol,
+    erase,
+    learn,
+    numbers,
+    publish,
+)
 from tests.rankings import ranking_of
-
-SIX = [f"s-{number}" for number in range(6)]
-TOMORROW = NOW + timedelta(days=1)
-SIX_VALUES = np.arange(6, dtype=np.uint32)
-MADE = {Metric.MASTERY: SIX_VALUES}
-NO_VALUES: dict[Metric, int | None] = dict.fromkeys(Metric)
-numbers = count(1)
-
-
-def learn(engine: Engine, student: str, exercises: int, now: datetime = NOW, *, cohort: str = "c-1", tenant: str = "t") -> None:
-    """The student has done this many of 100 exercises: so many percent of the component completion, 0.4 of that in mastery."""
-    today, number = day_number(now), next(numbers)
-    stamp = today * 86_400_000_000 + number
-    event = observation(number, today, COMPLETION, exercises, 100, cohort, stamp)
-    merged = engine.mastery.facts.merge(tenant, {student: [event]}, today)
-    derive_scores(tenant, merged, stores=engine.mastery, now=now)
-
-
-def enrol(engine: Engine, students: Iterable[str] = SIX, *, cohort: str = "c-1", tenant: str = "t") -> None:
-    """The n-th student has done n exercises."""
-    for number, student in enumerate(students):
-        learn(engine, student, number, cohort=cohort, tenant=tenant)
-
-
-def publish(engine: Engine, now: datetime = NOW, tenant: str = "t") -> list[int]:
-    """Refresh all scores, and publish."""
-    list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=now, batch=5))
-    return list(publish_statistics(tenant, stores=engine.mastery, published=engine.published, today=day_number(now)))
-
-
-def completions(engine: Engine, cohort: str = "c-1", tenant: str = "t") -> tuple[int, list[int]] | None:
-    """The day that is shown, counted from today, and the exercises of each student."""
-    found = engine.published.read(tenant, cohort, NO_VALUES)
-    if found is None:
-        return None
-    stored = cast("dict[bytes, bytes]", engine.redis.hgetall(engine.published._key(tenant, cohort)))
-    mastery, completion = (
-        np.frombuffer(stored[metric.encode()], "<u4").tolist() for metric in (Metric.MASTERY, Metric.COMPLETION)
-    )
-    assert mastery == [round(each * 0.4) for each in completion]
-    for metric, values in ((Metric.MASTERY, mastery), (Metric.COMPLETION, completion)):
-        of = ranking_of(np.array(values, np.uint32))
-        assert found.rankings[metric] == of
-    return found.day - day_number(NOW), [round(value / 10_000) for value in completion]
-
-
-def decide(engine: Engine, student: str, *, given: bool) -> None:
-    by, wanted = Author("student", "x"), {Purpose.COHORT_STATISTICS: given}
-    change_consent("t", student, wanted, by, consents=engine.consents, now=NOW)
-
-
-def erase(engine: Engine, student: str) -> None:
-    engine.mastery.facts.erase("t", {student: microseconds(NOW)}, up_to_request=True)
 
 
 def test_a_version_a_day(engine: Engine) -> None:
@@ -281,46 +232,3 @@ def test_nothing_of_another_tenant(engine: Engine) -> None:
     erase(engine, SIX[0])
     assert completions(engine) is None
     assert completions(engine, tenant="u") == (0, [0, 1, 2, 3, 4, 5])
-
-
-def test_it_is_kept_for_a_week_after_the_cohort_has_ended(engine: Engine) -> None:
-    """Each day on which it is looked at prolongs it, also if the version stays."""
-    enrol(engine)
-    publish(engine)
-    key = engine.published._key("t", "c-1")
-    assert engine.redis.ttl(key) == pytest.approx(KEPT.total_seconds(), abs=10)
-    engine.redis.expire(key, 100)
-    learn(engine, SIX[0], 90)
-    publish(engine, TOMORROW)
-    assert engine.redis.ttl(key) == pytest.approx(KEPT.total_seconds(), abs=10)
-
-
-@pytest.mark.parametrize("students", [4, 6])
-def test_values_that_are_not_shown_any_more_are_deleted_after_the_retention(engine: Engine, students: int) -> None:
-    """Whether there are too few students for a new version, or too few changes; then nothing is compared with them."""
-    retention = engine.mastery.facts.retention_days
-    begun = engine.published.begin("t", "c-1", TODAY - retention)
-    assert engine.published.publish("t", "c-1", begun, dict.fromkeys(Metric, SIX_VALUES))
-    assert engine.published.begin("t", "c-1", TODAY - 1).published.keys() == set(Metric)
-    enrol(engine, SIX[:students])
-    learn(engine, SIX[0], 90)
-    publish(engine)
-    stored = engine.published.begin("t", "c-1", TODAY - 1).published
-    assert list(stored) == ([] if students == 4 else list(Metric))
-    assert completions(engine) == (None if students == 4 else (0, [1, 2, 3, 4, 5, 90]))
-
-
-@pytest.mark.parametrize(
-    ("field", "damaged"),
-    [("mastery", b"five"), ("mastery", b"15 bytes of text"), ("mastery", b"..."), ("mastery sums", b"1"), ("day", b"?")],
-)
-def test_a_damaged_version_is_not_shown(engine: Engine, field: str, damaged: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says so, and the next version replaces it."""
-    enrol(engine)
-    publish(engine)
-    engine.redis.hset(engine.published._key("t", "c-1"), field, damaged)
-    with caplog.at_level(logging.ERROR):
-        assert completions(engine) is None
-    assert [each.getMessage() for each in caplog.records] == ["published statistics of a cohort of t cannot be read"]
-    publish(engine, TOMORROW)
-    assert completions(engine) == (1, [0, 1, 2, 3, 4, 5])
