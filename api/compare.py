@@ -61,9 +61,15 @@ class MetricComparisonAnswer(Schema):
     rank = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": "1 is best; equal scores share the better rank. From outside, up to `total` + 1"},
+        metadata={
+            "description": "1 is best; equals share the better rank. From outside or among published scores up to `total` + 1"
+        },
     )
-    total = fields.Integer(required=True, allow_none=True, metadata={"description": "Students with whom the score is compared"})
+    total = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Students with whom the score is compared; null without a place, see `statistics.students`"},
+    )
 
 
 class ComparedMetrics(Schema):
@@ -86,17 +92,29 @@ class ComparisonData(Schema):
         required=True, metadata={"description": "The statistics are those published for students; else they are of now"}
     )
     metrics = fields.Nested(ComparedMetrics, required=True, metadata={"description": "Components with `by_component`"})
-    note = fields.String(required=True, allow_none=True, metadata={"description": "What to know about this answer, else null"})
+    note = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What to know about this answer, always if `published`; else null"},
+    )
 
 
 ComparisonAnswer = envelope(ComparisonData)
+
+_DESCRIPTION = f"""Teachers and admins get statistics of now; students get rounded ones, published for their own cohort.
+
+- 403 FORBIDDEN: the caller may not see the student, or not this cohort.
+- 403 CONSENT_WITHDRAWN: the student does not allow `cohort_statistics`.
+- 404: no evidence of the student; no cohort, neither in the request nor in the student's events; no students with evidence in
+  the cohort; for students, no statistics are published at present.
+- 422: an invalid field; for teachers and admins, fewer than {FEWEST_IN_STATISTICS} students of the cohort can be compared."""
 
 
 @blueprint.post("/compare")
 @use_case(blueprint, Action.COMPARE_STUDENT, ComparisonBody(), examples=COMPARE)
 @blueprint.response(200, ComparisonAnswer)
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(operationId="compareStudent")
+@blueprint.doc(operationId="compareStudent", description=_DESCRIPTION)
 def compare(body: dict[str, Any]) -> Response:
     """A student's place in a cohort, and the cohort's statistics"""
     student_id, wanted, extent = body["student_id"], body.get("cohort_id"), Extent(body["metric"])

@@ -93,12 +93,18 @@ class HistoryAnswer(Schema):
 
 MasteryHistoryAnswer = envelope(HistoryAnswer)
 
+_DESCRIPTION = """Computed from the student's facts.
+
+- 403: the caller may not see the student; it does not tell whether the student exists.
+- 404: no evidence of the student up to `end_date`.
+- 422: a day is invalid, in the future or not retained, `start_date` is after `end_date`, or another field is invalid."""
+
 
 @blueprint.post("/mastery-history")
 @use_case(blueprint, Action.READ_HISTORY, HistoryBody(), examples=HISTORY)
 @blueprint.response(200, MasteryHistoryAnswer, description="By `Accept`: JSON, or the points as CSV")
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(operationId="readMasteryHistory", responses={200: also_text(CSV)})
+@blueprint.doc(operationId="readMasteryHistory", description=_DESCRIPTION, responses={200: also_text(CSV)})
 def read(body: dict[str, Any]) -> Response:
     """A student's mastery by day, week or month, with a summary"""
     student_id = body["student_id"]

@@ -21,7 +21,11 @@ from app.predictions.at_risk import NOBODY
 from app.purposes import Purpose
 
 TOO_FEW = f"fewer than {FEWEST_IN_STATISTICS} students of this cohort can be compared"
-NOT_PUBLISHED = "statistics of this cohort are published once a day; there are none yet"
+# The same in all cases: it does not tell students that somebody withdrew.
+NOT_PUBLISHED = (
+    "no statistics of this cohort are published at present; they are published once a day, "
+    f"of at least {FEWEST_IN_STATISTICS} students"
+)
 
 
 def student_to_compare(

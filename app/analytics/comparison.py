@@ -19,7 +19,7 @@ NO_COHORT = "the events of this student name no cohort"
 IN_NO_COHORT = "The events of this student name no cohort: the scores are compared from outside."
 IN_ANOTHER_COHORT = "The student is not in this cohort: the scores are compared from outside."
 EARLIER_SCORES = "The refresh after midnight has not ended: scores may still be of {}."
-EARLIER_STATISTICS = "No statistics of this cohort have been published since {}."
+PUBLISHED_ON = "The student's present scores are compared with those that were published on {}."
 NOT_PUBLISHED_OF = "No statistics are published of: {}."
 TOO_FEW_WITH_EVIDENCE = f"Fewer than {FEWEST_IN_STATISTICS} students of this cohort can be compared in: {{}}."
 
@@ -68,7 +68,7 @@ class MetricComparison(Struct, frozen=True):
         statistics: of the cohort; None if fewer than five can be compared, or if none are published.
         percentile: the place of the score, 0..100, 100 is best; None without a score or statistics.
         rank: 1 is best; students with equal scores share the better rank.
-        total: students with whom the score is compared.
+        total: students with whom the score is compared; None without a place.
     """
 
     score: float | None
@@ -89,7 +89,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         date: the day of the cohort's scores; if it has not ended, they are of now.
         published: whether the statistics are those that were published on that day, rounded.
         metrics: what is compared.
-        note: what to know about it; None if there is nothing.
+        note: what to know about it, always if ``published``; None if there is nothing.
     """
 
     student_id: str
@@ -113,11 +113,11 @@ def comparison(
     decimals = PUBLISHED_DECIMALS if published else DECIMALS
     metrics = {metric: _of_metric(ranking, decimals) for metric, ranking in rankings.items()}
     missing = [metric for metric, compared in metrics.items() if compared.statistics is None]
-    without, outdated = (NOT_PUBLISHED_OF, EARLIER_STATISTICS) if published else (TOO_FEW_WITH_EVIDENCE, EARLIER_SCORES)
+    without, dated = (NOT_PUBLISHED_OF, PUBLISHED_ON) if published else (TOO_FEW_WITH_EVIDENCE, EARLIER_SCORES)
     notes = [
         IN_NO_COHORT if student.cohort_id is None else IN_ANOTHER_COHORT if student.cohort_id != cohort else None,
         without.format(", ".join(missing)) if missing else None,
-        outdated.format(day_date(day).isoformat()) if day < today else None,
+        dated.format(day_date(day).isoformat()) if published or day < today else None,
     ]
     return Comparison(
         student_id=student.student_id,

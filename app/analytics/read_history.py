@@ -7,9 +7,11 @@ from msgspec import Struct
 
 from app.analytics.mastery_history import Aggregation, Point, Summary, known_days, points, summarize
 from app.clock import Day, day_number
-from app.errors import InvalidFields, InvalidInput
+from app.errors import InvalidFields, InvalidInput, NotFound
 from app.mastery.query_mastery import retained_day
 from app.mastery.stores import MasteryStores
+
+ONLY_LATER_EVIDENCE = "no evidence of this student up to end_date"
 
 
 class MasteryHistory(Struct, frozen=True, kw_only=True):
@@ -37,15 +39,21 @@ def read_history(
 ) -> MasteryHistory:
     """A student's mastery from the day ``start`` to the day ``end``. ``fields`` is the record's hash, if already read.
 
-    Raises NotFound without evidence up to ``end``, and InvalidInput for days that are not retained or in the wrong order.
+    Raises InvalidInput for days that are not retained or in the wrong order.
 
     Returns:
         The points and their summary. Since there is evidence up to ``end``, that day at least is known.
+
+    Raises:
+        NotFound: There is no evidence up to ``end``; the message says whether there is later evidence.
     """
     today = day_number(now)
     first, last = _range(start, end, today, stores.facts.retention_days)
-    record = stores.facts.read(tenant, student_id, today, until=last, fields=fields)
-    known = list(known_days(record.days, last))
+    record = stores.facts.read(tenant, student_id, today, fields=fields)
+    days = {day: facts for day, facts in record.days.items() if day <= last}
+    if not days:
+        raise NotFound(ONLY_LATER_EVIDENCE)
+    known = list(known_days(days, last))
     return MasteryHistory(
         student_id=student_id,
         cohort_id=record.cohort_id,

@@ -13,6 +13,13 @@ from tests.integration.comparisons import SELF, allow, compare, record_classroom
 from tests.integration.conftest import FixedTimeApi
 from tests.learning_events import completion, quiz
 
+NOT_PUBLISHED = (
+    404,
+    "NOT_FOUND",
+    "No statistics of this cohort are published at present; they are published once a day, of at least 5 students.",
+)
+OF_THE_28TH = "The student's present scores are compared with those that were published on 2026-10-28."
+
 
 @pytest.fixture
 def api(api: FixedTimeApi) -> FixedTimeApi:
@@ -30,8 +37,7 @@ def publish(api: FixedTimeApi) -> None:
 
 def test_nothing_is_published_yet(api: FixedTimeApi) -> None:
     """Students get no live statistics."""
-    expected = (404, "NOT_FOUND", "Statistics of this cohort are published once a day; there are none yet.")
-    assert refusal(compare(api, caller=SELF)) == refusal(compare(api, caller=SELF, cohort_id="c-1")) == expected
+    assert refusal(compare(api, caller=SELF)) == refusal(compare(api, caller=SELF, cohort_id="c-1")) == NOT_PUBLISHED
 
 
 def test_a_student_and_what_is_published(api: FixedTimeApi) -> None:
@@ -49,6 +55,7 @@ def test_a_student_and_what_is_published(api: FixedTimeApi) -> None:
     }
     for found in (live, published):
         del found["metrics"]["mastery"]["statistics"], found["published"]
+    assert (live.pop("note"), published.pop("note")) == (None, OF_THE_28TH)
     assert published == live
 
 
@@ -63,12 +70,20 @@ def test_the_present_score_among_published_ones(api: FixedTimeApi) -> None:
     assert told(api)["metrics"]["mastery"]["statistics"]["mean"] == 0.32
 
 
+def test_a_newcomer_below_all_published_scores(api: FixedTimeApi) -> None:
+    """Is not among them, so the rank is one more than their number."""
+    publish(api)
+    api.record(quiz(student_id="s-new", correct_answers=0))
+    found = told(api, "s-new", {"role": Role.STUDENT, "subject": "s-new"})
+    assert (found["is_member"], found["metrics"]["mastery"]["rank"], found["metrics"]["mastery"]["total"]) == (True, 7, 6)
+
+
 def test_components_that_are_not_published(api: FixedTimeApi) -> None:
     """The note says which; mastery is there."""
     api.record(completion(student_id="s-1", completed_exercises=1, total_exercises=2))
     publish(api)
     found = told(api, caller=SELF, metric="by_component")
-    assert found["note"] == "No statistics are published of: completion, quiz, quality, consistency."
+    assert found["note"] == f"No statistics are published of: completion, quiz, quality, consistency. {OF_THE_28TH}"
     assert [name for name, each in found["metrics"].items() if each["statistics"]] == ["mastery"]
     assert found["metrics"]["completion"]["score"] == 0.5
 
@@ -80,14 +95,14 @@ def test_components_that_are_published(api: FixedTimeApi) -> None:
     of_quiz = found["metrics"]["quiz"]
     assert (of_quiz["score"], of_quiz["percentile"], of_quiz["rank"], of_quiz["total"]) == (0.2, 33.3333, 4, 6)
     assert of_quiz["statistics"]["mean"] == 0.4
-    assert found["note"] == "No statistics are published of: completion, quality, consistency."
+    assert found["note"] == f"No statistics are published of: completion, quality, consistency. {OF_THE_28TH}"
 
 
 def test_a_withdrawal_withholds_what_is_published(api: FixedTimeApi) -> None:
-    """At once; who withdraws is not compared at all."""
+    """At once, with the same message as before anything is published; who withdraws is not compared at all."""
     publish(api)
     allow(api, "s-5", given=False)
-    assert refusal(compare(api, caller=SELF))[:2] == (404, "NOT_FOUND")
+    assert refusal(compare(api, caller=SELF)) == NOT_PUBLISHED
     assert refusal(compare(api, "s-5", {"role": Role.STUDENT, "subject": "s-5"}))[:2] == (403, "CONSENT_WITHDRAWN")
 
 
@@ -97,7 +112,7 @@ def test_what_was_published_on_an_earlier_day(api: FixedTimeApi) -> None:
     tomorrow = NOW + timedelta(days=1)
     found = told(FixedTimeApi(replace(api.engine, clock=lambda: tomorrow)), caller=SELF)
     assert (found["date"], found["published"]) == ("2026-10-28", True)
-    assert found["note"] == "No statistics of this cohort have been published since 2026-10-28."
+    assert found["note"] == OF_THE_28TH
 
 
 def test_students_of_other_cohorts_and_tenants(api: FixedTimeApi) -> None:

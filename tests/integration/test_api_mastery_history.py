@@ -140,10 +140,20 @@ def test_the_whole_retention(api: FixedTimeApi) -> None:
     assert told["summary"]["first"] == told["points"][0]["last"]
 
 
-@pytest.mark.parametrize("changes", [{"student_id": "s-9"}, {"end_date": "2026-10-11"}])
-def test_without_evidence_up_to_the_end(api: FixedTimeApi, changes: dict[str, Any]) -> None:
-    """404, as a query for that day."""
-    assert api.post(PATH, RANGE | changes).status_code == 404
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"student_id": "s-9"}, "No evidence of such a student."),
+        ({"student_id": "s-9", "end_date": "2026-10-11"}, "No evidence of such a student."),
+        ({"end_date": "2026-10-11"}, "No evidence of this student up to end_date."),
+    ],
+)
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.STUDENT])
+def test_without_evidence_up_to_the_end(api: FixedTimeApi, changes: dict[str, Any], message: str, role: Role) -> None:
+    """404, as a query for that day. The message says whether there is later evidence."""
+    body = RANGE | changes
+    answer = api.post(PATH, body, role=role, subject=body["student_id"])
+    assert (answer.status_code, answer.get_json()["error"]["message"]) == (404, message)
 
 
 def test_students_get_the_answer_of_an_admin(api: FixedTimeApi) -> None:

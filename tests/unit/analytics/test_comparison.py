@@ -8,6 +8,7 @@ import pytest
 from app.analytics.comparison import (
     IN_ANOTHER_COHORT,
     IN_NO_COHORT,
+    PUBLISHED_ON,
     ComparedStudent,
     Comparison,
     Extent,
@@ -76,7 +77,7 @@ def test_who_is_not_in_the_cohort(own: str | None, note: str) -> None:
     ("published", "note"),
     [
         (False, "Fewer than 5 students of this cohort can be compared in: mastery."),
-        (True, "No statistics are published of: mastery."),
+        (True, f"No statistics are published of: mastery. {PUBLISHED_ON.format('2026-10-28')}"),
     ],
 )
 def test_fewer_than_five(note: str, *, published: bool) -> None:
@@ -105,10 +106,13 @@ def test_several_notes() -> None:
     )
 
 
-def test_published_on_an_earlier_day() -> None:
-    found = compared(day=TODAY - 2, published=True)
-    assert found.date == date(2026, 10, 26)
-    assert found.note == "No statistics of this cohort have been published since 2026-10-26."
+@pytest.mark.parametrize("ago", [0, 2])
+def test_when_the_statistics_were_published(ago: int) -> None:
+    """Is always in the note, since the student's own scores are of now."""
+    found = compared(day=TODAY - ago, published=True)
+    day = date(2026, 10, 28 - ago)
+    assert found.date == day
+    assert found.note == f"The student's present scores are compared with those that were published on {day}."
 
 
 def test_the_cohort_to_compare() -> None:
