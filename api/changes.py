@@ -93,11 +93,18 @@ class ChangesAnswer(Schema):
     new_evidence = fields.Nested(NewEvidenceAnswer, required=True)
 
 
+_DESCRIPTION = """Computed from the student's facts.
+
+- 403: the caller may not see the student; it does not tell whether the student exists.
+- 404: no retained evidence of the student.
+- 422: `since` is no day, in the future or not retained, or another field is invalid."""
+
+
 @blueprint.post("/changes")
 @use_case(blueprint, Action.EXPLAIN_CHANGES, ChangesBody(), examples=CHANGES)
 @blueprint.response(200, envelope(ChangesAnswer))
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(operationId="explainChanges")
+@blueprint.doc(operationId="explainChanges", description=_DESCRIPTION)
 def explain(body: dict[str, Any]) -> Response:
     """Why a student's mastery differs from that of an earlier day, in parts that add up"""
     student_id = body["student_id"]

@@ -59,6 +59,10 @@ class CohortsQuery(Schema):
     cursor = PatternField(OPENAPI_IDENTIFIER, IDENTIFIER_ERROR, description="`next` of the answer before: more cohorts")
 
 
+class NoQuery(Schema):
+    """No parameters. Without it, a misspelt or unsupported one would be ignored."""
+
+
 class CohortSummaryAnswer(Schema):
     cohort_id = fields.String(required=True)
     students = fields.Integer(required=True, metadata={"description": _STUDENTS})
@@ -126,11 +130,23 @@ class CohortReportAnswer(Schema):
     note = fields.String(required=True, allow_none=True, metadata={"description": "What to know about this answer, else null"})
 
 
+_OF_THE_LIST = """Cohorts in which somebody has evidence: for admins all of the tenant, for teachers those of the token.
+
+- 403: the caller is neither a teacher nor an admin.
+- 422: an invalid or unknown parameter."""
+
+_OF_ONE = """For admins, and teachers with the cohort in the token.
+
+- 403: the caller may not see this cohort; it does not tell whether the cohort exists.
+- 404: no students with evidence in this cohort, or the path has no valid id.
+- 422: the request has query parameters; there are none."""
+
+
 @blueprint.get("/cohorts")
 @performs(Action.LIST_COHORTS)
 @blueprint.arguments(CohortsQuery(), location="query", unknown=RAISE)
 @blueprint.response(200, envelope(CohortsAnswer))
-@blueprint.doc(operationId="listCohorts")
+@blueprint.doc(operationId="listCohorts", description=_OF_THE_LIST)
 def list_cohorts(query: dict[str, Any]) -> Response:
     """The tenant's cohorts, or those of a teacher, with mean and levels"""
     who = principal()
@@ -152,6 +168,7 @@ def list_cohorts(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/cohorts/<identifier:cohort_id>", parameters=[_PATH, PREFER])
 @performs(Action.READ_COHORT)
+@blueprint.arguments(NoQuery(), location="query", unknown=RAISE)
 @blueprint.response(200, envelope(CohortReportAnswer))
 @blueprint.alt_response(
     202,
@@ -161,8 +178,8 @@ def list_cohorts(query: dict[str, Any]) -> Response:
     headers=TASK_HEADERS,
 )
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(operationId="readCohort")
-def read_cohort(cohort_id: str) -> Response:
+@blueprint.doc(operationId="readCohort", description=_OF_ONE)
+def read_cohort(_query: dict[str, Any], cohort_id: str) -> Response:
     """A cohort's distribution of mastery, its trend, and who needs help first"""
     details(cohort_id=cohort_id)
     require_cohort_access(principal(), Action.READ_COHORT, cohort_id)

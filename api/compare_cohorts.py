@@ -170,12 +170,19 @@ class CohortComparisonAnswer(Schema):
     )
 
 
+_DESCRIPTION = f"""For admins, and teachers with both cohorts in the token.
+
+- 403: the caller may not see both cohorts.
+- 404: no students with evidence in one of the cohorts.
+- 422: an invalid field, twice the same cohort, or fewer than {FEWEST_IN_STATISTICS} students of a cohort can be compared."""
+
+
 @blueprint.post("/compare/cohorts", parameters=[PREFER])
 @use_case(blueprint, Action.COMPARE_COHORTS, CohortsBody(), examples=COMPARE_COHORTS)
 @blueprint.response(200, envelope(CohortComparisonAnswer))
 @blueprint.alt_response(202, schema=TaskAnswer, description="A task compares them: poll Location", headers=TASK_HEADERS)
 @blueprint.alt_response(404, response="NOT_FOUND")
-@blueprint.doc(operationId="compareCohorts")
+@blueprint.doc(operationId="compareCohorts", description=_DESCRIPTION)
 def compare(body: dict[str, Any]) -> Response:
     """Whether two cohorts differ, by how much, and how sure that is"""
     who, cohorts = principal(), (body["cohort_a"], body["cohort_b"])

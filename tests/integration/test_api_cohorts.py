@@ -107,6 +107,14 @@ def test_invalid_fields(api: FixedTimeApi, query: str) -> None:
     assert (answer.status_code, list(answer.get_json()["error"]["details"])) == (422, [query[1:].partition("=")[0]])
 
 
+@pytest.mark.parametrize("query", ["?cohort_id=c-1", "?limit=5"])
+def test_a_cohort_has_no_parameters(api: FixedTimeApi, query: str) -> None:
+    """They would be ignored otherwise."""
+    prepare(api)
+    answer = api.call(f"{PATH}/c-1{query}", method="GET")
+    assert (answer.status_code, list(answer.get_json()["error"]["details"])) == (422, [query[1:].partition("=")[0]])
+
+
 def test_who_withdraws_is_not_counted(api: FixedTimeApi) -> None:
     """At once: four are too few for statistics, in the list and in the report."""
     prepare(api)
