@@ -84,13 +84,15 @@ def replay(events: Path, *, rate: int | None, shift_to_now: bool) -> None:
 @main.command()
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--tenant", required=True)
-@click.option("--subject", help="The user's id; for a student, the student's id. [default: the role]")
-@click.option("--cohorts", default="", help="A teacher's cohorts, separated by commas.")
+@click.option("--subject", help="The user's id. Required for a student: the student's id. [default for others: the role]")
+@click.option("--cohorts", default="", help="A teacher's cohorts, separated by commas; without any, a teacher sees no cohort.")
 def token(role: str, tenant: str, subject: str | None, cohorts: str) -> None:
-    """Print a development token, and nothing else."""
+    """Print a development token, and nothing else on standard output."""
     if role == Role.STUDENT and subject is None:
         raise click.UsageError("a student's token needs --subject, the student's id")
     named: Sequence[str] = [cohort for cohort in cohorts.split(",") if cohort]
+    if role == Role.TEACHER and not named:
+        click.echo("This teacher sees no cohort: name some with --cohorts.", err=True)
     click.echo(
         development_token(
             load_settings(), role=Role(role), tenant=tenant, subject=subject or role, cohorts=named, now=system_clock()

@@ -152,6 +152,13 @@ def test_token_prints_a_token_and_nothing_else(stack: Stack) -> None:
     assert answer.status_code == 404
 
 
+def test_a_token_of_a_teacher_without_cohorts() -> None:
+    """It is printed, and a hint beside it says that it sees nothing."""
+    without, with_cohort = (run("token", "--role", "teacher", "--tenant", "t", *more) for more in ((), ("--cohorts", "c-1")))
+    assert (without.stdout.count("\n"), with_cohort.stdout.count("\n"), with_cohort.stderr) == (1, 1, "")
+    assert without.stderr == "This teacher sees no cohort: name some with --cohorts.\n"
+
+
 def test_token_is_refused_in_production() -> None:
     """There, an identity provider issues tokens."""
     assert_refused(
