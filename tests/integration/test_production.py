@@ -25,7 +25,7 @@ def start(process: str, changes: Mapping[str, str | None]) -> subprocess.Complet
     others = {name: value for name, value in os.environ.items() if not name.startswith(("MASTERY_", "FLOWER_", "FLASK_"))}
     environment = others | {name: value for name, value in {**PRODUCTION, **changes}.items() if value is not None}
     command = [sys.executable, "-m", *PROCESSES[process]]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_one_thing_wrong_is_one_line() -> None:

@@ -22,7 +22,7 @@ from tests.integration.test_audit_tasks import entries, send
 from tests.stack import Stack, wait_for, without_settings
 
 PROJECT = Path(__file__).parents[2]
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
