@@ -10,6 +10,7 @@ from api.authentication import engine, principal
 from api.examples import COHORT, COMPARE
 from api.fields import IDENTIFIER_ERROR, OPENAPI_IDENTIFIER, Fraction, PatternField
 from api.parsing import JsonBlueprint, StudentBody
+from api.rate_limits import own_record
 from api.request_audit import details
 from api.responses import envelope, success
 from api.use_cases import use_case
@@ -123,7 +124,7 @@ def compare(body: dict[str, Any]) -> Response:
     require_student(student_id)
     who, served = principal(), engine()
     stores, now = served.mastery, served.clock()
-    student = student_to_compare(who.tenant, student_id, stores=stores, consents=served.consents, now=now)
+    student = student_to_compare(who.tenant, student_id, stores=stores, consents=served.consents, now=now, fields=own_record())
     cohort = student.cohort_to_compare(wanted)
     details(cohort_id=cohort)
     require_statistics_access(who, Action.COMPARE_STUDENT, cohort, student.cohort_id)

@@ -44,8 +44,8 @@ _AREAS = {
     Action.INGEST_EVENTS: "ingest",
     Action.EXPORT_STUDENT: "export",
 }
-# These need the record of one student, and nothing else.
-_OF_A_RECORD = frozenset({Action.QUERY_MASTERY, Action.READ_HISTORY, Action.EXPLAIN_CHANGES})
+# These need the record of one student.
+_OF_A_RECORD = frozenset({Action.QUERY_MASTERY, Action.READ_HISTORY, Action.EXPLAIN_CHANGES, Action.COMPARE_STUDENT})
 _OTHERS, _ANONYMOUS = "default", "anonymous"
 _SCHEME = "mastery"
 

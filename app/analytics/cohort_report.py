@@ -64,10 +64,11 @@ def cohort_report(tenant: str, cohort: str, *, using: Reporting, now: datetime) 
     if page is None or trend is None:
         return None
     rankings, today = using.listing.sources.mastery.rankings, day_number(now)
-    ranking = rankings.read(tenant, cohort, [Metric.MASTERY])[Metric.MASTERY]
+    oldest, by_metric = rankings.read(tenant, cohort, [Metric.MASTERY])
+    ranking = by_metric[Metric.MASTERY]
     ((*below,),) = rankings.counts(tenant, [cohort], Metric.MASTERY, [*LEVEL_EDGES, *BIN_EDGES])
     found = distribution(ranking)
-    day = rankings.day(tenant) or today  # without any score: all have just left
+    day = oldest or today  # without any score: all have just left
     notes = [
         None if found else TOO_FEW,
         EARLIER_SCORES.format(day_date(day).isoformat()) if day < today else None,

@@ -4,6 +4,7 @@ Teachers of the cohort and admins, who may read every student, get what is true 
 for all of their cohort, with the place of their present scores among them. See docs/decisions/0033.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from app.analytics.comparison import ComparedStudent, Comparison, Extent, comparison
@@ -29,11 +30,23 @@ NOT_PUBLISHED = (
 
 
 def student_to_compare(
-    tenant: str, student_id: str, *, stores: MasteryStores, consents: ConsentStore, now: datetime
+    tenant: str,
+    student_id: str,
+    *,
+    stores: MasteryStores,
+    consents: ConsentStore,
+    now: datetime,
+    fields: Mapping[bytes, bytes] | None = None,
 ) -> ComparedStudent:
-    """Read a student as the facts are now. Raises NotFound without any, else ConsentWithdrawn, about ``cohort_statistics``."""
+    """Read a student as the facts are now. ``fields`` is the record's hash, if already read.
+
+    Raises NotFound without facts, else ConsentWithdrawn, about ``cohort_statistics``.
+
+    Returns:
+        The student.
+    """
     today = day_number(now)
-    record = stores.facts.read(tenant, student_id, today)
+    record = stores.facts.read(tenant, student_id, today, fields=fields)
     require_consent(tenant, student_id, Purpose.COHORT_STATISTICS, consents=consents)
     components = window_components(window_on(record.days, today, stores.facts.retention_days))
     scores = (mastery_score(components), *components)
@@ -54,8 +67,7 @@ def compare_live(
         InvalidInput: Fewer than five of them allow statistics.
     """
     today = day_number(now)
-    day = stores.rankings.day(tenant)  # before the rankings, which are then of this day or later
-    rankings = stores.rankings.read(tenant, cohort, extent.metrics, student.student_id, student.values)
+    day, rankings = stores.rankings.read(tenant, cohort, extent.metrics, student.student_id, student.values)
     if rankings[Metric.MASTERY].students < FEWEST_IN_STATISTICS:
         if cohort not in stores.scores.cohorts(tenant):
             raise NotFound(NOBODY)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import redis
 
 from app.clock import Day
-from app.mastery.rankings import Metric, Ranking
+from app.mastery.rankings import CohortRankings, Metric, Ranking
 from app.storage.keys import Keys
 from app.storage.ranking_keys import counted_under
 from app.storage.scripts import load_script, run_script
@@ -42,7 +42,7 @@ class RankingStore:
         metrics: Sequence[Metric],
         student: str | None = None,
         values: Mapping[Metric, int | None] = _NO_VALUES,
-    ) -> dict[Metric, Ranking]:
+    ) -> CohortRankings:
         """Read a cohort's rankings, all of the same moment, and compare a student.
 
         ``values`` are compared where the ranking does not have the student.
@@ -54,14 +54,15 @@ class RankingStore:
         for metric in metrics:
             value = values.get(metric)
             arguments += (metric, "" if value is None else value)
-        (replies,) = run_script(self._redis, self._read, [(self._names(tenant, cohort, metrics), arguments)])
-        return {metric: _ranking(reply) for metric, reply in zip(metrics, replies, strict=True)}
+        ((day, *replies),) = run_script(self._redis, self._read, [(self._names(tenant, cohort, metrics), arguments)])
+        rankings = {metric: _ranking(reply) for metric, reply in zip(metrics, replies, strict=True)}
+        return CohortRankings(int(day) if day else None, rankings)
 
     def summaries(self, tenant: str, cohorts: Sequence[str]) -> list[Ranking]:
         """The rankings of these cohorts by mastery, in one round trip."""
         arguments = [counted_under(self._rule), "", Metric.MASTERY, ""]
         calls = [(self._names(tenant, cohort, [Metric.MASTERY]), arguments) for cohort in cohorts]
-        return [_ranking(reply) for (reply,) in run_script(self._redis, self._read, calls)]
+        return [_ranking(reply) for _day, reply in run_script(self._redis, self._read, calls)]
 
     def values(self, tenant: str, cohort: str, metric: Metric) -> list[int]:
         """All values of a ranking, lowest first, all of the same moment."""
@@ -109,7 +110,12 @@ class RankingStore:
 
     def _names(self, tenant: str, cohort: str, metrics: Sequence[Metric]) -> list[str]:
         sums = self._keys.metric_sums(tenant, f"{cohort}{self._rule}")
-        return [self._keys.counted(tenant), sums, *(self._ranking(tenant, cohort, metric) for metric in metrics)]
+        return [
+            self._keys.counted(tenant),
+            sums,
+            self._keys.students(tenant),
+            *(self._ranking(tenant, cohort, metric) for metric in metrics),
+        ]
 
 
 def _ranking(reply: list[Any]) -> Ranking:

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from app.clock import Day
 from app.mastery.evidence import MILLIONTHS
 from app.mastery.formula import DECIMALS, Components
 
@@ -48,3 +49,15 @@ class Ranking(NamedTuple):
     is_ranked: bool = False
     below: int = 0
     equal: int = 0
+
+
+class CohortRankings(NamedTuple):
+    """A cohort's rankings of one moment.
+
+    Attributes:
+        day: the oldest day of any score of the tenant; None without scores.
+        by_metric: those that were asked for; without students if nobody of the cohort is in them.
+    """
+
+    day: Day | None
+    by_metric: dict[Metric, Ranking]

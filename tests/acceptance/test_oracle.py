@@ -107,7 +107,7 @@ def assert_statistics_are_of(stack: Stack, answers: list[dict[str, Any]], studen
     rankings = stack.engine.mastery.rankings
     for (tenant, cohort, metric), of_queries in values.items():
         assert rankings.values(tenant, cohort, metric) == sorted(of_queries)
-        read = rankings.read(tenant, cohort, [metric])[metric]
+        read = rankings.read(tenant, cohort, [metric]).by_metric[metric]
         assert (read.total, read.squares) == (sum(of_queries), sum(value * value for value in of_queries))
     assert {metric for _tenant, _cohort, metric in values} == set(Metric)
 

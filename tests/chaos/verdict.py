@@ -69,7 +69,7 @@ def wrong_statistics(engine: Engine) -> Iterator[str]:
             scores = [round(score * 1_000_000) for _student, score in engine.mastery.scores.ranking(tenant, cohort)]
             if values[Metric.MASTERY] != scores:
                 yield f"{tenant}/{cohort}: counted are {values[Metric.MASTERY]}, not {scores}"
-            for metric, read in engine.mastery.rankings.read(tenant, cohort, list(Metric)).items():
+            for metric, read in engine.mastery.rankings.read(tenant, cohort, list(Metric)).by_metric.items():
                 if (read.total, read.squares) != (sum(values[metric]), sum(value * value for value in values[metric])):
                     yield f"{tenant}/{cohort}: the sums of {metric} are {read.total} and {read.squares}"
 

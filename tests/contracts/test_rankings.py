@@ -82,7 +82,9 @@ def assert_equal_to_brute_force(engine: Engine, now: datetime) -> None:
     outside = 400_000
     for place, values in brute_force(engine, now).items():
         for student in STUDENTS[:3]:
-            read = engine.mastery.rankings.read("t", place.cohort, list(Metric), student, dict.fromkeys(Metric, outside))
+            read = engine.mastery.rankings.read(
+                "t", place.cohort, list(Metric), student, dict.fromkeys(Metric, outside)
+            ).by_metric
             assert read[place.metric] == expected(values, student, outside), place
         assert engine.mastery.rankings.values("t", place.cohort, place.metric) == sorted(values.values())
 
@@ -170,7 +172,9 @@ class TestOlderVersion:
         rankings = engine.mastery.rankings
         for now in (NOW, NOW, NOW + timedelta(days=1)):
             assert rankings.values("t", "c-1", Metric.QUIZ) == []
-            assert rankings.read("t", "c-1", [Metric.QUIZ], "s-1", {Metric.QUIZ: 7}) == {Metric.QUIZ: Ranking(0, 0, 0, value=7)}
+            assert rankings.read("t", "c-1", [Metric.QUIZ], "s-1", {Metric.QUIZ: 7}).by_metric == {
+                Metric.QUIZ: Ranking(0, 0, 0, value=7)
+            }
             assert rankings.summaries("t", ["c-1"]) == [Ranking(0, 0, 0)]
             assert rankings.counts("t", ["c-1"], Metric.QUIZ, [1_000_001]) == [[0]]
             list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=now, batch=2))
@@ -189,7 +193,7 @@ class TestOlderVersion:
         engine.redis.set(f"{prefix}consent:s-2", b'[["cohort_statistics",false,1,"student","x"]]')
         list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=NOW + timedelta(days=1), batch=2))
         assert engine.mastery.rankings.values("t", "c-1", Metric.QUIZ) == [500_000, 750_000]
-        (read,) = engine.mastery.rankings.read("t", "c-1", [Metric.QUIZ]).values()
+        (read,) = engine.mastery.rankings.read("t", "c-1", [Metric.QUIZ]).by_metric.values()
         assert (read.total, read.squares) == (1_250_000, 812_500_000_000)
 
 
@@ -238,7 +242,7 @@ def test_the_day_of_the_scores(engine: Engine) -> None:
     assert rankings.day("t") is None
     merge(engine, observation(1, TODAY, QUIZ, 1, 2))
     merge(engine, observation(1, TODAY, QUIZ, 1, 2), student="s-2", today=TODAY + 1)
-    assert rankings.day("t") == TODAY
+    assert rankings.day("t") == rankings.read("t", "c-1", []).day == TODAY
     list(refresh_scores(stores=engine.mastery, consents=engine.consents, now=NOW + timedelta(days=1), batch=2))
     assert rankings.day("t") == TODAY + 1
 
@@ -246,7 +250,7 @@ def test_the_day_of_the_scores(engine: Engine) -> None:
 def test_nothing_of_another_tenant(engine: Engine) -> None:
     """A cohort of the same name is another one."""
     merge(engine, observation(1, TODAY, QUIZ, 1, 2))
-    assert engine.mastery.rankings.read("t-2", "c-1", list(Metric), "s-1") == dict.fromkeys(Metric, Ranking(0, 0, 0))
+    assert engine.mastery.rankings.read("t-2", "c-1", list(Metric), "s-1").by_metric == dict.fromkeys(Metric, Ranking(0, 0, 0))
 
 
 def test_the_metrics_are_those_of_the_script() -> None:
