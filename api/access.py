@@ -74,18 +74,26 @@ def also_performs(action: Action) -> None:
     require_role(principal(), action)
 
 
-def require_student(student_id: str) -> None:
-    """Raise AccessDenied unless the caller may do this with the student's data."""
-    require_students([student_id])
+def require_student(student_id: str, cohort_of: Callable[[], str | None] | None = None) -> None:
+    """Raise AccessDenied unless the caller may do this with the student's data.
+
+    ``cohort_of`` looks up the student's cohort; by default it is read from the facts.
+    """
+    context().data_subjects = [student_id]
+    _require(student_id, cohort_of)
 
 
 def require_students(student_ids: Sequence[str]) -> None:
     """Raise AccessDenied unless the caller may do this with the data of each of these students."""
-    who, current, facts = principal(), context(), engine().mastery.facts
-    current.data_subjects = student_ids
+    context().data_subjects = student_ids
     for student_id in student_ids:
-        cohort = partial(facts.cohort_of, who.tenant, student_id)
-        require_student_access(who, cast("Action", current.action), student_id, cohort)
+        _require(student_id)
+
+
+def _require(student_id: str, cohort_of: Callable[[], str | None] | None = None) -> None:
+    who, action = principal(), cast("Action", context().action)
+    stored = partial(engine().mastery.facts.cohort_of, who.tenant, student_id)
+    require_student_access(who, action, student_id, cohort_of or stored)
 
 
 def check_routes(app: Flask) -> None:

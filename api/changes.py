@@ -5,13 +5,12 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields, validate
 
-from api.access import require_student
 from api.authentication import engine, principal
 from api.examples import CHANGES, EXAMPLE_SINCE
 from api.fields import Day, Fraction
 from api.parsing import JsonBlueprint, StudentBody
-from api.rate_limits import own_record
 from api.responses import envelope, success
+from api.student_record import student_record
 from api.use_cases import use_case
 from app.analytics.changes import Cause
 from app.analytics.explain_changes import explain_changes
@@ -108,7 +107,7 @@ _DESCRIPTION = """Computed from the student's facts.
 def explain(body: dict[str, Any]) -> Response:
     """Why a student's mastery differs from that of an earlier day, in parts that add up"""
     student_id = body["student_id"]
-    require_student(student_id)
+    record = student_record(student_id)
     served = engine()
     return success(
         explain_changes(
@@ -117,6 +116,6 @@ def explain(body: dict[str, Any]) -> Response:
             stores=served.mastery,
             now=served.clock(),
             since=body["since"],
-            fields=own_record(),
+            fields=record,
         )
     )

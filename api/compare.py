@@ -5,14 +5,13 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields, validate
 
-from api.access import require_student
 from api.authentication import engine, principal
 from api.examples import COHORT, COMPARE
 from api.fields import IDENTIFIER_ERROR, OPENAPI_IDENTIFIER, Fraction, PatternField
 from api.parsing import JsonBlueprint, StudentBody
-from api.rate_limits import own_record
 from api.request_audit import details
 from api.responses import envelope, success
+from api.student_record import student_record
 from api.use_cases import use_case
 from app.analytics.compare_student import compare_live, compare_with_published, student_to_compare
 from app.analytics.comparison import Extent
@@ -121,10 +120,10 @@ def compare(body: dict[str, Any]) -> Response:
     student_id, wanted, extent = body["student_id"], body.get("cohort_id"), Extent(body["metric"])
     if wanted is not None:
         details(cohort_id=wanted)
-    require_student(student_id)
+    record = student_record(student_id)
     who, served = principal(), engine()
     stores, now = served.mastery, served.clock()
-    student = student_to_compare(who.tenant, student_id, stores=stores, consents=served.consents, now=now, fields=own_record())
+    student = student_to_compare(who.tenant, student_id, stores=stores, consents=served.consents, now=now, fields=record)
     cohort = student.cohort_to_compare(wanted)
     details(cohort_id=cohort)
     require_statistics_access(who, Action.COMPARE_STUDENT, cohort, student.cohort_id)

@@ -11,9 +11,9 @@ from api.authentication import engine, principal
 from api.examples import CALCULATE, QUERY
 from api.fields import Day, Flag, Fraction
 from api.parsing import JsonBlueprint, StudentBody
-from api.rate_limits import own_record
 from api.request_audit import signed_actor
 from api.responses import envelope, success
+from api.student_record import student_record
 from api.task_answers import PREFER, TASK_HEADERS, TaskAnswer, answer_of
 from api.use_cases import use_case
 from app.mastery.formula import DEFAULT_WEIGHTS, FORMULA, Components, Level, Weights, check_weights
@@ -95,7 +95,7 @@ CalculationAnswer = envelope(Calculation)
 def query(body: dict[str, Any]) -> Response:
     """A student's mastery, today or on an earlier day"""
     student_id = body["student_id"]
-    require_student(student_id)
+    record = student_record(student_id)
     served = engine()
     standing = query_mastery(
         principal().tenant,
@@ -103,7 +103,7 @@ def query(body: dict[str, Any]) -> Response:
         stores=served.mastery,
         now=served.clock(),
         on=body.get("date"),
-        fields=own_record(),
+        fields=record,
     )
     if body["include_components"]:
         return success(standing)

@@ -5,15 +5,14 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields, validate
 
-from api.access import require_student
 from api.authentication import engine, principal
 from api.examples import EXAMPLE_END, EXAMPLE_START, HISTORY
 from api.fields import Day, Fraction
 from api.mastery import ComponentScores
 from api.media_types import CSV, accepted, also_text
 from api.parsing import JsonBlueprint, StudentBody
-from api.rate_limits import own_record
 from api.responses import envelope, success
+from api.student_record import student_record
 from api.use_cases import use_case
 from app.analytics.mastery_history import POINT_COLUMNS, Aggregation, point_line
 from app.analytics.read_history import MasteryHistory, read_history
@@ -108,7 +107,7 @@ _DESCRIPTION = """Computed from the student's facts.
 def read(body: dict[str, Any]) -> Response:
     """A student's mastery by day, week or month, with a summary"""
     student_id = body["student_id"]
-    require_student(student_id)
+    record = student_record(student_id)
     served = engine()
     found = read_history(
         principal().tenant,
@@ -118,7 +117,7 @@ def read(body: dict[str, Any]) -> Response:
         start=body["start_date"],
         end=body["end_date"],
         aggregation=Aggregation(body["aggregation"]),
-        fields=own_record(),
+        fields=record,
     )
     return _csv(found) if accepted(CSV) == CSV else success(found)
 

@@ -211,7 +211,7 @@ class FactStore:
     ) -> StudentRecord:
         """Read a student's facts of the retention window that ends today, up to the day ``until``.
 
-        ``fields`` is the hash at ``record_key``, if the caller has read it already.
+        ``fields`` are those of the record, if the caller has read them already.
 
         Returns:
             The cohort, and the facts by day.
@@ -220,11 +220,15 @@ class FactStore:
             NotFound: The student has no facts in this period.
         """
         if fields is None:
-            fields = cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
+            fields = self.fields(tenant, student)
         record = _record(fields, first_retained_day(today, self.retention_days), today if until is None else until)
         if record is None:
             raise NotFound("no evidence of such a student")
         return record
+
+    def fields(self, tenant: str, student: str) -> Mapping[bytes, bytes]:
+        """The hash of a student's record, as it is stored; empty if there is none."""
+        return cast("dict[bytes, bytes]", self._redis.hgetall(self.record_key(tenant, student)))
 
     def read_many(
         self, tenant: str, students: Sequence[str], today: Day, until: Day
@@ -251,8 +255,7 @@ class FactStore:
 
     def cohort_of(self, tenant: str, student: str) -> str | None:
         """The student's cohort, from the latest event with a cohort."""
-        cohort = cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort"))
-        return cohort.decode() if cohort else None
+        return _decoded(cast("bytes | None", self._redis.hget(self.record_key(tenant, student), "cohort")))
 
     def cohorts_of(self, tenant: str, students: Sequence[str]) -> dict[str, str | None]:
         """The cohort of each of these students that has facts; None for a student without a cohort."""
@@ -264,6 +267,15 @@ class FactStore:
         return {student: cohort.decode() or None for student, cohort in found if cohort is not None}
 
 
+def cohort_in(fields: Mapping[bytes, bytes]) -> str | None:
+    """The cohort in the hash of a student's record."""
+    return _decoded(fields.get(b"cohort"))
+
+
+def _decoded(cohort: bytes | None) -> str | None:
+    return cohort.decode() if cohort else None
+
+
 def _record(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentRecord | None:
     """A student's facts of these days; None without any."""
     days = {
@@ -273,8 +285,7 @@ def _record(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentR
     }
     if not days:
         return None
-    cohort = fields.get(b"cohort")
-    return StudentRecord(cohort.decode() if cohort else None, days)
+    return StudentRecord(cohort_in(fields), days)
 
 
 def _readable(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentRecord | Unreadable | None:

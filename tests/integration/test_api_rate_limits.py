@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import pytest
-import redis
 from flask import request
 
 from app.bootstrap import Engine
@@ -18,11 +17,6 @@ from tests.learning_events import quiz
 from tests.stack import wait_for
 
 QUERY = {"student_id": "s-1"}
-OF_A_RECORD = {
-    "/mastery/query": QUERY,
-    "/analytics/changes": QUERY | {"since": "2026-10-20"},
-    "/analytics/mastery-history": QUERY | {"start_date": "2026-10-01", "end_date": "2026-10-28"},
-}
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 NAMES = {"Retry-After", *HEADERS}
 
@@ -186,26 +180,6 @@ def test_who_is_refused_is_in_no_log(settings: Settings, caplog: pytest.LogCaptu
         "ratelimit 1 per 1 minute (anonymous) exceeded at endpoint: global",
     ]
     assert not [text for text in caplog.messages if any(name in text for name in ("jane-doe", "t-7", "s-1", "192.0.2.77"))]
-
-
-@pytest.mark.parametrize(("path", "body"), OF_A_RECORD.items())
-@pytest.mark.parametrize(("role", "round_trips"), [(Role.STUDENT, 2), (Role.ADMIN, 3)])
-def test_round_trips(
-    api: FixedTimeApi, monkeypatch: pytest.MonkeyPatch, role: Role, round_trips: int, path: str, body: dict[str, str]
-) -> None:
-    """Limit, revocation and a student's record take one round trip; then the audit entry is written."""
-    api.record(quiz())
-    api.post(path, body, role=role, subject="s-1")  # after which connections and scripts exist
-    sent: list[object] = []
-    send: Any = redis.Connection.send_packed_command
-
-    def noted(connection: redis.Connection, command: Any, *arguments: Any, **options: Any) -> None:
-        sent.append(command)
-        send(connection, command, *arguments, **options)
-
-    monkeypatch.setattr(redis.Connection, "send_packed_command", noted)
-    assert api.post(path, body, role=role, subject="s-1").status_code == 200
-    assert len(sent) == round_trips
 
 
 @pytest.mark.parametrize(
