@@ -24,4 +24,5 @@ if ARGV[4] == '1' then
   -- Who allows it again may bring back the values that were withheld without them.
   if place and not counted then redis.call('HDEL', names.published .. place, 'checked') end
 end
+write_sums()
 return 1

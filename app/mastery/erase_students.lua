@@ -43,4 +43,5 @@ local results = {}
 for i = 1, (#KEYS - 3) / 2 do
   results[i] = erase(KEYS[2 * i + 2], KEYS[2 * i + 3], ARGV[3 * i], ARGV[3 * i + 1], tonumber(ARGV[3 * i + 2]))
 end
+write_sums()
 return results

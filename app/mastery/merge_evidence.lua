@@ -270,12 +270,14 @@ for i = 1, (#KEYS - 5) / 2 do
     replies[i] = {false, type(count) == 'table' and count.err or tostring(count)}
   end
 end
-if is_counted then return replies end
-if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
-if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
-if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
-if erased > 0 then redis.call('HINCRBY', KEYS[1], 'erased', erased) end
-if call >= 0 and applied + duplicates + expired + erased > 0 then
-  redis.call('SETBIT', KEYS[3], call, 1)
+if not is_counted then
+  if applied > 0 then redis.call('HINCRBY', KEYS[1], 'applied', applied) end
+  if duplicates > 0 then redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates) end
+  if expired > 0 then redis.call('HINCRBY', KEYS[1], 'expired', expired) end
+  if erased > 0 then redis.call('HINCRBY', KEYS[1], 'erased', erased) end
+  if call >= 0 and applied + duplicates + expired + erased > 0 then
+    redis.call('SETBIT', KEYS[3], call, 1)
+  end
 end
+write_sums()
 return replies

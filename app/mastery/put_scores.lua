@@ -73,9 +73,12 @@ local function put(record, student, score)
   end
 end
 
-for i = 1, #KEYS - 4 do
-  local kept, failure = pcall(put, KEYS[i + 4], ARGV[2 * i + 2], ARGV[2 * i + 3])
-  if not kept then errors[#errors + 1] = type(failure) == 'table' and failure.err or tostring(failure) end
+local function attempt(step, ...)
+  local is_done, failure = pcall(step, ...)
+  if not is_done then errors[#errors + 1] = type(failure) == 'table' and failure.err or tostring(failure) end
 end
+
+for i = 1, #KEYS - 4 do attempt(put, KEYS[i + 4], ARGV[2 * i + 2], ARGV[2 * i + 3]) end
+attempt(write_sums)
 if #changes > 0 then redis.call('XADD', KEYS[3], '*', 'at', ARGV[2], 'changes', cmsgpack.pack(changes)) end
 return errors

@@ -29,4 +29,5 @@ for i = 1, #ARGV - 2 do
     removed[#removed + 1] = student
   end
 end
+write_sums()
 return removed

@@ -7,7 +7,8 @@
 --   whole millionths. A hash beside them has the sum of each metric's values, and as <metric>^2 the sum of their squares.
 --   The record's field counted names them: the cohort, or <cohort>.required where students have to give consent first: another
 --   rule has other rankings, so that a change of the rule never shows students who do not allow it.
--- Every function takes names: what ranking_keys.py gives to the script as one argument.
+-- Every function takes names: what ranking_keys.py gives to the script as one argument. A script that calls any of them calls
+-- write_sums at its end.
 
 local METRICS = {'mastery', 'completion', 'quiz', 'quality', 'consistency'}
 local PURPOSE = 'cohort_statistics'
@@ -19,6 +20,28 @@ local function ranking_names(argument)
   return names
 end
 
+-- Changes of the sums in this call, by key and field. They are written once: the students of a call are often of one cohort, and a
+-- write for each of them would be a third of what the rankings cost. A change of all students of a call is below 2^53.
+local sums_changes = {}
+
+local function change_sum(key, field, change)
+  local changes = sums_changes[key]
+  if not changes then
+    changes = {}
+    sums_changes[key] = changes
+  end
+  changes[field] = (changes[field] or 0) + change
+end
+
+local function write_sums()
+  for key, changes in pairs(sums_changes) do
+    for field, change in pairs(changes) do
+      -- As text, since Redis 7.2.4 and earlier 7.2 write some whole numbers as 1e+10 (redis#13113).
+      redis.call('HINCRBY', key, field, string.format('%.0f', change))
+    end
+  end
+end
+
 -- Give a student a value in the ranking of a metric; -1, no evidence: take the student out.
 local function rank(names, metric, place, student, value)
   local key, sums = names.by_metric .. metric .. ':' .. place, names.sums .. place
@@ -26,9 +49,8 @@ local function rank(names, metric, place, student, value)
   if old == new then return end
   if new >= 0 then redis.call('ZADD', key, new, student) else redis.call('ZREM', key, student) end
   old, new = math.max(old, 0), math.max(new, 0)
-  -- As text, since Redis 7.2.4 and earlier 7.2 write some whole numbers as 1e+10 (redis#13113). All are below 2^53.
-  redis.call('HINCRBY', sums, metric, string.format('%.0f', new - old))
-  redis.call('HINCRBY', sums, metric .. '^2', string.format('%.0f', new * new - old * old))
+  change_sum(sums, metric, new - old)
+  change_sum(sums, metric .. '^2', new * new - old * old)
 end
 
 -- Take a student out of the rankings by metric.
@@ -36,7 +58,10 @@ local function uncount(names, record, student)
   local place = redis.call('HGET', record, 'counted')
   if not place then return end
   for _, metric in ipairs(METRICS) do rank(names, metric, place, student, -1) end
-  if redis.call('EXISTS', names.by_metric .. METRICS[1] .. ':' .. place) == 0 then redis.call('DEL', names.sums .. place) end
+  if redis.call('EXISTS', names.by_metric .. METRICS[1] .. ':' .. place) == 0 then
+    redis.call('DEL', names.sums .. place)
+    sums_changes[names.sums .. place] = nil
+  end
   redis.call('HDEL', record, 'counted')
 end
 

@@ -178,6 +178,7 @@ def _reads_of_mastery(engine: Engine) -> dict[str, Call]:
         "facts.admit_again": Call(READS, lambda: list(facts.admit_again("t", 0))),
         "facts.beyond_quota": Call(READS, lambda: facts.beyond_quota("t", [STUDENT])),
         "facts.read": Call(READS, lambda: facts.read("t", STUDENT, TODAY)),
+        "facts.fields": Call(READS, lambda: facts.fields("t", STUDENT)),
         "facts.read_many": Call(READS, lambda: facts.read_many("t", [STUDENT, "s-2"], TODAY, TODAY)),
         "facts.cohorts_of": Call(READS, lambda: facts.cohorts_of("t", [STUDENT, "s-2"])),
         "facts.require_student": Call(READS, lambda: facts.require_student("t", STUDENT)),
