@@ -47,7 +47,8 @@ def student_to_compare(
     """
     today = day_number(now)
     record = stores.facts.read(tenant, student_id, today, fields=fields)
-    require_consent(tenant, student_id, Purpose.COHORT_STATISTICS, consents=consents)
+    if not stores.rankings.has(record):
+        require_consent(tenant, student_id, Purpose.COHORT_STATISTICS, consents=consents)
     components = window_components(window_on(record.days, today, stores.facts.retention_days))
     scores = (mastery_score(components), *components)
     values = {metric: None if score is None else millionths(score) for metric, score in zip(Metric, scores, strict=True)}

@@ -33,10 +33,11 @@ _day_facts = msgspec.msgpack.Decoder(DayFacts)
 
 
 class StudentRecord(NamedTuple):
-    """A student's retained facts, by day."""
+    """A student's retained facts, by day. ``counted``: see ``RankingStore.has``."""
 
     cohort_id: str | None
     days: dict[Day, DayFacts]
+    counted: str | None = None
 
 
 class FactStore:
@@ -272,8 +273,8 @@ def cohort_in(fields: Mapping[bytes, bytes]) -> str | None:
     return _decoded(fields.get(b"cohort"))
 
 
-def _decoded(cohort: bytes | None) -> str | None:
-    return cohort.decode() if cohort else None
+def _decoded(name: bytes | None) -> str | None:
+    return name.decode() if name else None
 
 
 def _record(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentRecord | None:
@@ -285,7 +286,7 @@ def _record(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentR
     }
     if not days:
         return None
-    return StudentRecord(cohort_in(fields), days)
+    return StudentRecord(cohort_in(fields), days, _decoded(fields.get(b"counted")))
 
 
 def _readable(fields: Mapping[bytes, bytes], oldest: Day, newest: Day) -> StudentRecord | Unreadable | None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import redis
 
 from app.clock import Day
+from app.mastery.fact_store import StudentRecord
 from app.mastery.rankings import CohortRankings, Metric, Ranking
 from app.storage.keys import Keys
 from app.storage.ranking_keys import counted_under
@@ -57,6 +58,16 @@ class RankingStore:
         ((day, *replies),) = run_script(self._redis, self._read, [(self._names(tenant, cohort, metrics), arguments)])
         rankings = {metric: _ranking(reply) for metric, reply in zip(metrics, replies, strict=True)}
         return CohortRankings(int(day) if day else None, rankings)
+
+    def has(self, record: StudentRecord) -> bool:
+        """Whether the rankings of the student's cohort have the student, so that consent need not be read to know of it.
+
+        A decision about statistics is stored together with the record's field ``counted``.
+
+        Returns:
+            Whether they have; False if the field is of another cohort, or of another rule.
+        """
+        return record.cohort_id is not None and record.counted == f"{record.cohort_id}{self._rule}"
 
     def summaries(self, tenant: str, cohorts: Sequence[str]) -> list[Ranking]:
         """The rankings of these cohorts by mastery, in one round trip."""
