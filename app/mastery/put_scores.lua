@@ -29,11 +29,13 @@ local function keep_counted(record, student, cohort, counted, is_new_day, score,
   if is_new_day or counted ~= cohort .. names.rule then return recount(names, record, student) end
   local _, _, mastery, completion, quiz, quality, consistency = score_elements(score)
   local _, _, old_mastery, old_completion, old_quiz, old_quality, old_consistency = score_elements(old_score)
-  if mastery ~= old_mastery then rank(names, 'mastery', counted, student, mastery) end
-  if completion ~= old_completion then rank(names, 'completion', counted, student, completion) end
-  if quiz ~= old_quiz then rank(names, 'quiz', counted, student, quiz) end
-  if quality ~= old_quality then rank(names, 'quality', counted, student, quality) end
-  if consistency ~= old_consistency then rank(names, 'consistency', counted, student, consistency) end
+  if not old_consistency then return recount(names, record, student) end  -- of an older version of the engine
+  local place = place_of(names, counted)
+  rank_again(place, 'mastery', student, old_mastery, mastery)
+  rank_again(place, 'completion', student, old_completion, completion)
+  rank_again(place, 'quiz', student, old_quiz, quiz)
+  rank_again(place, 'quality', student, old_quality, quality)
+  rank_again(place, 'consistency', student, old_consistency, consistency)
 end
 
 -- Of a tenant without scores, all students are counted from the first score on; else the refresh says when all are.

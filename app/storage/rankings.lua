@@ -20,47 +20,66 @@ local function ranking_names(argument)
   return names
 end
 
--- Changes of the sums in this call, by key and field. They are written once: the students of a call are often of one cohort, and a
--- write for each of them would be a third of what the rankings cost. A change of all students of a call is below 2^53.
-local sums_changes = {}
+-- The places that this call has looked at, each with the keys of its rankings and the changes of its sums. The sums are written
+-- once: the students of a call are often of one cohort, and writes for each of them were most of what the rankings cost. What all
+-- students of a call change is below 2^53.
+local places = {}
 
-local function change_sum(key, field, change)
-  local changes = sums_changes[key]
-  if not changes then
-    changes = {}
-    sums_changes[key] = changes
+local function place_of(names, name)
+  local place = places[name]
+  if place then return place end
+  place = {name = name, sums = names.sums .. name, keys = {}, values = {}, squares = {}}
+  for _, metric in ipairs(METRICS) do
+    place.keys[metric], place.values[metric], place.squares[metric] = names.by_metric .. metric .. ':' .. name, 0, 0
   end
-  changes[field] = (changes[field] or 0) + change
+  places[name] = place
+  return place
 end
 
 local function write_sums()
-  for key, changes in pairs(sums_changes) do
-    for field, change in pairs(changes) do
+  for _, place in pairs(places) do
+    for field, change in pairs(place.values) do
+      local of_squares = place.squares[field]
       -- As text, since Redis 7.2.4 and earlier 7.2 write some whole numbers as 1e+10 (redis#13113).
-      redis.call('HINCRBY', key, field, string.format('%.0f', change))
+      if change ~= 0 then redis.call('HINCRBY', place.sums, field, string.format('%.0f', change)) end
+      if of_squares ~= 0 then redis.call('HINCRBY', place.sums, field .. '^2', string.format('%.0f', of_squares)) end
     end
   end
 end
 
+local function change_sums(place, metric, old, new)
+  place.values[metric] = place.values[metric] + new - old
+  place.squares[metric] = place.squares[metric] + new * new - old * old
+end
+
 -- Give a student a value in the ranking of a metric; -1, no evidence: take the student out.
-local function rank(names, metric, place, student, value)
-  local key, sums = names.by_metric .. metric .. ':' .. place, names.sums .. place
-  local old, new = tonumber(redis.call('ZSCORE', key, student) or -1), value
+local function rank(place, metric, student, new)
+  local key = place.keys[metric]
+  local old = tonumber(redis.call('ZSCORE', key, student) or -1)
   if old == new then return end
   if new >= 0 then redis.call('ZADD', key, new, student) else redis.call('ZREM', key, student) end
-  old, new = math.max(old, 0), math.max(new, 0)
-  change_sum(sums, metric, new - old)
-  change_sum(sums, metric .. '^2', new * new - old * old)
+  change_sums(place, metric, math.max(old, 0), math.max(new, 0))
+end
+
+-- The same with the value that the ranking should have now. One command does it, if the ranking has it.
+local function rank_again(place, metric, student, old, new)
+  if old == new then return end
+  if old < 0 or new < 0 then return rank(place, metric, student, new) end
+  local key = place.keys[metric]
+  local found = tonumber(redis.call('ZINCRBY', key, new - old, student))
+  if found ~= new then redis.call('ZADD', key, new, student) end
+  change_sums(place, metric, found - new + old, new)
 end
 
 -- Take a student out of the rankings by metric.
 local function uncount(names, record, student)
-  local place = redis.call('HGET', record, 'counted')
-  if not place then return end
-  for _, metric in ipairs(METRICS) do rank(names, metric, place, student, -1) end
-  if redis.call('EXISTS', names.by_metric .. METRICS[1] .. ':' .. place) == 0 then
-    redis.call('DEL', names.sums .. place)
-    sums_changes[names.sums .. place] = nil
+  local counted = redis.call('HGET', record, 'counted')
+  if not counted then return end
+  local place = place_of(names, counted)
+  for _, metric in ipairs(METRICS) do rank(place, metric, student, -1) end
+  if redis.call('EXISTS', place.keys[METRICS[1]]) == 0 then
+    redis.call('DEL', place.sums)
+    places[counted] = nil  -- with the changes
   end
   redis.call('HDEL', record, 'counted')
 end
@@ -112,6 +131,6 @@ local function recount(names, record, student)
   local is_counted = place and #values == #METRICS and allows_statistics(names, student)
   if counted and not (is_counted and counted == place) then uncount(names, record, student) end
   if not is_counted then return end
-  for i, metric in ipairs(METRICS) do rank(names, metric, place, student, values[i]) end
+  for i, metric in ipairs(METRICS) do rank(place_of(names, place), metric, student, values[i]) end
   if counted ~= place then redis.call('HSET', record, 'counted', place) end
 end

@@ -19,7 +19,15 @@ from tests.contracts.store_call import STUDENT, Call
 from tests.contracts.store_calls import store_calls
 
 # Methods without a call to Redis.
-PURE = {"audit.pseudonym", "audit.pseudonyms", "audit.chain", "facts.record_key", "letter_keys.record_id", "revocations.keys"}
+PURE = {
+    "audit.pseudonym",
+    "audit.pseudonyms",
+    "audit.chain",
+    "facts.record_key",
+    "letter_keys.record_id",
+    "rankings.has",
+    "revocations.keys",
+}
 # Calls that read in a transaction. A full Redis rejects them, since the reply may need much memory; Valkey does not.
 TRANSACTIONS = {"ledger.counts", "risk_lists.part", "audit.ends", "audit.append and trim"}
 
