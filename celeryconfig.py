@@ -111,6 +111,10 @@ event_queue_ttl = 60.0  # seconds; unread events expire
 timezone = "UTC"
 enable_utc = True
 beat_scheduler = "tasks.beat:Scheduler"
+# Beat answers pings while it ticks, at least once a second: `mastery health beat`. It does not tick while it waits for the
+# broker, but without the broker no ping reaches it either.
+beat_enable_remote_control = True
+beat_remote_control_max_tick_age = 30.0
 # Tasks do not expire, since the workers' clocks may differ. Beat sends none while one waits; see tasks/beat.py.
 beat_schedule = {
     "sweep-chunks": {

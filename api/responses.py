@@ -101,12 +101,15 @@ def failure(
     message: str,
     details: dict[str, list[str]] | None = None,
     headers: dict[str, str] | None = None,
+    *,
+    data: Any = None,
 ) -> Response:
-    """A failed answer; ``details`` are reasons by field, cut to the limits above."""
+    """A failed answer; ``details`` are reasons by field, cut to the limits above. ``data`` is what can be told nevertheless."""
     shown, more = _first(details or {})
     if more:
         message = f"{message} {MAX_PROBLEMS} problems are told, {more} more are not."
-    return _respond(envelope_of_failure(code, message, shown, engine().clock(), correlation_id()), status, headers)
+    body = envelope_of_failure(code, message, shown, engine().clock(), correlation_id())
+    return _respond(body if data is None else body | {"data": data}, status, headers)
 
 
 def envelope_of_failure(

@@ -44,6 +44,11 @@ def frames(error: BaseException) -> str:
     return " > ".join((type(error).__name__, *places))
 
 
+def _is_not_of_pidbox(record: logging.LogRecord) -> bool:
+    """Whether a line of beat is not about the connection by which it answers pings: tasks.connection logs the same outage."""
+    return not str(record.msg).startswith("beat pidbox")
+
+
 def configure_logging(level: str) -> None:
     """Set up logging; called at process start."""
     logging.config.dictConfig(
@@ -51,12 +56,13 @@ def configure_logging(level: str) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"line": {"()": LineFormatter}},
+            "filters": {"not_of_pidbox": {"()": lambda: _is_not_of_pidbox}},
             "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
             "loggers": {
                 # One or two lines per task would bury all other entries; failures are still logged.
                 "celery.worker.strategy": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
-                "celery.beat": {"level": "WARNING"},
+                "celery.beat": {"level": "WARNING", "filters": ["not_of_pidbox"]},
                 # It logs lost connections with text that may quote a message; tasks.connection logs them too.
                 "celery.worker.consumer.consumer": {"level": "ERROR"},
                 # It logs every new connection, even one that does not work.

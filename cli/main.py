@@ -21,6 +21,7 @@ from cli.commands.bridge import bridge
 from cli.commands.dlq import dlq
 from cli.commands.erase import erase
 from cli.commands.evaluate import evaluate
+from cli.commands.health import health
 from cli.commands.model import model
 from cli.commands.topics import topics
 from cli.commands.webhook_secret import webhook_secret
@@ -114,6 +115,7 @@ main.add_command(audit)
 main.add_command(bridge)
 main.add_command(erase)
 main.add_command(evaluate)
+main.add_command(health)
 main.add_command(model)
 main.add_command(topics)
 main.add_command(webhook_secret)

@@ -12,6 +12,7 @@ from tasks.events import queued
 from tasks.queues import MAINTENANCE
 
 PING_SECONDS = 1  # a worker answers within milliseconds, since its main process is free while tasks run
+NODE_SECONDS = 5.0  # for one certain process, which a probe restarts if there is no answer: busy cores must not look like that
 # Shorter timeouts than those of tasks, so that a health check does not wait for a silent broker.
 _SOCKETS = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
 
@@ -26,9 +27,19 @@ def ping_worker() -> None:
     """Raise DependencyUnavailable unless a worker answers."""
     ping_broker()  # the ping of a worker needs the broker
     with translated_broker_errors("worker"), _connection() as connection:
-        answers = app.control.ping(timeout=PING_SECONDS, limit=1, connection=connection)
+        # Not "ping", which beat answers too.
+        answers = app.control.broadcast("clock", reply=True, timeout=PING_SECONDS, limit=1, connection=connection)
     if not answers:
         raise DependencyUnavailable("worker", "does not answer")
+
+
+def ping_node(name: str) -> None:
+    """Raise DependencyUnavailable unless this worker or beat answers; beat does only while it ticks."""
+    ping_broker()
+    with translated_broker_errors(name), _connection() as connection:
+        answers = app.control.ping(destination=[name], timeout=NODE_SECONDS, limit=1, connection=connection)
+    if not answers:
+        raise DependencyUnavailable(name, f"does not answer within {NODE_SECONDS:g} s")
 
 
 def ping_beat(sweeps: Sweeps) -> None:

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bootstrap import bootstrap
+from app.clock import system_clock
 from app.config.redacted import redacted, without_credentials
 from app.config.settings import Settings
-from app.health.readiness import OK, Ping, check_readiness, ping_bridge, ping_redis, ping_state
+from app.health.readiness import Ping, check_readiness, ping_bridge, ping_redis, ping_state
 from app.logs import escaped
 from cli.stack.running_stack import RunningStack
 from consumers.kafka import clients as kafka
@@ -39,11 +40,13 @@ def run(settings: Settings, stack: RunningStack | None, *, console: Console) -> 
         console.print(f"No stack runs on {place}, and no Redis or Kafka is set: nothing to ping.", soft_wrap=True, markup=False)
         return 1
     logging.disable()  # the failures are printed below, one line each
-    readiness = check_readiness(_pings(settings))
+    readiness = check_readiness(_pings(settings), system_clock())
     for name, state in readiness.dependencies.items():
-        line = Text(f"{'✓' if state == OK else '✗'} {name}: {state}", style="green" if state == OK else "red")
+        line = Text(
+            f"{'✗' if state.problem else '✓'} {name}: {state.problem or 'ok'}", style="red" if state.problem else "green"
+        )
         console.print(line, soft_wrap=True)
-    return 0 if readiness.ready and not readiness.degraded else 1
+    return 1 if readiness.problems else 0
 
 
 def _settings_table(settings: Settings) -> Table:

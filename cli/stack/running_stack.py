@@ -53,17 +53,26 @@ class RunningStack(msgspec.Struct, frozen=True):
 
     def why_not_ready(self) -> str | None:
         """What is not ready, in words; None when the API reports ready."""
-        with requests.Session() as session:
-            try:
-                if self.http_cert_file:
-                    session.mount("https://", _OnlyWithThis(Path(self.http_cert_file)))
-                # No verification of issuer and name: the fingerprint identifies the certificate.
-                answer = session.get(f"{self.http_url}/ready", timeout=PING_SECONDS, verify=False)
-            except requests.RequestException:  # not listening yet
-                return "the API does not answer"
-            except (OSError, ValueError):  # the file is being replaced, say
-                return "the API's certificate cannot be read"
-        return None if answer.ok else _reasons(answer)
+        return why_not_well(f"{self.http_url}/ready", self.http_cert_file)
+
+
+def why_not_well(url: str, cert_file: str) -> str | None:
+    """Ask an API of this machine at ``/ready`` or ``/health``; over HTTPS, it must have the certificate in the file.
+
+    Returns:
+        What is wrong, in words; None if the API answers with success.
+    """
+    with requests.Session() as session:
+        try:
+            if cert_file:
+                session.mount("https://", _OnlyWithThis(Path(cert_file)))
+            # No verification of issuer and name: the fingerprint identifies the certificate.
+            answer = session.get(url, timeout=PING_SECONDS, verify=False)
+        except requests.RequestException:  # not listening yet
+            return "the API does not answer"
+        except (OSError, ValueError):  # the file is being replaced, say
+            return "the API's certificate cannot be read"
+    return None if answer.ok else _reasons(answer)
 
 
 def _reasons(answer: requests.Response) -> str:

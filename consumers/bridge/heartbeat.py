@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from app.bootstrap import Engine
+from app.config.settings import Settings
 from app.errors import DependencyUnavailable
 from app.events.bridge_heartbeats import BridgeState, Heartbeat
 from app.health.memory import MemoryWatch
@@ -20,6 +21,11 @@ MEMORY_SECONDS = 10.0  # between checks of Redis' memory; about 100 MB of growth
 _log = logging.getLogger(__name__)
 
 
+def heartbeat_file(settings: Settings) -> Path:
+    """The file that a bridge with these settings touches once a second."""
+    return Path(settings.bridge_heartbeat_file or settings.data_path / "bridge.heartbeat")
+
+
 class HeartbeatReporter:
     """Reports the heartbeat of one bridge."""
 
@@ -27,7 +33,7 @@ class HeartbeatReporter:
         self._engine = engine
         self._name = f"{socket.gethostname()}-{uuid4().hex[:8]}"
         settings = engine.settings
-        self._file = Path(settings.bridge_heartbeat_file or settings.data_path / "bridge.heartbeat")
+        self._file = heartbeat_file(settings)
         self._records = self._rejected = 0
         self._next = self._next_memory = 0.0
         self._memory = MemoryWatch(engine.redis, settings.redis_warning_share)

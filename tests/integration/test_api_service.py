@@ -140,8 +140,17 @@ def test_ready(live_api: LiveApi) -> None:
     for headers in ({}, {"Authorization": "Bearer x"}):
         answer = get(live_api, "/ready", **headers)
         parts = ("redis", "broker", "kafka", "worker", "beat", "bridge", "state")
-        dependencies = dict.fromkeys(parts, "ok")
-        assert (answer.status_code, answer.json()["data"]) == (200, {"status": "ready", "dependencies": dependencies})
+        data = answer.json()["data"]
+        assert (answer.status_code, data["status"], set(data["dependencies"])) == (200, "ready", set(parts))
+        for dependency in data["dependencies"].values():
+            assert dependency | {"latency_ms": 0, "since": ""} == {
+                "status": "ok",
+                "problem": None,
+                "latency_ms": 0,
+                "since": "",
+            }
+            assert 0 <= dependency["latency_ms"] < 5_000
+            assert datetime.fromisoformat(dependency["since"]) <= datetime.now(UTC)
 
 
 @pytest.fixture
@@ -212,13 +221,14 @@ def test_openapi_says_who_needs_a_token(document: dict[str, Any]) -> None:
 
 def test_openapi_describes_failures_as_they_are(live_api: LiveApi, document: dict[str, Any]) -> None:
     """Every error has the envelope's schema, with the fields and codes that are really sent."""
-    failures = [
-        resolved(document, response)["content"]["application/json"]["schema"]
-        for operation in operations(document).values()
+    failures = {
+        (name, status): resolved(document, response)["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for name, operation in operations(document).items()
         for status, response in operation["responses"].items()
         if int(status) >= 400
-    ]
-    assert all(schema == {"$ref": "#/components/schemas/Failure"} for schema in failures)
+    }
+    with_data = {("GET /ready", "503"): "NotReady"}
+    assert failures == dict.fromkeys(failures, "Failure") | with_data
     assert all({"429", "500"} <= set(operation["responses"]) for operation in operations(document).values())
     bodies = {name: operation for name, operation in operations(document).items() if "requestBody" in operation}
     with_bodies = {name for name in PROTECTED if name.startswith(("POST", "PUT"))}

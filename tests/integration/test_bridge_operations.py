@@ -98,7 +98,7 @@ def test_lost_events_degrade_the_engine_until_they_are_acknowledged(stack: Stack
         wait_for(lambda: readiness(stack).json()["data"]["status"] == "degraded", SECONDS)
         ready = readiness(stack)
         assert ready.status_code == 200
-        assert "up to 7 events that Kafka has no longer" in ready.json()["data"]["dependencies"]["state"]
+        assert "up to 7 events that Kafka has no longer" in ready.json()["data"]["dependencies"]["state"]["problem"]
         said = stack.mastery("doctor", check=False)
         assert (said.returncode, "✗ state: lost: up to 7 events" in said.stdout) == (1, True)
         assert "lost: up to 7 events" in stack.mastery("bridge", "status").stdout

@@ -62,7 +62,7 @@ def metric(engine: Engine, name: str) -> float:
 
 
 def status(engine: Engine) -> str:
-    return check_readiness({"state": lambda: ping_state(engine.losses)}).status
+    return check_readiness({"state": lambda: ping_state(engine.losses)}, engine.clock()).status
 
 
 def test_events_that_are_gone_from_redis_and_kafka_are_told(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
