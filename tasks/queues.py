@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 from app.batches.batch import Priority
+from app.config.field_types import listed
+from app.errors import SettingsError
 
 EVENTS = "events"
 EVENTS_BULK = "events-bulk"
@@ -20,6 +22,21 @@ WEIGHTS = {
     BATCH_QUEUES[Priority.NORMAL]: 2,
     BATCH_QUEUES[Priority.LOW]: 1,
 }
+
+
+def served_queues(chosen: str) -> tuple[str, ...]:
+    """The queues that a worker serves, by the value of ``MASTERY_WORKER_QUEUES``.
+
+    Returns:
+        Names from ``QUEUES``; all of them if none was chosen.
+
+    Raises:
+        SettingsError: One of them does not exist. Nobody would serve the queue that was meant.
+    """
+    names = tuple(listed(chosen))
+    if unknown := [name for name in names if name not in QUEUES]:
+        raise SettingsError(f"MASTERY_WORKER_QUEUES: {', '.join(unknown)}: no such queue; there are {', '.join(QUEUES)}")
+    return names or QUEUES
 
 
 class WeightedCycle:

@@ -82,6 +82,7 @@ class Settings(
 
     # One process works while the other waits for Redis: 15 % more events on two cores than with one process.
     worker_concurrency: Annotated[int, Meta(ge=1, le=64)] = 2
+    worker_queues: str = ""  # the queues that a worker serves, comma-separated; empty: all (tasks/queues.py)
 
     flower_port: Port = 0  # 0: a free port
     flower_user: Text = "mastery"

@@ -24,7 +24,7 @@ from cli.stack.program import Program
 from cli.stack.readiness_watch import watch_readiness
 from cli.stack.running_stack import FILE_NAME, RunningStack
 from cli.stack.supervisor import Stopped, Supervisor
-from tasks.queues import QUEUES
+from tasks.queues import served_queues
 
 STARTED_SECONDS = READY_SECONDS + 10.0  # the longest that a server takes to print its address
 LOST_WITH_KAFKA = "the embedded broker keeps nothing beyond its process, so the stack ends; what was recorded stays"
@@ -104,7 +104,7 @@ def _describe(settings: Settings, ports: dict[str, int], *, valkey: str = "", ka
 
 def _programs(settings: Settings, stack: RunningStack) -> Iterator[Program]:
     celery = ("celery", "--app", "tasks.celery")
-    concurrency, queues = str(settings.worker_concurrency), ",".join(QUEUES)
+    concurrency, queues = str(settings.worker_concurrency), ",".join(served_queues(settings.worker_queues))
     arguments = {
         "api": ("gunicorn", "--config", "python:api.server"),
         "worker": (*celery, "worker", "--concurrency", concurrency, "--queues", queues),

@@ -3,8 +3,11 @@
 from collections import Counter
 from itertools import pairwise
 
+import pytest
+
 from app.batches.batch import Priority
-from tasks.queues import BATCH_QUEUES, EVENTS, EVENTS_BULK, INTERACTIVE, QUEUES, WeightedCycle
+from app.errors import SettingsError
+from tasks.queues import BATCH_QUEUES, EVENTS, EVENTS_BULK, INTERACTIVE, QUEUES, WeightedCycle, served_queues
 
 LOW, NORMAL, HIGH = (BATCH_QUEUES[priority] for priority in Priority)
 
@@ -67,3 +70,16 @@ def test_queues_that_stay_keep_their_turn() -> None:
     assert serve(made, {LOW, HIGH}, 10) == expected
     assert made.rotate("unknown") == "unknown"
     assert len(made.consume(3)) == 3
+
+
+def test_a_worker_serves_the_queues_that_it_is_given() -> None:
+    assert served_queues("events, events-bulk,") == (EVENTS, EVENTS_BULK)
+
+
+def test_a_worker_serves_all_queues_by_default() -> None:
+    assert served_queues("") == QUEUES
+
+
+def test_a_queue_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^MASTERY_WORKER_QUEUES: event: no such queue; there are events, events-bulk, "):
+        served_queues("event, interactive")
