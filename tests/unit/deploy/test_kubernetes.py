@@ -31,7 +31,7 @@ from tests.unit.deploy.keda import validate_keda
 
 ROLES = {"api", "worker", "beat", "bridge", "flower"}
 OLDEST = "1.32"  # the oldest Kubernetes that docs/production.md names
-SECRETS = "/run/secrets/mastery"
+MOUNTED = "/run/secrets/mastery"
 DAPR_PORT = 50002
 
 
@@ -164,7 +164,7 @@ def test_all_pods_get_the_settings_and_the_volumes(manifests: tuple[Manifest, ..
         assert container["envFrom"] == [{"configMapRef": {"name": config}}]
         assert {one["name"] for one in container.get("env", [])} <= {"MASTERY_WORKER_QUEUES"}
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
-        assert mounts == {values["MASTERY_DATA_DIR"]: "data", "/tmp": "tmp", SECRETS: "secrets"}
+        assert mounts == {values["MASTERY_DATA_DIR"]: "data", "/tmp": "tmp", MOUNTED: "secrets"}
     ports = {number for _, number in ports_of(manifests, list(workloads(manifests)))}
     named = ("MASTERY_HTTP_PORT", "MASTERY_FLOWER_PORT", "MASTERY_BRIDGE_METRICS_PORT")
     assert ports == {int(values[name]) for name in named}
@@ -174,14 +174,11 @@ def test_the_engine_starts_with_the_settings(manifests: tuple[Manifest, ...], tm
     """Each name is known, and the values are fit for production, with secrets that an operator would make."""
     values = settings_of(manifests)
     assert unknown_settings(values) == []
-    url = "rediss://:{}@redis.example:6380/0"
-    secrets = {name: sha256(name.encode()).hexdigest() for name in FILE_VARIABLES}
-    for name, secret in secrets.items():
-        is_url = name.endswith("_URL")
-        (tmp_path / name.removeprefix("MASTERY_").lower().replace("_", "-")).write_text(
-            url.format(secret) if is_url else secret
-        )
-    moved = {name: value.replace(SECRETS, str(tmp_path)) for name, value in values.items()}
+    for name in FILE_VARIABLES:
+        random = sha256(name.encode()).hexdigest()  # the same in every run
+        text = f"rediss://:{random}@redis.example:6380/0" if name.endswith("_URL") else random
+        (tmp_path / name.removeprefix("MASTERY_").lower().replace("_", "-")).write_text(text)
+    moved = {name: value.replace(MOUNTED, str(tmp_path)) for name, value in values.items()}
     assert load_settings(moved).env == "production"
 
 
@@ -193,4 +190,4 @@ def test_no_secret_is_here(manifests: tuple[Manifest, ...]) -> None:
     paths = {name: value for name, value in values.items() if name.removesuffix("_FILE") in FILE_VARIABLES}
     previous = {"MASTERY_JWT_SECRET_PREVIOUS", "MASTERY_AUDIT_KEY_PREVIOUS"}  # during a rotation only
     assert paths.keys() == {f"{name}_FILE" for name in set(FILE_VARIABLES) - previous}
-    assert all(value.startswith(f"{SECRETS}/") for value in paths.values())
+    assert all(value.startswith(f"{MOUNTED}/") for value in paths.values())
