@@ -16,6 +16,7 @@ from app.health.memory import memory_of
 from app.predictions.forecast_accuracy import accuracies, added
 from app.predictions.forecast_errors import ForecastErrors
 from consumers.kafka.lag import Lag
+from tasks.backlog import read_backlog
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
 REJECTED = Counter("mastery_bridge_rejected", "Records read that become dead letters: no valid events, or beyond a quota")
@@ -68,6 +69,7 @@ class EngineCollector(Collector):
         yield from self._counters()
         yield from self._memory()
         yield from self._accuracy()
+        yield from self._queues()
         try:
             by_partition = self._lag.by_partition()
         except DependencyUnavailable:
@@ -90,6 +92,26 @@ class EngineCollector(Collector):
             for model, accuracy in accuracies(found).items():
                 metric.add_metric([model], value(accuracy.errors))
             yield metric
+
+    def _queues(self) -> Iterator[Metric]:
+        try:
+            backlog = read_backlog(self._engine.clock())
+        except DependencyUnavailable:
+            return
+        tasks = GaugeMetricFamily("mastery_queue_tasks", "Tasks that wait in a queue", labels=["queue"])
+        age = GaugeMetricFamily(
+            "mastery_queue_oldest_age_seconds",
+            "How long the task to be taken next has waited; 0 if none waits",
+            labels=["queue"],
+        )
+        for queue, waiting in backlog.queues.items():
+            tasks.add_metric([queue], waiting.tasks)
+            age.add_metric([queue], waiting.oldest_age)
+        yield tasks
+        yield age
+        yield GaugeMetricFamily(
+            "mastery_tasks_unacknowledged", "Tasks that workers have reserved and not yet finished", value=backlog.reserved
+        )
 
     def _memory(self) -> Iterator[Metric]:
         try:

@@ -12,12 +12,13 @@ from celery.signals import beat_init, celeryd_init, setup_logging, worker_proces
 from kombu.transport import TRANSPORT_ALIASES
 
 from app.bootstrap import Engine, bootstrap
+from app.clock import system_clock
 from app.config.settings import load_settings
 from app.errors import DependencyUnavailable, EngineError, UnexpectedFailure
 from app.garbage_collection import collect_rarely
 from app.logs import configure_logging, frames
 from tasks.broker_errors import translated_broker_errors
-from tasks.timing import MAX_RETRY_SECONDS, PAUSE
+from tasks.timing import MAX_RETRY_SECONDS, PAUSE, PUBLISHED
 
 HIDDEN = "(…)"
 REQUEUE_SECONDS = 0.5
@@ -40,8 +41,10 @@ class EngineTask(Task[Any, Any]):
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]  # passes all on
         options |= {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
+        headers = {**(options.get("headers") or {}), PUBLISHED: system_clock().timestamp()}  # read by tasks/backlog.py
         if (countdown := options.get("countdown")) is not None:
-            options["headers"] = {**(options.get("headers") or {}), PAUSE: countdown}  # read by tasks/request.py
+            headers[PAUSE] = countdown  # read by tasks/request.py
+        options["headers"] = headers
         return super().apply_async(args, kwargs, **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -47,6 +47,7 @@ class _TaskHeaders(_Headers, kw_only=True):
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
     pause: float = 0.0
+    published_at: float = 0.0
 
 
 class _Message(msgspec.Struct):
@@ -74,6 +75,19 @@ def task_name(item: bytes) -> str | None:
         return msgspec.json.decode(item, type=_Task).headers.task
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+
+
+def due_at(item: bytes) -> float | None:
+    """Since when a task may run: when it was published, and the delay that its sender asked for later. Unix time in seconds.
+
+    Returns:
+        The time; None if the message is no task, or does not tell.
+    """
+    try:
+        headers = msgspec.json.decode(item, type=_Task).headers
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return headers.published_at + headers.pause if headers.published_at else None
 
 
 def task_arguments(item: bytes, name: str) -> list[Any] | None:

@@ -23,5 +23,7 @@ ENDING_SECONDS = 60
 MAX_RETRY_SECONDS = 20
 # The header with the delay of a task in seconds.
 PAUSE = "pause"
+# The header with the time at which a task was published: Unix time in seconds, by the sender's clock.
+PUBLISHED = "published_at"
 # How long the result of a task can be fetched after a 202.
 RESULTS_KEPT = timedelta(hours=1)

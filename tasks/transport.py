@@ -180,6 +180,19 @@ class Channel(kombu_redis.Channel):
         with self.conn_or_acquire() as client:
             return {name for item in client.lrange(key, 0, NEWEST - 1) if (name := task_name(item))}
 
+    def ends(self, queues: Iterable[str]) -> tuple[list[tuple[int, bytes | None]], int]:
+        """Read the length of queues and the message in each that is taken next. Raises the driver's errors.
+
+        Returns:
+            Both for each queue, and the number of messages that workers have reserved.
+        """
+        with self.conn_or_acquire() as client, client.pipeline() as pipe:
+            for queue in queues:
+                key = self._q_for_pri(queue, 0)
+                pipe.llen(key).lindex(self.global_keyprefix + key, -1)  # kombu adds the prefix in commands that it uses itself
+            *found, reserved = pipe.hlen(self.unacked_key).execute()
+        return list(zip(found[::2], found[1::2], strict=True)), reserved
+
     def calls(self, queues: Iterable[str], name: str) -> tuple[list[list[Any]], list[list[Any]]]:
         """Read all calls of a task; the bridge's marks bound their number. Raises the driver's errors.
 

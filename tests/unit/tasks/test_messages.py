@@ -1,10 +1,11 @@
 """Malformed messages are detected before Celery or kombu process them, and reported without their content."""
 
 import json
+from typing import Any
 
 import pytest
 
-from tasks.messages import flaw
+from tasks.messages import due_at, flaw
 from tests.malformed import CHANGES, NO_JSON, SECRET, raw_messages, task
 
 SPOILT = raw_messages(CHANGES) | NO_JSON
@@ -33,3 +34,17 @@ def test_a_broadcast_is_no_task() -> None:
     assert flaw(json.dumps(message).encode(), is_task=True) is not None
     message["body"] = "!"
     assert flaw(json.dumps(message).encode(), is_task=False) is not None
+
+
+@pytest.mark.parametrize(
+    ("message", "due"),
+    [
+        (task(published_at=1_000.5), 1_000.5),
+        (task(published_at=1_000.5, pause=2.0), 1_002.5),  # it does not wait during the delay that was asked for
+        (task(), None),  # of an older version of the engine
+        ({"headers": {}}, None),
+    ],
+)
+def test_since_when_a_task_may_run(message: dict[str, Any], due: float | None) -> None:
+    """From its publication and its delay; unknown if it does not tell, or is no task."""
+    assert due_at(json.dumps(message).encode()) == due
