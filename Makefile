@@ -8,7 +8,7 @@ TEST_PROCESSES ?= 3
 PORT := 9092
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos format check audit bench asyncapi kafka lock clean
+.PHONY: help setup demo test unit chaos format check audit bench asyncapi kafka lock image-locks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -67,6 +67,13 @@ kafka: setup  ## a real Apache Kafka on PORT=9092, for `mastery up`; needs Java 
 
 lock: setup  ## update requirements.lock from setup.cfg
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-header --upgrade setup.cfg -o requirements.lock
+	@$(MAKE) --no-print-directory image-locks
+
+# Subsets of requirements.lock, never other versions: what the image runs, and what builds the package for it.
+IMAGE_LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -c requirements.lock
+image-locks: setup  ## write the lock files of the container image from requirements.lock
+	$(IMAGE_LOCK) --extra training setup.cfg -o deploy/container/runtime.lock
+	echo setuptools | $(IMAGE_LOCK) - -o deploy/container/build.lock
 
 clean:  ## remove the virtual environment and the caches, not the data
 	rm -rf .venv build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .kafka/jars

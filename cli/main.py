@@ -15,6 +15,7 @@ from app.security.tokens import development_token
 from cli.commands import doctor as doctor_command
 from cli.commands import down as down_command
 from cli.commands import replay as replay_command
+from cli.commands import run as run_command
 from cli.commands.audit import audit
 from cli.commands.batch import batch
 from cli.commands.bridge import bridge
@@ -27,6 +28,7 @@ from cli.commands.topics import topics
 from cli.commands.webhook_secret import webhook_secret
 from cli.demo import run_demo as demo_command
 from cli.stack.module import ignore_modules_of_current_folder
+from cli.stack.roles import ROLES
 from cli.stack.run_stack import run_stack
 from cli.stack.running_stack import find_running_stack, settings_of_running_stack
 
@@ -55,6 +57,13 @@ def main() -> None:
 def up(*, until_input_ends: bool) -> None:
     """Run the whole stack in this terminal until Ctrl-C."""
     sys.exit(run_stack(load_settings(), until_input_ends=until_input_ends))
+
+
+@main.command()
+@click.argument("role", type=click.Choice(ROLES))
+def run(role: str) -> None:
+    """Run one process of the engine: the API, a worker, beat, the bridge or Flower."""
+    run_command.run(role)
 
 
 @main.command()

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -18,13 +17,12 @@ from app.storage.private_files import PRIVATE
 from cli.stack.data_folder import data_folder, sole_user_of
 from cli.stack.embedded import READY_SECONDS, SUPERVISED, command
 from cli.stack.guard import SERVER
-from cli.stack.module import python_command
 from cli.stack.ports import claim_port, claim_port_of
 from cli.stack.program import Program
 from cli.stack.readiness_watch import watch_readiness
+from cli.stack.roles import ROLES, role_command
 from cli.stack.running_stack import FILE_NAME, RunningStack
 from cli.stack.supervisor import Stopped, Supervisor
-from tasks.queues import served_queues
 
 STARTED_SECONDS = READY_SECONDS + 10.0  # the longest that a server takes to print its address
 LOST_WITH_KAFKA = "the embedded broker keeps nothing beyond its process, so the stack ends; what was recorded stays"
@@ -103,26 +101,9 @@ def _describe(settings: Settings, ports: dict[str, int], *, valkey: str = "", ka
 
 
 def _programs(settings: Settings, stack: RunningStack) -> Iterator[Program]:
-    celery = ("celery", "--app", "tasks.celery")
-    concurrency, queues = str(settings.worker_concurrency), ",".join(served_queues(settings.worker_queues))
-    arguments = {
-        "api": ("gunicorn", "--config", "python:api.server"),
-        "worker": (*celery, "worker", "--concurrency", concurrency, "--queues", queues),
-        "beat": (*celery, "beat"),
-        "bridge": ("consumers",),
-        "flower": (*celery, "flower", f"--conf={_flower_settings()}"),
-    }
     environment = _environment(stack, settings)
-    for name, each in arguments.items():
-        yield Program(name, python_command(*each), environment)
-
-
-def _flower_settings() -> str:
-    """The path of ``flowerconfig.py``. Without it, Flower would not require a password."""
-    spec = find_spec("flowerconfig")
-    if spec is None or spec.origin is None:
-        raise AssertionError("flowerconfig.py is part of the engine")
-    return spec.origin
+    for role in ROLES:
+        yield Program(role, role_command(role, settings), environment)
 
 
 def _environment(stack: RunningStack, settings: Settings) -> dict[str, str]:

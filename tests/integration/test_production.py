@@ -75,10 +75,7 @@ def test_every_process_refuses_all_of_it(process: str) -> None:
 
 def test_flower_asks_for_a_password_wherever_it_is_started_from(tmp_path: object) -> None:
     """`mastery up` uses the file beside the code, which sets a password."""
-    script = (
-        "import runpy; from cli.stack.run_stack import _flower_settings; "
-        "print(runpy.run_path(_flower_settings())['basic_auth'])"
-    )
+    script = "import runpy; from cli.stack.roles import flower_settings; print(runpy.run_path(flower_settings())['basic_auth'])"
     shown = subprocess.run(
         [sys.executable, "-c", script],
         cwd=str(tmp_path),
