@@ -12,11 +12,14 @@ from prometheus_client.registry import REGISTRY, Collector
 from app.bootstrap import Engine
 from app.clock import day_number
 from app.errors import DependencyUnavailable
+from app.events.dead_letter import ErrorType
 from app.health.memory import memory_of
 from app.predictions.forecast_accuracy import accuracies, added
 from app.predictions.forecast_errors import ForecastErrors
 from consumers.kafka.lag import Lag
 from tasks.backlog import read_backlog
+from tasks.queues import QUEUES
+from tasks.transport import BROADCASTS
 
 RECORDS = Counter("mastery_bridge_records", "Records read from the events topic, repeated reads included")
 REJECTED = Counter("mastery_bridge_rejected", "Records read that become dead letters: no valid events, or beyond a quota")
@@ -140,14 +143,14 @@ class EngineCollector(Collector):
             events.add_metric([outcome], sum(getattr(each, outcome) for each in totals))
         yield events
         letters = CounterMetricFamily("mastery_dead_letters", "Dead letters", labels=["error_type"])
-        for error_type, count in counts.dead_letters.items():
-            letters.add_metric([error_type.value], count)
+        for error_type in ErrorType:  # also without letters: Prometheus does not see the increase with which a series begins
+            letters.add_metric([error_type.value], counts.dead_letters.get(error_type, 0))
         yield letters
         messages = CounterMetricFamily(
             "mastery_malformed_messages", "Malformed messages that were taken from a queue", labels=["queue"]
         )
-        for queue, count in malformed.items():
-            messages.add_metric([queue], count)
+        for queue in (*QUEUES, BROADCASTS):
+            messages.add_metric([queue], malformed.get(queue, 0))
         yield messages
         removals = CounterMetricFamily("mastery_removed", "What was removed at the end of its retention", labels=["kind"])
         for what, count in removed.items():
