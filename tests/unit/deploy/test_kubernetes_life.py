@@ -2,13 +2,14 @@
 
 import importlib
 import re
+from pathlib import Path
 
 import click
 import pytest
 
 from app.config.settings import load_settings
 from cli.main import main
-from consumers import relay
+from consumers import metrics, relay
 from consumers.bridge import commits
 from tasks.timing import MAX_RETRY_SECONDS, TASK_SECONDS
 from tests.manifests import (
@@ -24,6 +25,7 @@ from tests.manifests import (
     settings_of,
 )
 
+QUEUE_AGE = "mastery_queue_oldest_age_seconds"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 OUTAGE_SECONDS = 600  # of Redis, which the probes of workers and beats must not take for their death
 
@@ -115,9 +117,10 @@ def test_workers_scale_by_the_waiting_time_of_their_own_queues() -> None:
     production = rendered("production")
     scalers = {name: each for name, each in of_kind(production, "ScaledObject").items() if "worker" in name}
     assert len(scalers) == 3
+    assert f'"{QUEUE_AGE}"' in Path(metrics.__file__).read_text()  # the bridge exports it
     for scaler in scalers.values():
         (trigger,) = scaler["spec"]["triggers"]
-        found = re.fullmatch(r'max\(mastery_queue_oldest_age_seconds\{queue=~"([a-z|-]+)"\}\)', trigger["metadata"]["query"])
+        found = re.fullmatch(rf'max\({QUEUE_AGE}{{queue=~"([a-z|-]+)"}}\)', trigger["metadata"]["query"])
         assert found
         worker = of_kind(production, "Deployment")[scaler["spec"]["scaleTargetRef"]["name"]]
         assert found[1].split("|") == queues_of(worker)
