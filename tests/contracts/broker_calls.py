@@ -5,6 +5,7 @@ It is a separate process, since Celery keeps state about a broker per process. I
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -16,6 +17,7 @@ from api.application import create_app
 from app.bootstrap import bootstrap
 from app.errors import DependencyUnavailable
 from app.events.event_log import LogRecord
+from app.health.readiness import CACHED_SECONDS
 from tasks.celery import app, enqueue
 from tasks.events import queued, record
 from tasks.health import ping_broker, ping_worker
@@ -75,6 +77,7 @@ def main() -> None:
         "ping_worker": ping_worker,
     }
     for _ in sys.stdin:
+        time.sleep(CACHED_SECONDS)  # else /ready would tell what it found before
         ready = client.get("/ready")
         told: dict[str, object] = {**outcomes(calls), "a result tells of a student": told_of_a_result()}
         told |= {"/ready": (ready.json or {})["error"]["details"], "status": ready.status_code}

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,6 +24,7 @@ from app.events.dead_letter import OFFSET, PARTITION, TOPIC, TRACE
 from app.events.event_log import LogRecord
 from app.events.ledger import Attempt, ChunkId
 from app.events.record_chunk import record_chunk
+from app.health.readiness import CACHED_SECONDS
 from app.roles import Role
 from cli.stack.ports import claim_port
 from consumers.kafka.clients import headers_of
@@ -198,6 +200,7 @@ def test_a_kafka_that_ends(own_api: FixedTimeApi, kafka: KafkaProcess) -> None:
     kafka.end()
     assert_away(send(own_api, quiz()))
     assert send(own_api, quiz(total_questions=0)).status_code == 422
+    time.sleep(CACHED_SECONDS)
     ready = own_api.client.get("/ready")
     assert ready.status_code == 503
     assert ready.get_json()["error"]["details"]["kafka"][0].startswith("is unavailable: ")

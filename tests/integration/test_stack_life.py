@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import packages_distributions
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from app.events.event_totals import Totals
+from app.health.readiness import CACHED_SECONDS
 from tests.learning_events import activity
 from tests.stack import Stack, wait_for
 
@@ -129,6 +131,7 @@ class TestFate:
                 killed = part(stack, word)
                 killed.kill()
                 wait_for(lambda killed=killed: not killed.is_running(), SECONDS)  # type: ignore[misc]
+                time.sleep(CACHED_SECONDS)  # else /ready may tell what it found before
                 wait_for(stack.running.is_ready, SECONDS)
             for name in ("bridge", "worker", "valkey"):
                 assert f"{name} was ended by SIGKILL; it is started again in 0.5 s" in stack.log()
