@@ -7,8 +7,8 @@
 --   whole millionths. A hash beside them has the sum of each metric's values, and as <metric>^2 the sum of their squares.
 --   The record's field counted names them: the cohort, or <cohort>.required where students have to give consent first: another
 --   rule has other rankings, so that a change of the rule never shows students who do not allow it.
--- Every function takes names: what ranking_keys.py gives to the script as one argument. A script that calls any of them calls
--- write_sums at its end.
+-- Functions about a student take names: what ranking_keys.py gives to the script as one argument. A script that calls any of them
+-- calls write_sums at its end.
 
 local METRICS = {'mastery', 'completion', 'quiz', 'quality', 'consistency'}
 local PURPOSE = 'cohort_statistics'
@@ -28,7 +28,7 @@ local places = {}
 local function place_of(names, name)
   local place = places[name]
   if place then return place end
-  place = {name = name, sums = names.sums .. name, keys = {}, values = {}, squares = {}}
+  place = {sums = names.sums .. name, keys = {}, values = {}, squares = {}}
   for _, metric in ipairs(METRICS) do
     place.keys[metric], place.values[metric], place.squares[metric] = names.by_metric .. metric .. ':' .. name, 0, 0
   end
@@ -131,6 +131,7 @@ local function recount(names, record, student)
   local is_counted = place and #values == #METRICS and allows_statistics(names, student)
   if counted and not (is_counted and counted == place) then uncount(names, record, student) end
   if not is_counted then return end
-  for i, metric in ipairs(METRICS) do rank(place_of(names, place), metric, student, values[i]) end
+  local rankings = place_of(names, place)
+  for i, metric in ipairs(METRICS) do rank(rankings, metric, student, values[i]) end
   if counted ~= place then redis.call('HSET', record, 'counted', place) end
 end

@@ -17,7 +17,7 @@ from app.consent.change_consent import change_consent
 from app.consent.consent import Author
 from app.errors import NotFound
 from app.mastery.derive_scores import derive_scores, refresh_scores
-from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ
+from app.mastery.evidence import ACTIVITY, COMPLETION, QUALITY, QUIZ, Observation
 from app.mastery.query_mastery import Standing, query_mastery
 from app.mastery.rankings import COMPONENT_METRICS, Metric, Ranking
 from app.purposes import Purpose
@@ -97,19 +97,26 @@ class Walk:
 
     def step(self) -> None:
         """One of them; events and erasures are more frequent than days that pass."""
-        happens = [self.learn, self.learn, self.learn, self.decide, self.erase, self.next_day]
+        happens = [self.learn, self.learn, self.learn, self.learn_together, self.decide, self.erase, self.next_day]
         self.random.choice(happens)(self.random.choice(STUDENTS))
 
-    def learn(self, student: str) -> None:
-        """Evidence of any kind, also of earlier days, from a cohort or none; few values, so that there are ties."""
+    def learn(self, *students: str) -> None:
+        """Evidence, in one call of the scripts for all of these students."""
+        today = day_number(self.now)
+        merged = self.engine.mastery.facts.merge("t", {student: [self.event()] for student in students}, today)
+        derive_scores("t", merged, stores=self.engine.mastery, now=self.now)
+
+    def learn_together(self, _student: str) -> None:
+        """The sums of a ranking change by what all of them change."""
+        self.learn(*STUDENTS)
+
+    def event(self) -> Observation:
+        """Of any kind, also of an earlier day, from a cohort or none; few values, so that there are ties."""
         kind = self.random.choice([COMPLETION, QUIZ, QUALITY, ACTIVITY])
         first, second = {QUALITY: (500_000, 1), ACTIVITY: (0, 0)}.get(kind, (self.random.randint(0, 3), 3))
         day = day_number(self.now) - self.random.randint(0, 20)
         cohort = self.random.choice([*COHORTS, ""])
-        event = observation(next(self.numbers), day, kind, first, second, cohort)
-        today = day_number(self.now)
-        merged = self.engine.mastery.facts.merge("t", {student: [event]}, today)
-        derive_scores("t", merged, stores=self.engine.mastery, now=self.now)
+        return observation(next(self.numbers), day, kind, first, second, cohort)
 
     def decide(self, student: str) -> None:
         by, wanted = Author("student", "x"), {Purpose.COHORT_STATISTICS: self.random.random() < 0.5}
@@ -132,6 +139,24 @@ def test_rankings_equal_brute_force_whatever_happens(engine: Engine, seed: int) 
         walk.step()
         assert_equal_to_brute_force(engine, walk.now)
     assert any(brute_force(engine, walk.now).values())
+
+
+@pytest.mark.parametrize("stored", [None, 100_000])
+def test_sums_stay_those_of_the_values(engine: Engine, stored: int | None) -> None:
+    """Also if the ranking has another value than the score, or not the student: the next score corrects the value."""
+    for student in STUDENTS[:3]:
+        merge(engine, observation(1, TODAY, QUIZ, 1, 2), student=student)
+    (ranking,) = (f"{engine.settings.key_prefix}:{key}" for key in keys(engine) if key.endswith("metric-ranking:mastery:c-1"))
+    sums = f"{engine.settings.key_prefix}:{{t}}:metric-sums:c-1"
+    if stored is None:
+        engine.redis.zrem(ranking, "s-1")
+    else:
+        engine.redis.zadd(ranking, {"s-1": stored})
+    there = stored or 0
+    engine.redis.hincrby(sums, "mastery", there - 150_000)
+    engine.redis.hincrby(sums, "mastery^2", there * there - 150_000 * 150_000)
+    merge(engine, observation(2, TODAY, QUIZ, 1, 1))
+    assert_equal_to_brute_force(engine, NOW)
 
 
 def test_a_moved_student_leaves_the_old_rankings_at_once(engine: Engine) -> None:
