@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
@@ -97,8 +97,8 @@ class Walk:
 
     def step(self) -> None:
         """One of them; events and erasures are more frequent than days that pass."""
-        happens = [self.learn, self.learn, self.learn, self.learn_together, self.decide, self.erase, self.next_day]
-        self.random.choice(happens)(self.random.choice(STUDENTS))
+        learn: list[Callable[[str], None]] = [self.learn, self.learn, self.learn, self.learn_together]
+        self.random.choice([*learn, self.decide, self.erase, self.next_day])(self.random.choice(STUDENTS))
 
     def learn(self, *students: str) -> None:
         """Evidence, in one call of the scripts for all of these students."""
